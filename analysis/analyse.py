@@ -1,0 +1,120 @@
+"""From a run folder to its results: pure, the same folder gives the same numbers, byte for byte."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from analysis.assumptions import ASSUMPTIONS
+from analysis.contrasts import contrasts
+from analysis.criteria import Criterion, judge, overall
+from analysis.group import PLANES, closed, column, summarise
+from analysis.literature import beside
+from analysis.results import Accounting, Deviation, Group, Results
+from rig.record import PlannedTrial, RecordedRun, Row, verify_run
+
+
+def analyse(run: RecordedRun) -> Results:
+    """Compute everything that the report shows. Raises ``ConfigError`` when the folder cannot be used."""
+    study = run.study
+    head = study.get("study", {})
+    rows, planned = run.rows, run.planned
+    faults = verify_run(run.path)
+    criteria = tuple(
+        judge(Criterion.from_toml(table), rows, simulated=run.simulated) for table in study.get("criteria", [])
+    )
+    verdict, reason = overall(criteria, faults, simulated=run.simulated)
+    seed = run.opened.get("seed")
+    return Results(
+        study_id=str(head.get("id", "")),
+        title=str(head.get("title", "")),
+        demonstration=bool(head.get("demonstration", False)),
+        seed=seed if isinstance(seed, int) else None,
+        simulated=run.simulated,
+        verdict=verdict,
+        verdict_reason=reason,
+        faults=faults,
+        criteria=criteria,
+        accounting=_account(rows, planned),
+        approaches=_approaches(rows, planned),
+        arms=_arms(rows, planned),
+        contrasts=contrasts(rows),
+        literature=beside(rows),
+        assumptions=ASSUMPTIONS if run.simulated else (),
+        deviations=_deviations(rows),
+    )
+
+
+def label_of(level: str, plane: str) -> str:
+    """Approach without its side, in words: ``L4 in-plane``."""
+    return f"{level} {PLANES.get(plane, plane)}"
+
+
+def _sort_key(level: str, plane: str, technique: str) -> tuple[str, int, str]:
+    order = list(PLANES)
+    return (level, order.index(plane) if plane in order else len(order), technique)
+
+
+def _approaches(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> tuple[Group, ...]:
+    seen = {(t.level, t.plane, t.technique) for t in planned}
+    seen |= {(str(r["level"]), str(r["plane"]), str(r["technique"])) for r in rows}
+    names = Counter((level, plane) for level, plane, _ in seen)
+    groups = []
+    for level, plane, technique in sorted(seen, key=lambda k: _sort_key(*k)):
+        own = [row for row in rows if row["technique"] == technique]
+        label = label_of(level, plane) + (f" ({technique})" if names[(level, plane)] > 1 else "")
+        planned_n = sum(trial.technique == technique for trial in planned)
+        groups.append(summarise(technique, label, own, planned_n, level=level, plane=plane))
+    return tuple(groups)
+
+
+def _arms(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> tuple[Group, ...]:
+    groups = []
+    for plane, words in PLANES.items():
+        own = [row for row in rows if row["plane"] == plane]
+        planned_n = sum(trial.plane == plane for trial in planned)
+        if own or planned_n:
+            groups.append(summarise(plane, words, own, planned_n, level="all", plane=plane))
+    return tuple(groups)
+
+
+def _account(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> Accounting:
+    counted = closed(rows)
+    wanted = [trial.trial_id for trial in planned]
+    present = [str(row["trial_id"]) for row in rows]
+    return Accounting(
+        planned_n=len(planned),
+        closed_n=len(counted),
+        interrupted_n=len(rows) - len(counted),
+        never_closed=tuple(name for name in wanted if name not in present),
+        unplanned=tuple(name for name in present if planned and name not in wanted),
+        outcomes=dict(sorted(Counter(str(row["outcome"]) for row in rows).items())),
+        evaluated_n=len(column(counted, "tte_mm")),
+        truth_missing_n=sum(row["outcome"] == "truth_missing" for row in counted),
+        cartridges_n=len({row["cartridge_id"] for row in rows}),
+    )
+
+
+def _deviations(rows: Sequence[Row]) -> tuple[Deviation, ...]:
+    found = []
+    for row in rows:
+        holds = row["n_holds"] if isinstance(row["n_holds"], int) else 0
+        if holds or row["violations"] or row["outcome"] not in ("success", "miss"):
+            found.append(
+                Deviation(
+                    str(row["trial_id"]),
+                    label_of(str(row["level"]), str(row["plane"])) + f", {row['side']}",
+                    str(row["outcome"] or "unknown"),
+                    holds,
+                    _counted(str(row["hold_reasons"] or "")),
+                    str(row["violations"] or ""),
+                    str(row["end_reason"] or ""),
+                )
+            )
+    return tuple(found)
+
+
+def _counted(reasons: str) -> str:
+    """``force; force; pressure`` as ``force x 2; pressure``."""
+    counts = Counter(part.strip() for part in reasons.split(";") if part.strip())
+    return "; ".join(f"{name} x {n}" if n > 1 else name for name, n in counts.items())

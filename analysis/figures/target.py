@@ -1,0 +1,90 @@
+"""Target plot: where the tips came to lie in the plane across the depth axis, seen from the aim point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from numpy.typing import NDArray
+
+from analysis.figures.style import INK, LIMIT, MARKER, MUTED, Stamp, colour_of, name_levels, new_figure, say_empty
+from analysis.group import PLANES, closed
+from analysis.results import Group
+from rig.record import Row
+
+IMAGE_AXES = ("err_inplane_mm", "err_elevational_mm")
+BODY_AXES = ("err_x_mm", "err_y_mm")
+CAPTION = (
+    "Tip position by the reference instrument relative to the aim point (centre), one panel per arm. With "
+    "ultrasound the axes are those of the image; without it (landmark) those of the phantom. Filled marker: left "
+    "side, open: right. Cross: mean with its 95 % interval per axis. Dashed circles: radius in mm; red: "
+    "acceptance radius. Scales differ between panels."
+)
+
+
+def draw(rows: Sequence[Row], arms: Sequence[Group], radius_mm: float, strict_mm: float, stamp: Stamp) -> Figure:
+    """One panel per arm; ``radius_mm`` is the acceptance radius, ``strict_mm`` the stricter one."""
+    figure = new_figure(2.6, stamp)
+    panels = figure.subplots(1, max(1, len(arms)), squeeze=False)[0]
+    for axes, arm in zip(panels, arms, strict=False):
+        own = [row for row in closed(rows) if row["plane"] == arm.plane]
+        _panel(axes, own, arm.plane, radius_mm, strict_mm)
+    name_levels(figure)
+    return figure
+
+
+def _points(rows: Sequence[Row], names: tuple[str, str]) -> tuple[NDArray[np.float64], list[Row]]:
+    found = [row for row in rows if isinstance(row[names[0]], float) and isinstance(row[names[1]], float)]
+    values = [[float(str(row[name])) for name in names] for row in found]
+    return np.array(values, dtype=float).reshape(len(found), 2), found
+
+
+def _panel(axes: Axes, rows: Sequence[Row], plane: str, radius_mm: float, strict_mm: float) -> None:
+    names = IMAGE_AXES
+    points, found = _points(rows, names)
+    if not len(points):
+        names = BODY_AXES
+        points, found = _points(rows, names)
+    title = f"{PLANES.get(plane, plane)}, n = {len(points)} of {len(rows)}"
+    axes.set_title(title, loc="left")
+    if not len(points):
+        say_empty(axes, "no tip position measured")
+        return
+    reach = max(radius_mm * 1.25, float(np.abs(points).max()) * 1.15)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    for radius, colour in ((strict_mm, MUTED), (radius_mm, LIMIT)):
+        axes.add_patch(Circle((0, 0), radius, fill=False, ls="--", lw=0.9, ec=colour))
+        axes.annotate(
+            f"{radius:g}", (radius * 0.7071, -radius * 0.7071), fontsize=6.5, color=colour, xytext=(1, -7),
+            textcoords="offset points",
+        )  # fmt: skip
+    axes.axhline(0, lw=0.5, color=MUTED, zorder=0)
+    axes.axvline(0, lw=0.5, color=MUTED, zorder=0)
+    colour = colour_of(plane)
+    for (x, y), row in zip(points, found, strict=True):
+        face = colour if row["side"] == "left" else "white"
+        marker = MARKER.get(str(row["level"]), "D")
+        axes.plot(x, y, marker=marker, ms=4.5, mfc=face, mec=colour, mew=1.0, ls="", alpha=0.9)
+    _cross(axes, points)
+    words = {
+        "err_inplane_mm": "in-plane, lateral (mm)",
+        "err_elevational_mm": "elevational (mm)",
+        "err_x_mm": "left of the phantom (mm)",
+        "err_y_mm": "cranial (mm)",
+    }
+    axes.set(xlabel=words[names[0]], ylabel=words[names[1]])
+
+
+def _cross(axes: Axes, points: NDArray[np.float64]) -> None:
+    from analysis.intervals import mean
+
+    x, y = mean(points[:, 0], "mm"), mean(points[:, 1], "mm")
+    if x.value is None or y.value is None:
+        return
+    if x.lo is not None and x.hi is not None and y.lo is not None and y.hi is not None:
+        axes.plot([x.lo, x.hi], [y.value, y.value], color=INK, lw=1.4)
+        axes.plot([x.value, x.value], [y.lo, y.hi], color=INK, lw=1.4)
+    axes.plot(x.value, y.value, marker="+", ms=8, color=INK, mew=1.6)

@@ -1,0 +1,20 @@
+"""Published freehand figures. They stand beside freehand arms only, never beside a robot's, and are never pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.results import Literature
+from rig.record import Row
+
+_SOURCE = "35 anaesthetists, porcine phantom, mixed 18/22 G needles, conventional guidance (PMC5318157)"
+FREEHAND = (
+    Literature("in_plane", "freehand in-plane, tip to target", 2.6, 2.8, _SOURCE),
+    Literature("out_of_plane", "freehand out-of-plane, tip to target", 4.4, 4.3, _SOURCE),
+)
+
+
+def beside(rows: Sequence[Row]) -> tuple[Literature, ...]:
+    """The figures for the planes in which a person placed the needle freehand."""
+    planes = {row["plane"] for row in rows if row["guidance"] == "freehand"}
+    return tuple(figure for figure in FREEHAND if figure.plane in planes)

@@ -1,0 +1,333 @@
+"""From results to the view of the report: what stands where, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.figures import Drawn
+from analysis.group import PLANES, column
+from analysis.report import tables
+from analysis.report.view import Block, Bullets, Facts, Paragraph, Picture, Section, Table, View
+from analysis.report.wording import DASH, cell, counted, known, number
+from analysis.results import Results
+from rig.record import COLUMNS, RecordedRun
+from rig.record.canonical import sha256_file
+
+BANNER = "SIMULATED DATA"
+BANNER_NOTE = "No real device and no real phantom took part. Verdicts are in the conditional."
+ON_COVER = ("target",)
+"""Figures that stand on the first page."""
+TRIALS_LISTED_MAX = 120
+"""More trials than this are left to trials.csv."""
+
+
+def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> View:
+    """Arrange everything. Raises ``ConfigError`` when the folder cannot be used."""
+    manifest = run.manifest
+    demonstration = "Demonstration: the sample is not powered for any claim." if results.demonstration else ""
+    sections = (
+        Section("Item, place and environment", _item(run)),
+        Section("Objective and claims", _objective(run, results)),
+        Section("Method", _method(run, results)),
+        Section("Traceability", _traceability(run)),
+        Section("Accounting of trials", _accounting(results)),
+        Section("Results", _results(results)),
+        Section("Figures", _pictures(figures), new_page=True),
+        Section("Differences between arms", _differences(results, figures)),
+        Section("Deviations", _deviations(results)),
+        Section("Limitations", _limitations(results)),
+        Section("Integrity of the record", _integrity(run, results)),
+        Section("Annex A: trials", _trials(run)),
+        Section("Annex B: data dictionary", _dictionary()),
+    )
+    return View(
+        title=results.title or results.study_id or "Run",
+        report_id=run.path.name,
+        date=manifest.ended_utc[:10] if manifest else "",
+        banner=BANNER if results.simulated else "",
+        note=BANNER_NOTE if results.simulated else "",
+        subject="Bench evidence from a lumbar gel phantom",
+        verdict=results.verdict,
+        verdict_reason=results.verdict_reason,
+        verdict_class=_verdict_class(results.verdict),
+        criteria=tables.criteria(results),
+        cover=tuple(
+            block
+            for block in (
+                Paragraph(demonstration, "warning") if demonstration else None,
+                _fault_block(results),
+                Bullets(tuple(f"{c.identity}: {c.verdict}. {_sentence(c.reason)}" for c in results.criteria)),
+                Paragraph(_DECISION, "note"),
+                *(Picture(drawn) for drawn in figures if drawn.name in ON_COVER),
+            )
+            if block is not None
+        ),
+        sections=sections,
+    )
+
+
+_DECISION = (
+    "Decision rule, fixed before the run: PASS when the one-sided 95 % bound meets the limit (risk of a false "
+    "pass at most 5 % for each criterion), MARGINAL when only the estimate meets it, FAIL when the estimate does "
+    "not, NOT EVALUATED when the statistic cannot be computed. Results relate only to the items tested. The "
+    "limits are those of the study file and are not taken from a standard."
+)
+
+
+def _pictures(figures: Sequence[Drawn]) -> tuple[Block, ...]:
+    elsewhere = (*ON_COVER, "contrasts")
+    found = tuple(Picture(drawn) for drawn in figures if drawn.name not in elsewhere)
+    if not any(drawn.name == "ecdf" for drawn in figures):
+        return (Paragraph("No tip position was measured: there are no figures of the tip error."), *found)
+    return found
+
+
+def _sentence(text: str) -> str:
+    if not text:
+        return ""
+    first = text if text.startswith("n =") else text[:1].upper() + text[1:]
+    return first + "."
+
+
+def _verdict_class(verdict: str) -> str:
+    for word, name in (("PASS", "pass"), ("MARGINAL", "marginal"), ("FAIL", "fail")):
+        if word in verdict:
+            return name
+    return "none"
+
+
+def _fault_block(results: Results) -> Block | None:
+    if not results.faults:
+        return None
+    return Paragraph("THE RECORD IS NOT INTACT. " + "; ".join(results.faults[:6]) + ".", "warning")
+
+
+def _range(run: RecordedRun, name: str, unit: str, digits: int) -> str:
+    values = column(run.rows, name)
+    if not len(values):
+        return "not measured"
+    lo, hi = number(float(values.min()), digits), number(float(values.max()), digits)
+    return f"{lo} {unit}" if lo == hi else f"{lo} to {hi} {unit}"
+
+
+def _item(run: RecordedRun) -> tuple[Block, ...]:
+    manifest = run.manifest
+    phantoms = sorted({str(row["phantom_id"]) for row in run.rows if row["phantom_id"]})
+    cartridges = sorted({str(row["cartridge_id"]) for row in run.rows if row["cartridge_id"]})
+    pairs = [
+        ("Item tested", "lumbar gel phantom " + (", ".join(phantoms) or DASH)),
+        ("Cartridges", f"{len(cartridges)}: {', '.join(cartridges)}" if cartridges else DASH),
+        ("Gel temperature", _range(run, "temp_c", "°C", 1)),
+        ("Age of the gel", _range(run, "age_h", "h", 1)),
+        ("Speed of sound used", _range(run, "sound_speed_m_s", "m/s", 0)),
+        ("Run", run.path.name),
+    ]
+    if manifest is not None:
+        pairs += [
+            ("Began / ended (UTC)", f"{manifest.started_utc} / {manifest.ended_utc}"),
+            ("Reason for ending", manifest.reason),
+            ("Computer", f"{manifest.system}, {manifest.cpu_n} processors"),
+        ]
+    else:
+        pairs.append(("Reason for ending", "unknown: the run was not sealed"))
+    return (Facts(tuple(pairs)),)
+
+
+def _objective(run: RecordedRun, results: Results) -> tuple[Block, ...]:
+    objective = str(run.study.get("study", {}).get("objective", "")) or "not stated in the study file"
+    claims = ", ".join(c.identity for c in results.criteria) or "none"
+    return (Paragraph(objective), Paragraph(f"Claims judged, and no others: {claims} (page 1)."))
+
+
+def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
+    design = run.study.get("design", {})
+    techniques = ", ".join(str(name) for name in design.get("techniques", [])) or DASH
+    arms = ", ".join(PLANES.get(arm.plane, arm.plane) for arm in results.arms) or DASH
+    account = results.accounting
+    sample = (
+        "demonstration size, not powered: intervals are wide and no comparison should be drawn from it"
+        if results.demonstration
+        else "as the study file sets it; 59 trials without failure would show 95 % success with 95 % confidence"
+    )
+    pairs = (
+        ("Arms", arms),
+        ("Techniques", techniques),
+        ("Repeats per approach", str(design.get("repeats", DASH))),
+        ("Planned trials", f"{account.planned_n} on {len({t.cartridge_id for t in run.planned})} cartridges"),
+        ("Randomisation", f"blocks of one trial per approach, random order, seed {results.seed}"),
+        ("Sample size", sample),
+        ("Aim point", "1.5 mm outside the nerve's surface on the side of approach; the error is measured to it"),
+        (
+            "Tip position",
+            "by the reference instrument at injection start, needle at rest; never from the guiding image",
+        ),
+        ("Success", "tip within the acceptance radius, right level, none of the violations V1-V6; no tip, no success"),
+        (
+            "Reported after",
+            "ASTM F2554 in words and in keeping bias and precision apart; ISO/IEC 17025 7.8 for the report",
+        ),
+        ("Not followed", "F2554's own phantom and pick sequence: the quantity here is a needle tip in gel"),
+    )
+    return (Facts(pairs),)
+
+
+def _traceability(run: RecordedRun) -> tuple[Block, ...]:
+    rows = []
+    for device in run.devices:
+        d, c = device.identity, device.calibration
+        calibration = "; ".join(part for part in (c.identity, c.date, c.due and f"due {c.due}", c.uncertainty) if part)
+        rows.append(
+            (
+                d.role.replace("_", " "),
+                d.model,
+                known(d.serial),
+                d.driver,
+                known(d.firmware),
+                "simulated" if d.simulated else "real",
+                "verified" if d.verified else "unverified",
+                calibration or "none recorded",
+            )
+        )
+    titles = ("Role", "Model", "Serial", "Driver", "Firmware", "Kind", "Driver state", "Calibration")
+    caption = "Unverified: no transcript from the real device has been compared with the driver yet."
+    devices = Table(titles, tuple(rows), "llllllll", (1.4, 1.7, 1.0, 1.5, 1.4, 1.1, 1.2, 2.0), caption)
+    software = run.manifest.software if run.manifest else run.opened.get("software", {})
+    versions = software.items() if isinstance(software, dict) else ()
+    words = ", ".join(f"{name} {version}" for name, version in sorted(versions))
+    first: Block = devices if rows else Paragraph("No device was identified in this run.", "warning")
+    return (first, Paragraph(f"Software: {words or 'not recorded'}.", "note"))
+
+
+def _accounting(results: Results) -> tuple[Block, ...]:
+    a = results.accounting
+    rows = (
+        ("Planned", str(a.planned_n), ""),
+        (
+            "Not closed",
+            str(len(a.never_closed)),
+            ", ".join(a.never_closed[:12]) + (" …" if len(a.never_closed) > 12 else ""),
+        ),
+        ("Repeats beyond the plan", str(len(a.unplanned)), ", ".join(a.unplanned[:12])),
+        ("Interrupted, to be repeated", str(a.interrupted_n), ""),
+        ("Closed, all counted", str(a.closed_n), counted({k: n for k, n in a.outcomes.items() if k != "interrupted"})),
+        ("Tip measured", str(a.evaluated_n), "basis of all error figures"),
+        (
+            "Tip not measured",
+            str(a.closed_n - a.evaluated_n),
+            f"of these, truth missing: {a.truth_missing_n}; never a success",
+        ),
+    )
+    note = "No closed trial is excluded from the success figures."
+    return (Table(("Step", "Trials", "Remark"), rows, "lrl", (2, 0.7, 5)), Paragraph(note, "note"))
+
+
+def _results(results: Results) -> tuple[Block, ...]:
+    if not results.approaches:
+        return (Paragraph("No trial was planned or closed."),)
+    blocks: list[Block] = [
+        tables.error(results),
+        tables.accuracy(results),
+        tables.components(results),
+        tables.sources(results),
+        tables.conduct(results),
+        tables.confirmation(results),
+    ]
+    notes = sorted({g.tolerance.note for g in (*results.approaches, *results.arms) if g.tolerance.value is None})
+    if notes:
+        blocks.append(Paragraph(f"{DASH} in place of a bound: " + "; ".join(notes) + ".", "note"))
+    if results.literature:
+        blocks += [
+            Paragraph("Published figures, beside the freehand arms only; other needles, operators and tissue:"),
+            tables.literature(results),
+        ]
+    return tuple(blocks)
+
+
+def _differences(results: Results, figures: Sequence[Drawn]) -> tuple[Block, ...]:
+    if not results.contrasts:
+        return (Paragraph("The run has one arm only."),)
+    pictures = tuple(Picture(drawn) for drawn in figures if drawn.name == "contrasts")
+    return (tables.contrasts(results), *pictures)
+
+
+def _deviations(results: Results) -> tuple[Block, ...]:
+    if not results.deviations:
+        return (Paragraph("No stop rule fired and every trial ended by its checkout."),)
+    return (
+        Paragraph("Trials that were held, violated a rule, or ended in another way than by checkout:"),
+        tables.deviations(results),
+    )
+
+
+def _limitations(results: Results) -> tuple[Block, ...]:
+    points = [
+        "A gel phantom is not a patient: it does not breathe, move, bleed or feel, and has no fascial planes.",
+        "Nothing here is clinical advice, and no figure may be carried over to patients.",
+        "Results relate to the cartridges, devices and settings named in this report only.",
+        "Trials in one cartridge share its pour and age; intervals of proportions take them as independent.",
+    ]
+    blocks: list[Block] = [Bullets(tuple(points))]
+    if results.assumptions:
+        blocks += [
+            Paragraph("Assumptions of the simulation, none of them measured on a bench:"),
+            Bullets(results.assumptions),
+        ]
+    return tuple(blocks)
+
+
+def _integrity(run: RecordedRun, results: Results) -> tuple[Block, ...]:
+    manifest = run.manifest
+    files = run.opened.get("files")
+    named = files if isinstance(files, dict) else {}
+    pairs = [
+        ("Record", "intact" if not results.faults else "NOT INTACT"),
+        ("Journal head", run.chain.head),
+        ("Journal entries", str(len(run.chain.entries))),
+        *((f"Cartridge {name}", chain.head) for name, chain in run.cartridge_chains.items()),
+        *((f"{name} as run", str(digest)) for name, digest in sorted(named.items())),
+    ]
+    if manifest is not None:
+        pairs += [
+            ("Manifest", sha256_file(run.path / "manifest.json")),
+            ("Files in the manifest", str(len(manifest.files))),
+        ]
+    how = (
+        "How to verify: every journal line holds SHA-256 over the previous hash and the RFC 8785 form of its "
+        "body; the last hash must be the head above. The manifest names the SHA-256 of every file, the root "
+        "journal the heads of the cartridges' journals, and these the files of their trials. A chain alone does "
+        "not show that its end was cut or that all of it was written anew: compare the head and the manifest's "
+        "hash with those printed here."
+    )
+    blocks: list[Block] = [Facts(tuple(pairs)), Paragraph(how)]
+    if results.faults:
+        blocks.append(Bullets(results.faults[:40]))
+    return tuple(blocks)
+
+
+_LISTED = (
+    "trial_id",
+    "cartridge_id",
+    "approach",
+    "outcome",
+    "tte_mm",
+    "tte_lat_mm",
+    "tte_axial_mm",
+    "n_passes",
+    "n_holds",
+    "t_total_s",
+)
+
+
+def _trials(run: RecordedRun) -> tuple[Block, ...]:
+    if len(run.rows) > TRIALS_LISTED_MAX:
+        return (Paragraph(f"{len(run.rows)} trials: see trials.csv."),)
+    rows = tuple(tuple(cell(row[name]) for name in _LISTED) for row in run.rows)
+    titles = ("Trial", "Cartridge", "Approach", "Outcome", "Error mm", "Lateral", "Axial", "Passes", "Stops", "Time s")
+    table = Table(titles, rows, "llllrrrrrr", (0.7, 1.0, 3.0, 1.3, 0.9, 0.8, 0.8, 0.8, 0.7, 0.8))
+    return (table, Paragraph("All columns are in trials.csv and trials.parquet.", "note"))
+
+
+def _dictionary() -> tuple[Block, ...]:
+    rows = tuple((c.name, known(c.unit), c.kind, c.text) for c in COLUMNS)
+    note = "Columns of trials.csv, in order; an empty cell was not measured."
+    return (Paragraph(note), Table(("Column", "Unit", "Kind", "Meaning"), rows, "llll", (1.7, 0.7, 0.6, 5.0)))

@@ -1,0 +1,215 @@
+"""The tables of results: one line per approach, then one per arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from analysis.report.view import Table
+from analysis.report.wording import DASH, counted, fraction, known, number, share, value, with_interval
+from analysis.results import Group, Quantity, Results
+
+_Cells = Callable[[Group], tuple[str, ...]]
+
+
+def _groups(
+    results: Results, titles: tuple[str, ...], cells: _Cells, align: str, widths: tuple[float, ...], caption: str
+) -> Table:
+    rows = [(group.label, *cells(group)) for group in results.approaches]
+    pooled = [(f"{group.label}, all", *cells(group)) for group in results.arms]
+    return Table(("Approach", *titles), (*rows, *pooled), "l" + align, widths, caption, len(rows))
+
+
+def criteria(results: Results) -> Table:
+    """The verdict on each criterion."""
+    rows = tuple(
+        (
+            c.identity,
+            f"{c.text} ({c.select}). Source: {known(c.source)}",
+            f"{c.comparison.replace('<=', '≤').replace('>=', '≥')} {c.limit:g} {c.unit}".strip().replace(" ", "\u00a0"),
+            value(c.estimate),
+            value(c.bound),
+            str(c.bound.n),
+            c.verdict,
+        )
+        for c in results.criteria
+    )
+    titles = ("Id", "Criterion, fixed before the first trial", "Limit", "Estimate", "95 % bound", "n", "Verdict")
+    return Table(titles, rows, "lllrrrl", (1.5, 4.4, 1.2, 1.1, 1.1, 0.5, 1.7))
+
+
+def accuracy(results: Results) -> Table:
+    """Systematic and random error apart."""
+
+    def cells(g: Group) -> tuple[str, ...]:
+        sd = " / ".join(value(q) for q in g.sd)
+        return (str(g.evaluated_n), *(with_interval(q) for q in g.bias), value(g.bias_length), known(sd), value(g.rms))
+
+    titles = ("n", "Bias lateral", "Bias cranial", "Bias deep", "|Bias|", "SD lat / cran / deep", "RMS")
+    caption = (
+        "Systematic and random error of the tip, in mm, with 95 % intervals (three axes together by Hotelling's "
+        "T² from n = 5, else axis by axis). Lateral is away from the midline on either side. n counts trials with "
+        "a measured tip."
+    )
+    return _groups(results, titles, cells, "rrrrrrr", (2.0, 0.5, 2.1, 2.1, 2.1, 0.8, 2.1, 0.8), caption)
+
+
+def error(results: Results) -> Table:
+    """Radial numbers and success."""
+
+    def cells(g: Group) -> tuple[str, ...]:
+        return (
+            str(g.evaluated_n),
+            with_interval(g.median),
+            value(g.p95),
+            value(g.largest),
+            value(g.tolerance),
+            share(g.success),
+            fraction(g.placement),
+            fraction(g.spread),
+        )
+
+    titles = ("n", "Median", "95 %", "Largest", "95/95 bound", "Success", "Placed", "Spread")
+    caption = (
+        "Distance from tip to aim point in mm: median with its distribution-free interval, 95 % quantile, largest "
+        "value, one-sided 95/95 tolerance bound. Success with exact 95 % interval: every closed trial counts. "
+        "Placed: tip in the intended region. Spread: injectate round at least half of the nerve, of the trials in "
+        "which it was judged."
+    )
+    return _groups(results, titles, cells, "rrrrrrrr", (1.9, 0.5, 2.0, 0.75, 0.85, 0.95, 2.9, 0.8, 0.8), caption)
+
+
+def components(results: Results) -> Table:
+    """Mean and SD of the error components."""
+
+    def both(mean: Quantity, sd: Quantity) -> str:
+        return f"{value(mean)} ± {value(sd)}" if mean.value is not None else DASH
+
+    def cells(g: Group) -> tuple[str, ...]:
+        return tuple(both(g.components[name], g.component_sd[name]) for name in g.components)
+
+    caption = (
+        "Components of the tip error, mean ± SD in mm: across (lateral, a distance) and along the planned needle "
+        "axis (axial, + = too deep), and along the axes of the image."
+    )
+    titles = ("Lateral", "Axial", "In-plane", "Elevational", "Depth")
+    return _groups(results, titles, cells, "rrrrr", (2, 1.5, 1.5, 1.5, 1.5, 1.5), caption)
+
+
+def conduct(results: Results) -> Table:
+    """Times and the way the needle went."""
+
+    def cells(g: Group) -> tuple[str, ...]:
+        return (
+            str(g.closed_n),
+            *(value(g.times[name], 0) for name in ("scan", "needle", "total")),
+            value(g.passes),
+            value(g.punctures),
+            value(g.redirections),
+            fraction(g.first_pass),
+            fraction(g.level_correct),
+            value(g.peak_pressure, 0),
+            value(g.peak_force, 1),
+        )
+
+    titles = ("n", "Scan s", "Needle s", "Total s", "Passes", "Skin", "Redirect.", "First pass", "Level ok", "kPa", "N")
+    caption = (
+        "Median times; mean passes, skin punctures and redirections per trial; trials that succeeded with the "
+        "first pass; trials at the right level; median of the peak pressure at the tip and of the peak needle "
+        "force."
+    )
+    return _groups(results, titles, cells, "r" * 11, (1.9, *([0.9] * 11)), caption)
+
+
+def confirmation(results: Results) -> Table:
+    """How the tip was known, and what stopped the needle."""
+
+    def cells(g: Group) -> tuple[str, ...]:
+        ways = "/".join(str(g.confirmations[name]) for name in ("direct", "motion", "fluid"))
+        return (
+            ways,
+            value(g.tip_confirmed),
+            value(g.holds),
+            counted(g.hold_reasons),
+            counted(g.violations),
+            value(g.reference_error),
+            value(g.image_tip_error),
+            str(g.truth_missing_n),
+        )
+
+    titles = ("Direct/motion/fluid", "Confirmed", "Stops", "Reasons", "Violations", "Ref. mm", "Image mm", "No tip")
+    caption = (
+        "Tip confirmations by direct view, commanded motion and test injection; share of advance steps that were "
+        "confirmed; stop rules that fired per trial, with reasons; violations V1-V10; RMS error of the reference "
+        "instrument against the simulated truth and of the tip in the image against the reference instrument; "
+        "trials whose tip was not measured."
+    )
+    return _groups(results, titles, cells, "crrllrrr", (1.8, 1.6, 1.0, 0.7, 1.7, 1.2, 0.8, 0.9, 0.7), caption)
+
+
+def sources(results: Results) -> Table:
+    """Where the tip error comes from."""
+
+    def cells(g: Group) -> tuple[str, ...]:
+        return (
+            value(g.rms),
+            value(g.aim_error),
+            value(g.steer_error),
+            value(g.image_tip_error),
+            value(g.reference_error),
+        )
+
+    titles = ("Tip RMS mm", "Aim point", "Steering", "Reading", "Reference")
+    caption = (
+        "RMS of the tip error and of its parts, mm. Aim point: registered in the image against true (registration, "
+        "build error of the phantom, speed of sound); steering: tip as seen against aim point as registered (bending, "
+        "steps); reading: tip as seen against the reference instrument (calibration of image and carrier, detection); "
+        "reference: the reference instrument against the simulated truth. The parts are vectors: their lengths do not "
+        "add up."
+    )
+    return _groups(results, titles, cells, "rrrrr", (2.2, 1.2, 1.2, 1.2, 1.2, 1.2), caption)
+
+
+def contrasts(results: Results) -> Table:
+    """Differences between arms."""
+    rows = tuple(
+        (
+            "all levels" if c.level == "all" else c.level,
+            f"{c.first} {DASH} {c.second}",
+            str(c.error.n),
+            with_interval(c.error),
+            with_interval(c.success),
+            known(c.error.note),
+        )
+        for c in results.contrasts
+    )
+    titles = ("Level", "First – second", "n", "Tip error, mm", "Success share", "Remark")
+    caption = (
+        "First arm minus second arm, with 95 % intervals. Tip error: difference of means, BCa bootstrap over "
+        "cartridges with a fixed seed. Success: Newcombe, which takes trials as independent. Intervals are not "
+        "adjusted for their number."
+    )
+    return Table(titles, rows, "llrrrl", (0.9, 2.2, 0.4, 1.9, 1.9, 2.4), caption)
+
+
+def deviations(results: Results) -> Table:
+    """Trials that were held, or ended in another way than by their checkout."""
+    rows = tuple(
+        (
+            d.trial_id,
+            d.approach,
+            d.outcome.replace("_", " "),
+            str(d.holds_n),
+            known(d.reasons.replace("_", " ")),
+            known(d.violations.replace(";", "; ")),
+            known(d.end_reason),
+        )
+        for d in results.deviations
+    )
+    titles = ("Trial", "Approach", "Outcome", "Stops", "Reasons", "Violations", "End")
+    return Table(titles, rows, "lllrlll", (0.6, 1.7, 1.1, 0.6, 1.3, 0.9, 3.2))
+
+
+def literature(results: Results) -> Table:
+    """Published figures, where the study has a freehand arm."""
+    rows = tuple((f.text, f"{number(f.mean_mm, 1)} ± {number(f.sd_mm, 1)} mm", f.source) for f in results.literature)
+    return Table(("Published figure", "Mean ± SD", "Source"), rows, "lrl", (2, 1, 3))

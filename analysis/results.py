@@ -1,0 +1,219 @@
+"""Results of one run: every number that the report shows, with unit, interval, limit and n.
+
+``results.json`` is these classes in sorted keys and fixed rounding. It holds no wall time, host or path,
+so equal runs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+SIGNIFICANT = 9
+"""Significant digits of every number in ``results.json``."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number. ``value`` is None when it was not evaluated; ``note`` then says why."""
+
+    value: float | None
+    unit: str
+    n: int
+    """Independent trials behind it."""
+    lo: float | None = None
+    hi: float | None = None
+    level: float | None = None
+    """Confidence of ``lo``..``hi``; one-sided when only one of them is given."""
+    method: str = ""
+    limit: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """A share of trials with its exact interval."""
+
+    count: int
+    n: int
+    share: Quantity
+
+
+@dataclass(frozen=True)
+class Group:
+    """The trials of one approach or one arm, summarised."""
+
+    key: str
+    label: str
+    level: str
+    """L4, L5, S1, or ``all`` for a pooled arm."""
+    plane: str
+    guidance: str
+    planned_n: int
+    closed_n: int
+    """Trials that ended and were recorded, interrupted ones apart."""
+    interrupted_n: int
+    evaluated_n: int
+    """Trials with a tip position by the reference instrument."""
+    truth_missing_n: int
+    outcomes: Mapping[str, int]
+    bias: tuple[Quantity, Quantity, Quantity]
+    """Mean error: away from the midline, cranial, deep; mm."""
+    bias_length: Quantity
+    bias_test: Quantity
+    """p value of Hotelling's T2 against zero bias."""
+    sd: tuple[Quantity, Quantity, Quantity]
+    """Standard deviation on the same axes."""
+    mean: Quantity
+    rms: Quantity
+    median: Quantity
+    p95: Quantity
+    largest: Quantity
+    tolerance: Quantity
+    """One-sided 95/95 tolerance bound of the tip error."""
+    components: Mapping[str, Quantity]
+    """Mean of each error component: lateral, axial, in-plane, elevational, depth."""
+    component_sd: Mapping[str, Quantity]
+    success: Proportion
+    placement: Proportion
+    spread: Proportion
+    first_pass: Proportion
+    level_correct: Proportion
+    times: Mapping[str, Quantity]
+    """Median scan, needle and total time."""
+    passes: Quantity
+    redirections: Quantity
+    punctures: Quantity
+    holds: Quantity
+    hold_reasons: Mapping[str, int]
+    violations: Mapping[str, int]
+    tip_confirmed: Quantity
+    tip_visible: Quantity
+    confirmations: Mapping[str, int]
+    reference_error: Quantity
+    image_tip_error: Quantity
+    aim_error: Quantity
+    """RMS of the aim point as registered against the true one (simulated truth)."""
+    steer_error: Quantity
+    """RMS of the tip as seen against the aim point as registered."""
+    peak_pressure: Quantity
+    peak_force: Quantity
+
+
+@dataclass(frozen=True)
+class CriterionResult:
+    """One criterion of the study file, judged."""
+
+    identity: str
+    text: str
+    metric: str
+    statistic: str
+    comparison: str
+    limit: float
+    unit: str
+    select: str
+    source: str
+    estimate: Quantity
+    bound: Quantity
+    """What is compared with the limit."""
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """First arm minus second arm."""
+
+    level: str
+    first: str
+    second: str
+    error: Quantity
+    """Difference of mean tip error, mm."""
+    success: Quantity
+    """Difference of success proportions."""
+
+
+@dataclass(frozen=True)
+class Literature:
+    """A published figure that may stand beside a freehand arm."""
+
+    plane: str
+    text: str
+    mean_mm: float
+    sd_mm: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """Where every planned trial went."""
+
+    planned_n: int
+    closed_n: int
+    interrupted_n: int
+    never_closed: tuple[str, ...]
+    unplanned: tuple[str, ...]
+    """Closed trials that were not in the plan (repeats of interrupted ones)."""
+    outcomes: Mapping[str, int]
+    evaluated_n: int
+    truth_missing_n: int
+    cartridges_n: int
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A trial that was held, or ended in another way than by its checkout."""
+
+    trial_id: str
+    approach: str
+    outcome: str
+    holds_n: int
+    reasons: str
+    violations: str
+    end_reason: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that was computed from one run folder."""
+
+    SCHEMA: ClassVar[int] = 1
+
+    study_id: str
+    title: str
+    demonstration: bool
+    seed: int | None
+    simulated: bool
+    verdict: str
+    verdict_reason: str
+    faults: tuple[str, ...]
+    """What of the record does not hold; empty when it is intact."""
+    criteria: tuple[CriterionResult, ...]
+    accounting: Accounting
+    approaches: tuple[Group, ...]
+    arms: tuple[Group, ...]
+    contrasts: tuple[Contrast, ...]
+    literature: tuple[Literature, ...]
+    assumptions: tuple[str, ...]
+    deviations: tuple[Deviation, ...]
+
+    def as_bytes(self) -> bytes:
+        """``results.json``."""
+        content = {"schema": self.SCHEMA, **asdict(self)}
+        return (json.dumps(rounded(content), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def rounded(value: object) -> object:
+    """Round every float to ``SIGNIFICANT`` digits; NaN and infinity become None."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return float(f"{value:.{SIGNIFICANT}g}") + 0.0
+    if isinstance(value, Mapping):
+        return {str(key): rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return value

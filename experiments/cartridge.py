@@ -1,0 +1,205 @@
+"""One cartridge: its trials one after the other on one opened rig, recorded in a chain of its own.
+
+This is what a worker process runs; everything it needs comes in as values and paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
+from experiments.plan import PlannedCartridge, PlannedTrial
+from experiments.states import State
+from experiments.steps import STEPS, reassess
+from experiments.streaming import streaming
+from experiments.technique import Technique
+from experiments.trial import HOLDS_IN_A_ROW_MAX_N, Anatomy, Trial, run_trial
+from hal.clock import NS_PER_S, Clock, VirtualClock, WallClock
+from hal.errors import DeviceError, LinkError, RecordError, RigError, SafetyStop
+from hal.phantom.nominal import load_phantom
+from hal.types import Instruction, InstructionKind
+from rig.assemble import Rig, open_rig
+from rig.config import RigConfig
+from rig.controller import Controller
+from rig.geometry.registration import make_surface
+from rig.guidance.dorsal_map import dorsal_map
+from rig.motion import move_needle
+from rig.record import CartridgeRecord, DeviceRecord, TrialRecord
+from rig.safety.stop import HoldRequested
+from rig.simulated import needs_bench, simulate
+
+STOPS_MAX_N = 2
+"""Safety stops of one cartridge that a person may release; the next one ends the run."""
+RELEASE_S = 1800.0
+Progress = Callable[[str, str], None]
+"""Called with (trial id, what happened)."""
+
+
+@dataclass(frozen=True)
+class CartridgeJob:
+    """Everything one cartridge needs."""
+
+    run: Path
+    cartridge: PlannedCartridge
+    techniques: dict[str, Technique]
+    config: RigConfig
+    phantom: str
+    age_h: float
+
+
+@dataclass(frozen=True)
+class CartridgeResult:
+    """How it went."""
+
+    cartridge_id: str
+    completed_n: int
+    devices: tuple[DeviceRecord, ...]
+    failure: str = ""
+    failure_kind: str = ""
+    """safety, device or empty."""
+    virtual_s: float = 0.0
+
+
+@cache
+def anatomy(phantom: str) -> Anatomy:
+    """Nominal phantom prepared for guidance, once per process."""
+    nominal = load_phantom(phantom)
+    points, names = nominal.dorsal_bone_points(1.0)
+    coarse, _ = nominal.dorsal_bone_points(1.5)
+    return Anatomy(nominal, dorsal_map(points, np.asarray(names)), make_surface(coarse))
+
+
+def run_cartridge(job: CartridgeJob, progress: Progress | None = None, clock: Clock | None = None) -> CartridgeResult:
+    """Run all trials of one cartridge; a safety stop or a device failure ends it and is reported, not raised."""
+    config = job.config
+    simulated_here = needs_bench(config)
+    clock = clock or (VirtualClock() if simulated_here else WallClock())
+    needle = next(iter(job.techniques.values())).needle
+    bench = None
+    if simulated_here:
+        bench = simulate(config, clock, cartridge_seed=job.cartridge.seed, phantom=job.phantom, needle=needle)
+    record = CartridgeRecord(job.run, job.cartridge.cartridge_id, clock)
+    completed, failure, kind = 0, "", ""
+    devices: tuple[DeviceRecord, ...] = ()
+    reason = "finished"
+    stops = 0
+    try:
+        rig = open_rig(config, clock, bench.publish() if bench else "", bench.provided() if bench else None)
+        try:
+            devices = tuple(DeviceRecord(identity) for identity in rig.identities.values())
+            with Controller(rig, config.limits, clock, record.journal) as controller:
+                controller.self_test()
+                for planned in job.cartridge.trials:
+                    if progress is not None:
+                        progress(planned.trial_id, "started")
+                    outcome, stop = _one(job, planned, rig, controller, record, bench)
+                    completed += 1
+                    if progress is not None:
+                        progress(planned.trial_id, outcome)
+                    if stop is not None:
+                        if stops >= STOPS_MAX_N or not _released(controller, stop):
+                            raise stop
+                        if bench is not None:
+                            bench.witness.insertion_done()
+                        stops += 1
+        finally:
+            for problem in rig.close():
+                record.journal.append("close_problem", {"problem": problem})
+    except SafetyStop as error:
+        failure, kind, reason = str(error), "safety", "stopped by safety"
+    except (LinkError, DeviceError) as error:
+        failure, kind, reason = str(error), "device", "device failure"
+    except RecordError:
+        reason = "the record could not be written"
+        raise
+    except RigError as error:
+        # A limit or a stop rule that no step answered: the bench is safe, the cartridge ends here.
+        failure, kind, reason = str(error), "safety", f"{type(error).__name__}"
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        if bench is not None:
+            bench.close()
+        record.close(reason)
+    return CartridgeResult(job.cartridge.cartridge_id, completed, devices, failure, kind, clock.now_ns() / NS_PER_S)
+
+
+def _one(
+    job: CartridgeJob, planned: PlannedTrial, rig: Rig, controller: Controller, record: CartridgeRecord, bench: object
+) -> tuple[str, SafetyStop | None]:
+    """Run one trial; returns its outcome and the safety stop that ended it, if one did."""
+    technique = job.techniques[planned.technique]
+    prior = planned.order_in_cartridge - 1
+    about: dict[str, object] = {
+        "simulated": rig.simulated,
+        "cartridge_id": planned.cartridge_id,
+        "block": planned.block,
+        "order_in_cartridge": planned.order_in_cartridge,
+        "technique": technique.id,
+        "approach": technique.approach(planned.side),
+        "level": technique.level,
+        "side": planned.side,
+        "plane": technique.plane,
+        "phantom_id": job.phantom,
+        "age_h": job.age_h + prior * 0.1,
+        "n_prior_tracks": prior,
+    }
+    trial_record: TrialRecord = record.trial(planned.trial_id, about)
+    witness = getattr(bench, "witness", None)
+    trial = Trial(planned, technique, anatomy(job.phantom), controller, trial_record, witness, about=about)
+    about["guidance"] = trial.guidance
+    if bench is not None:
+        bench.hand_over(not isinstance(trial.hand, CarrierHand))  # type: ignore[attr-defined]
+    if rig.pressure is not None:
+        about["temp_c"] = controller.read("pressure").temperature_c
+    with streaming(controller, trial_record) as streams:
+        trial.before_close = streams.finish
+        try:
+            return str(run_trial(trial, STEPS, reassess)["outcome"]), None
+        except SafetyStop as stop:
+            return trial.log.ended, stop
+
+
+def _released(controller: Controller, stop: SafetyStop) -> bool:
+    """After an interlock's stop a person looks at the bench and lets it go on; the needle then leaves the gel: by
+    hand, or with the carrier that holds it.
+
+    A stop that a person asked for is never released here.
+    """
+    operator = controller.rig.operator
+    if operator is None or stop.source in ("operator", "estop"):
+        return False
+    controller.journal.append("release_asked", {"reason": stop.reason})
+    if not controller.acknowledge():
+        return False
+    carrier = controller.rig.carrier
+    how = "Needle out by hand" if carrier is None else "A needle in the carrier is withdrawn by it, any other by hand"
+    text = f"the rig stopped: {stop.reason}. {how}; bench looked over: go on with the next trial?"
+    answer = controller.ask(Instruction(InstructionKind.CONFIRM, text, options=("needle_out",)), RELEASE_S)
+    controller.journal.append("released", {"go_on": answer.done})
+    if answer.done and carrier is not None:
+        _withdraw(controller)
+    return answer.done
+
+
+def _withdraw(controller: Controller) -> None:
+    """The carrier's needle out of the gel; a stop rule is told once, withdrawal goes on."""
+    for attempt in range(HOLDS_IN_A_ROW_MAX_N):
+        try:
+            pose = controller.read("carrier").pose
+            if pose.feed_mm > -ABOVE_SKIN_MM:
+                move_needle(controller, replace(pose, feed_mm=-ABOVE_SKIN_MM), OUT_MM_S)
+            return
+        except HoldRequested as hold:
+            controller.journal.append("hold", {"source": hold.source, "reason": hold.reason, "state": "released"})
+            if attempt + 1 == HOLDS_IN_A_ROW_MAX_N:
+                raise SafetyStop(f"a stop rule kept firing while the needle was withdrawn: {hold.reason}") from hold
+
+
+__all__ = ["CartridgeJob", "CartridgeResult", "RigError", "State", "anatomy", "run_cartridge"]

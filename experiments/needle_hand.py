@@ -1,0 +1,267 @@
+"""Who holds the needle: a carrier that the rig drives, or a person who is told what to do; alike to a step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from experiments.log import TrialLog
+from hal.types import Instruction, InstructionKind, Matrix, NeedlePose, OperatorResponse
+from rig.controller import Controller
+from rig.geometry.transforms import invert
+from rig.guidance.needle_line import NeedleLine, angles_from_direction
+from rig.motion import move_needle, rotate_bevel
+from rig.safety.stop import HoldRequested, Severity, Trip
+
+ABOVE_SKIN_MM = 12.0
+"""Feed at which the carrier sets entry point and angles: clear of the probe's housing and of gel on the skin."""
+CARRIER_SD_MM = 0.2
+MARK_SD_MM = 0.8
+"""Depth read off the marks on the shaft, in steps of a centimetre with a thumb's guess between them [A]."""
+STEP_SHARE, STEP_SD_MM = 0.12, 0.15
+"""A step by hand differs from the one asked for by this share of it, and by what a hand cannot resolve [A]."""
+SURPRISE_MM = 2.5
+"""A mark that reads this far from what was asked for is believed: the hand stopped on its way."""
+PLACE_MM_S = 5.0
+OUT_MM_S = 10.0
+
+
+class NeedleHand(Protocol):
+    """Places, advances and withdraws the needle; positions are what the hand believes, not what is true."""
+
+    by: str
+
+    def place(self, line: NeedleLine, bevel_deg: float) -> None:
+        """Bring the needle to its entry point outside the skin."""
+
+    def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
+        """Feed forward, ``blind`` where no picture can show the tip; ``HoldRequested`` when a stop rule fires."""
+
+    def withdraw(self, amount_mm: float, speed_mm_s: float) -> None: ...
+
+    def turn_bevel(self, bevel_deg: float) -> None: ...
+
+    def out(self) -> None:
+        """Withdraw until the tip is above the skin."""
+
+    def seen(self, feed_mm: float, sd_mm: float) -> None:
+        """The image says how deep the tip is along the needle."""
+
+    @property
+    def feed_mm(self) -> float: ...
+
+    @property
+    def feed_sd_mm(self) -> float:
+        """How well the feed is known."""
+
+    @property
+    def line(self) -> NeedleLine:
+        """Axis of the needle in the Rig frame, as the hand believes it."""
+
+
+class CarrierHand:
+    """The needle carrier."""
+
+    by = "robot"
+
+    def __init__(self, controller: Controller, log: TrialLog) -> None:
+        self._controller = controller
+        self._log = log
+        self._CarrierToRig: Matrix = controller.rig.frames.get("Carrier", "Rig")
+        self._line: NeedleLine | None = None
+
+    def _pose(self) -> NeedlePose:
+        state = self._controller.read("carrier")
+        pose: NeedlePose = state.pose
+        return pose
+
+    def place(self, line: NeedleLine, bevel_deg: float) -> None:
+        RigToCarrier = invert(self._CarrierToRig)
+        direction = RigToCarrier[:3, :3] @ line.direction
+        entry = RigToCarrier[:3, :3] @ line.entry_mm + RigToCarrier[:3, 3]
+        entry = entry - entry[2] / direction[2] * direction
+        lateral, tilt = angles_from_direction(direction)
+        self._line = line
+        move_needle(self._controller, replace(self._pose(), feed_mm=-ABOVE_SKIN_MM), OUT_MM_S)
+        target = NeedlePose(float(entry[0]), float(entry[1]), lateral, tilt, -ABOVE_SKIN_MM, bevel_deg)
+        move_needle(self._controller, target, PLACE_MM_S)
+
+    def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
+        pose = self._pose()
+        after = replace(pose, feed_mm=pose.feed_mm + amount_mm)
+        moved = move_needle(self._controller, after, speed_mm_s, blind=blind)
+        if moved.force_peak_n is not None:
+            self._log.note_force(moved.force_peak_n)
+
+    def withdraw(self, amount_mm: float, speed_mm_s: float) -> None:
+        pose = self._pose()
+        move_needle(self._controller, replace(pose, feed_mm=pose.feed_mm - amount_mm), speed_mm_s)
+
+    def turn_bevel(self, bevel_deg: float) -> None:
+        rotate_bevel(self._controller, bevel_deg)
+
+    def out(self) -> None:
+        move_needle(self._controller, replace(self._pose(), feed_mm=-ABOVE_SKIN_MM), OUT_MM_S)
+
+    def seen(self, feed_mm: float, sd_mm: float) -> None:
+        """A carrier knows its feed: what the image disagrees by is kept by the trial (``feed_bias_mm``)."""
+
+    @property
+    def feed_mm(self) -> float:
+        return self._pose().feed_mm
+
+    @property
+    def feed_sd_mm(self) -> float:
+        return CARRIER_SD_MM
+
+    @property
+    def line(self) -> NeedleLine:
+        return NeedleLine.from_pose(self._pose(), self._CarrierToRig)
+
+
+class OperatorHand:
+    """A person: every movement is an instruction with a confirmation.
+
+    Depth is what was asked for, what the marks on the shaft say and, where there is a picture, what it shows; each
+    weighed by its spread. ``guided``: the image is looked at between steps, so that travel without a confirmed tip is
+    limited as for a carrier and strong resistance that the person reports is a hold.
+    """
+
+    by = "freehand"
+    WAIT_S = 600.0
+    """A person may take this long for one instruction."""
+
+    def __init__(self, controller: Controller, log: TrialLog, *, guided: bool = False) -> None:
+        self._controller = controller
+        self._log = log
+        self._guided = guided
+        self._CarrierToRig: Matrix = controller.rig.frames.get("Carrier", "Rig")
+        self._told: NeedlePose | None = None
+        self._feed_mm = -ABOVE_SKIN_MM
+        self._feed_sd_mm = MARK_SD_MM
+        self._stopped_midway = False
+
+    def _ask(self, kind: InstructionKind, text: str, amount: float = 0.0, needle: NeedlePose | None = None,
+             options: tuple[str, ...] = ()) -> OperatorResponse:  # fmt: skip
+        instruction = Instruction(kind, text, amount, needle, options)
+        try:
+            answer = self._controller.ask(instruction, self.WAIT_S, attend=("needle_force", "contact"))
+        except BaseException:
+            operator = self._controller.rig.operator
+            if operator is not None:
+                operator.cancel()
+                self._stopped_midway = True
+            raise
+        self._controller.journal.append(
+            "instruction",
+            {"asked": kind.value, "text": text, "amount": amount, "done": answer.done, "value": answer.value},
+        )
+        return answer
+
+    def _believe(self, feed_mm: float, sd_mm: float) -> None:
+        self._feed_mm, self._feed_sd_mm = feed_mm, sd_mm
+        if self._guided:
+            self._controller.travel.moved_to(feed_mm)
+
+    def _moved(self, amount_mm: float, read_mm: float | None) -> None:
+        """Asked for, then weighed against the mark."""
+        expected = self._feed_mm + amount_mm
+        variance = self._feed_sd_mm**2 + STEP_SD_MM**2 + min(STEP_SHARE * amount_mm, MARK_SD_MM) ** 2
+        if read_mm is not None and abs(read_mm - expected) > SURPRISE_MM:
+            self._believe(read_mm, MARK_SD_MM)
+        elif read_mm is not None:
+            gain = variance / (variance + MARK_SD_MM**2)
+            self._believe(expected + gain * (read_mm - expected), float(np.sqrt((1.0 - gain) * variance)))
+        else:
+            self._believe(expected, float(np.sqrt(variance)))
+
+    def seen(self, feed_mm: float, sd_mm: float) -> None:
+        """What the image says of the depth, weighed against what was believed."""
+        gain = self._feed_sd_mm**2 / (self._feed_sd_mm**2 + sd_mm**2)
+        believed = self._feed_mm + gain * (feed_mm - self._feed_mm)
+        self._believe(believed, float(np.sqrt(1.0 - gain)) * self._feed_sd_mm)
+
+    def place(self, line: NeedleLine, bevel_deg: float) -> None:
+        RigToCarrier = invert(self._CarrierToRig)
+        direction = RigToCarrier[:3, :3] @ line.direction
+        entry = RigToCarrier[:3, :3] @ line.entry_mm + RigToCarrier[:3, 3]
+        entry = entry - entry[2] / direction[2] * direction
+        lateral, tilt = angles_from_direction(direction)
+        pose = NeedlePose(float(entry[0]), float(entry[1]), lateral, tilt, 0.0, bevel_deg)
+        self.place_pose(
+            pose,
+            f"Place the needle at X {pose.x_mm:.0f} mm, Y {pose.y_mm:.0f} mm, {abs(lateral):.0f} deg from the side, "
+            f"{tilt:+.0f} deg cranial; tip on the skin",
+        )
+
+    def place_pose(self, pose: NeedlePose, text: str, options: tuple[str, ...] = ()) -> None:
+        """Have the needle placed as ``pose`` says (needle frame, or from the operator's own mark)."""
+        self._told = pose
+        self._ask(InstructionKind.POSITION_NEEDLE, text, needle=pose, options=options)
+        self._believe(0.0, MARK_SD_MM)
+
+    def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
+        if self._guided:
+            self._controller.require_no_hold()
+            if not blind:
+                self._controller.travel.check(self.feed_mm + amount_mm)
+        slow = ("slow",) if speed_mm_s <= 1.0 else ()
+        answer = self._ask(
+            InstructionKind.ADVANCE, f"Advance {amount_mm:.1f} mm, stop at resistance", amount_mm, options=slow
+        )
+        self._moved(amount_mm, answer.value)
+        if self._guided and answer.text == "bone":
+            raise HoldRequested(Trip("needle_force_felt", Severity.HOLD, "the operator felt strong resistance"))
+
+    def withdraw(self, amount_mm: float, speed_mm_s: float) -> None:
+        answer = self._ask(InstructionKind.WITHDRAW, f"Withdraw {amount_mm:.1f} mm", amount_mm)
+        self._moved(-amount_mm, answer.value)
+
+    def turn_bevel(self, bevel_deg: float) -> None:
+        now = self._told.bevel_deg if self._told else 0.0
+        self._ask(InstructionKind.ROTATE_BEVEL, f"Turn the bevel by {bevel_deg - now:.0f} deg", bevel_deg - now)
+        if self._told is not None:
+            self._told = replace(self._told, bevel_deg=bevel_deg)
+
+    def turn_needle(self, lateral_deg: float, tilt_deg: float) -> None:
+        """Change the angles of a needle in the skin by so much."""
+        told = self._told or NeedlePose(0.0, 0.0, 0.0, 0.0, 0.0)
+        outward = lateral_deg if told.lateral_deg >= 0.0 else -lateral_deg
+        text = (
+            f"Keep the needle in the skin. Tilt its hub {abs(outward):.0f} deg {'away from' if outward > 0 else 'to'} "
+            f"the midline and {abs(tilt_deg):.0f} deg towards the {'head' if tilt_deg > 0 else 'feet'}"
+        )
+        self._told = replace(told, lateral_deg=told.lateral_deg + lateral_deg, tilt_deg=told.tilt_deg + tilt_deg)
+        self._ask(
+            InstructionKind.TURN_NEEDLE, text, float(np.hypot(lateral_deg, tilt_deg)),
+            NeedlePose(0.0, 0.0, lateral_deg, tilt_deg, 0.0),
+        )  # fmt: skip
+
+    def out(self) -> None:
+        self.withdraw(self.feed_mm + ABOVE_SKIN_MM, 10.0)
+        self._believe(-ABOVE_SKIN_MM, MARK_SD_MM)
+
+    @property
+    def feed_mm(self) -> float:
+        if self._stopped_midway:
+            self._stopped_midway = False
+            read = self._ask(InstructionKind.READ_VALUE, "Read the depth mark at the skin, in mm").value
+            if read is not None:
+                self._believe(read, MARK_SD_MM)
+        return self._feed_mm
+
+    @property
+    def feed_sd_mm(self) -> float:
+        return self._feed_sd_mm
+
+    @property
+    def line(self) -> NeedleLine:
+        pose = self._told or NeedlePose(0.0, 0.0, 0.0, 0.0, 0.0)
+        return NeedleLine.from_pose(pose, self._CarrierToRig)
+
+
+def longest_axis_error_deg(a: NeedleLine, b: NeedleLine) -> float:
+    """Angle between two needle axes."""
+    return float(np.degrees(np.arccos(np.clip(a.direction @ b.direction, -1.0, 1.0))))

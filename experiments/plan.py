@@ -1,0 +1,82 @@
+"""The randomised list of cartridges and trials of a study.
+
+Parallel work is by cartridge: trials within one are sequential, one insertion per root and side, so that
+trials stay independent. Repeats are blocks: every approach appears once per block in random order
+(``facts/domain.md`` 7.4), and the plan depends on the study file and the seed alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.study import Study
+from experiments.technique import Technique
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial before it happens."""
+
+    trial_id: str
+    technique: str
+    level: str
+    side: str
+    block: int
+    cartridge_id: str
+    order_in_cartridge: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class PlannedCartridge:
+    """One pour of the phantom and what is done with it."""
+
+    cartridge_id: str
+    seed: int
+    trials: tuple[PlannedTrial, ...]
+
+
+def _seed(study_seed: int, *path: int) -> int:
+    return int(np.random.SeedSequence([study_seed, *path]).generate_state(1, np.uint32)[0])
+
+
+def plan(study: Study, techniques: dict[str, Technique]) -> tuple[PlannedCartridge, ...]:
+    """Lay out all trials.
+
+    A trial goes to the first cartridge that still has its root and side free; the side alternates over
+    repeats from a random start, so that both sides are used evenly.
+    """
+    design, seed = study.design, study.study.seed
+    rng = np.random.default_rng([seed, 0x706C616E])
+    names = list(design.techniques)
+    first_side = {name: int(rng.integers(len(design.sides))) for name in names}
+    open_sites: list[list[tuple[str, str, int, str]]] = []
+    for block in range(design.repeats):
+        for index in rng.permutation(len(names)):
+            name = names[index]
+            level = techniques[name].level
+            side = design.sides[(first_side[name] + block) % len(design.sides)]
+            for cartridge in open_sites:
+                taken = {(techniques[n].level, s) for n, s, _, _ in cartridge}
+                if len(cartridge) < design.cartridge_trials_max and (level, side) not in taken:
+                    break
+            else:
+                cartridge = []
+                open_sites.append(cartridge)
+            cartridge.append((name, side, block + 1, level))
+    cartridges = []
+    number = 0
+    for index, sites in enumerate(open_sites, start=1):
+        cartridge_id = f"C{index:02d}"
+        trials = []
+        for order, (name, at_side, block, at_level) in enumerate(sites, start=1):
+            number += 1
+            trials.append(
+                PlannedTrial(
+                    f"T{number:03d}", name, at_level, at_side, block, cartridge_id, order, _seed(seed, index, order)
+                )
+            )
+        cartridges.append(PlannedCartridge(cartridge_id, _seed(seed, index), tuple(trials)))
+    return tuple(cartridges)

@@ -1,0 +1,176 @@
+"""A whole study: run folder, randomised cartridges, workers, seal."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty
+from typing import Any, Protocol
+
+from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
+from experiments.plan import PlannedCartridge, plan
+from experiments.study import Study
+from experiments.technique import Technique
+from hal.clock import WallClock
+from hal.errors import ConfigError
+from rig.config import RigConfig
+from rig.record import PlannedTrial as RecordedPlan
+from rig.record import RunFolder
+from rig.simulated import needs_bench
+
+
+class Watcher(Protocol):
+    """Who wants to know how a study goes on (the progress bar)."""
+
+    def planned(self, cartridges: Sequence[PlannedCartridge]) -> None: ...
+
+    def trial(self, trial_id: str, what: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """What a study run left."""
+
+    run: Path
+    planned_n: int
+    completed_n: int
+    failure: str = ""
+    failure_kind: str = ""
+    """safety, device, operator or empty."""
+    virtual_s: float = 0.0
+
+
+def conduct(
+    study: Study,
+    config: RigConfig,
+    out: Path,
+    *,
+    files: dict[str, bytes],
+    workers: int,
+    watcher: Watcher,
+) -> StudyOutcome:
+    """Run a study from an empty run folder to a sealed one.
+
+    Raises ``ConfigError`` or ``RecordError`` before anything moves. A safety stop, a device failure or Ctrl-C ends the
+    study early; what was recorded is sealed with the reason.
+    """
+    if workers < 1:
+        raise ConfigError(f"--workers must be at least 1, got {workers}")
+    if not needs_bench(config) and workers > 1:
+        workers = 1  # a real bench has one phantom fixture
+    techniques = study.loaded()
+    cartridges = plan(study, techniques)
+    check_rig(config, techniques)
+    clock = WallClock()
+    run = RunFolder.create(
+        out, study.study.id, clock, files=files, seed=study.study.seed, simulated=config.rig.simulated
+    )
+    run.plan(_recorded(cartridges, techniques, config))
+    watcher.planned(cartridges)
+    jobs = [
+        CartridgeJob(run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h)
+        for c in cartridges
+    ]
+    planned_n = sum(len(c.trials) for c in cartridges)
+    results: dict[str, CartridgeResult] = {}
+    failure, kind, reason = "", "", "finished"
+    try:
+        for result in each_cartridge(jobs, workers, watcher):
+            results[result.cartridge_id] = result
+            if result.failure:
+                failure, kind, reason = result.failure, result.failure_kind, f"ended early: {result.failure}"
+                break
+    except KeyboardInterrupt:
+        failure, kind, reason = "stopped by the operator", "operator", "stopped by the operator"
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        for cartridge in cartridges:
+            if (run.path / "cartridges" / cartridge.cartridge_id).exists():
+                run.adopt(cartridge.cartridge_id)
+        first = next((results[c.cartridge_id] for c in cartridges if c.cartridge_id in results), None)
+        if first is not None:
+            run.devices(first.devices)
+        run.seal(reason)
+    completed = sum(r.completed_n for r in results.values())
+    return StudyOutcome(run.path, planned_n, completed, failure, kind, sum(r.virtual_s for r in results.values()))
+
+
+def check_rig(config: RigConfig, techniques: dict[str, Technique]) -> None:
+    """The rig must have what the techniques need; raises ``ConfigError`` with all gaps."""
+    roles = set(config.devices)
+    needs = {"pump"}
+    if any(t.plane != "landmark" for t in techniques.values()):
+        needs |= {"holder", "ultrasound"}
+    if "carrier" not in roles or any(t.plane == "landmark" for t in techniques.values()):
+        needs.add("operator")
+    missing = sorted(needs - roles)
+    if missing:
+        raise ConfigError(f"this rig ({config.rig.name}) has no {', '.join(missing)}, which the study needs")
+
+
+def each_cartridge(jobs: list[CartridgeJob], workers: int, watcher: Watcher) -> Iterator[CartridgeResult]:
+    """Run cartridges in this process (one worker) or in several; results come in order of finishing."""
+    if workers == 1 or len(jobs) == 1:
+        for job in jobs:
+            yield run_cartridge(job, watcher.trial)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager:
+        news = manager.Queue()
+        halt = manager.Event()
+        with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_quiet) as pool:
+            waiting: set[Future[CartridgeResult]] = {pool.submit(_in_worker, job, news, halt) for job in jobs}
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                    _pass_on(news, watcher)
+                    for future in done:
+                        yield future.result()
+            finally:
+                halt.set()  # the pool fetches one job ahead: that one must not begin
+                for future in waiting:
+                    future.cancel()
+
+
+def _quiet() -> None:
+    """An idle worker leaves Ctrl-C to the process that commands it; a running cartridge listens by itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _in_worker(job: CartridgeJob, news: Any, halt: Any) -> CartridgeResult:
+    if halt.is_set():
+        return CartridgeResult(job.cartridge.cartridge_id, 0, (), "not begun: the study was ended", "safety")
+    return run_cartridge(job, lambda trial_id, what: news.put((trial_id, what)))
+
+
+def _pass_on(news: Any, watcher: Watcher) -> None:
+    while True:
+        try:
+            trial_id, what = news.get_nowait()
+        except Empty:
+            return
+        watcher.trial(trial_id, what)
+
+
+def _recorded(
+    cartridges: Sequence[PlannedCartridge], techniques: dict[str, Technique], config: RigConfig
+) -> list[RecordedPlan]:
+    robot = "carrier" in config.devices
+    rows = []
+    for cartridge in cartridges:
+        for t in cartridge.trials:
+            technique = techniques[t.technique]
+            guidance = "landmark" if technique.plane == "landmark" else ("robot" if robot else "freehand")
+            rows.append(
+                RecordedPlan(
+                    t.trial_id, t.cartridge_id, technique.id, technique.approach(t.side), t.level, t.side,
+                    technique.plane, guidance, t.block, t.order_in_cartridge,
+                )
+            )  # fmt: skip
+    return rows

@@ -1,0 +1,85 @@
+"""ST8-ST10: at the target, reference reading, test injection, injection under watched pressure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from experiments.reference import read_reference
+from experiments.states import State
+from experiments.steps.advance import aim_rig
+from experiments.steps.confirm import detections, predict
+from experiments.trial import Trial
+from hal.types import Instruction, InstructionKind
+from rig.guidance.needle_motion import find_fluid
+from rig.injection import inject
+from rig.safety.pressure import Verdict
+
+RETRIES_MAX_N = 2
+BACK_MM = 1.0
+
+
+def at_target(trial: Trial) -> State:
+    """The operator agrees; the needle rests while the reference instrument is read."""
+    trial.log.t_final_ns = trial.now_ns
+    if trial.technique.plane != "landmark":
+        trial.log.believed_aim_rig_mm = aim_rig(trial)
+    if trial.controller.rig.operator is not None:
+        answer = trial.controller.ask(Instruction(InstructionKind.AT_TARGET, "needle at the target: agreed?"), 600.0)
+        if not answer.done:
+            raise trial.stop("the operator does not agree that the needle is at the target")
+    read_reference(trial, "before_test")
+    return State.TEST_INJECT
+
+
+def test_inject(trial: Trial) -> State:
+    """A small injection: it must flow, and where there is an image it should show at the tip."""
+    injection = trial.technique.injection
+    image = trial.technique.plane != "landmark"
+    before = trial.sight.take("test before") if image else None
+    result = inject(trial.controller, injection.test_ml, injection.rate_ml_min, test=True, line=trial.line_model())
+    trial.note_injection(result, test=True)
+    if before is not None:
+        after = trial.sight.take("test after")
+        seen = find_fluid(
+            before.pixels,
+            after.pixels,
+            trial.image_to_probe(after),
+            after.ProbeToRig,
+            predict(trial).tip_mm,
+            injection.test_ml,
+        )
+        trial.event(
+            "spread", found=seen.found, reason=seen.reason, distance_mm=seen.distance_mm, area_mm2=seen.area_mm2
+        )
+    if result.verdict in (Verdict.FLOWING, Verdict.UNMONITORED):
+        return State.INJECT
+    trial.log.holds.append("tip_pressure")
+    trial.event("hold", source="tip_pressure", reason=result.reason, state=State.TEST_INJECT.value)
+    return draw_back(trial, result.reason)
+
+
+def draw_back(trial: Trial, reason: str) -> State:
+    """High pressure or a blocked tip: a little back, and test again; then the trial ends."""
+    trial.pressure_retries_n += 1
+    left = trial.technique.injection.test_total_max_ml - trial.log.test_ml
+    if trial.pressure_retries_n > RETRIES_MAX_N or left < trial.technique.injection.test_ml:
+        raise trial.stop(f"injection pressure: {reason}")
+    trial.hand.withdraw(BACK_MM, 1.0)
+    return State.TEST_INJECT
+
+
+def inject_step(trial: Trial) -> State:
+    """The injection itself; the reference tip at its start is the tip of record."""
+    injection = trial.technique.injection
+    read_reference(trial, "at_injection")
+    if trial.technique.plane != "landmark":
+        view = trial.sight.take("before injection")
+        trial.sight.keep(view, "at_injection", detections(view, trial.log.confirmed_tip_rig_mm))
+        trial.log.image_axes = np.asarray(np.linalg.inv(trial.PhantomToRig)[:3, :3] @ view.ProbeToRig[:3, :3]).T
+    result = inject(trial.controller, injection.volume_ml, injection.rate_ml_min, line=trial.line_model())
+    trial.note_injection(result, test=False)
+    if result.verdict not in (Verdict.FLOWING, Verdict.UNMONITORED):
+        trial.log.holds.append("tip_pressure")
+        raise trial.stop(f"the injection was stopped: {result.reason}")
+    read_reference(trial, "before_withdrawal")
+    return State.WITHDRAW

@@ -1,0 +1,76 @@
+"""ST0: checklist, antisepsis with its contact times, line primed and measured in air."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from experiments.states import State
+from experiments.technique import ChecklistItem
+from experiments.trial import Trial
+from hal.clock import NS_PER_S
+from hal.types import Instruction, InstructionKind
+from rig.injection import inject
+from rig.safety.pressure import Verdict
+
+PRIME_ML = 0.15
+"""Enough for the pressure to settle at the planned rate: 3 s at 3 mL/min against a time constant below 1 s."""
+RESISTANCE_TOLERANCE = 0.20
+"""PRE9 (domain 4.1): the measured line resistance lies within 20 % of what is expected."""
+OPERATOR_S = 600.0
+
+
+def setup(trial: Trial) -> State:
+    """Everything before the probe touches the phantom."""
+    for item in trial.technique.checklist:
+        if item.when == "before" and item.id != "PRE9":
+            do_item(trial, item)
+    prime_line(trial)
+    return State.PALPATE if trial.technique.plane == "landmark" else State.LONGITUDINAL
+
+
+def do_item(trial: Trial, item: ChecklistItem) -> None:
+    """One checklist item: confirmed by the operator where the rig has one, its times waited and written down."""
+    controller, clock = trial.controller, trial.controller.clock
+    start_ns = clock.now_ns()
+    if controller.rig.operator is not None:
+        kind = InstructionKind.SCRUB if item.contact_s > 0 else InstructionKind.CONFIRM
+        answer = controller.ask(Instruction(kind, item.text, item.contact_s), OPERATOR_S)
+        if not answer.done:
+            raise trial.stop(f"checklist item {item.id} was not confirmed: {item.text}")
+    elif item.contact_s > 0:
+        controller.wait(item.contact_s)
+    contact_s = (clock.now_ns() - start_ns) / NS_PER_S
+    controller.wait(item.wait_s)
+    waited_s = (clock.now_ns() - start_ns) / NS_PER_S - contact_s
+    if contact_s + 1e-6 < item.contact_s or waited_s + 1e-6 < item.wait_s:
+        trial.log.checklist_short.append(item.id)
+    trial.event("checklist", id=item.id, text=item.text, contact_s=round(contact_s, 3), waited_s=round(waited_s, 3))
+
+
+def prime_line(trial: Trial) -> None:
+    """PRE9: zero the sensor, then a short flow through the needle in air gives the resistance of this set."""
+    controller, rate = trial.controller, trial.technique.injection.rate_ml_min
+    rig = controller.rig
+    if rig.pump is None or rig.pressure is None:
+        trial.event("checklist", id="PRE9", text="line resistance not measured: no pump or no pressure sensor")
+        return
+    controller.command("pressure", rig.pressure.zero, "zero the pressure sensor")
+    result = inject(controller, PRIME_ML, rate)
+    controller.volumes.reset()
+    line = rig.config.line
+    expected = line.k_line * line.resistance_kpa_min_ml
+    if result.verdict is not Verdict.FLOWING:
+        raise trial.stop(f"the line could not be primed: {result.reason}")
+    flowing = np.flatnonzero(result.flow_ml_min > 0)
+    plateau = result.sensor_kpa[flowing[int(0.6 * len(flowing)) :]]
+    measured = float(np.median(plateau) - result.sensor_kpa[0]) / rate
+    trial.line_kpa_min_ml = measured
+    within = abs(measured - expected) <= RESISTANCE_TOLERANCE * expected
+    trial.event(
+        "checklist",
+        id="PRE9",
+        text="line resistance in air",
+        measured_kpa_min_ml=round(measured, 4),
+        expected_kpa_min_ml=round(expected, 4),
+        within_20_percent=within,
+    )

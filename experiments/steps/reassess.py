@@ -1,0 +1,40 @@
+"""HOLD -> REASSESS: needle and pump stand; pause, think, and go back, on, or out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from experiments.states import State
+from experiments.steps.advance import aim_rig, redirect
+from experiments.steps.confirm import predict
+from experiments.steps.inject_steps import draw_back
+from experiments.steps.landmark import walk_off
+from experiments.trial import Trial
+from rig.safety.stop import HoldRequested
+
+PAUSE_S = 2.0
+NEAR_MM = 2.0
+"""A stop this near the aim point is answered by drawing back a little, not by a new path."""
+BONE_SOURCES = ("needle_force", "needle_force_slope")
+
+
+def reassess(trial: Trial, hold: HoldRequested, state: State) -> State:
+    """What follows a stop rule; raises ``TrialEnded`` when nothing sensible is left."""
+    trial.controller.wait(PAUSE_S)
+    if hold.source.startswith(BONE_SOURCES):
+        trial.log.bone_contacts_n += 1
+    if state is State.BLIND_ADVANCE:
+        trial.log.bone_contacts_n -= hold.source.startswith(BONE_SOURCES)
+        return walk_off(trial)
+    if state in (State.TEST_INJECT, State.INJECT):
+        return draw_back(trial, hold.reason)
+    if state in (State.ENTRY, State.ADVANCE):
+        if trial.bending is not None:
+            prediction = predict(trial)
+            if float(np.linalg.norm(aim_rig(trial) - prediction.tip_mm)) <= NEAR_MM:
+                trial.hand.withdraw(1.0, 1.0)
+                return State.AT_TARGET
+        return redirect(trial, hold.reason)
+    if hold.source == "image_lost" and state in (State.LONGITUDINAL, State.TRANSVERSE, State.OPTIMISE):
+        return state
+    raise trial.stop(hold.reason)

@@ -1,0 +1,304 @@
+"""One trial: the context that the steps share, and the engine that goes from state to state.
+
+Steps are functions ``Trial -> State`` in ``experiments.steps``. A stop rule (``HoldRequested``) sends any of them to
+``reassess``; a safety stop or a device failure ends the trial, and the record is closed all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from experiments.log import TrialLog
+from experiments.needle_hand import CarrierHand, NeedleHand, OperatorHand
+from experiments.plan import PlannedTrial
+from experiments.scoring import drawn_truth, score
+from experiments.sight import Sight, View
+from experiments.states import State
+from experiments.technique import Technique
+from hal.errors import DeviceError, LimitViolation, LinkError, RigError, SafetyStop
+from hal.phantom.materials import materials
+from hal.phantom.needles import NeedleSpec, load_needle
+from hal.phantom.nominal import NominalPhantom
+from hal.phantom.target import Target
+from hal.types import ImagingSettings, Matrix, Vector
+from rig.controller import Controller
+from rig.guidance.anatomy_fit import AnatomyFit
+from rig.guidance.bending import Bending
+from rig.guidance.dorsal_map import DorsalMap
+from rig.guidance.level import LevelCount
+from rig.guidance.needle_line import direction_from_angles
+from rig.guidance.panorama import SweepFrame
+from rig.guidance.planning import Plan
+from rig.injection import InjectionResult, line_model
+from rig.record import Field, TrialRecord
+from rig.safety.pressure import LineModel
+from rig.safety.stop import HoldRequested
+from rig.witness import Witness
+
+HOLDS_IN_A_ROW_MAX_N = 4
+STATES_MAX_N = 60
+"""A trial that changes state more often than this goes in circles."""
+
+
+class TrialEnded(RigError):
+    """A step ends the trial on purpose: ``how`` is stopped or aborted."""
+
+    def __init__(self, how: str, reason: str) -> None:
+        super().__init__(reason)
+        self.how = how
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Nominal phantom as guidance uses it, prepared once per process."""
+
+    phantom: NominalPhantom
+    dorsal: DorsalMap = field(repr=False)
+    surface: Any = field(repr=False)
+
+
+@dataclass
+class Trial:
+    """What the steps of one trial share."""
+
+    planned: PlannedTrial
+    technique: Technique
+    anatomy: Anatomy
+    controller: Controller
+    record: TrialRecord
+    witness: Witness | None
+    before_close: Callable[[], None] | None = None
+    """Called before the record is closed: streams are written to their end."""
+    about: dict[str, object] = field(default_factory=dict)
+    """Columns that were known before the trial began."""
+    log: TrialLog = field(default_factory=TrialLog)
+    PhantomToRig: Matrix = field(default_factory=lambda: np.eye(4))
+    """Best estimate; nominal until the image has been registered."""
+    sweep: list[list[SweepFrame]] = field(default_factory=list)
+    """Longitudinal frames, one list per scan line."""
+    seen: list[SweepFrame] = field(default_factory=list)
+    """Every frame in which bone was looked for."""
+    count: LevelCount | None = None
+    plan: Plan | None = None
+    refused: list[Plan] = field(default_factory=list)
+    """Plans that were tried and given up."""
+    bending: Bending | None = None
+    feed_bias_mm: float = 0.0
+    """Tip in the image minus tip by the carrier, along the needle: what their calibrations disagree by."""
+    empty: list[View] = field(default_factory=list)
+    """Frames of the working view and its neighbours without the needle."""
+    planes: list[View] = field(default_factory=list)
+    """Out of plane: frames of planes that cross the planned needle every millimetre, without the needle."""
+    view: View | None = None
+    """The last frame of the working view."""
+    line_kpa_min_ml: float | None = None
+    """Line and needle resistance, measured in air at the planned rate."""
+    fit: AnatomyFit | None = None
+    rescans_n: int = 0
+    pressure_retries_n: int = 0
+    _pressure_declared: bool = False
+
+    def __post_init__(self) -> None:
+        self.needle: NeedleSpec = load_needle(self.technique.needle)
+        self.sound_speed_m_s = materials()["muscle"].sound_speed_m_s
+        """Nominal speed of sound of the gel; images are corrected with it."""
+        self.log.sound_speed_m_s = self.sound_speed_m_s
+        scanner = self.controller.rig.ultrasound
+        imaging = scanner.settings() if scanner is not None else ImagingSettings()
+        self.imaging_depth_mm = imaging.depth_mm
+        self.assumed_speed_m_s = imaging.sound_speed_m_s
+        speed = self.technique.scan.speed_mm_s if self.technique.scan else 30.0
+        self.sight = Sight(self.controller, self.record, self.log, speed)
+        self.PhantomToRig = self.controller.rig.frames.get("Phantom", "Rig")
+        by_hand = self.technique.plane == "landmark" or self.controller.rig.carrier is None
+        self.hand: NeedleHand = (
+            OperatorHand(self.controller, self.log, guided=self.technique.plane != "landmark")
+            if by_hand
+            else CarrierHand(self.controller, self.log)
+        )
+
+    # ---- short names that steps use ------------------------------------------------------------------------
+
+    @property
+    def side(self) -> int:
+        """+1 for the phantom's left (X > 0), -1 for its right."""
+        return 1 if self.planned.side == "left" else -1
+
+    @property
+    def target(self) -> Target:
+        """The nominal root (Phantom frame)."""
+        return self.anatomy.phantom.target(self.technique.level, self.planned.side)
+
+    @property
+    def guidance(self) -> str:
+        """robot, freehand or landmark."""
+        return "landmark" if self.technique.plane == "landmark" else self.hand.by
+
+    @property
+    def approach_direction(self) -> Vector:
+        """Direction of the technique's preferred path: it fixes the aim point before the first trial."""
+        if self.technique.landmark is not None:
+            lateral, tilt = self.technique.landmark.lateral_deg, self.technique.landmark.tilt_deg
+        else:
+            assert self.technique.path is not None
+            lateral, tilt = self.technique.path.lateral_deg.preferred, self.technique.path.tilt_deg.preferred
+        return direction_from_angles(self.side * lateral, tilt)
+
+    @property
+    def now_ns(self) -> int:
+        return self.controller.clock.now_ns()
+
+    def event(self, kind: str, **data: object) -> None:
+        self.record.event(kind, data)
+
+    def line_model(self) -> LineModel:
+        """The line with the resistance that was measured in air, where it was."""
+        nominal = line_model(self.controller)
+        if self.line_kpa_min_ml is None:
+            return nominal
+        return replace(nominal, resistance_kpa_min_ml=self.line_kpa_min_ml, k_line=1.0)
+
+    def image_to_probe(self, view: View) -> Matrix:
+        """``ImageToProbe`` corrected for the gel's speed of sound.
+
+        Ranges count from the face, so that the correction is a scaling about the face's centre; for the curved
+        face it is exact on the axis and within 0.1 mm at its edge for a 1 % difference.
+        """
+        scale = np.diag([*[self.sound_speed_m_s / self.assumed_speed_m_s] * 3, 1.0])
+        return np.asarray(scale @ view.ImageToProbe)
+
+    def note_injection(self, result: InjectionResult, *, test: bool) -> None:
+        """Count volume and pressures, keep the traces."""
+        log = self.log
+        if test:
+            log.test_injections_n += 1
+            log.test_ml += result.pumped_ml
+        log.injected_ml += result.pumped_ml
+        values = [None if v != v else float(v) for v in (result.opening_kpa, result.peak_kpa, result.plateau_kpa)]
+        log.note_pressure(*values)
+        self.event("injection", purpose="test" if test else "injection", **result.as_dict())
+        streams = self.record.streams
+        if not self._pressure_declared:
+            self._pressure_declared = True
+            streams.declare(
+                "pressure",
+                [Field("sensor_kpa", "kPa"), Field("tip_kpa", "kPa"), Field("flow_ml_min", "mL/min")],
+            )
+        for row in zip(result.time_ns, result.sensor_kpa, result.tip_kpa, result.flow_ml_min, strict=True):
+            streams.sample("pressure", int(row[0]), [float(v) for v in row[1:]])
+
+    def stop(self, reason: str) -> TrialEnded:
+        """The trial ends here, in good order."""
+        return TrialEnded("stopped", reason)
+
+
+Step = Callable[[Trial], State]
+Reassess = Callable[[Trial, HoldRequested, State], State]
+
+
+def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> dict[str, Any]:
+    """Go through the states; returns the trial row. Raises ``SafetyStop``, ``LinkError`` or ``DeviceError`` after
+    the record was closed, so that the caller ends the cartridge."""
+    log = trial.log
+    trial.controller.volumes.reset()
+    trial.controller.travel.reset()
+    if trial.witness is not None:
+        trial.witness.begin(trial.technique.level, trial.planned.side, trial.approach_direction)
+    failure: Exception | None = None
+    try:
+        _states(trial, steps, reassess)
+        log.ended, log.end_reason = "finished", "all states passed"
+    except TrialEnded as end:
+        log.ended, log.end_reason = end.how, str(end)
+        failure = _leave_phantom(trial, steps)
+    except LimitViolation as error:
+        log.ended, log.end_reason = "aborted", str(error)
+        failure = _leave_phantom(trial, steps)
+    except SafetyStop as stop:
+        # A person who stops the rig interrupts the trial: it is repeated as a new one, and judges no technique.
+        log.ended = "interrupted" if stop.source == "operator" else "aborted"
+        log.end_reason, failure = str(stop), stop
+    except (LinkError, DeviceError) as error:
+        log.ended, log.end_reason, failure = "aborted", str(error), error
+    except BaseException as error:
+        log.ended, log.end_reason = "interrupted", f"{type(error).__name__}: {error}"
+        close_record(trial)
+        raise
+    row = close_record(trial)
+    if failure is not None:
+        raise failure
+    return row
+
+
+def _states(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> None:
+    state = State.SETUP
+    for _ in range(STATES_MAX_N):
+        if state is State.DONE:
+            return
+        trial.event("state.entered", state=state.value)
+        try:
+            state = steps[state](trial)
+        except HoldRequested as hold:
+            state = _answer(trial, hold, state, reassess)
+    raise TrialEnded("aborted", f"more than {STATES_MAX_N} changes of state")
+
+
+def _answer(trial: Trial, hold: HoldRequested, state: State, reassess: Reassess) -> State:
+    """Reassess; a stop rule that fires while the needle is being withdrawn is answered the same way, a few times."""
+    for _ in range(HOLDS_IN_A_ROW_MAX_N):
+        trial.log.holds.append(hold.source)
+        trial.event("hold", source=hold.source, reason=hold.reason, state=state.value)
+        try:
+            return reassess(trial, hold, state)
+        except HoldRequested as again:
+            hold = again
+    raise TrialEnded("stopped", f"stop rules kept firing: {hold.reason}")
+
+
+def _leave_phantom(trial: Trial, steps: dict[State, Step]) -> Exception | None:
+    """After a stopped trial the needle leaves the gel and the checklist is closed; a fault here ends the cartridge."""
+    for state in (State.WITHDRAW, State.CHECKOUT):
+        trial.event("state.entered", state=state.value)
+        for attempt in range(HOLDS_IN_A_ROW_MAX_N):
+            try:
+                steps[state](trial)
+                break
+            except HoldRequested as hold:  # withdrawal is always allowed: told once, then go on
+                trial.event("hold", source=hold.source, reason=hold.reason, state=state.value)
+                if attempt + 1 == HOLDS_IN_A_ROW_MAX_N:
+                    return SafetyStop(f"a stop rule kept firing while the needle was withdrawn: {hold.reason}")
+            except (SafetyStop, LinkError, DeviceError, LimitViolation, TrialEnded) as error:
+                return error
+    return None
+
+
+def close_record(trial: Trial) -> dict[str, Any]:
+    """Score the trial, write truth and row, close the record."""
+    truth = trial.witness.testimony() if trial.witness is not None else None
+    known = truth or drawn_truth(
+        trial.anatomy.phantom, trial.technique.level, trial.planned.side, trial.approach_direction
+    )
+    limits = trial.controller.limits
+    gauge = trial.controller.rig.config.needle.gauge
+    PhantomToRig = (
+        trial.controller.rig.frames.get("Phantom", "Rig") if truth is None else np.asarray(truth["PhantomToRig"])
+    )
+    row = score(
+        trial.log,
+        trial.technique,
+        trial.planned.side,
+        known,
+        PhantomToRig=PhantomToRig,
+        force_limit_n=limits.needle_force_n(gauge),
+    )
+    if truth is not None:
+        trial.record.truth(truth)
+    row = {**trial.about, **row}
+    if trial.before_close is not None:
+        trial.before_close()
+    trial.record.close(row)
+    return row

@@ -1,0 +1,1 @@
+"""Devices and everything below them; knows nothing of techniques."""

@@ -1,0 +1,142 @@
+"""Load-cell amplifiers on Modbus with a register map from the configuration.
+
+There is no common map: value register, number format, word order, scale and the way to tare are settings. The
+defaults are a single float in newtons at register 0, upper half first, and a tare coil 0.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hal.clock import Clock, Deadline
+from hal.errors import BadReply, DeviceError, LinkError, NoReply, RigError
+from hal.links.modbus import ModbusLink, open_modbus, unpack
+from hal.types import ForceReading, Identity, SafeReport
+
+
+class Settings(BaseModel):
+    """How the amplifier is connected and where it keeps the force."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+    role: Literal["needle_force", "probe_force"] = "needle_force"
+    baudrate: int = Field(default=115200, gt=0)
+    unit: int = Field(default=1, ge=1, le=247)
+    timeout_s: float = Field(default=0.1, gt=0, le=5)
+    value_address: int = Field(default=0, ge=0, le=0xFFFF)
+    """Address on the wire (0-based) of the value."""
+    function: Literal[3, 4] = 3
+    """3 = holding registers, 4 = input registers."""
+    format: Literal["float32", "int32", "int16"] = "float32"
+    word_order: Literal["big", "little"] = "big"
+    scale_n: float = 1.0
+    """Newtons per unit of the value; negative turns the sign around."""
+    range_n: float = Field(default=50.0, gt=0)
+    """A reading beyond this is an overload or a broken cell."""
+    tare_by: Literal["coil", "register", "host"] = "coil"
+    """``host``: the amplifier cannot tare, the driver subtracts."""
+    tare_address: int = Field(default=0, ge=0, le=0xFFFF)
+    tare_value: int = Field(default=1, ge=0, le=0xFFFF)
+    """Written to the tare register."""
+    tare_tolerance_n: float = Field(default=0.2, gt=0)
+
+
+class Driver:
+    """Implements ``hal.interfaces.ForceSensor``."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.role = settings.role
+        self._settings = settings
+        self._clock = clock
+        self._link: ModbusLink | None = None
+        self._host_tare_n = 0.0
+
+    def open(self) -> Identity:
+        """Connect and read a plausible force; the amplifiers have no common identity to ask for."""
+        settings = self._settings
+        self._link = open_modbus(
+            settings.url, settings.unit, settings.baudrate, self._clock, timeout_s=settings.timeout_s
+        )
+        try:
+            self._value_n()
+        except (NoReply, BadReply, DeviceError) as error:
+            self.close()
+            raise LinkError(
+                f"the device on {settings.url} does not answer like a load-cell amplifier with a {settings.format} "
+                f"at register {settings.value_address}: {error}",
+                port=settings.url,
+                command="identify",
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+        simulated = self._link.simulated
+        return Identity(role=self.role, driver=f"modbus_{self.role}", model="load cell on Modbus", simulated=simulated)
+
+    def close(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def read(self) -> ForceReading:
+        """Force in newtons, tared; ``DeviceError`` when it is no number or beyond the range."""
+        value_n = self._value_n()
+        return ForceReading(self._clock.now_ns(), value_n - self._host_tare_n)
+
+    def tare(self) -> None:
+        """Make the present force read zero; sent once, proven by reading."""
+        settings, link = self._settings, self._opened()
+        lost: LinkError | None = None
+        try:
+            if settings.tare_by == "host":
+                self._host_tare_n = self._value_n()
+            elif settings.tare_by == "coil":
+                link.write_coil(settings.tare_address, True)
+            else:
+                link.write_register(settings.tare_address, settings.tare_value)
+        except (NoReply, BadReply) as error:
+            lost = error
+        after_n = self.read().force_n
+        if abs(after_n) > settings.tare_tolerance_n:
+            raise DeviceError(
+                f"{self.role} on {settings.url} reads {after_n:.2f} N after taring"
+                + ("; the reply to the tare command was lost" if lost else "; is something touching the sensor?"),
+                device=self.role,
+                code="tare",
+            ) from lost
+
+    def make_safe(self, deadline: Deadline) -> SafeReport:
+        """A sensor moves nothing: safe means that it still answers."""
+        try:
+            reading = self.read()
+        except RigError as error:
+            return SafeReport(self.role, False, str(error))
+        return SafeReport(self.role, not deadline.expired, f"passive; reads {reading.force_n:.2f} N")
+
+    def _value_n(self) -> float:
+        settings, link = self._settings, self._opened()
+        words = link.read_registers(
+            settings.value_address, 1 if settings.format == "int16" else 2, function=settings.function
+        )
+        if settings.format == "int16":
+            value: float = words[0] - 0x10000 if words[0] & 0x8000 else words[0]
+        else:
+            value = unpack("f" if settings.format == "float32" else "i", words, settings.word_order)[0]
+        force_n = value * settings.scale_n
+        if not math.isfinite(force_n) or abs(force_n) > settings.range_n:
+            raise DeviceError(
+                f"{self.role} on {settings.url} reads {force_n:g} N, outside +-{settings.range_n:g} N; "
+                "check the load cell, its cable and the register map",
+                device=self.role,
+                code="range",
+            )
+        return force_n
+
+    def _opened(self) -> ModbusLink:
+        if self._link is None:
+            raise LinkError(f"{self.role} on {self._settings.url} is not open", port=self._settings.url)
+        return self._link

@@ -1,0 +1,257 @@
+"""Manual entry: a person reads an instrument, or moves something by hand, and types what it shows.
+
+These drivers make a rig complete where a device is missing. Their values come when they are asked for
+(``polled = False``), so no interlock can watch them; the controller lists them as unguarded. Every wait ends
+at ``answer_s``. They need the wall clock: nobody answers in simulated time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from hal.clock import Clock, Deadline
+from hal.drivers.operator_terminal import NO, Console, console, parse_number
+from hal.errors import DeviceError, LimitViolation, NoReply
+from hal.types import (
+    ContactReading,
+    ForceReading,
+    HolderState,
+    Identity,
+    MotionMode,
+    Pose6,
+    PressureReading,
+    PumpState,
+    SafeReport,
+    TemperatureReading,
+    TrackedPose,
+)
+
+LOOK_S = 0.05
+HOLDER_STEP_MM = 50.0
+"""Longest move of a probe arm that a person is asked for at once [A]."""
+
+
+class Settings(BaseModel):
+    """Common to all manual drivers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    instrument: str = "instrument"
+    """What the person reads, for example ``manometer on the line`` - with its serial number, for the record."""
+    answer_s: float = Field(default=120.0, gt=0.0)
+    uncertainty_mm: float = Field(default=1.0, gt=0.0)
+    """Trackers: standard uncertainty of a measured tip position, per axis."""
+    sees_bending: bool = True
+    """Trackers: the measurement is of the tip itself, not of the hub."""
+
+
+class ManualDevice:
+    """Asks and waits; roles build on it."""
+
+    role = "manual"
+    driver = "manual"
+    polled = False
+
+    def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._console = terminal or console()
+
+    @property
+    def patience_s(self) -> float:
+        """How long the controller waits for one read or action of this device."""
+        return 3.0 * self.settings.answer_s + 1.0
+
+    def open(self) -> Identity:
+        if self.clock.virtual:
+            raise DeviceError(f"{self.role}: a person cannot answer in simulated time", device=self.role)
+        self._console.start()
+        return Identity(self.role, self.driver, self.settings.instrument)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def make_safe(self, deadline: Deadline) -> SafeReport:
+        return SafeReport(self.role, True, "an instrument that only a person reads")
+
+    def ask(self, question: str) -> str:
+        """One typed line; raises ``NoReply`` at the deadline and ``DeviceError`` when the person declines."""
+        self._console.drop()
+        self._console.say(f">> {question} (n = cannot)")
+        deadline = self.clock.deadline(self.settings.answer_s)
+        while not deadline.expired:
+            line = self._console.line()
+            if line is not None:
+                if line.lower() in NO:
+                    raise DeviceError(f"{self.role}: the person declined: {question}", device=self.role)
+                return line
+            self.clock.sleep(LOOK_S)
+        waited = f"{self.settings.answer_s:g} s"
+        raise NoReply(f"{self.role}: nobody answered within {waited}: {question}", port="terminal", command=question)
+
+    def numbers(self, question: str, n: int) -> tuple[float, ...]:
+        """Exactly ``n`` numbers, separated by blanks; asked again (at most twice) when they do not fit."""
+        for _ in range(3):
+            values = [parse_number(part) for part in self.ask(question).replace(";", " ").split()]
+            good = [v for v in values if v is not None]
+            if len(good) == n == len(values):
+                return tuple(good)
+            self._console.say(f"   {n} number{'s' if n > 1 else ''} needed")
+        raise DeviceError(f"{self.role}: no usable answer to: {question}", device=self.role)
+
+    def number(self, question: str) -> float:
+        return self.numbers(question, 1)[0]
+
+    def yes(self, question: str) -> bool:
+        """Enter or y is yes; n is no."""
+        try:
+            self.ask(question)
+        except DeviceError:
+            return False
+        return True
+
+
+class ManualPressure(ManualDevice):
+    """A gauge in the line."""
+
+    role = "pressure"
+    driver = "manual_pressure"
+
+    def read(self) -> PressureReading:
+        kpa = self.number(f"pressure on the {self.settings.instrument} (kPa)")
+        return PressureReading(self.clock.now_ns(), kpa, float("nan"))
+
+    def zero(self) -> None:
+        """Raises ``DeviceError`` when the gauge cannot be set."""
+        self.ask(f"open the line to air and set the {self.settings.instrument} to zero, then Enter")
+
+
+class ManualForce(ManualDevice):
+    """A scale or a spring gauge."""
+
+    role = "needle_force"
+    driver = "manual_force"
+
+    def read(self) -> ForceReading:
+        force_n = self.number(f"force on the {self.settings.instrument} (N)")
+        return ForceReading(self.clock.now_ns(), force_n)
+
+    def tare(self) -> None:
+        self.ask(f"unload the {self.settings.instrument} and set it to zero, then Enter")
+
+
+class ManualTemperature(ManualDevice):
+    """A thermometer in the gel."""
+
+    role = "temperature"
+    driver = "manual_temperature"
+
+    def read(self) -> TemperatureReading:
+        celsius = self.number(f"temperature on the {self.settings.instrument} (degC)")
+        return TemperatureReading(self.clock.now_ns(), celsius)
+
+
+class ManualHolder(ManualDevice):
+    """A probe arm that a person sets by its scales. It stands where it was last read; moving it takes a person."""
+
+    role = "holder"
+    driver = "manual_holder"
+
+    def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
+        super().__init__(settings, clock, terminal)
+        self._pose: Pose6 | None = None
+
+    def read(self) -> HolderState:
+        """The pose on the scales: asked for once, afterwards as last set."""
+        if self._pose is None:
+            values = self.numbers("pose on the probe arm's scales: x y z (mm) A B C (deg)", 6)
+            self._pose = Pose6(*values)
+        return HolderState(self.clock.now_ns(), self._pose, MotionMode.IDLE)
+
+    def step_toward(self, target: tuple[float, ...], speed_mm_s: float) -> tuple[float, ...]:
+        """A person sets the arm in one go."""
+        return target
+
+    def jog(self, pose: Pose6, speed_mm_s: float) -> None:
+        """Have the arm set to a pose; raises ``LimitViolation`` for a move longer than a person sets at once."""
+        here = self.read().pose
+        path = float(np.linalg.norm(np.subtract(pose.as_tuple()[:3], here.as_tuple()[:3])))
+        if path > HOLDER_STEP_MM:
+            raise LimitViolation("manual move of the probe arm (mm)", path, f"{HOLDER_STEP_MM:g} mm at once")
+        words = ", ".join(f"{n} {v:.1f}" for n, v in zip("xyzABC", pose.as_tuple(), strict=True))
+        self.ask(f"set the probe arm to {words}, clamp it, then Enter")
+        self._pose = pose
+
+    def stop(self) -> None:
+        """A clamped arm does not move by itself."""
+
+    def make_safe(self, deadline: Deadline) -> SafeReport:
+        self._console.say("!! STOP. Leave the probe arm clamped where it is.")
+        return SafeReport(self.role, True, "clamped; moved by hand only")
+
+
+class ManualPump(ManualDevice):
+    """A hand-pushed syringe. The volume is what the person reads off the barrel afterwards."""
+
+    role = "pump"
+    driver = "manual_pump"
+
+    def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
+        super().__init__(settings, clock, terminal)
+        self._total_ml = 0.0
+
+    def read(self) -> PumpState:
+        return PumpState(self.clock.now_ns(), False, self._total_ml, 0.0)
+
+    def infuse(self, volume_ml: float, rate_ml_min: float) -> None:
+        """Returns when the person has pushed and read the barrel."""
+        seconds = volume_ml / rate_ml_min * 60.0
+        self._total_ml += self.number(
+            f"push {volume_ml:g} mL evenly over {seconds:.0f} s, stop at resistance; volume read off the barrel (mL)"
+        )
+
+    def stop(self) -> None:
+        self._console.say("!! Stop pushing the syringe.")
+
+    def clear(self) -> None:
+        self._total_ml = 0.0
+
+    def make_safe(self, deadline: Deadline) -> SafeReport:
+        self.stop()
+        return SafeReport(self.role, False, "told to stop pushing; a hand cannot be read back")
+
+
+class ManualTracker(ManualDevice):
+    """A tip position that somebody measured: calliper, height gauge, coordinate machine."""
+
+    role = "tracker"
+    driver = "manual_tracker"
+
+    def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
+        super().__init__(settings, clock, terminal)
+        self.sees_bending = settings.sees_bending
+        self.tip_uncertainty_mm = settings.uncertainty_mm
+
+    def read(self) -> tuple[TrackedPose, ...]:
+        """``NeedleTipToTracker`` with the measured position; the orientation is not measured (identity)."""
+        position = self.numbers(f"tip position with the {self.settings.instrument}: x y z (mm)", 3)
+        matrix = np.eye(4)
+        matrix[:3, 3] = position
+        return (TrackedPose(self.clock.now_ns(), "NeedleTipToTracker", matrix),)
+
+
+class ManualContact(ManualDevice):
+    """A lamp per insert that a person watches."""
+
+    role = "contact"
+    driver = "manual_contact"
+
+    def read(self) -> ContactReading:
+        blank = ContactReading(0, False, False, False)
+        word = self.ask("contact lamps: Enter = dark, v = vessel, c = nerve (contact), vc = both").lower()
+        if word.strip("vc"):
+            raise DeviceError(f"contact: {word!r} is none of Enter, v, c, vc", device=self.role)
+        return replace(blank, time_ns=self.clock.now_ns(), nerve="c" in word, vessel="v" in word)

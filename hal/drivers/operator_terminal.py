@@ -1,0 +1,189 @@
+"""The operator at a terminal: instructions on stderr, answers typed on stdin.
+
+stdin is read by one thread per process, so that ``poll`` returns at once and a scan never waits for a person.
+The prompt itself has no deadline on purpose: people take their time, and whoever asks sets the limit
+(``Controller.ask``). stdout stays free for results.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from functools import cache
+from typing import TextIO
+
+from pydantic import BaseModel, ConfigDict
+
+from hal.clock import Clock, Deadline
+from hal.errors import DeviceError
+from hal.types import Identity, Instruction, InstructionKind, OperatorResponse, SafeReport
+
+NEEDS_NUMBER = frozenset({InstructionKind.READ_VALUE})
+OFFERS_NUMBER = frozenset({InstructionKind.ADVANCE, InstructionKind.WITHDRAW})
+"""A number is welcome (depth read off the shaft), plain Enter will do."""
+NO = frozenset({"n", "no", "nein", "x"})
+
+
+class Console:
+    """Lines that a person types, and where they are shown what for."""
+
+    def __init__(self, source: TextIO, sink: TextIO) -> None:
+        self._source = source
+        self._sink = sink
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._thread: threading.Thread | None = None
+        self._stop_words: list[str] = []
+        self.ended = False
+        self.stop_requested = False
+        """Somebody typed ``stop``: read by the key emergency stop."""
+
+    def start(self) -> None:
+        """Begin reading; once per console."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._read, name="console", daemon=True)
+            self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._source:
+            text = line.strip()
+            if text.lower() == "stop":
+                self.stop_requested = True
+            else:
+                self._lines.put(text)
+        self.ended = True
+
+    def line(self) -> str | None:
+        """The next typed line, or None; raises ``DeviceError`` when the input has ended."""
+        try:
+            return self._lines.get_nowait()
+        except queue.Empty:
+            if self.ended:
+                raise DeviceError(
+                    "the terminal's input has ended: nobody can answer (run in a terminal, not in a pipe)",
+                    device="operator",
+                ) from None
+            return None
+
+    def drop(self) -> None:
+        """Forget what was typed before the question."""
+        while not self._lines.empty():
+            self._lines.get_nowait()
+
+    def say(self, text: str) -> None:
+        print(text, file=self._sink, flush=True)
+
+
+@cache
+def console() -> Console:
+    """The process's own terminal."""
+    return Console(sys.stdin, sys.stderr)
+
+
+def parse_number(text: str) -> float | None:
+    """A typed number, with point or comma; None for anything else, infinities and NaN included."""
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        return None
+    return value if -1e9 < value < 1e9 else None
+
+
+class Settings(BaseModel):
+    """How the person is addressed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "operator"
+    """Written into the record."""
+    bell: bool = True
+
+
+class Driver:
+    """Implements ``hal.interfaces.Operator``."""
+
+    role = "operator"
+    polled = False
+
+    def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._console = terminal or console()
+        self._instruction: Instruction | None = None
+
+    def open(self) -> Identity:
+        if self._clock.virtual:
+            raise DeviceError("a person cannot answer in simulated time: use the wall clock", device=self.role)
+        self._console.start()
+        return Identity(self.role, "terminal_operator", self._settings.name)
+
+    def close(self) -> None:
+        self._instruction = None
+
+    def make_safe(self, deadline: Deadline) -> SafeReport:
+        """A person is told; nothing can be read back from them."""
+        self._instruction = None
+        self._console.say("!! STOP. Let go of the needle, do not withdraw it, do not press the syringe.")
+        return SafeReport(self.role, False, "told to let go; a person cannot be read back")
+
+    def begin(self, instruction: Instruction) -> None:
+        """Show one instruction; raises ``DeviceError`` while another one waits."""
+        if self._instruction is not None:
+            raise DeviceError("the operator still has an unanswered instruction", device=self.role)
+        self._instruction = instruction
+        self._console.drop()
+        bell = "\a" if self._settings.bell else ""
+        self._console.say(f"{bell}>> {instruction.text}\n   {_hint(instruction)}")
+
+    def poll(self) -> OperatorResponse | None:
+        """The answer once a line that fits has been typed."""
+        instruction = self._instruction
+        if instruction is None:
+            return None
+        line = self._console.line()
+        if line is None:
+            return None
+        now_ns = self._clock.now_ns()
+        value = parse_number(line)
+        if line.lower() in NO:
+            response = OperatorResponse(now_ns, False, line)
+        elif instruction.kind in NEEDS_NUMBER and value is None:
+            self._console.say(f"   {line!r} is not a number; {_hint(instruction)}")
+            return None
+        elif instruction.options and (chosen := _choice(line, instruction.options)) is None:
+            self._console.say(f"   {line!r} is not one of these; {_hint(instruction)}")
+            return None
+        elif instruction.options:
+            response = OperatorResponse(now_ns, True, str(chosen), value)
+        else:
+            response = OperatorResponse(now_ns, True, line, value)
+        self._instruction = None
+        return response
+
+    def cancel(self) -> None:
+        """The instruction is off; said loudly, since nothing else can stop a hand."""
+        if self._instruction is not None:
+            self._instruction = None
+            self._console.say("!! STOP. Hold still: this instruction is off.")
+
+    def show(self, text: str) -> None:
+        self._console.say(f"   {text}")
+
+
+def _choice(line: str, options: tuple[str, ...]) -> str | None:
+    if line == "":
+        return options[0] if len(options) == 1 else None
+    if line.isdigit() and 1 <= int(line) <= len(options):
+        return options[int(line) - 1]
+    fitting = [o for o in options if o.lower().startswith(line.lower())]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _hint(instruction: Instruction) -> str:
+    if instruction.options:
+        return "type " + ", ".join(f"{i + 1} = {o}" for i, o in enumerate(instruction.options)) + "; n = cannot"
+    if instruction.kind in NEEDS_NUMBER:
+        return "type the number and Enter; n = cannot"
+    if instruction.kind in OFFERS_NUMBER:
+        return "Enter = done, or the depth read off the shaft (mm); n = cannot"
+    return "Enter = done; n = cannot; stop = emergency stop"

@@ -1,0 +1,362 @@
+"""New Era NE-1000 family syringe pumps (also WPI Aladdin, Landgraf LA) in Basic and Safe mode.
+
+Source: NE-1000 series user manual, RS-232 chapter. The program in the pump has two phases, a fixed volume and a stop,
+so that it ends by itself whatever happens to the line. In Safe mode the pump also stops when it hears nothing for
+``safe_mode_s``; reading its state is the heartbeat.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hal.clock import Clock, Deadline
+from hal.drivers.pump_new_era_frame import ALARMS, ERRORS, Reply, encode, number, receive
+from hal.errors import BadReply, DeviceAlarm, DeviceError, LimitViolation, LinkError, NoReply, RigError
+from hal.links.serial import SerialLink, open_serial
+from hal.types import Identity, PumpState, SafeReport
+
+READ_ATTEMPTS = 3
+STOP_S = 1.0
+"""Patience of ``stop``: more than ten exchanges of 30 ms at 19200 baud."""
+MOVING = frozenset("IWTX")
+UL_PER_ML = 1000.0
+FOUR_DIGITS_ML = 9.999
+"""Above this a volume or rate no longer fits four digits in microlitres."""
+_VERSION = re.compile(r"((?:NE|AL|LA)\d+(?:X2?)?)V(.*)")
+_DISPENSED = re.compile(r"I([\d.]+)W([\d.]+)([UM]L)")
+_RATE = re.compile(r"([\d.]+)([UM][MH])")
+_VOLUME = re.compile(r"([\d.]+)([UM]L)")
+_NUMBER = re.compile(r"\d+\.?\d*")
+_WORD = re.compile(r"[A-Z]{3}\d*")
+_ML = {"UL": 1e-3, "ML": 1.0}
+
+
+class Settings(BaseModel):
+    """How the pump is connected, and what may be asked of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+    baudrate: int = 19200
+    address: int = Field(default=0, ge=0, le=99)
+    diameter_mm: float = Field(ge=0.1, le=50.0)
+    """Inner diameter of the syringe."""
+    safe_mode_s: int = Field(default=5, ge=0, le=255)
+    """Watchdog of the pump in Safe mode; 0 = Basic mode without check sum and watchdog."""
+    max_rate_ml_min: float = Field(default=15.0, gt=0)
+    max_volume_ml: float = Field(default=5.0, gt=0)
+    """Of one infusion."""
+    timeout_s: float = Field(default=0.3, gt=0, le=5)
+
+
+class Driver:
+    """Implements ``hal.interfaces.Pump``. An alarm stays in the state until ``clear`` acknowledges it."""
+
+    role = "pump"
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._link: SerialLink | None = None
+        self._safe = False
+        self._alarm = ""
+        self._rate_ml_min = 0.0
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def open(self) -> Identity:
+        """Connect, identify by VER, acknowledge the power-up alarm, stop, set syringe and program, read them back."""
+        settings = self._settings
+        link = open_serial(settings.url, settings.baudrate, self._clock, timeout_s=settings.timeout_s)
+        self._link = link
+        try:
+            model, firmware = self._identify()
+            self._choose_mode(settings.safe_mode_s)
+            self._stop(self._clock.deadline(STOP_S))
+            self._program()
+            self._clear()
+            self._alarm = ""  # what happened before is acknowledged by opening
+        except BaseException:
+            link.close()
+            self._link = None
+            raise
+        return Identity(role=self.role, driver="new_era_pump", model=model, firmware=firmware, simulated=link.simulated)
+
+    def close(self) -> None:
+        """Stop if running and leave Safe mode, so that no watchdog alarm sounds on a pump that nobody drives."""
+        link = self._link
+        if link is None:
+            return
+        # A pump that cannot be reached any more ends by its own program and watchdog.
+        with contextlib.suppress(LinkError, DeviceError):
+            if self._exchange("").status in MOVING:
+                self._stop(self._clock.deadline(STOP_S))
+            if self._safe:
+                self._exchange("SAF0")
+        link.close()
+        self._link = None
+
+    def make_safe(self, deadline: Deadline) -> SafeReport:
+        """Stop, proven by reading the status back."""
+        try:
+            self._stop(deadline)
+        except RigError as error:
+            return SafeReport(self.role, False, str(error))
+        return SafeReport(self.role, True, "stopped, read back")
+
+    # -- what a pump does ---------------------------------------------------------------------------------------------
+
+    def read(self) -> PumpState:
+        """State and dispensed volume; also the heartbeat of the watchdog."""
+        reply, dispensed_ml = self._dispensed()
+        running = reply.status in MOVING
+        return PumpState(
+            self._clock.now_ns(), running, dispensed_ml, self._rate_ml_min if running else 0.0, self._alarm
+        )
+
+    def infuse(self, volume_ml: float, rate_ml_min: float) -> None:
+        """Set volume and rate, read both back, and send RUN exactly once.
+
+        A lost answer to RUN is resolved by asking. Raises ``LimitViolation`` before anything is sent, ``DeviceAlarm``
+        or ``DeviceError`` when the pump refused (nothing infused), ``LinkError`` when what it did is not known.
+        """
+        self._check_limits(volume_ml, rate_ml_min)
+        self._raise_alarm()
+        before, before_ml = self._dispensed()
+        self._raise_alarm()
+        if before.status in MOVING:
+            raise self._refused("RUN", "the pump is still running")
+        if before.status != "S":  # paused: RUN would resume the old program
+            self._stop(self._clock.deadline(STOP_S))
+        self._set_volume(volume_ml, before_ml)
+        self._set_rate(rate_ml_min)
+        self._rate_ml_min = rate_ml_min
+        try:
+            reply = self._exchange("RUN")
+        except (NoReply, BadReply) as lost:
+            self._resolve_run(lost, before_ml, volume_ml)
+            return
+        if reply.error == "?COM":
+            raise self._refused("RUN", "the command was damaged on the way and not executed")
+        self._check("RUN", reply)
+        if reply.status not in MOVING:
+            self._resolve_run(None, before_ml, volume_ml)
+
+    def stop(self) -> None:
+        """Stop and prove it; raises ``DeviceError`` when the pump still runs after one second."""
+        self._stop(self._clock.deadline(STOP_S))
+
+    def clear(self) -> None:
+        """Set the dispensed total to zero and acknowledge a latched alarm; refused while running."""
+        if self._dispensed()[0].status in MOVING:
+            raise self._refused("CLD", "the pump is running")
+        self._clear()
+        self._alarm = ""
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def _identify(self) -> tuple[str, str]:
+        """Model and firmware. A pump in either mode understands a Safe packet; plain text is tried as well."""
+        last: LinkError | None = None
+        for safe in (True, False, True, False):
+            self._safe = safe
+            try:
+                reply = self._exchange("VER")
+                if reply.alarm:  # the power-up alarm: acknowledged by this, the command was not executed
+                    reply = self._exchange("VER")
+            except (NoReply, BadReply) as error:
+                # An answer says more than the silence after it.
+                last = last if isinstance(error, NoReply) and last is not None else error
+                continue
+            match = _VERSION.fullmatch(reply.data)
+            if match:
+                return match.group(1), match.group(2)
+            last = BadReply(f"VER was answered with {reply.data!r}", port=self._settings.url)
+        raw = last.raw if isinstance(last, BadReply) else b""
+        raise LinkError(
+            f"the device on {self._settings.url} does not answer like a New Era pump: "
+            + (f"got {raw[:40]!r}" if raw else f"{last}")
+            + f"; check port, pump address {self._settings.address} and {self._settings.baudrate} baud",
+            port=self._settings.url,
+            command="VER",
+        ) from last
+
+    def _choose_mode(self, watchdog_s: int) -> None:
+        """Basic or Safe. Sent as a Safe packet, which both modes accept; sending it twice changes nothing."""
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            self._safe = True
+            try:
+                reply = self._exchange(f"SAF{watchdog_s}")
+            except (NoReply, BadReply):
+                if attempt == READ_ATTEMPTS:
+                    raise
+                continue
+            self._safe = watchdog_s > 0
+            if not reply.alarm:
+                self._check("SAF", reply)
+                return
+        raise self._refused("SAF", "the pump keeps reporting an alarm")
+
+    def _program(self) -> None:
+        """Phase 1 infuses a fixed volume, phase 2 stops."""
+        self._put("PHN2", "PHN", 2.0)
+        self._put("FUNSTP", "FUN", "STP")
+        self._put("PHN1", "PHN", 1.0)
+        self._put("FUNRAT", "FUN", "RAT")
+        diameter = number("syringe diameter (mm)", self._settings.diameter_mm)
+        self._put(f"DIA{diameter}", "DIA", float(diameter))
+        self._put("DIRINF", "DIR", "INF")
+
+    def _set_volume(self, volume_ml: float, dispensed_ml: float) -> None:
+        """Microlitres as long as volume and total fit four digits."""
+        unit = "UL" if dispensed_ml + volume_ml <= FOUR_DIGITS_ML else "ML"
+        text = number("volume", volume_ml * UL_PER_ML if unit == "UL" else volume_ml)
+        self._attempt(f"VOL{unit}")
+        self._attempt(f"VOL{text}")
+        taken = self._ask("VOL", _VOLUME)[1]
+        if taken.group(2) != unit or not math.isclose(float(taken.group(1)), float(text)):
+            raise self._refused("VOL", f"asked for {text} {unit}, it holds {taken.group()}")
+
+    def _set_rate(self, rate_ml_min: float) -> None:
+        unit = "UM" if rate_ml_min <= FOUR_DIGITS_ML else "MM"
+        text = number("rate", rate_ml_min * UL_PER_ML if unit == "UM" else rate_ml_min)
+        self._attempt(f"RAT{text}{unit}")
+        taken = self._ask("RAT", _RATE)[1]
+        if taken.group(2) != unit or not math.isclose(float(taken.group(1)), float(text)):
+            raise self._refused("RAT", f"asked for {text} {unit}, it holds {taken.group()}")
+
+    def _resolve_run(self, lost: LinkError | None, before_ml: float, volume_ml: float) -> None:
+        """Find out what became of RUN without sending it again."""
+        try:
+            reply, now_ml = self._dispensed()
+        except LinkError as error:
+            raise LinkError(
+                f"pump on {self._settings.url}: RUN was sent, its answer was lost and the pump does not answer since: "
+                f"it may have infused up to {volume_ml:g} mL; check cable and pump display before going on",
+                port=self._settings.url,
+                command="RUN",
+            ) from error
+        self._raise_alarm()
+        moved_ml = now_ml - before_ml
+        if reply.status in MOVING or moved_ml >= 0.99 * volume_ml:
+            return
+        raise self._refused(
+            "RUN", f"it is stopped and has infused {moved_ml:.4g} of {volume_ml:g} mL; the command was not repeated"
+        ) from lost
+
+    def _stop(self, deadline: Deadline) -> None:
+        """STP pauses, a second STP ends the program; repeating it can do no harm."""
+        seen = "nothing"
+        while True:
+            try:
+                reply = self._exchange("STP")
+                if not reply.alarm and reply.status == "S" and self._exchange("").status == "S":
+                    return
+                seen = f"status {reply.status or 'A?' + reply.alarm}"
+            except (NoReply, BadReply) as error:
+                seen = str(error)
+            if deadline.expired:
+                raise self._refused("STP", f"no proof that it stopped: {seen}; cut the power of the pump")
+
+    def _clear(self) -> None:
+        self._attempt("CLDINF")
+        self._attempt("CLDWDR")
+        dispensed_ml = self._dispensed()[1]
+        if dispensed_ml != 0.0:
+            raise self._refused("CLD", f"the dispensed volume still reads {dispensed_ml:g} mL")
+
+    def _dispensed(self) -> tuple[Reply, float]:
+        reply, match = self._ask("DIS", _DISPENSED)
+        return reply, float(match.group(1)) * _ML[match.group(3)]
+
+    # -- one exchange -------------------------------------------------------------------------------------------------
+
+    def _exchange(self, command: str) -> Reply:
+        """Send once, read one answer; keeps an alarm in mind."""
+        link = self._link
+        if link is None:
+            raise LinkError(f"pump on {self._settings.url} is not open", port=self._settings.url, command=command)
+        link.drain()
+        link.write(encode(self._settings.address, command, safe=self._safe))
+        reply = receive(link, link.deadline())
+        if reply.alarm and self._safe:
+            # In Safe mode a pump also reports an alarm by itself. If this was such a report, the answer is still to
+            # come and would be taken for the answer to the next command.
+            with contextlib.suppress(NoReply):
+                reply = receive(link, self._clock.deadline(self._settings.timeout_s / 4.0))
+        if reply.address != self._settings.address:
+            raise BadReply(f"{link.url}: pump {reply.address} answered for {self._settings.address}", port=link.url)
+        if reply.alarm and reply.alarm != "R":
+            self._alarm = ALARMS.get(reply.alarm, f"alarm {reply.alarm}")
+        return reply
+
+    def _ask(self, query: str, pattern: re.Pattern[str]) -> tuple[Reply, re.Match[str]]:
+        """A query; repeated at most twice when the answer is lost, damaged or an alarm took its place."""
+        last: Exception | None = None
+        for _ in range(READ_ATTEMPTS):
+            try:
+                reply = self._exchange(query)
+            except (NoReply, BadReply) as error:
+                last = error
+                continue
+            if reply.alarm == "R":
+                self._alarm = ALARMS["R"]  # it lost power since it was opened
+            if reply.alarm or reply.error == "?COM":
+                last = None
+                continue
+            self._check(query, reply)
+            match = pattern.fullmatch(reply.data)
+            if match is not None:
+                return reply, match
+            last = BadReply(f"{self._settings.url}: {query} was answered {reply.data!r}", port=self._settings.url)
+        if last is not None:
+            raise last
+        raise self._refused(query, f"no answer but alarms and errors in {READ_ATTEMPTS} attempts")
+
+    def _attempt(self, command: str) -> None:
+        """A setting: sent once. A lost answer is no error here, since the caller reads the setting back."""
+        try:
+            reply = self._exchange(command)
+        except (NoReply, BadReply):
+            return
+        if reply.error != "?COM":
+            self._check(command, reply)
+
+    def _put(self, command: str, query: str, expected: str | float) -> None:
+        self._attempt(command)
+        data = self._ask(query, _WORD if isinstance(expected, str) else _NUMBER)[0].data
+        if (data if isinstance(expected, str) else float(data)) != expected:
+            raise self._refused(command, f"it holds {data!r} afterwards")
+
+    def _check(self, command: str, reply: Reply) -> None:
+        if reply.alarm:
+            self._alarm = ALARMS.get(reply.alarm, f"alarm {reply.alarm}")
+            raise DeviceAlarm(
+                f"pump on {self._settings.url} did not execute {command}: alarm ({self._alarm})",
+                device=self.role,
+                code=f"A?{reply.alarm}",
+            )
+        if reply.error:
+            raise self._refused(command, ERRORS.get(reply.error, reply.error), reply.error)
+
+    def _raise_alarm(self) -> None:
+        if self._alarm:
+            raise DeviceAlarm(
+                f"pump on {self._settings.url} is in alarm: {self._alarm}; find the cause, then clear the pump",
+                device=self.role,
+                code=self._alarm,
+            )
+
+    def _check_limits(self, volume_ml: float, rate_ml_min: float) -> None:
+        settings = self._settings
+        if not 0.0 < volume_ml <= settings.max_volume_ml:
+            raise LimitViolation("volume (mL)", volume_ml, f"0..{settings.max_volume_ml:g} mL for one infusion")
+        if not 0.0 < rate_ml_min <= settings.max_rate_ml_min:
+            raise LimitViolation("rate (mL/min)", rate_ml_min, f"0..{settings.max_rate_ml_min:g} mL/min")
+
+    def _refused(self, command: str, why: str, code: str = "") -> DeviceError:
+        return DeviceError(f"pump on {self._settings.url}, {command}: {why}", device=self.role, code=code)

@@ -1,0 +1,162 @@
+"""Poses over OpenIGTLink TRANSFORM (or TDATA) messages: a tracker, or the reference instrument."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from hal.clock import NS_PER_S, Clock, Deadline
+from hal.drivers.igtl_settings import IgtlSettings
+from hal.drivers.plus_commands import command_text, read_reply
+from hal.errors import DeviceError, NoReply
+from hal.links import igtl_messages
+from hal.links.device_time import DeviceTime
+from hal.links.igtl import Packet
+from hal.links.igtl_data import TrackingData
+from hal.links.igtl_link import IgtlLink
+from hal.links.igtl_messages import STATUS_OK, Command, Status, Transform
+from hal.types import Identity, Matrix, SafeReport, TrackedPose
+
+NOT_SEEN = (2, 4, 13, 16)
+"""STATUS codes that, under a tool's name, mean that the tool is not tracked now (unknown, not found, not ready,
+not present); any other is a fault of the tracker."""
+NOT_UNDERSTOOD = 12
+"""The server's word for a message that it does not know, here the question for its version."""
+ANSWER_S = 0.3
+"""How long opening waits for the server's version after the first poses."""
+ORTHOGONAL_LIMIT = 1e-3
+"""Largest departure of R'R from the unit matrix of a pose; single precision gives 1e-6."""
+
+
+class Settings(IgtlSettings):
+    """Tools and what the instrument is worth as a reference."""
+
+    tools: tuple[str, ...] = ()
+    """Names (``AToB``) that must be there when opening; empty: whatever comes."""
+    commands: bool = True
+    """Ask a PlusServer-style server for its version when opening (no answer is needed)."""
+    sees_bending: bool = False
+    """True only for a sensor in or at the needle tip."""
+    tip_uncertainty_mm: float = Field(0.3, gt=0)
+    """Standard uncertainty of the tip at target depth, per axis."""
+
+
+class Driver:
+    """Keeps the newest pose of every tool."""
+
+    role = "tracker"
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.sees_bending = settings.sees_bending
+        self.tip_uncertainty_mm = settings.tip_uncertainty_mm
+        self._settings = settings
+        self._clock = clock
+        self._link = IgtlLink(settings.url, clock, settings.timeout_s)
+        self._time = DeviceTime(shared=False)
+        self._poses: dict[str, TrackedPose] = {}
+        self._version = ""
+        self._asked_ns: int | None = None
+
+    def open(self) -> Identity:
+        """Connect and wait until every tool of the settings was reported (seen or not seen)."""
+        self._link.connect()
+        self._begin()
+        deadline = self._clock.deadline(self._settings.timeout_s)
+        while not self._poses or not set(self._settings.tools) <= set(self._poses):
+            try:
+                self._take(self._link.wait(deadline))
+            except NoReply:
+                missing = ", ".join(sorted(set(self._settings.tools) - set(self._poses))) or "any tool"
+                found = ", ".join(sorted(self._poses)) or "none"
+                raise NoReply(
+                    f"{self._settings.url}: no pose of {missing} within {self._settings.timeout_s:g} s (tools that"
+                    f" reported: {found}); is the tracker running, are the names right?",
+                    port=self._settings.url,
+                ) from None
+        self._await_version()
+        return Identity(
+            role=self.role,
+            driver="igtl_tracker",
+            model=(self._version or "OpenIGTLink tracker") + ": " + ", ".join(sorted(self._poses)),
+            firmware=self._version,
+            simulated=self._link.shares_clock or "simulat" in self._version.lower(),
+        )
+
+    def _await_version(self) -> None:
+        """Give the server a moment to answer; many trackers do not know the question."""
+        deadline = self._clock.deadline(min(ANSWER_S, self._settings.timeout_s))
+        while self._asked_ns is not None and not deadline.expired:
+            try:
+                self._take(self._link.wait(deadline))
+            except NoReply:
+                return
+
+    def close(self) -> None:
+        self._link.close()
+
+    def make_safe(self, deadline: Deadline) -> SafeReport:
+        """Receiving poses moves nothing: there is no state to leave."""
+        return SafeReport(self.role, True, "receives poses only; nothing to stop")
+
+    def read(self) -> tuple[TrackedPose, ...]:
+        """Newest pose of every tool; ``valid`` is False while it is not seen (matrix and time of the last sight,
+        time of the report if it was never seen). Raises ``LinkError``, and ``DeviceError`` for a tracker fault.
+        """
+        was_open = self._link.is_open
+        self._link.keep(self._settings.reconnect_s, self._settings.silence_s)
+        if not was_open:
+            self._begin()
+        self._take(self._link.poll())
+        return tuple(self._poses.values())
+
+    def _begin(self) -> None:
+        self._time = DeviceTime(self._link.shares_clock, round(self._settings.transfer_ms * NS_PER_S / 1000))
+        self._poses = {}
+        self._asked_ns = None
+        if self._settings.commands:
+            self._asked_ns = self._clock.now_ns()
+            # Header version 1: servers of older libraries stumble over version 2.
+            self._link.send(Command(1, "Version", command_text("Version")), "")
+
+    def _take(self, packets: list[Packet]) -> None:
+        now_ns = self._clock.now_ns()
+        fault: Status | None = None
+        for packet in packets:
+            match igtl_messages.decode(packet):
+                case Transform(matrix):
+                    seen = packet.metadata.get("TransformStatus", "OK") == "OK"
+                    self._keep(packet, packet.device, matrix, seen, now_ns)
+                case TrackingData(tools):
+                    for tool in tools:
+                        self._keep(packet, tool.name, tool.matrix, True, now_ns)
+                case Command() as answer if answer.type == "RTS_COMMAND":
+                    self._version = read_reply(answer, packet.metadata).message
+                    if self._asked_ns is not None:
+                        self._time.answered(self._asked_ns, packet.stamp_ns, now_ns)
+                        self._asked_ns = None
+                case Status(code) if code == NOT_UNDERSTOOD:
+                    self._asked_ns = None
+                case Status() as status if status.code != STATUS_OK:
+                    if status.code in NOT_SEEN and "To" in packet.device:
+                        self._keep(packet, packet.device, np.eye(4), False, now_ns)
+                    else:
+                        fault = status
+        if fault is not None:
+            raise DeviceError(
+                f"the tracker {self._settings.url} reports: {fault.meaning}; check its power and its line of sight",
+                device=self.role,
+                code=str(fault.code),
+            )
+
+    def _keep(self, packet: Packet, name: str, matrix: Matrix, seen: bool, now_ns: int) -> None:
+        taken_ns = self._time.to_clock(packet.stamp_ns, now_ns)
+        taken_ns -= round(self._settings.latency_ms * NS_PER_S / 1000)
+        rotation = matrix[:3, :3]
+        if seen and float(np.abs(rotation.T @ rotation - np.eye(3)).max()) < ORTHOGONAL_LIMIT:
+            self._poses[name] = TrackedPose(taken_ns, name, matrix, True)
+            return
+        last = self._poses.get(name)
+        if last is None:
+            self._poses[name] = TrackedPose(taken_ns, name, np.eye(4), False)
+        else:
+            self._poses[name] = TrackedPose(last.time_ns, name, last.matrix, False)

@@ -1,0 +1,79 @@
+"""Everything that can go wrong on the rig, as one small tree.
+
+An error says which physical thing did not happen: device, action, what was expected, what was last
+seen, for how long, and what a person should check. The command line maps the tree to exit codes.
+"""
+
+from __future__ import annotations
+
+
+class RigError(Exception):
+    """Root of all errors that the rig raises on purpose."""
+
+
+class ConfigError(RigError):
+    """A file, option or value given by the user cannot be used (exit code 2)."""
+
+
+class LinkError(RigError):
+    """The connection to a device failed; carries the port and the command that was under way."""
+
+    def __init__(self, message: str, *, port: str = "", command: str = "") -> None:
+        super().__init__(message)
+        self.port = port
+        self.command = command
+
+
+class NoReply(LinkError):
+    """The device stayed silent until the deadline: the state after an action is unknown."""
+
+
+class BadReply(LinkError):
+    """The device answered with something that the protocol does not allow."""
+
+    def __init__(self, message: str, *, port: str = "", command: str = "", raw: bytes = b"") -> None:
+        super().__init__(message, port=port, command=command)
+        self.raw = raw
+
+
+class DeviceError(RigError):
+    """The device answered and refused or reported a fault; carries its own code."""
+
+    def __init__(self, message: str, *, device: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.device = device
+        self.code = code
+
+
+class DeviceAlarm(DeviceError):
+    """The device is in an alarm state and will not act until the alarm is acknowledged."""
+
+
+class LimitViolation(RigError):
+    """A command or reading lies outside the limits of the rig; nothing was sent."""
+
+    def __init__(self, quantity: str, value: float, limit: str) -> None:
+        super().__init__(f"{quantity} = {value:g} is outside {limit}")
+        self.quantity = quantity
+        self.value = value
+        self.limit = limit
+
+    def __reduce__(self) -> tuple[type[LimitViolation], tuple[str, float, str]]:
+        return (type(self), (self.quantity, self.value, self.limit))
+
+
+class SafetyStop(RigError):
+    """An interlock, the emergency stop or the operator stopped the rig (exit code 3)."""
+
+    def __init__(self, reason: str, *, source: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.source = source
+
+
+class Stopped(RigError):
+    """Raised out of a wait when the stop token was set: unwind, do not go on."""
+
+
+class RecordError(RigError):
+    """The run folder cannot be written or read (disk full, damaged file)."""

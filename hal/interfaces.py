@@ -1,0 +1,167 @@
+"""What the rig asks of each kind of device.
+
+A constructor does no input or output; ``open`` connects and identifies. Every method that talks to the
+device may raise ``LinkError`` (``NoReply``, ``BadReply``) or ``DeviceError`` and never waits without a
+deadline. Reads may be repeated by the driver; actions are sent once. ``make_safe`` has no default: it
+brings the device to its safe state and proves it by reading back.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from hal.clock import Deadline
+from hal.types import (
+    CarrierState,
+    ContactReading,
+    ForceReading,
+    Frame,
+    HolderState,
+    Identity,
+    ImagingSettings,
+    Instruction,
+    NeedlePose,
+    OperatorResponse,
+    Pose6,
+    PressureReading,
+    PumpState,
+    SafeReport,
+    TemperatureReading,
+    TrackedPose,
+)
+
+
+@runtime_checkable
+class Device(Protocol):
+    """Common to all roles."""
+
+    role: str
+
+    def open(self) -> Identity: ...
+
+    def close(self) -> None: ...
+
+    def make_safe(self, deadline: Deadline) -> SafeReport: ...
+
+
+@runtime_checkable
+class ProbeHolder(Device, Protocol):
+    """Carries the probe. Poses are ``ProbeToHolder``."""
+
+    def read(self) -> HolderState: ...
+
+    def jog(self, pose: Pose6, speed_mm_s: float) -> None:
+        """Send one short absolute move; at most 200 ms of motion may be queued (raises ``LimitViolation``)."""
+
+    def stop(self) -> None:
+        """Jog cancel, hold, and read back that nothing moves (raises ``DeviceError`` when it still does)."""
+
+
+@runtime_checkable
+class NeedleCarrier(Device, Protocol):
+    """Carries the needle."""
+
+    def read(self) -> CarrierState: ...
+
+    def jog(self, pose: NeedlePose, speed_mm_s: float) -> None:
+        """One short absolute move; a feed step longer than 1 mm raises ``LimitViolation``."""
+
+    def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Pump(Device, Protocol):
+    """Pushes fluid."""
+
+    def read(self) -> PumpState: ...
+
+    def infuse(self, volume_ml: float, rate_ml_min: float) -> None:
+        """Start one infusion of a fixed volume; the pump stops by itself. Sent once, never repeated."""
+
+    def stop(self) -> None: ...
+
+    def clear(self) -> None:
+        """Set the dispensed total to zero (not while running)."""
+
+
+@runtime_checkable
+class PressureSensor(Device, Protocol):
+    """Measures the line pressure upstream of the needle."""
+
+    def read(self) -> PressureReading: ...
+
+    def zero(self) -> None:
+        """Make the present pressure read zero."""
+
+
+@runtime_checkable
+class ForceSensor(Device, Protocol):
+    """Measures an axial force."""
+
+    def read(self) -> ForceReading: ...
+
+    def tare(self) -> None: ...
+
+
+@runtime_checkable
+class ContactSensor(Device, Protocol):
+    """Tells whether the needle touches a conductive insert, and the pedal."""
+
+    def read(self) -> ContactReading: ...
+
+
+@runtime_checkable
+class TemperatureSensor(Device, Protocol):
+    """Measures the gel temperature."""
+
+    def read(self) -> TemperatureReading: ...
+
+
+@runtime_checkable
+class Ultrasound(Device, Protocol):
+    """Gives frames."""
+
+    def read(self) -> Frame | None:
+        """The newest frame that was not read yet, or None when there is no newer one."""
+
+    def settings(self) -> ImagingSettings: ...
+
+    def apply(self, settings: ImagingSettings) -> ImagingSettings:
+        """Ask the scanner for settings; returns what it reports to use afterwards."""
+
+
+@runtime_checkable
+class Tracker(Device, Protocol):
+    """Also the reference instrument, when it tracks the needle tip itself."""
+
+    sees_bending: bool
+    tip_uncertainty_mm: float
+    """Standard uncertainty of the tip position at the target, per axis."""
+
+    def read(self) -> tuple[TrackedPose, ...]:
+        """The newest pose of every tool."""
+
+
+@runtime_checkable
+class EStop(Device, Protocol):
+    """An emergency stop beside the wired one."""
+
+    def read(self) -> bool:
+        """True = pressed, absent or not readable."""
+
+
+@runtime_checkable
+class Operator(Device, Protocol):
+    """The person at the needle and at the screen."""
+
+    def begin(self, instruction: Instruction) -> None:
+        """Show the instruction; one at a time."""
+
+    def poll(self) -> OperatorResponse | None:
+        """The answer, or None while the operator is still at it."""
+
+    def cancel(self) -> None:
+        """Stop: the instruction under way is off, hands hold still (after a person's reaction time)."""
+
+    def show(self, text: str) -> None:
+        """Tell without asking."""

@@ -1,0 +1,71 @@
+"""Device time to rig time for streams whose messages carry their own stamps.
+
+A device that shares the rig's clock (a simulated one in the same process) needs no conversion. For any other
+the smallest of (arrival - stamp) over the last half to one minute is followed: the message that waited least,
+a sliding window so that the drift of the device's quartz is followed too. It contains the shortest transfer time,
+which nobody can see from one side. A question with a stamped answer shows it (as in NTP, RFC 5905 section 8: offset =
+midpoint of sending and receiving minus the stamp, wrong by at most half the round trip); else give it as
+``transfer_ns`` when it was measured.
+"""
+
+from __future__ import annotations
+
+from hal.clock import NS_PER_S
+
+WINDOW_NS = 30 * NS_PER_S
+"""Half of the window: 50 ppm of drift move the offset by 1.5 ms in it."""
+PLAUSIBLE_NS = NS_PER_S
+"""An answer that makes the transfer longer than this was stamped by another clock than the data."""
+
+
+class DeviceTime:
+    """Offset between the stamps of one device and the rig's clock."""
+
+    def __init__(self, shared: bool, transfer_ns: int = 0) -> None:
+        self.shared = shared
+        self._transfer_ns = transfer_ns
+        self._given = transfer_ns != 0
+        self._window_ns = 0
+        self._least: int | None = None
+        self._least_before: int | None = None
+        self._answer_ns: int | None = None
+        self._round_trip_ns = 0
+
+    @property
+    def transfer_ns(self) -> int:
+        """Shortest time from stamp to arrival, as given or as seen from an answered question; else 0."""
+        if self._answer_ns is None or self._given or self._least is None or self._least_before is not None:
+            return self._transfer_ns
+        seen_ns = self._least - self._answer_ns
+        if not -self._round_trip_ns <= seen_ns <= PLAUSIBLE_NS:
+            return self._transfer_ns
+        return max(0, seen_ns)
+
+    @property
+    def offset_ns(self) -> int:
+        """What is added to a stamp; 0 until the first one arrived or when the clock is shared."""
+        if self.shared or self._least is None:
+            return 0
+        before = self._least if self._least_before is None else self._least_before
+        return min(self._least, before) - self.transfer_ns
+
+    def answered(self, sent_ns: int, stamp_ns: int, received_ns: int) -> None:
+        """A question was sent and received its stamped answer; the quickest one counts."""
+        round_trip_ns = received_ns - sent_ns
+        if stamp_ns and (self._answer_ns is None or round_trip_ns < self._round_trip_ns):
+            self._answer_ns = (sent_ns + received_ns) // 2 - stamp_ns
+            self._round_trip_ns = round_trip_ns
+
+    def to_clock(self, stamp_ns: int, arrival_ns: int) -> int:
+        """Rig time of a stamp, never later than its arrival; a message without a stamp (0) counts as just made."""
+        if stamp_ns == 0:
+            return arrival_ns - self._transfer_ns
+        if self.shared:
+            return stamp_ns
+        if self._least is None:
+            self._least, self._window_ns = arrival_ns - stamp_ns, arrival_ns
+        elif arrival_ns - self._window_ns > WINDOW_NS:
+            self._transfer_ns = self.transfer_ns  # what the first window has shown holds from now on
+            self._least_before, self._least, self._window_ns = self._least, arrival_ns - stamp_ns, arrival_ns
+        self._least = min(self._least, arrival_ns - stamp_ns)
+        return min(stamp_ns + self.offset_ns, arrival_ns)

@@ -1,0 +1,258 @@
+"""What the rig tells the world over OpenIGTLink: frames, transforms and sensor values, for 3D Slicer and others.
+
+``Publisher`` is the sans-I/O half: whoever has a new value offers it (from any task, at once, never waiting), and
+every listener takes its own newest messages. A slow listener loses the older of two messages of one name, counted
+in ``dropped``; texts and states are kept in order up to a limit. Messages go out in header version 1 until the
+listener sends one of version 2; then metadata follow: rig time, unit, whether the data are simulated.
+``hal.links.igtl_server`` puts it on a TCP port.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hal.errors import BadReply, ConfigError
+from hal.links import igtl_messages
+from hal.links.igtl import Parser
+from hal.links.igtl_data import Capability, LabelledPoint, PointList, Sensor, StartTracking, TrackedTool, TrackingData
+from hal.links.igtl_inbox import Inbox
+from hal.links.igtl_messages import Answer, Image, Message, Query, Status, String, Transform
+from hal.links.igtl_tracks import Trajectory, TrajectoryList
+from hal.links.igtl_units import code_of
+from hal.types import Frame, Matrix
+
+TYPES = ("IMAGE", "TRANSFORM", "SENSOR", "TDATA", "POINT", "TRAJ", "STRING", "STATUS", "CAPABILITY")
+DEVICE = "phantomrig"
+_TEXTS = 256
+"""Texts and answers that wait for one listener; older ones are dropped and counted."""
+_NOT_UNDERSTOOD = 12
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """One message as it was offered: packed for each listener's header version when it is taken."""
+
+    message: Message
+    device: str
+    time_ns: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Listener:
+    """One connected client: what waits for it and what it asked for."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self.sent = 0
+        self.dropped: Counter[str] = Counter()
+        """Messages replaced by newer ones before they were taken, by type."""
+        self.damaged_n = 0
+        self.inbox = Inbox()
+        self.parser = Parser()
+        self.tracking_ns: int | None = None
+        """Shortest time between two TDATA messages; None while not asked for."""
+        self.tracked_ns: int | None = None
+        self.newest: dict[tuple[str, str], _Offer] = {}
+        self.texts: deque[_Offer] = deque()
+
+    def put(self, offer: _Offer) -> None:
+        """Queue a message; a newer value of one name replaces the waiting one."""
+        if offer.message.type in ("STRING", "STATUS", "CAPABILITY") or offer.message.type.startswith("RTS_"):
+            if len(self.texts) >= _TEXTS:
+                self.dropped[self.texts.popleft().message.type] += 1
+            self.texts.append(offer)
+            return
+        key = (offer.message.type, offer.device)
+        if self.newest.pop(key, None) is not None:
+            self.dropped[offer.message.type] += 1
+        self.newest[key] = offer
+
+
+class Publisher:
+    """Offers in, bytes for listeners out. All methods are quick and may be called from any task."""
+
+    def __init__(self, *, simulated: bool, name: str = DEVICE) -> None:
+        self.simulated = simulated
+        self.name = name
+        self.offered: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """Offers that cannot be sent (not finite, no invertible pose), by type."""
+        self._lock = threading.Lock()
+        self._listeners: list[Listener] = []
+        self._poses: dict[str, tuple[int, Matrix]] = {}
+        self._kept: dict[tuple[str, str], _Offer] = {}
+        """Newest pictureless offers, so that a new listener sees the whole scene at once."""
+
+    # ---- what the rig says ------------------------------------------------------------------------------
+
+    def transform(self, name: str, AToB: Matrix, time_ns: int, *, valid: bool = True) -> None:
+        """A pose under its name ``AToB`` (mm). An invalid one goes out as a STATUS "not found" under that name."""
+        if not valid:
+            self._offer(_Offer(Status(4, 0, "NOT_TRACKED", f"{name} is not seen now"), name, time_ns))
+            return
+        if AToB.shape != (4, 4) or not np.all(np.isfinite(AToB)):
+            self._refuse("TRANSFORM")
+            return
+        with self._lock:
+            self._poses[name] = (time_ns, AToB)
+        self._offer(_Offer(Transform(AToB), name, time_ns, {"TransformStatus": "OK"}))
+        self._track(time_ns)
+
+    def frame(self, frame: Frame, ProbeToRig: Matrix, name: str = "Image_Rig") -> None:
+        """An ultrasound frame at its place in the rig; pixels and pose must belong together."""
+        placed = ProbeToRig @ frame.ImageToProbe
+        if not np.all(np.isfinite(placed)):
+            self._refuse("IMAGE")
+            return
+        extra = {"FrameNumber": str(frame.sequence_n), "DroppedBefore": str(frame.dropped_n)}
+        self._offer(_Offer(Image.placed(frame.pixels, slice_matrix(placed)), name, frame.time_ns, extra))
+
+    def sensor(self, name: str, values: tuple[float, ...], unit: str, time_ns: int) -> None:
+        """Measured values, e.g. ``sensor("pressure", (12.5,), "kPa", t)``; status 1 says "not measured" (a NaN)."""
+        measured = all(np.isfinite(values))
+        code = code_of(unit)
+        device = name if code or not unit else f"{name}_{unit}"[:20]
+        clean = tuple(value if np.isfinite(value) else 0.0 for value in values)
+        self._offer(_Offer(Sensor(clean, code, 0 if measured else 1), device, time_ns, {"Unit": unit}))
+
+    def points(self, name: str, points: Mapping[str, tuple[float, float, float]], time_ns: int) -> None:
+        """Landmarks or targets in the rig, mm."""
+        listed = tuple(LabelledPoint(label, place, name) for label, place in points.items())
+        self._offer(_Offer(PointList(listed), name, time_ns))
+
+    def path(
+        self, name: str, entry: tuple[float, float, float], target: tuple[float, float, float], time_ns: int
+    ) -> None:
+        """The planned needle path in the rig, mm."""
+        self._offer(_Offer(TrajectoryList((Trajectory(name, entry, target),)), name, time_ns))
+
+    def text(self, text: str, time_ns: int, name: str = "message") -> None:
+        self._offer(_Offer(String(text), name, time_ns))
+
+    def _refuse(self, type_name: str) -> None:
+        with self._lock:
+            self.refused[type_name] += 1
+
+    def _offer(self, offer: _Offer) -> None:
+        marked = {"Simulated": str(self.simulated), "RigTimeNs": str(offer.time_ns), **offer.metadata}
+        offer = _Offer(offer.message, offer.device, offer.time_ns, marked)
+        with self._lock:
+            self.offered[offer.message.type] += 1
+            if offer.message.type in ("TRANSFORM", "POINT", "TRAJ", "SENSOR"):
+                self._kept[offer.message.type, offer.device] = offer
+            for listener in self._listeners:
+                listener.put(offer)
+
+    def _track(self, time_ns: int) -> None:
+        """TDATA for those that asked for it, no faster than they asked."""
+        with self._lock:
+            waiting = [one for one in self._listeners if one.tracking_ns is not None]
+            if not waiting:
+                return
+            tools = tuple(TrackedTool(name[:20], matrix) for name, (_, matrix) in self._poses.items())
+            offer = _Offer(TrackingData(tools), self.name, time_ns, {"Simulated": str(self.simulated)})
+            for one in waiting:
+                assert one.tracking_ns is not None
+                if one.tracked_ns is None or time_ns - one.tracked_ns >= one.tracking_ns:
+                    one.tracked_ns = time_ns
+                    one.put(offer)
+
+    # ---- listeners --------------------------------------------------------------------------------------
+
+    @property
+    def listeners(self) -> tuple[Listener, ...]:
+        with self._lock:
+            return tuple(self._listeners)
+
+    def join(self, now_ns: int) -> Listener:
+        """A client connected: it gets what the rig is, and the newest pose, point and value of every name."""
+        listener = Listener()
+        listener.put(_Offer(Status(1, 0, "", self._state()), self.name, now_ns))
+        with self._lock:
+            for offer in self._kept.values():
+                listener.put(offer)
+            self._listeners.append(listener)
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        with self._lock:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+    def receive(self, listener: Listener, data: bytes, now_ns: int) -> None:
+        """Bytes of a client; raises ``BadReply`` when its stream cannot be followed any more."""
+        listener.parser.feed(data)
+        while True:
+            try:
+                packet = listener.parser.next_packet()
+            except BadReply:
+                listener.damaged_n += 1
+                if listener.parser.lost:
+                    raise
+                continue
+            if packet is None:
+                return
+            listener.version = max(listener.version, packet.version)
+            refused = listener.inbox.refused.total()
+            read = listener.inbox.read([packet])
+            answers = [self._answer(listener, message, now_ns) for _, message in read]
+            if not read:
+                why = listener.inbox.last_refusal if listener.inbox.refused.total() > refused else "unknown type"
+                answers = [Status(_NOT_UNDERSTOOD, 0, packet.type[:20], why)]
+            with self._lock:
+                for answer in answers:
+                    if answer is not None:
+                        listener.put(_Offer(answer, self.name, now_ns))
+
+    def _answer(self, listener: Listener, message: Message, now_ns: int) -> Message | None:
+        match message:
+            case Query("GET_CAPABIL"):
+                return Capability(TYPES)
+            case Query("GET_STATUS"):
+                return Status(1, 0, "", self._state())
+            case StartTracking(period_ms) if message.type == "STT_TDATA":
+                listener.tracking_ns, listener.tracked_ns = max(0, period_ms) * NS_PER_MS, None
+                return Answer("RTS_TDATA", True)
+            case Query("STP_TDATA"):
+                listener.tracking_ns = None
+                return Answer("RTS_TDATA", True)
+            case Status() | String() | Capability() | Answer():
+                return None
+        return Status(_NOT_UNDERSTOOD, 0, message.type[:20], "this server only tells; it takes no such message")
+
+    def _state(self) -> str:
+        return f"{self.name}: {'SIMULATED data' if self.simulated else 'live data'}"
+
+    def take(self, listener: Listener) -> bytes:
+        """Everything that waits for one listener, packed; empty when nothing does."""
+        with self._lock:
+            offers = [*listener.texts, *listener.newest.values()]
+            listener.texts.clear()
+            listener.newest.clear()
+            version = min(listener.version, 2)
+        listener.sent += len(offers)
+        packed = []
+        for offer in offers:
+            metadata = offer.metadata if version > 1 else None
+            try:
+                packed.append(
+                    igtl_messages.pack(offer.message, offer.device, offer.time_ns, version=version, metadata=metadata)
+                )
+            except ConfigError:  # a name or value that has no place in the format must not end the serving
+                self._refuse(offer.message.type)
+        return b"".join(packed)
+
+
+def slice_matrix(ImageToSpace: Matrix) -> Matrix:
+    """The same plane with a third axis of 1 mm along its normal: viewers need a voxel, not a flat one."""
+    matrix = ImageToSpace.copy()
+    normal = np.cross(matrix[:3, 0], matrix[:3, 1])
+    length = float(np.linalg.norm(normal))
+    matrix[:3, 2] = normal / length if length else (0.0, 0.0, 1.0)
+    return matrix

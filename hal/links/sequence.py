@@ -1,0 +1,224 @@
+"""Sequence metafiles (``.igs.mha``, ``.igs.mhd`` with a data file): tracked frames as PLUS and Slicer record them.
+
+A text header with global fields, per-frame fields ``Seq_Frame0000_<Name>``, then pixels, plain or zlib. Nothing of
+the header is dropped: every field is kept as text, in order. Recordings without pixels (tracker only, ``DimSize =
+0 0 N`` or none) are read too. Times are decimal seconds and become integer nanoseconds exactly.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hal.errors import ConfigError
+from hal.types import Matrix
+
+_FRAME_KEY = re.compile(r"Seq_Frame(\d+)_(\w+)\Z")
+_TRANSFORM = "Transform"
+_STATUS = "TransformStatus"
+_MAX_HEADER_BYTES = 64 << 20
+_MAX_PIXEL_BYTES = 8 << 30
+ELEMENTS = {
+    "MET_CHAR": "i1",
+    "MET_UCHAR": "u1",
+    "MET_SHORT": "i2",
+    "MET_USHORT": "u2",
+    "MET_INT": "i4",
+    "MET_UINT": "u4",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
+"""MetaImage element types that frames use."""
+FLIPS = {"MF": (False, False), "UF": (True, False), "MN": (False, True), "UN": (True, True)}
+"""Whether columns and rows must be reversed to get the MF order (marked side first, near side first)."""
+
+
+@dataclass(frozen=True)
+class SequenceFrame:
+    """One frame's header fields; ``transforms`` holds all of them, ``invalid`` names those not to be used."""
+
+    index: int
+    time_ns: int | None
+    """Since the recorder's own zero; None when the frame has no ``Timestamp``."""
+    transforms: dict[str, Matrix] = field(repr=False)
+    invalid: frozenset[str]
+    fields: dict[str, str] = field(repr=False)
+    """Every field as text, in the order of the file."""
+
+    @property
+    def image_valid(self) -> bool:
+        return self.fields.get("ImageStatus", "OK").upper() == "OK"
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A recording. ``pixels`` has shape (frames, rows, columns[, components]) as stored, or is None."""
+
+    path: Path
+    header: dict[str, str] = field(repr=False)
+    frames: tuple[SequenceFrame, ...] = field(repr=False)
+    pixels: NDArray[np.generic] | None = field(repr=False)
+
+    @property
+    def orientation(self) -> str:
+        """How the rows and columns of the image lie on the probe, as written (``MFA``, ``UN``, ``XX``)."""
+        return self.header.get("UltrasoundImageOrientation", "")
+
+    def image(self, index: int) -> NDArray[np.generic]:
+        """Pixels of one frame in MF order: columns from the marked side, rows away from the probe."""
+        if self.pixels is None:
+            raise ConfigError(f"{self.path} is a recording without images")
+        image: NDArray[np.generic] = self.pixels[index]
+        code = self.orientation[:2].upper()
+        if code[::-1] in FLIPS:  # FM and its like: rows and columns are exchanged
+            image, code = np.swapaxes(image, 0, 1), code[::-1]
+        columns, rows = FLIPS.get(code, (False, False))
+        if columns:
+            image = image[:, ::-1]
+        return image[::-1] if rows else image
+
+
+def read_sequence(path: Path, *, with_pixels: bool = True) -> Sequence:
+    """Read one recording; raises ``ConfigError`` with one clear message for a file that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return _Reader(path, file.read(), with_pixels).sequence()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+class _Reader:
+    def __init__(self, path: Path, data: bytes, with_pixels: bool) -> None:
+        self._path = path
+        self._data = data
+        self._with_pixels = with_pixels
+        self._header: dict[str, str] = {}
+        self._frames: dict[int, dict[str, str]] = {}
+
+    def _fail(self, what: str) -> ConfigError:
+        return ConfigError(f"{self._path}: {what}")
+
+    def sequence(self) -> Sequence:
+        at = self._read_header()
+        size = self._size()
+        count = size[2] if size is not None else len(self._frames)
+        known = max(self._frames, default=-1) + 1
+        if known > count:
+            raise self._fail(f"has fields of frame {known - 1} but announces {count} frames")
+        frames = tuple(self._frame(index, self._frames.get(index, {})) for index in range(count))
+        pixels = self._pixels(at, size) if self._with_pixels and size is not None and size[0] * size[1] else None
+        return Sequence(self._path, self._header, frames, pixels)
+
+    def _read_header(self) -> int:
+        """Collect the fields; returns where the data start."""
+        at = 0
+        while True:
+            end = self._data.find(b"\n", at, at + 1_000_000)
+            if end < 0 or end > _MAX_HEADER_BYTES:
+                raise self._fail("is no sequence metafile, or was cut off inside its header (no ElementDataFile)")
+            line = self._data[at:end]
+            try:
+                text = line.decode("utf-8")
+            except UnicodeDecodeError:
+                raise self._fail("is no sequence metafile: its header is not text") from None
+            at = end + 1
+            if not text.strip():
+                continue
+            key, separator, value = text.partition("=")
+            key, value = key.strip(), value.strip()
+            if not separator or not key:
+                raise self._fail(f"is no sequence metafile: {text.strip()[:60]!r} is not of the form key = value")
+            match = _FRAME_KEY.match(key)
+            if match is not None:
+                self._frames.setdefault(int(match[1]), {})[match[2]] = value
+            else:
+                self._header[key] = value
+            if key == "ElementDataFile":
+                return at
+
+    def _size(self) -> tuple[int, int, int] | None:
+        text = self._header.get("DimSize")
+        if text is None:
+            return None
+        try:
+            numbers = [int(word) for word in text.split()]
+        except ValueError:
+            numbers = []
+        if len(numbers) == 4 and numbers[2] == 1:  # newer writers: width, height, 1, frames
+            del numbers[2]
+        if len(numbers) != 3 or min(numbers) < 0:
+            raise self._fail(f"DimSize = {text!r} is not columns, rows and frames")
+        if max(numbers) > 1_000_000:
+            raise self._fail(f"DimSize = {text!r} is too large to be true")
+        return numbers[0], numbers[1], numbers[2]
+
+    def _frame(self, index: int, fields: dict[str, str]) -> SequenceFrame:
+        transforms: dict[str, Matrix] = {}
+        invalid = set()
+        for key, value in fields.items():
+            if key.endswith(_STATUS):
+                if value.upper() != "OK":
+                    invalid.add(key[: -len(_STATUS)])
+            elif key.endswith(_TRANSFORM):
+                transforms[key[: -len(_TRANSFORM)]] = self._matrix(index, key, value)
+        stamp = fields.get("Timestamp")
+        return SequenceFrame(
+            index, None if stamp is None else self._time_ns(index, stamp), transforms, frozenset(invalid), fields
+        )
+
+    def _matrix(self, index: int, key: str, value: str) -> Matrix:
+        try:
+            matrix = np.array([float(word) for word in value.split()]).reshape(4, 4)
+        except ValueError:
+            raise self._fail(f"frame {index}: {key} is not sixteen numbers") from None
+        return matrix
+
+    def _time_ns(self, index: int, text: str) -> int:
+        try:
+            time_ns = Decimal(text) * 1_000_000_000
+            return int(time_ns.to_integral_value())
+        except (InvalidOperation, ValueError, OverflowError):
+            raise self._fail(f"frame {index}: Timestamp {text!r} is no number") from None
+
+    def _pixels(self, at: int, size: tuple[int, int, int]) -> NDArray[np.generic]:
+        name = self._header.get("ElementType", "")
+        if name not in ELEMENTS:
+            raise self._fail(f"ElementType {name!r} cannot be read; known: {', '.join(ELEMENTS)}")
+        big = self._header.get("BinaryDataByteOrderMSB", self._header.get("ElementByteOrderMSB", "False"))
+        kind = np.dtype(ELEMENTS[name]).newbyteorder(">" if big.lower() == "true" else "<")
+        try:
+            components = int(self._header.get("ElementNumberOfChannels", "1"))
+        except ValueError:
+            components = 0
+        expected = size[0] * size[1] * size[2] * components * kind.itemsize
+        if not 0 < expected <= _MAX_PIXEL_BYTES:
+            raise self._fail(f"{expected} bytes of pixels are announced, which is not possible")
+        data = self._raw(at, expected)
+        if len(data) < expected:
+            frame_bytes = expected // size[2]
+            raise self._fail(f"was cut off: pixels of {len(data) // frame_bytes} of {size[2]} frames are there")
+        shape = (size[2], size[1], size[0]) if components == 1 else (size[2], size[1], size[0], components)
+        return np.frombuffer(data, kind, count=expected // kind.itemsize).reshape(shape)
+
+    def _raw(self, at: int, expected: int) -> bytes:
+        where = self._header["ElementDataFile"]
+        if where == "LOCAL":
+            data = self._data[at:]
+        else:
+            other = self._path.parent / Path(where).name  # only a file beside the header is followed
+            try:
+                data = other.read_bytes()
+            except OSError as error:
+                raise self._fail(f"its data file {other.name} cannot be read: {error.strerror}") from None
+        if self._header.get("CompressedData", "False").lower() != "true":
+            return data
+        try:
+            return zlib.decompressobj().decompress(data, expected)
+        except zlib.error as error:
+            raise self._fail(f"its compressed pixels are damaged: {error}") from None

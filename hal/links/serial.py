@@ -1,0 +1,215 @@
+"""Serial lines: real ports, ptys, ``socket://host:port`` and simulated devices at ``rigsim://NAME``.
+
+The only importer of pyserial (with its URL handler in ``hal.links.handlers``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Protocol
+
+import serial
+from serial.tools import list_ports
+
+from hal.clock import Clock, Deadline
+from hal.errors import ConfigError, LinkError, NoReply
+from hal.links.tcp_port import TcpPort
+
+HANDLERS = "hal.links.handlers"
+if HANDLERS not in serial.protocol_handler_packages:
+    serial.protocol_handler_packages.append(HANDLERS)
+
+POLL_S = 0.01
+"""Longest single wait in a real port, so that a stopped task unwinds soon."""
+
+
+class BytePort(Protocol):
+    """What a link needs of the thing that moves its bytes; failures are ``OSError`` (pyserial's are)."""
+
+    def write(self, data: bytes) -> int | None: ...
+
+    def await_bytes(self, at_ns: int) -> bytes:
+        """What has arrived, waiting for the first byte until ``at_ns``; empty when there was none."""
+
+    def reset_input_buffer(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _DevicePort:
+    """A real serial port or a pty."""
+
+    def __init__(self, url: str, baudrate: int, clock: Clock, write_s: float) -> None:
+        self._clock = clock
+        exclusive = True if os.name == "posix" else None  # Windows ports are always exclusive
+        self._serial = serial.Serial(url, baudrate=baudrate, timeout=POLL_S, write_timeout=write_s, exclusive=exclusive)
+
+    def write(self, data: bytes) -> int | None:
+        written: int | None = self._serial.write(data)
+        return written
+
+    def await_bytes(self, at_ns: int) -> bytes:
+        while True:
+            first: bytes = self._serial.read(1)
+            if first:
+                rest: bytes = self._serial.read(self._serial.in_waiting)
+                return first + rest
+            if self._clock.now_ns() >= at_ns:
+                return b""
+            self._clock.sleep(0)
+
+    def reset_input_buffer(self) -> None:
+        self._serial.reset_input_buffer()
+
+    def close(self) -> None:
+        self._serial.close()
+
+
+class SerialLink:
+    """One line to one device. Not shared between threads: a lane owns its link."""
+
+    def __init__(self, port: BytePort, url: str, clock: Clock, timeout_s: float) -> None:
+        self.url = url
+        self.timeout_s = timeout_s
+        self.simulated = url.startswith("rigsim://")
+        self._clock = clock
+        self._port = port
+        self._buffer = bytearray()
+        self._closed = False
+
+    def deadline(self) -> Deadline:
+        """The link's ordinary patience with a reply, from now."""
+        return self._clock.deadline(self.timeout_s)
+
+    def write(self, data: bytes) -> None:
+        """Send once; raises ``LinkError`` when the line is gone."""
+        try:
+            self._open_port().write(data)
+        except OSError as error:
+            raise self._lost(error, f"send {_shown(data)}") from error
+
+    def read_some(self, deadline: Deadline) -> bytes:
+        """What has arrived (at least one byte), or empty bytes when nothing came before the deadline."""
+        if self._buffer:
+            taken = bytes(self._buffer)
+            self._buffer.clear()
+            return taken
+        try:
+            return self._open_port().await_bytes(deadline.at_ns)
+        except OSError as error:
+            raise self._lost(error, "read") from error
+
+    def read_until(self, terminator: bytes, deadline: Deadline) -> bytes:
+        """Read up to and including ``terminator``; what came after it stays for the next read.
+
+        Raises ``NoReply`` at the deadline; an unfinished part is dropped and named in the message.
+        """
+        looked = 0
+        while True:
+            found = self._buffer.find(terminator, max(0, looked - len(terminator) + 1))
+            if found >= 0:
+                return self._take(found + len(terminator))
+            looked = len(self._buffer)
+            self._more(deadline, f"a reply ending in {_shown(terminator)}")
+
+    def read(self, n: int, deadline: Deadline) -> bytes:
+        """Read exactly ``n`` bytes; raises ``NoReply`` at the deadline."""
+        while len(self._buffer) < n:
+            self._more(deadline, f"{n} bytes")
+        return self._take(n)
+
+    def drain(self) -> None:
+        """Throw away what has arrived up to now (late replies, noise)."""
+        self._buffer.clear()
+        try:
+            self._open_port().reset_input_buffer()
+        except OSError as error:
+            raise self._lost(error, "clear the input") from error
+
+    def close(self) -> None:
+        """Close the port; closing twice is allowed."""
+        if not self._closed:
+            self._closed = True
+            self._port.close()
+
+    def _open_port(self) -> BytePort:
+        if self._closed:
+            raise LinkError(f"the line to {self.url} is closed", port=self.url)
+        return self._port
+
+    def _take(self, n: int) -> bytes:
+        taken = bytes(self._buffer[:n])
+        del self._buffer[:n]
+        return taken
+
+    def _more(self, deadline: Deadline, wanted: str) -> None:
+        try:
+            chunk = self._open_port().await_bytes(deadline.at_ns)
+        except OSError as error:
+            raise self._lost(error, "read") from error
+        if not chunk:
+            partial = bytes(self._buffer)
+            self._buffer.clear()
+            got = f"only {_shown(partial)} came" if partial else "nothing came"
+            raise NoReply(f"{self.url}: waited for {wanted}, {got} before the deadline", port=self.url)
+        self._buffer += chunk
+
+    def _lost(self, error: OSError, action: str) -> LinkError:
+        return LinkError(
+            f"{self.url}: could not {action}: {error}; check that the cable is plugged in and the device has power",
+            port=self.url,
+            command=action,
+        )
+
+
+def open_serial(url: str, baudrate: int, clock: Clock, *, timeout_s: float) -> SerialLink:
+    """Open a line (8N1, no flow control, exclusive).
+
+    ``url``: a port name (``/dev/ttyUSB0``, ``COM3``, a pty), ``socket://host:port`` or ``rigsim://NAME``.
+    ``timeout_s``: ordinary patience with one reply (``SerialLink.deadline``), and with connecting and sending.
+    Raises ``LinkError`` with what to check, ``ConfigError`` for an address that cannot be used.
+    """
+    if clock.virtual and not url.startswith("rigsim://"):
+        raise ConfigError(f"{url}: simulated time cannot wait for a real port; use rigsim:// or the wall clock")
+    try:
+        return SerialLink(_port(url, baudrate, clock, timeout_s), url, clock, timeout_s)
+    except (OSError, ValueError) as error:
+        raise LinkError(_explain(url, baudrate, error), port=url, command="open") from error
+
+
+def _port(url: str, baudrate: int, clock: Clock, timeout_s: float) -> BytePort:
+    if url.startswith("rigsim://"):
+        simulated: BytePort = serial.serial_for_url(url, baudrate=baudrate, timeout=timeout_s)
+        return simulated
+    if url.startswith("socket://"):
+        return TcpPort(url, clock, max(timeout_s, 1.0))
+    if "://" in url:
+        raise ConfigError(f"{url}: unknown kind of line; use a port name, socket://host:port or rigsim://NAME")
+    return _DevicePort(url, baudrate, clock, max(timeout_s, 1.0))
+
+
+def _explain(url: str, baudrate: int, error: OSError | ValueError) -> str:
+    """One sentence: what could not be opened and what a person should check."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, ValueError):
+        return f"{url}: cannot be opened at {baudrate} baud: {error}"
+    if url.startswith("rigsim://"):
+        return str(error)
+    if url.startswith("socket://"):
+        return f"{url}: no connection: {error}; check address, network and that the serial server is running"
+    if number == errno.ENOENT:
+        present = ", ".join(sorted(port.device for port in list_ports.comports())) or "none"
+        return f"{url}: there is no such port; ports present now: {present}; check the cable and the name"
+    if number in (errno.EACCES, errno.EPERM):
+        return f"{url}: no permission to open the port; add this user to the group that owns it (often dialout)"
+    if number in (errno.EBUSY, errno.EAGAIN):
+        return f"{url}: the port is in use by another program; close it, or check that two devices do not name one port"
+    return f"{url}: the port cannot be opened: {error}; check that it is a serial port and the cable is plugged in"
+
+
+def _shown(data: bytes) -> str:
+    """Bytes as a person can read them: printable ASCII with the rest in hex, cut at 40 bytes."""
+    cut = data[:40]
+    text = "".join(chr(byte) if 32 <= byte < 127 else f"<{byte:02X}>" for byte in cut)
+    return text + ("..." if len(data) > len(cut) else "")

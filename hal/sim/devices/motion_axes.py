@@ -1,0 +1,38 @@
+"""Axes of a simulated controller in the order of a pose, with what was set by hand filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hal.sim.devices.motion_grbl import GrblCore
+
+HOLDER_ORDER = "XYZABC"
+"""``hal.types.Pose6``."""
+CARRIER_ORDER = "XYABZC"
+"""``hal.types.NeedlePose``: x, y, lateral, tilt, feed, bevel."""
+
+
+class PoseAxes:
+    """An ``AxesSource`` of shape (6,) in pose order for a controller with up to six axes."""
+
+    def __init__(self, core: GrblCore, order: str, set_by_hand: Mapping[str, float] | None = None) -> None:
+        letters = core.config.letters
+        hand = set_by_hand or {}
+        self._core = core
+        self._fixed = np.array([hand.get(letter, 0.0) for letter in order])
+        self._slots = np.array([order.index(letter) for letter in letters])
+        self._last: NDArray[np.float64] | None = None
+        self._pose = self._fixed
+
+    def axes_at(self, now_ns: int) -> NDArray[np.float64]:
+        """True axes; read-only."""
+        axes = self._core.axes_at(now_ns)
+        if axes is not self._last:
+            pose = self._fixed.copy()
+            pose[self._slots] = axes
+            pose.setflags(write=False)
+            self._last, self._pose = axes, pose
+        return self._pose

@@ -1,0 +1,471 @@
+"""Simulated motion controller on the wire: Grbl 1.1h and grblHAL, a reading of the two firmwares' behaviour.
+
+Sans-I/O. Bytes become events with the moment at which the firmware gets to them, and events are worked off
+in order when somebody asks for a later moment; the time that bytes spend on the line is the mount's. Not modelled:
+feed and rapid overrides (swallowed), spindle, coolant, dwell, probing, arcs, tool changes. The emergency-stop
+input is looked at whenever the core is asked for anything, so a press acts within one poll.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hal.sim.devices.motion_config import Firmware, GrblConfig
+from hal.sim.devices.motion_planner import Planner
+from hal.sim.devices.motion_settings import (
+    LINE_BYTES,
+    PLANNER_BLOCKS,
+    RX_BYTES,
+    UNKNOWN_SETTING,
+    WELCOME,
+    initial_settings,
+    print_identity,
+    print_settings,
+)
+from hal.sim.devices.motion_words import Refused, Words, read_words
+from hal.sim.ports import EStopPort
+
+QUERY_NS = 700_000
+"""From ``?`` to the report; with the line time at 115200 baud about 5 ms for three axes, as measured on Grbl 1.1h."""
+LINE_NS = 1_500_000
+"""Parsing and planning of one line; with the line time about 4 ms, as measured on grblHAL."""
+PULL_OFF = 1.0
+LOCKED = "[MSG:'$H'|'$X' to unlock]\r\n"
+LOST_STEPS = 0.2
+"""Largest position error left by a reset in motion, mm or degrees (assumed)."""
+_COMMENT = re.compile(r"\([^)]*\)?|;.*|\s")
+"""Comments and spaces never reach the line buffer."""
+_INSTANT = frozenset(b"?!~\x18\x84\x85")
+_INSTANT_HAL = frozenset(b"\x80\x81\x82\x83\x87\x8c\x19")
+
+
+class GrblCore:
+    """One controller; also an ``AxesSource`` (true positions, work coordinates, order of its letters)."""
+
+    def __init__(self, config: GrblConfig, estop: EStopPort | None = None, seed: int = 0) -> None:
+        self.config = config
+        self._hal = config.firmware is Firmware.GRBLHAL
+        self._letters = config.letters
+        self._estop = estop
+        self._rng = np.random.default_rng([seed, 0x6772626C])
+        count = len(config.axes)
+        self._scale = 1.0 + config.scale_error * self._rng.standard_normal(count)
+        self._lost = np.zeros(count)
+        self._wco = config.work_offset
+        self._settings = initial_settings(config)
+        self._planner = Planner(
+            np.array(config.start) + self._wco,
+            np.array([axis.rate_per_min / 60.0 for axis in config.axes]),
+            np.array([axis.acceleration for axis in config.axes]),
+            np.full(count, config.backlash),
+        )
+        self._now = 0
+        self._events: list[tuple[int, int, str, bytes]] = []
+        self._count = 0
+        self._out: deque[tuple[int, bytes]] = deque()
+        self._line_free = 0
+        self._partial = bytearray()
+        self._pending = 0
+        self._status_format = ",".join(["%.3f"] * count)
+        self._homed = config.homed
+        self._mode = "Idle" if config.homed or self._hal else "Alarm"
+        self._deaf = False
+        self._latched = 0
+        self._pins: set[str] = set()
+        self._pressed = False
+        self._reports = 0
+        self._inches = False
+        self._relative = False
+        self._feed = 0.0
+        self._rest: tuple[int, NDArray[np.float64]] | None = None
+
+    def receive(self, data: bytes, now_ns: int) -> None:
+        now_ns = max(now_ns, self._now)
+        self._advance(now_ns)
+        for byte in data:
+            if byte in _INSTANT or (self._hal and byte in _INSTANT_HAL):
+                self._push(now_ns, "byte", bytes((byte,)))
+            elif byte >= 0x80:
+                continue  # overrides and reserved bytes never reach the line buffer
+            elif self._pending >= RX_BYTES[self.config.firmware]:
+                continue  # receive buffer overrun: the byte is lost without notice
+            elif byte in b"\r\n":
+                if byte == 0x0A or self._partial:
+                    self._line_free = max(now_ns, self._line_free) + LINE_NS
+                    self._push(self._line_free, "line", bytes(self._partial))
+                    self._pending += 1
+                self._partial.clear()
+            else:
+                self._partial.append(byte)
+                self._pending += 1
+
+    def transmit(self, now_ns: int) -> bytes:
+        now_ns = max(now_ns, self._now)
+        self._advance(now_ns)
+        if not self._out or self._out[0][0] > now_ns:
+            return b""
+        due = []
+        while self._out and self._out[0][0] <= now_ns:
+            due.append(self._out.popleft()[1])
+        return b"".join(due)
+
+    def next_ns(self, now_ns: int) -> int | None:
+        self._advance(max(now_ns, self._now))
+        moments = [self._out[0][0]] if self._out else []
+        if self._events:
+            moments.append(self._events[0][0])
+        return min(moments) if moments else None
+
+    def axes_at(self, now_ns: int) -> NDArray[np.float64]:
+        """True positions, shape (n,), work coordinates; includes backlash, error of scale and lost steps."""
+        if now_ns > self._now:
+            self._advance(now_ns)
+        rest = self._rest
+        if rest is not None and now_ns >= rest[0]:
+            return rest[1]
+        true: NDArray[np.float64] = (self._planner.driven(now_ns) - self._wco) * self._scale + self._lost
+        if now_ns >= self._planner.end_ns:
+            true.setflags(write=False)
+            self._rest = (self._planner.end_ns, true)
+        return true
+
+    def trip_limit(self, letter: str, now_ns: int) -> None:
+        """A limit switch closes (fault injection)."""
+        self._advance(max(now_ns, self._now))
+        self._pins.add(letter)
+        if not self._settings[21]:
+            return
+        self._stop_steps(now_ns)
+        if self._hal:  # as the firmware's own simulator does it: no alarm text, a fresh start
+            self._mode = "Idle"
+            self._send(WELCOME[self.config.firmware], now_ns)
+        else:
+            self._alarm(1, now_ns, deaf=True)
+
+    def release_limit(self, letter: str) -> None:
+        self._pins.discard(letter)
+
+    # --- events -------------------------------------------------------------------------------------------
+
+    def _push(self, at_ns: int, kind: str, data: bytes) -> None:
+        self._count += 1
+        heapq.heappush(self._events, (at_ns, self._count, kind, data))
+
+    def _advance(self, now_ns: int) -> None:
+        while self._events and self._events[0][0] <= now_ns:
+            at, _, kind, data = heapq.heappop(self._events)
+            self._settle(at)
+            if kind == "line":
+                self._take_line(data, at)
+            elif kind == "byte":
+                self._take_byte(data[0], at)
+            elif kind == "report":
+                self._report(at)
+            else:
+                self._finish_homing(at)
+        if self._estop is not None:
+            pressed = self._estop.estop_pressed(now_ns)
+            if pressed != self._pressed:
+                self._pressed = pressed
+                self._estop_changed(now_ns)
+        self._settle(now_ns)
+        self._now = now_ns
+
+    def _settle(self, at_ns: int) -> None:
+        if self._mode in ("Jog", "Run") and not self._planner.moving(at_ns):
+            self._mode = "Idle"
+
+    def _send(self, text: str, at_ns: int) -> None:
+        self._out.append((at_ns, text.encode("ascii")))
+
+    def _estop_changed(self, at_ns: int) -> None:
+        if not self._hal:  # wired to the safety-door input
+            if self._pressed:
+                self._door(at_ns)
+        elif self._pressed:
+            self._stop_steps(at_ns)
+            self._alarm(10, at_ns)
+
+    # --- real-time bytes ----------------------------------------------------------------------------------
+
+    def _take_byte(self, byte: int, at_ns: int) -> None:
+        if byte == 0x18:
+            self._reset(at_ns)
+        elif self._deaf:
+            return
+        elif byte in (0x3F, 0x80, 0x87):
+            if self._mode != "Home":  # no reports while the homing cycle runs
+                self._push(at_ns + QUERY_NS, "report", b"")
+        elif byte in (0x21, 0x82):
+            self._hold(at_ns)
+        elif byte in (0x7E, 0x81):
+            if self._mode == "Hold" or (self._mode == "Door" and not self._pressed):
+                self._mode = "Run" if self._planner.queued(at_ns) else "Idle"
+                self._planner.resume(at_ns)
+                self._rest = None
+        elif byte == 0x84:
+            self._door(at_ns)
+        elif byte in (0x85, 0x19):
+            self._latched = 0
+            if self._mode == "Jog" or (byte == 0x19 and self._mode == "Run"):
+                self._planner.cancel(at_ns)
+                self._rest = None
+
+    def _hold(self, at_ns: int) -> None:
+        if self._mode == "Jog":
+            if not self._hal:  # grblHAL leaves a jog running on '!'
+                self._planner.cancel(at_ns)
+        elif self._mode in ("Run", "Idle"):
+            self._planner.hold(at_ns)
+            self._mode = "Hold"
+        self._rest = None
+
+    def _door(self, at_ns: int) -> None:
+        if self._mode in ("Alarm", "Door", "Home"):
+            return
+        if self._mode == "Jog":
+            self._planner.cancel(at_ns)
+        else:
+            self._planner.hold(at_ns)
+        self._mode, self._rest = "Door", None
+        self._send("[MSG:Check Door]\r\n", at_ns)
+
+    def _stop_steps(self, at_ns: int) -> bool:
+        """Stop the motors at once; True when that lost the position."""
+        moving = self._planner.moving(at_ns)
+        self._planner.halt(at_ns)
+        if moving:
+            self._lost = self._lost + self._rng.uniform(-LOST_STEPS, LOST_STEPS, len(self._letters))
+            self._homed = False
+        self._events = [event for event in self._events if event[2] == "byte"]
+        heapq.heapify(self._events)
+        self._partial.clear()
+        self._pending, self._latched, self._rest = 0, 0, None
+        return moving
+
+    def _alarm(self, code: int, at_ns: int, deaf: bool = False) -> None:
+        self._mode, self._deaf = "Alarm", deaf
+        self._send(f"ALARM:{code}\r\n" + ("[MSG:Reset to continue]\r\n" if deaf else ""), at_ns)
+
+    def _reset(self, at_ns: int) -> None:
+        homing = self._mode == "Home"
+        if self._stop_steps(at_ns):
+            self._alarm(6 if homing else 3, at_ns)
+        elif self._mode != "Alarm" and not (self._mode == "Door" and self._pressed):
+            self._mode = "Idle"
+        self._deaf, self._reports = False, 0
+        self._inches = self._relative = False
+        text = WELCOME[self.config.firmware]
+        self._send(text + (LOCKED if self._mode == "Alarm" else ""), at_ns)
+
+    # --- reports ------------------------------------------------------------------------------------------
+
+    def _report(self, at_ns: int) -> None:
+        machine = self._planner.position(at_ns)
+        moving = self._mode in ("Jog", "Run")
+        state = self._mode
+        if state == "Hold":
+            state = "Hold:1" if self._planner.moving(at_ns) else "Hold:0"
+        elif state == "Door":
+            state = "Door:2" if self._planner.moving(at_ns) else ("Door:1" if self._pressed else "Door:0")
+        mask = int(self._settings[10])
+        position = machine if mask & 1 else machine - self._wco
+        parts = [f"<{state}|{'MPos' if mask & 1 else 'WPos'}:{self._status_format % tuple(position.tolist())}"]
+        if mask & 2:
+            firmware = self.config.firmware
+            free = PLANNER_BLOCKS[firmware] - self._planner.queued(at_ns)
+            parts.append(f"Bf:{free},{RX_BYTES[firmware] - self._pending}")
+        parts.append(f"FS:{self._planner.speed(at_ns) * 60.0:.0f},0")
+        pins = "".join(letter for letter in "PXYZABC" if letter in self._pins)
+        if self._pressed:
+            pins += "E" if self._hal else "D"
+        if pins:
+            parts.append(f"Pn:{pins}")
+        turn = self._reports % (10 if moving else 30)
+        if turn == 0:
+            parts.append("WCO:" + self._status_format % tuple(self._wco.tolist()))
+        elif turn == 1:
+            parts.append("Ov:100,100,100")
+        self._reports += 1
+        self._send("|".join(parts) + ">\r\n", at_ns)
+
+    # --- lines --------------------------------------------------------------------------------------------
+
+    def _take_line(self, raw: bytes, at_ns: int) -> None:
+        if self._deaf:
+            return
+        if self._mode == "Home":
+            self._push(self._planner.end_ns + LINE_NS, "line", raw)
+            return
+        full = self._planner.queued(at_ns) >= PLANNER_BLOCKS[self.config.firmware] - 1
+        if full and not self._planner.held and raw.strip():
+            self._push(self._planner.first_end_ns(at_ns) + LINE_NS, "line", raw)
+            return
+        self._pending = max(0, self._pending - len(raw) - 1)
+        line = _COMMENT.sub("", raw.decode("ascii", "replace")).upper()
+        if len(line) >= LINE_BYTES[self.config.firmware]:
+            self._send("error:11\r\n", at_ns)
+            return
+        try:
+            if not line:
+                self._latched = 0
+            elif line.startswith("$"):
+                self._latched = 0
+                if not self._dollar(line[1:], at_ns):
+                    return
+            else:
+                self._gcode(line, at_ns)
+        except Refused as refusal:
+            if self._hal and not line.startswith("$"):
+                self._latched = refusal.code
+            self._send(f"error:{refusal.code}\r\n", at_ns)
+        else:
+            if not self._deaf:
+                self._send("ok\r\n", at_ns)
+
+    def _dollar(self, body: str, at_ns: int) -> bool:
+        """Run a ``$`` command; False when its ``ok`` comes later."""
+        quiet = self._mode in ("Idle", "Alarm")
+        if body.startswith("J"):
+            if self._mode not in ("Idle", "Jog"):
+                raise Refused(8)
+            if not body.startswith("J="):
+                raise Refused(3)
+            self._jog(read_words(body[2:], self._letters), at_ns)
+        elif body == "X":
+            if self._mode == "Alarm":
+                if self._pressed:
+                    raise Refused(79 if self._hal else 13)
+                self._mode = "Idle"
+                self._send("[MSG:Caution: Unlocked]\r\n", at_ns)
+        elif body in ("", "HELP"):
+            self._send("[HLP:$$ $# $G $I $N $x=val $Nx=line $J=line $SLP $C $X $H ~ ! ? ctrl-x]\r\n", at_ns)
+        elif body == "G":
+            unit, distance = ("G20" if self._inches else "G21"), ("G91" if self._relative else "G90")
+            self._send(f"[GC:G0 G54 G17 {unit} {distance} G94 M5 M9 T0 F{self._feed:.0f} S0]\r\n", at_ns)
+        elif not quiet:
+            raise Refused(8)
+        elif body == "$":
+            self._send(print_settings(self._settings), at_ns)
+        elif body == "I":
+            self._send(print_identity(self.config), at_ns)
+        elif body == "H":
+            return self._home(at_ns)
+        else:
+            self._write_setting(body)
+        return True
+
+    def _write_setting(self, body: str) -> None:
+        name, equals, value = body.partition("=")
+        unknown = UNKNOWN_SETTING[self.config.firmware]
+        if not equals or not name.isdigit() or int(name) not in self._settings:
+            raise Refused(unknown if not name.isdigit() or not equals else 3)
+        try:
+            number = float(value)
+        except ValueError:
+            raise Refused(2) from None
+        if number < 0.0:
+            raise Refused(4)
+        if int(name) == 20 and number and not self._settings[22]:
+            raise Refused(10)
+        self._settings[int(name)] = number
+        if 110 <= int(name) < 130:
+            axes = range(len(self._letters))
+            self._planner.rate(
+                np.array([self._settings[110 + index] / 60.0 for index in axes]),
+                np.array([self._settings[120 + index] for index in axes]),
+            )
+
+    def _home(self, at_ns: int) -> bool:
+        if not self._settings[22]:
+            raise Refused(5)
+        self._mode = "Home"
+        self._planner.add(np.full(len(self._letters), -PULL_OFF), self._settings[25] / 60.0, at_ns)
+        self._rest = None
+        self._push(max(self._planner.end_ns, at_ns) + 1_000_000_000, "homed", b"")
+        return False
+
+    def _finish_homing(self, at_ns: int) -> None:
+        self._planner.settle(np.full(len(self._letters), -PULL_OFF), at_ns)
+        self._lost = np.zeros(len(self._letters))
+        self._mode, self._homed, self._rest = "Idle", True, None
+        self._send("ok\r\n", at_ns)
+
+    def _target(self, words: Words, relative: bool, inches: bool, machine: bool) -> NDArray[np.float64]:
+        target = self._planner.target.copy()
+        offset = np.zeros_like(target) if machine else self._wco
+        for index, letter in enumerate(self._letters):
+            if letter in words.values:
+                value = words.values[letter] * (25.4 if inches and letter in "XYZ" else 1.0)
+                target[index] = target[index] + value if relative and not machine else value + offset[index]
+        return target
+
+    def _within(self, target: NDArray[np.float64]) -> bool:
+        travel = np.array([self._settings[130 + index] for index in range(len(self._letters))])
+        return bool(np.all(target <= 1e-6) and np.all(target >= -travel - 1e-6))
+
+    def _jog(self, words: Words, at_ns: int) -> None:
+        if words.m or any(g not in (200, 210, 900, 910, 530) for g in words.g):
+            raise Refused(16)
+        if not any(letter in words.values for letter in self._letters):
+            raise Refused(26)
+        if words.values.get("F", 0.0) <= 0.0:
+            raise Refused(22)
+        inches = 200 in words.g or (self._inches and 210 not in words.g)
+        relative = 910 in words.g or (self._relative and 900 not in words.g)
+        target = self._target(words, relative, inches, 530 in words.g)
+        # An axis that was never homed has no limits for grblHAL; Grbl checks whatever the homing state.
+        if self._settings[20] and (self._homed or not self._hal) and not self._within(target):
+            raise Refused(15)
+        feed = words.values["F"] * (25.4 if inches else 1.0)
+        if self._planner.add(target, feed / 60.0, at_ns):
+            self._mode, self._rest = "Jog", None
+
+    def _gcode(self, line: str, at_ns: int) -> None:
+        if self._mode in ("Alarm", "Jog"):
+            raise Refused(9)
+        if self._latched:
+            raise Refused(self._latched)
+        words = read_words(line, self._letters)
+        known = {0, 10, 100, 170, 200, 210, 530, 540, 900, 910, 940}
+        if any(g not in known for g in words.g) or any(m not in (0, 2, 3, 5, 9, 30) for m in words.m):
+            raise Refused(20)
+        self._inches = 200 in words.g or (self._inches and 210 not in words.g)
+        self._relative = 910 in words.g or (self._relative and 900 not in words.g)
+        if "F" in words.values:
+            self._feed = words.values["F"] * (25.4 if self._inches else 1.0)
+        if 100 in words.g:
+            self._set_offset(words)
+        elif any(letter in words.values for letter in self._letters):
+            self._move(words, at_ns)
+
+    def _set_offset(self, words: Words) -> None:
+        """``G10 L2 P1`` (offset given) and ``G10 L20 P1`` (present position given); millimetres."""
+        kind = words.values.get("L")
+        if kind not in (2.0, 20.0):
+            raise Refused(20)
+        machine = self._planner.target
+        offset = self._wco.copy()
+        for index, letter in enumerate(self._letters):
+            if letter in words.values:
+                value = words.values[letter]
+                offset[index] = value if kind == 2.0 else machine[index] - value
+        self._wco, self._reports, self._rest = offset, 0, None
+
+    def _move(self, words: Words, at_ns: int) -> None:
+        rapid = 0 in words.g
+        if not rapid and self._feed <= 0.0:
+            raise Refused(22)
+        target = self._target(words, self._relative, self._inches, 530 in words.g)
+        if self._settings[20] and (self._homed or not self._hal) and not self._within(target):
+            self._stop_steps(at_ns)
+            self._alarm(2, at_ns, deaf=not self._hal)
+            return
+        if self._planner.add(target, 1e6 if rapid else self._feed / 60.0, at_ns) and self._mode == "Idle":
+            self._mode = "Run"
+        self._rest = None

@@ -1,0 +1,66 @@
+"""The mechanics between the motor of a syringe pump and the plunger: play, stick, and the wrong bore."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PlungerFigures:
+    """Imperfections of one pump and syringe."""
+
+    flow_error: float = 0.02
+    """Half width of the uniform distribution of the relative flow error (syringe pumps 2..5 %)."""
+    play_mm: float = 0.025
+    """Travel of the drive that is lost when the direction changes (assumed: screw play and the stopper)."""
+    relax_mm: float = 0.004
+    """Travel that is lost anew after each stop (assumed): the cause of a start-up delay of seconds at low rates."""
+    friction_n: float = 5.0
+    """Force that the stopper needs to move at all (small syringes 2..10 N)."""
+    force_slow_n: float = 156.0
+    """Largest force at low speed, about 35 lbf (recalled, not in a manual at hand)."""
+    force_fast_n: float = 80.0
+    """Largest force at full speed, about 18 lbf (recalled)."""
+
+
+class Plunger:
+    """Turns motor travel into volume. All state in mm of plunger travel; positive is towards infusion."""
+
+    def __init__(self, figures: PlungerFigures, seed: int, bore_mm: float | None) -> None:
+        """``bore_mm``: true inner diameter of the syringe; None = exactly what the pump is told."""
+        self.figures = figures
+        self.bore_mm = bore_mm
+        self.gain = 1.0 + random.Random(seed).uniform(-figures.flow_error, figures.flow_error)
+        self.displaced_ml = 0.0
+        self._slack_mm = figures.play_mm
+        """Motor travel towards infusion before the plunger follows; the other way it is play minus this."""
+
+    def area_mm2(self, told_mm: float) -> float:
+        """Area that presses on the fluid, for a pump that was told the diameter ``told_mm``."""
+        return math.pi * (self.bore_mm or told_mm) ** 2 / 4.0
+
+    def move(self, volume_ml: float, told_mm: float) -> float:
+        """The motor travels by what would be ``volume_ml`` with the syringe that the pump was told of.
+
+        Returns the part (0..1) of the travel that was lost in the play before the plunger followed.
+        """
+        travel_mm = volume_ml * 1000.0 / (math.pi * told_mm**2 / 4.0)
+        if travel_mm >= 0.0:
+            taken_mm = min(self._slack_mm, travel_mm)
+        else:
+            taken_mm = -min(self.figures.play_mm - self._slack_mm, -travel_mm)
+        self._slack_mm -= taken_mm
+        self.displaced_ml += (travel_mm - taken_mm) * self.area_mm2(told_mm) * self.gain / 1000.0
+        return taken_mm / travel_mm if travel_mm else 0.0
+
+    def rest(self) -> None:
+        """The motor stopped: the drive train relaxes."""
+        self._slack_mm = min(self.figures.play_mm, self._slack_mm + self.figures.relax_mm)
+
+    def stalls(self, pressure_kpa: float, told_mm: float, speed_fraction: float) -> bool:
+        """True when the fluid pushes back harder than the motor can."""
+        figures = self.figures
+        limit_n = figures.force_slow_n + (figures.force_fast_n - figures.force_slow_n) * min(1.0, speed_fraction)
+        return pressure_kpa * 1e-3 * self.area_mm2(told_mm) + figures.friction_n > limit_n

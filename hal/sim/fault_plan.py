@@ -1,0 +1,114 @@
+"""From ``[[sim.faults]]`` to a bench on which these faults happen: on lines, in devices, to the operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from hal.clock import NS_PER_S, Clock
+from hal.interfaces import Operator
+from hal.links.wire import WireCore
+from hal.sim.devices.contact_modbus import ContactInputs
+from hal.sim.devices.motion_grbl import GrblCore
+from hal.sim.devices.pump_new_era import NewEraPump
+from hal.sim.faults import Fault, FaultKind, FaultyCore
+from hal.sim.mishaps import Mishap, MishapCore, MoodyOperator, ShortedInputs, Span
+from hal.sim.ports import ContactPort
+from hal.sim.settings import BenchFault
+from hal.sim.world import World
+
+CLOGGED = 1e4
+"""Factor on the resistance of a line that is blocked: what still passes is less than the pump can measure."""
+Act = Callable[[int], None]
+
+
+class FaultPlan:
+    """The faults of one bench; times count from ``start_ns``, when it was switched on."""
+
+    def __init__(self, faults: Sequence[BenchFault], start_ns: int, seed: int) -> None:
+        self._faults = tuple(faults)
+        self._start_ns = start_ns
+        self._seed = seed
+        self._mishaps: dict[str, list[Mishap]] = {}
+
+    def on(self, role: str, core: WireCore) -> WireCore:
+        """``core`` with the mishaps of its device and the faults of its line; itself when it has none."""
+        mishaps = list(self._mishaps.get(role, ()))
+        if isinstance(core, ContactInputs):
+            for fault in self._of("contact", "broken_wire"):
+                mishaps += self._acts(
+                    fault,
+                    partial(_ignoring_time, core.broken_wires.add, fault.input),
+                    partial(_ignoring_time, core.broken_wires.discard, fault.input),
+                )
+        if mishaps:
+            core = MishapCore(core, mishaps)
+        schedule = [self._on_line(fault) for fault in self._faults if fault.device == role and fault.on_the_line]
+        return FaultyCore(core, schedule, self._seed) if schedule else core
+
+    def touched(self, port: ContactPort) -> ContactPort:
+        """What the contact module's circuits see."""
+        shorts = [(fault.input, self._span(fault)) for fault in self._of("contact", "short")]
+        return ShortedInputs(port, shorts) if shorts else port
+
+    def asked(self, operator: Operator, clock: Clock) -> Operator:
+        """The operator as the rig meets him."""
+        declines = [self._span(fault) for fault in self._of("operator", "declines")]
+        absent = [self._span(fault) for fault in self._of("operator", "absent")]
+        return MoodyOperator(operator, clock.now_ns, declines, absent) if declines or absent else operator
+
+    def happen_to(self, world: World, pump: NewEraPump, holder: GrblCore, carrier: GrblCore) -> None:
+        """Note what shall happen to pump, motion controllers and bench; before ``on``."""
+        for fault in self._of("pump", "jam"):
+            self._note("pump", fault, partial(_jam, pump, True), partial(_jam, pump, False))
+        for fault in self._of("pump", "power_cycle"):
+            self._note("pump", fault, pump.power_cycle)
+        for fault in self._of("pump", "blocked_line"):
+            self._note("pump", fault, partial(_narrow, world, CLOGGED), partial(_narrow, world, 1.0 / CLOGGED))
+        for role, core in (("holder", holder), ("carrier", carrier)):
+            for fault in self._of(role, "limit_switch"):
+                release = partial(_ignoring_time, core.release_limit, fault.axis)
+                self._note(role, fault, partial(core.trip_limit, fault.axis), release)
+            for fault in self._of("bench", "emergency_stop"):
+                self._note(role, fault, partial(_press, world, True), partial(_press, world, False))
+
+    def _note(self, role: str, fault: BenchFault, begin: Act, end: Act | None = None) -> None:
+        self._mishaps.setdefault(role, []).extend(self._acts(fault, begin, end))
+
+    def _acts(self, fault: BenchFault, begin: Act, end: Act | None = None) -> list[Mishap]:
+        span = self._span(fault)
+        acts = [Mishap(span.start_ns, begin)]
+        if end is not None and span.end_ns is not None:
+            acts.append(Mishap(span.end_ns, end))
+        return acts
+
+    def _of(self, device: str, kind: str) -> list[BenchFault]:
+        return [fault for fault in self._faults if (fault.device, fault.kind) == (device, kind)]
+
+    def _span(self, fault: BenchFault) -> Span:
+        end_ns = None if fault.to_s is None else self._start_ns + int(fault.to_s * NS_PER_S)
+        return Span(self._start_ns + int(fault.from_s * NS_PER_S), end_ns)
+
+    def _on_line(self, fault: BenchFault) -> Fault:
+        span = self._span(fault)
+        return Fault(
+            FaultKind(fault.kind), span.start_ns, span.end_ns, fault.probability, fault.count, fault.delay_s,
+            fault.keep_n, fault.position,
+        )  # fmt: skip
+
+
+def _ignoring_time(act: Callable[..., None], value: object, now_ns: int) -> None:
+    act(value)
+
+
+def _jam(pump: NewEraPump, jammed: bool, now_ns: int) -> None:
+    pump.jam = jammed
+
+
+def _narrow(world: World, factor: float, now_ns: int) -> None:
+    world.advance(now_ns)
+    world.fluid.resistance_kpa_min_ml *= factor
+
+
+def _press(world: World, pressed: bool, now_ns: int) -> None:
+    world.estop = pressed

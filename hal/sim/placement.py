@@ -1,0 +1,80 @@
+"""Where everything truly stands: the rig's nominal frames plus seeded mounting and calibration errors.
+
+Nothing here is an error of the result; it is what a bench has after a careful set-up, and guidance sees only
+the nominal transforms of ``rig.toml``. Default spreads follow the error budget of ``facts/domain.md`` 7.3
+(robot pose 0.3 mm, probe calibration 0.5-1.0 mm, phantom registration 0.3-0.5 mm; assumptions).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from hal.types import Matrix
+
+
+@dataclass(frozen=True)
+class PlacementErrors:
+    """Standard deviations per axis of how the true placement differs from the nominal one."""
+
+    phantom_mm: float = 2.0
+    """The cartridge in its fixture, before any registration: guidance has to find it in the image."""
+    phantom_deg: float = 1.0
+    phantom_shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """A known extra shift along phantom X, Y, Z (test of the guidance)."""
+    holder_mm: float = 0.2
+    holder_deg: float = 0.1
+    probe_mm: float = 0.4
+    """Image calibration, probe face to holder flange."""
+    probe_deg: float = 0.4
+    carrier_mm: float = 0.3
+    carrier_deg: float = 0.15
+    tracker_mm: float = 0.3
+    tracker_deg: float = 0.1
+
+
+@dataclass(frozen=True)
+class Placement:
+    """True rigid transforms, shape (4, 4), mm."""
+
+    PhantomToRig: Matrix
+    HolderToRig: Matrix
+    CarrierToRig: Matrix
+    TrackerToRig: Matrix
+    ProbeToFlange: Matrix
+    """True probe face against the pose that the holder reports."""
+
+
+LEVELLED = 0.3
+"""The fixture stands on a table: tilt and height of the skin vary this share of what turn and shift do [A]."""
+
+
+def _disturbed(nominal: Matrix, rng: np.random.Generator, sd_mm: float, sd_deg: float, levelled: float = 1.0) -> Matrix:
+    error = np.eye(4)
+    turn = rng.normal(0.0, np.radians(sd_deg), 3) * np.array([levelled, levelled, 1.0])
+    error[:3, :3] = Rotation.from_rotvec(turn).as_matrix()
+    error[:3, 3] = rng.normal(0.0, sd_mm, 3)
+    return nominal @ error
+
+
+def place(nominal: dict[str, Matrix], errors: PlacementErrors, seed: int, cartridge_seed: int) -> Placement:
+    """Draw the true placement.
+
+    ``seed`` fixes the bench (holder, carrier, tracker, probe), ``cartridge_seed`` how this cartridge sits in
+    its fixture. ``nominal`` holds ``PhantomToRig``, ``HolderToRig``, ``CarrierToRig`` and ``TrackerToRig``.
+    """
+    bench = np.random.default_rng([seed, 0xBE])
+    fixture = np.random.default_rng([cartridge_seed, 0xF1])
+    phantom = _disturbed(nominal["PhantomToRig"], fixture, errors.phantom_mm, errors.phantom_deg, LEVELLED)
+    shift = np.eye(4)
+    shift[:3, 3] = errors.phantom_shift_mm
+    phantom[2, 3] = nominal["PhantomToRig"][2, 3] + LEVELLED * (phantom[2, 3] - nominal["PhantomToRig"][2, 3])
+    return Placement(
+        PhantomToRig=phantom @ shift,
+        HolderToRig=_disturbed(nominal["HolderToRig"], bench, errors.holder_mm, errors.holder_deg),
+        CarrierToRig=_disturbed(nominal["CarrierToRig"], bench, errors.carrier_mm, errors.carrier_deg),
+        TrackerToRig=_disturbed(nominal["TrackerToRig"], bench, errors.tracker_mm, errors.tracker_deg),
+        ProbeToFlange=_disturbed(np.eye(4), bench, errors.probe_mm, errors.probe_deg),
+    )

@@ -1,0 +1,100 @@
+"""``[sim]`` of a rig file: what the simulated bench is like; parameters of the simulation, not findings."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hal.errors import ConfigError
+from hal.sim.build import BuildErrors
+from hal.sim.faults import FaultKind
+from hal.sim.placement import PlacementErrors
+
+ON_THE_LINE = frozenset(kind.value for kind in FaultKind)
+WIRED = ("holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker")
+MISHAPS: dict[str, frozenset[str]] = {
+    "pump": frozenset({"jam", "power_cycle", "blocked_line"}),
+    "holder": frozenset({"limit_switch"}),
+    "carrier": frozenset({"limit_switch"}),
+    "contact": frozenset({"short", "broken_wire"}),
+    "operator": frozenset({"declines", "absent"}),
+    "bench": frozenset({"emergency_stop"}),
+}
+"""What can happen to a device itself, beside what its line does."""
+
+
+class BenchFault(BaseModel):
+    """One entry of ``[[sim.faults]]``: something goes wrong from one moment to another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: Literal[
+        "holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker",
+        "operator", "bench",
+    ]  # fmt: skip
+    """Role, or ``bench`` for what happens to the whole bench."""
+    kind: str
+    """On the line: ``drop_reply drop_command delay corrupt truncate wrong_crc duplicate stale silent unplugged``.
+    Of the device: pump ``jam power_cycle blocked_line``, holder and carrier ``limit_switch``, contact ``short
+    broken_wire``, operator ``declines absent``, bench ``emergency_stop``."""
+    from_s: float = Field(ge=0.0)
+    """Seconds since the bench was switched on (every cartridge of a simulated study begins at 0)."""
+    to_s: float | None = None
+    """End; left out = for good."""
+    probability: float = Field(default=1.0, gt=0.0, le=1.0)
+    """On the line: chance that one message is hit."""
+    count: int | None = Field(default=None, ge=1)
+    """On the line: hits after which the fault is over."""
+    delay_s: float = Field(default=0.0, ge=0.0)
+    """Of ``delay``."""
+    keep_n: int = Field(default=0, ge=0)
+    """Of ``truncate``: bytes that arrive."""
+    position: int = -1
+    """Of ``wrong_crc``: the byte that is wrong."""
+    input: int = Field(default=0, ge=0, le=2)
+    """Of ``short`` and ``broken_wire``: 0 nerve, 1 vessel, 2 pedal."""
+    axis: Literal["X", "Y", "Z", "A", "B", "C"] = "X"
+    """Of ``limit_switch``."""
+
+    @property
+    def on_the_line(self) -> bool:
+        return self.kind in ON_THE_LINE
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.to_s is not None and self.to_s <= self.from_s:
+            raise ValueError(f"to_s = {self.to_s:g} must be later than from_s = {self.from_s:g}")
+        known = (ON_THE_LINE if self.device in WIRED else frozenset()) | MISHAPS.get(self.device, frozenset())
+        if self.kind not in known:
+            raise ValueError(f"{self.device} has no fault {self.kind!r}; it has {', '.join(sorted(known))}")
+        return self
+
+
+class SimSettings(BaseModel):
+    """The simulated bench."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    phantom: str = "lumbar_ref"
+    operator: str = "expert"
+    temperature_c: float = Field(default=22.0, ge=5.0, le=35.0)
+    frame_quality: Literal["full", "fast"] = "full"
+    frame_rate_hz: float = Field(default=20.0, ge=1.0, le=60.0)
+    depth_mm: float = Field(default=95.0, ge=40.0, le=160.0)
+    frequency_mhz: float = Field(default=4.0, ge=1.0, le=12.0)
+    build: BuildErrors = BuildErrors()
+    placement: PlacementErrors = PlacementErrors()
+    bench_seed: int = 1
+    """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds."""
+    faults: tuple[BenchFault, ...] = ()
+    """What goes wrong, and when."""
+
+
+def sim_settings(table: dict[str, Any]) -> SimSettings:
+    """Check the ``[sim]`` table; raises ``ConfigError``."""
+    try:
+        return SimSettings.model_validate(table)
+    except ValidationError as error:
+        lines = "; ".join(f"sim.{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"rig file: {lines}") from None

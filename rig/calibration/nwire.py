@@ -1,0 +1,303 @@
+"""N-wire probe calibration of whole recordings: from raw frames to ``ImageToProbe`` with its errors and reasons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hal.errors import ConfigError
+from hal.links.sequence import Sequence
+from hal.types import Matrix
+from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.calibration.nwire_choice import choose
+from rig.calibration.nwire_diagnosis import Finding, PhantomCheck, diagnose, other_definitions
+from rig.calibration.nwire_errors import (
+    ErrorSummary,
+    Points,
+    WireError,
+    bootstrap,
+    corner_gaps_mm,
+    corner_sd_mm,
+    covariance12,
+    errors_mm,
+    fit,
+    k_fold,
+    pattern_gaps_mm,
+    wire_errors,
+)
+from rig.calibration.nwire_frames import FrameVerdict, Observations, observe
+from rig.calibration.nwire_solve import fit_linear, fit_orthogonal
+from rig.calibration.plus_config import PlusConfig
+from rig.geometry.uncertain import UncertainTransform
+
+Array = NDArray[np.float64]
+
+METHODS = ("linear", "orthogonal", "in_plane")
+MIN_FRAMES = 10
+"""As PLUS asks."""
+_MOVED_MM = 5.0
+_TURNED_DEG = 3.0
+_WARN_ANGLE_DEG = 1.0
+"""As PLUS warns."""
+_REFUSE_ANGLE_DEG = 3.0
+"""Image axes further from a right angle cannot come from noise: 3 deg are 3 mm across an image of 60 mm [A]."""
+
+
+@dataclass(frozen=True)
+class RecordingResult:
+    """One recording under the calibration: what was used and how well it fits."""
+
+    name: str
+    verdicts: tuple[FrameVerdict, ...] = field(repr=False)
+    errors: ErrorSummary
+    wires: tuple[WireError, ...] = field(repr=False)
+    points: Points = field(repr=False)
+    errors_mm: Array = field(repr=False)
+    """Shape (used frames, patterns)."""
+
+    @property
+    def used_n(self) -> int:
+        return sum(v.refusal is None for v in self.verdicts)
+
+    def as_json(self) -> dict[str, object]:
+        refused = [(v.index, v.refusal) for v in self.verdicts if v.refusal is not None]
+        return {
+            "recording": self.name,
+            "frames_n": len(self.verdicts),
+            "used_n": self.used_n,
+            "refused": [{"frame": k, "code": r.code, "reason": r.text} for k, r in refused],
+            "errors": self.errors.as_json(),
+            "wires": [w.as_json() for w in self.wires],
+        }
+
+
+@dataclass(frozen=True)
+class NWireCalibration:
+    """Result of a probe calibration. ``ImageToProbe`` is the matrix of ``method``; images are in MF order."""
+
+    phantom: str
+    method: str
+    """``linear``, ``orthogonal`` (middle wires) or ``in_plane`` (all wires, right angles)."""
+    ImageToProbe: Matrix = field(repr=False)
+    linear: Matrix = field(repr=False)
+    orthogonal: Matrix = field(repr=False)
+    in_plane: Matrix = field(repr=False)
+    covariance: Array = field(repr=False)
+    """12x12 as ``UncertainTransform`` carries it (bootstrap over blocks of frames)."""
+    pitch_mm: tuple[float, float]
+    """Per column and per row."""
+    pitch_sd_mm: tuple[float, float]
+    raw_angle_deg: float
+    size_px: tuple[int, int]
+    corner_sd_mm: tuple[float, ...]
+    """Corners (origin, end of first row, start of last row, opposite) and centre; k = 1, scatter of frames only."""
+    corner_by_wires_mm: tuple[float, ...]
+    """How far they move when one N is left out: errors of wires and pose that scatter does not show."""
+    corner_repeat_mm: tuple[float, ...] | None
+    """How far they lie from those of a calibration made with the validation recording alone."""
+    calibration: RecordingResult
+    validation: RecordingResult | None
+    k_fold: ErrorSummary
+    folds: int
+    phantom_check: PhantomCheck
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    way_round_ratio: float
+    """How many times worse the next labelling of the whole recording fits; inf when there is no other."""
+
+    @property
+    def uncertain(self) -> UncertainTransform:
+        return UncertainTransform(self.ImageToProbe, self.covariance)
+
+    def corner_gaps_mm(self, other: Matrix) -> tuple[float, ...]:
+        """Distance of the corners and the centre from those of another calibration, mm."""
+        return corner_gaps_mm(self.ImageToProbe, other, self.size_px)
+
+    def as_json(self) -> dict[str, object]:
+        finite = np.isfinite(self.way_round_ratio)
+        return {
+            "ok": True,
+            "kind": "nwire",
+            "phantom": self.phantom,
+            "method": self.method,
+            "ImageToProbe": self.ImageToProbe.tolist(),
+            "linear": self.linear.tolist(),
+            "orthogonal": self.orthogonal.tolist(),
+            "in_plane": self.in_plane.tolist(),
+            "covariance12": self.covariance.tolist(),
+            "pitch_mm": list(self.pitch_mm),
+            "pitch_sd_mm": list(self.pitch_sd_mm),
+            "raw_angle_deg": self.raw_angle_deg,
+            "size_px": list(self.size_px),
+            "corner_sd_mm": list(self.corner_sd_mm),
+            "corner_by_wires_mm": [v if np.isfinite(v) else None for v in self.corner_by_wires_mm],
+            "corner_repeat_mm": None if self.corner_repeat_mm is None else list(self.corner_repeat_mm),
+            "calibration": self.calibration.as_json(),
+            "validation": None if self.validation is None else self.validation.as_json(),
+            "held_out_folds": {"folds": self.folds, **self.k_fold.as_json()},
+            "phantom_check": self.phantom_check.as_json(),
+            "findings": [f.as_json() for f in self.findings],
+            "notes": list(self.notes),
+            "way_round_ratio": self.way_round_ratio if finite else None,
+        }
+
+
+def calibrate_nwire(
+    recording: Sequence,
+    config: PlusConfig,
+    *,
+    validation: Sequence | None = None,
+    method: str = "linear",
+    pitch_mm: float | None = None,
+    expected: Matrix | None = None,
+    limit_mm: float = 2.0,
+    folds: int = 5,
+) -> NWireCalibration:
+    """Calibrate a probe from a tracked recording of the wire phantom that ``config`` defines.
+
+    ``expected``: an earlier or nominal ``ImageToProbe`` (default: the configuration's, if it has one), against which
+    flipped and scaled image axes are named. ``limit_mm``: refused when the held-out rms is larger.
+    Raises ``CalibrationRefused`` or ``ConfigError``, each naming what is wrong.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"method {method!r} is none of {', '.join(METHODS)}")
+    if config.phantom is None:
+        raise ConfigError(f"{config.path}: defines no wire phantom")
+    seen = observe(recording, config, config.phantom, pitch_mm)
+    _refuse_few(seen)
+    _refuse_still(seen)
+    points, ratio = choose(seen)
+    middle, target = points.middle_px.reshape(-1, 2), points.probe_mm.reshape(-1, 3)
+    fitted = fit_linear(middle, target)
+    orthogonal = fit_orthogonal(fitted, middle, target)
+    in_plane = fit(points, orthogonal=True, in_plane=True)
+    matrix = {"linear": fitted.ImageToProbe, "orthogonal": orthogonal, "in_plane": in_plane}[method]
+    if expected is None and "ImageToProbe" in config.transforms:
+        expected = config.transforms["ImageToProbe"].matrix
+    findings, check = diagnose(seen, points, matrix, expected)
+    held = k_fold(points, folds, orthogonal=method == "orthogonal", in_plane=method == "in_plane")
+    if held.rms_mm > limit_mm or abs(fitted.raw_angle_deg - 90.0) > _REFUSE_ANGLE_DEG:
+        _refuse_misfit(seen, held, fitted.raw_angle_deg, limit_mm, findings)
+    notes = list(seen.notes)
+    if abs(fitted.raw_angle_deg - 90.0) > _WARN_ANGLE_DEG:
+        notes.append(f"the fitted image axes are {fitted.raw_angle_deg:.2f} deg apart instead of 90")
+    samples = bootstrap(points)
+    tested = None if validation is None else _validate(validation, config, matrix, seen, notes)
+    return NWireCalibration(
+        phantom=config.phantom.name,
+        method=method,
+        ImageToProbe=matrix,
+        linear=fitted.ImageToProbe,
+        orthogonal=orthogonal,
+        in_plane=in_plane,
+        covariance=covariance12(samples, fitted.ImageToProbe),
+        pitch_mm=_pair(np.linalg.norm(matrix[:3, :2], axis=0)),
+        pitch_sd_mm=_pair(np.linalg.norm(samples[:, :3, :2], axis=1).std(axis=0)),
+        raw_angle_deg=fitted.raw_angle_deg,
+        size_px=seen.size_px,
+        corner_sd_mm=corner_sd_mm(samples, seen.size_px),
+        corner_by_wires_mm=pattern_gaps_mm(points, seen.size_px),
+        corner_repeat_mm=None if tested is None else _repeat(tested.points, matrix, method, seen.size_px),
+        calibration=_result(seen, points, matrix),
+        validation=tested,
+        k_fold=held,
+        folds=folds,
+        phantom_check=check,
+        findings=findings,
+        notes=tuple(notes),
+        way_round_ratio=ratio,
+    )
+
+
+def _result(seen: Observations, points: Points, matrix: Matrix) -> RecordingResult:
+    errors = errors_mm(points, matrix)
+    return RecordingResult(
+        seen.name, seen.verdicts, ErrorSummary.of(errors), wire_errors(points, matrix), points, errors
+    )
+
+
+def _validate(
+    recording: Sequence, config: PlusConfig, matrix: Matrix, first: Observations, notes: list[str]
+) -> RecordingResult:
+    assert config.phantom is not None
+    seen = observe(recording, config, config.phantom, float(np.sqrt(first.pitch_guess_mm[0] * first.pitch_guess_mm[1])))
+    notes += [f"validation: {n}" for n in seen.notes]
+    if not len(seen.frame):
+        raise CalibrationRefused("frames", f"validation recording {seen.name}: no frame is usable: {reasons(seen)}")
+    if seen.size_px != first.size_px:
+        raise ConfigError(
+            f"validation pictures measure {seen.size_px} pixels, those of the calibration {first.size_px}: "
+            "not the same image geometry"
+        )
+    points, _ = choose(seen)
+    return _result(seen, points, matrix)
+
+
+def _repeat(points: Points, matrix: Matrix, method: str, size_px: tuple[int, int]) -> tuple[float, ...] | None:
+    if len(points.frame) < MIN_FRAMES:
+        return None
+    again = fit(points, orthogonal=method == "orthogonal", in_plane=method == "in_plane")
+    return corner_gaps_mm(again, matrix, size_px)
+
+
+def reasons(seen: Observations) -> str:
+    """Refusals counted by kind, with one example each."""
+    refused = [v.refusal for v in seen.verdicts if v.refusal is not None]
+    parts = []
+    for code, count in Counter(r.code for r in refused).most_common(4):
+        example = next(r.text for r in refused if r.code == code)
+        parts.append(f"{count} frames {example}")
+    return "; ".join(parts) or "no frame was refused"
+
+
+def _refuse_few(seen: Observations) -> None:
+    if len(seen.frame) >= MIN_FRAMES:
+        return
+    why = reasons(seen)
+    finding = other_definitions(seen)
+    advice = finding.text if finding is not None else "Check the phantom definition, the depth and the gain"
+    raise CalibrationRefused(
+        "frames",
+        f"{seen.name}: {len(seen.frame)} of {len(seen.verdicts)} frames are usable, at least {MIN_FRAMES} are "
+        f"needed: {why}",
+        advice=advice,
+        figures={"used_n": len(seen.frame), "finding": None if finding is None else finding.as_json()},
+    )
+
+
+def _refuse_still(seen: Observations) -> None:
+    at = np.linalg.inv(seen.PhantomToProbe)
+    moved = float(np.linalg.norm(np.ptp(at[:, :3, 3], axis=0)))
+    turns = at[0, :3, :3].T @ at[:, :3, :3]
+    turned = float(np.degrees(np.arccos(np.clip((np.trace(turns, axis1=1, axis2=2) - 1) / 2, -1, 1))).max())
+    if moved < _MOVED_MM and turned < _TURNED_DEG:
+        raise CalibrationRefused(
+            "motion",
+            f"{seen.name}: the probe hardly moved ({moved:.1f} mm, {turned:.1f} deg over the recording)",
+            advice="Move it along, across and towards the wires and tilt it",
+            figures={"moved_mm": moved, "turned_deg": turned},
+        )
+
+
+def _refuse_misfit(
+    seen: Observations, held: ErrorSummary, angle_deg: float, limit_mm: float, findings: tuple[Finding, ...]
+) -> None:
+    found = list(findings)
+    swapped = other_definitions(seen)
+    if swapped is not None:
+        found.insert(0, swapped)
+    cause = "; ".join(f.text for f in found) or "no single cause explains it; do pictures and poses belong together?"
+    raise CalibrationRefused(
+        "misfit",
+        f"{seen.name}: held-out error is {held.rms_mm:.2f} mm rms (limit {limit_mm:g} mm), its image axes are "
+        f"{angle_deg:.1f} deg apart: {cause}",
+        advice="Look at the residual pictures, repeat the step named",
+        figures={"held_out": held.as_json(), "raw_angle_deg": angle_deg, "findings": [f.as_json() for f in found]},
+    )
+
+
+def _pair(values: Array) -> tuple[float, float]:
+    return float(values[0]), float(values[1])

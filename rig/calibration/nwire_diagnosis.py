@@ -1,0 +1,321 @@
+"""What is wrong when a probe calibration does not fit, or fits something unexpected: named causes for a person.
+
+None of these corrections is ever applied; they tell which step to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hal.errors import ConfigError
+from hal.types import Matrix
+from rig.calibration.dots_labelling import Labeller, Refusal, Scale
+from rig.calibration.nwire_errors import Points, errors_mm
+from rig.calibration.nwire_frames import Observations
+from rig.calibration.nwire_phantom import NPattern, Wire, WirePhantom
+from rig.calibration.nwire_solve import fit_linear
+
+Array = NDArray[np.float64]
+
+_SCALE_OFF = 0.04
+"""Smaller errors of the wires' coordinates are not told from those of the image [A]."""
+_BLOCK = 5
+_SIGMAS = 4.0
+_EXPLAINED_MM = 1.5
+"""A cause must bring the misfit below this, else it explains nothing [A]."""
+_TURN_DEG = 2.0
+_LAG_MS = 15.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause: ``code`` for programs, ``text`` for a person, ``figures`` behind it."""
+
+    code: str
+    text: str
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PhantomCheck:
+    """Affine change of the wires that would fit the motion best, about the wires' centre, phantom frame.
+
+    ``stretch`` is how many times longer each axis of the wire definition should be.
+    """
+
+    stretch: tuple[float, float, float]
+    stretch_sd: tuple[float, float, float]
+    turn_deg: float
+    turn_sd_deg: float
+    shift_mm: tuple[float, float, float]
+    mirrored_axis: str
+    """Axis of the wire definition that runs the wrong way; empty when none does."""
+    lag_ms: float
+    """Delay of pictures behind poses that would fit best (positive: pictures are late)."""
+    lag_sd_ms: float
+    rms_before_mm: float
+    rms_after_mm: float
+    determined: bool
+    """False when the probe moved too little to separate the phantom from the image."""
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def check_phantom(points: Points, time_s: Array) -> PhantomCheck:
+    """Let the phantom's middle points be scaled, turned and shifted, and the poses be late, in one linear fit.
+
+    Unknown: a 3x3 change S and a shift c of the wires about their centre, the image's axes A and origin b, a delay d
+    of pictures behind poses: R (S m + c) + t - d v = A u + b for poses (R, t), velocities v and middle dots u.
+    """
+    turn, at = points.PhantomToProbe[:, :3, :3], points.PhantomToProbe[:, :3, 3]
+    probe = points.probe_mm
+    middle = np.einsum("nji,nkj->nki", turn, probe - at[:, None])  # back in the phantom
+    centre = middle.reshape(-1, 3).mean(axis=0)
+    rel = middle - centre
+    n, k = rel.shape[:2]
+    px = points.middle_px
+    px_centre, px_size = px.reshape(-1, 2).mean(axis=0), px.reshape(-1, 2).std(axis=0) + 1e-9
+    image = np.concatenate([(px - px_centre) / px_size, np.ones((n, k, 1))], axis=2)
+    design = np.zeros((n, k, 3, 22))
+    design[..., :9] = np.einsum("nij,nkl->nkijl", turn, rel).reshape(n, k, 3, 9)
+    design[..., 9:12] = turn[:, None]
+    for axis in range(3):
+        design[..., axis, 12 + 3 * axis : 15 + 3 * axis] = -image
+    design[..., 21] = -velocity_mm_s(turn, at, middle, time_s)
+    goal = np.broadcast_to(-(np.einsum("nij,j->ni", turn, centre) + at)[:, None], (n, k, 3))
+    a, b = design.reshape(-1, 22), goal.reshape(-1)
+    if not design[..., 21].any():
+        a = a[:, :21]
+    weight = np.linalg.norm(a, axis=0)
+    weight[weight == 0.0] = 1.0
+    u, s, vt = np.linalg.svd(a / weight, full_matrices=False)
+    determined = bool(s[-1] > 1e-4 * s[0])
+    inverse = (vt.T / np.maximum(s, 1e-9 * s[0])) @ u.T
+    solution = (inverse @ b) / weight
+    residual = b - a @ solution
+    count = a.shape[1]
+    per_frame = np.einsum("pnq,nq->np", inverse.reshape(count, n, 3 * k), residual.reshape(n, 3 * k)) / weight
+    per_block = np.add.reduceat(per_frame, np.arange(0, n, _BLOCK))  # neighbouring frames err alike
+    sd = np.sqrt(np.einsum("np,np->p", per_block, per_block))
+    twist = 0.5 * (per_block[:, [5, 6, 1]] - per_block[:, [7, 2, 3]])
+    change = solution[:9].reshape(3, 3)
+    w, _, vt3 = np.linalg.svd(change)
+    rotation = w @ np.diag([1, 1, np.sign(np.linalg.det(w @ vt3))]) @ vt3
+    diagonal = np.diag(change)
+    matrix = fit_linear(px.reshape(-1, 2), probe.reshape(-1, 3)).ImageToProbe
+    late = (float(solution[21] * 1e3), float(sd[21] * 1e3)) if count == 22 else (0.0, float("inf"))
+    return PhantomCheck(
+        stretch=_three(np.copysign(np.linalg.norm(change, axis=0), diagonal)),
+        stretch_sd=_three(sd[[0, 4, 8]]),
+        turn_deg=float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))),
+        turn_sd_deg=float(np.degrees(np.sqrt(np.sum(twist**2)))),
+        shift_mm=_three(solution[9:12]),
+        mirrored_axis="xyz"[int(np.argmin(diagonal))] if np.linalg.det(change) < 0.0 else "",
+        lag_ms=late[0],
+        lag_sd_ms=late[1],
+        rms_before_mm=float(np.sqrt(np.mean(errors_mm(points, matrix) ** 2))),
+        rms_after_mm=float(np.sqrt(np.mean(np.sum(residual.reshape(-1, 3) ** 2, axis=1)))),
+        determined=determined,
+    )
+
+
+def velocity_mm_s(turn: Array, at: Array, still_mm: Array, time_s: Array) -> Array:
+    """Velocity in the probe's frame of points (n, k, 3) fixed in the phantom; zero where times have gaps."""
+    n = len(time_s)
+    out = np.zeros_like(still_mm)
+    if n < 3 or np.ptp(time_s) <= 0.0:
+        return out
+    lo, hi = np.maximum(np.arange(n) - 1, 0), np.minimum(np.arange(n) + 1, n - 1)
+    span = time_s[hi] - time_s[lo]
+    good = span < 4.0 * np.median(np.diff(time_s))
+    before = np.einsum("nij,nkj->nki", turn[lo], still_mm) + at[lo, None]
+    after = np.einsum("nij,nkj->nki", turn[hi], still_mm) + at[hi, None]
+    out[good] = (after - before)[good] / span[good, None, None]
+    return out
+
+
+def diagnose(
+    observations: Observations, points: Points, ImageToProbe: Matrix, expected: Matrix | None
+) -> tuple[tuple[Finding, ...], PhantomCheck]:
+    """Everything found, most telling first."""
+    findings: list[Finding] = []
+    check = check_phantom(points, observations.time_s)
+    explained = check.determined and check.rms_after_mm < _EXPLAINED_MM
+    better = explained and check.rms_after_mm < 0.7 * check.rms_before_mm
+    if explained and check.mirrored_axis:
+        findings.append(
+            Finding(
+                "phantom_mirrored",
+                f"axis {check.mirrored_axis} of the wire definition is flipped (mirrored against the motion)",
+            )
+        )
+    elif better:
+        for axis, size, sd in zip("xyz", np.abs(check.stretch), check.stretch_sd, strict=True):
+            if abs(size - 1.0) > _SCALE_OFF and abs(size - 1.0) > _SIGMAS * sd:
+                findings.append(
+                    Finding(
+                        "phantom_scaled",
+                        f"axis {axis} of the wire definition should be {size:.3f} times as long (+-{sd:.3f}) to fit "
+                        "the tracked motion: check the wires' coordinates",
+                        {"scale": float(size), "scale_sd": sd},
+                    )
+                )
+        if check.turn_deg > max(_TURN_DEG, _SIGMAS * check.turn_sd_deg):
+            findings.append(
+                Finding(
+                    "phantom_pose",
+                    f"the phantom's pose (PhantomToReference) is turned by {check.turn_deg:.1f} "
+                    f"+-{check.turn_sd_deg:.1f} deg against the motion: "
+                    "repeat the phantom registration, landmarks may be swapped",
+                    {"turn_deg": check.turn_deg},
+                )
+            )
+    lag, lag_sd = check.lag_ms, check.lag_sd_ms
+    if better and abs(lag) > _LAG_MS and abs(lag) > _SIGMAS * lag_sd:
+        findings.append(
+            Finding(
+                "time_offset",
+                f"pictures are {lag:+.0f} +-{lag_sd:.0f} ms late against the poses: calibrate the time offset",
+                {"lag_ms": lag, "lag_sd_ms": lag_sd},
+            )
+        )
+    if expected is not None:
+        findings += compare_with(ImageToProbe, expected)
+    return tuple(findings), check
+
+
+def compare_with(ImageToProbe: Matrix, expected: Matrix) -> list[Finding]:
+    """Flipped or scaled image axes against an earlier or nominal calibration."""
+    findings = []
+    for k, axis in enumerate(("x (columns)", "y (rows)")):
+        new, old = ImageToProbe[:3, k], expected[:3, k]
+        ratio = float(np.linalg.norm(new) / np.linalg.norm(old))
+        cosine = float(new @ old / (np.linalg.norm(new) * np.linalg.norm(old)))
+        if cosine < -0.7:
+            findings.append(
+                Finding(
+                    "image_flipped",
+                    f"image axis {axis} runs the other way than in the expected calibration: check "
+                    "the stated image orientation",
+                    {"cosine": cosine},
+                )
+            )
+        elif cosine < 0.7:
+            angle = float(np.degrees(np.arccos(cosine)))
+            findings.append(
+                Finding(
+                    "image_turned",
+                    f"image axis {axis} is {angle:.0f} deg from the expected calibration",
+                    {"angle_deg": angle},
+                )
+            )
+        if abs(ratio - 1.0) > 0.03:
+            findings.append(
+                Finding(
+                    "image_scaled",
+                    f"image axis {axis} is scaled: a pixel measures {ratio:.3f} times the expected "
+                    "one; check depth setting, resampling or speed of sound",
+                    {"scale": ratio},
+                )
+            )
+    return findings
+
+
+def other_definitions(observations: Observations) -> Finding | None:
+    """A change of the wire definition (two wires swapped, one oblique wire end for end) that makes frames fit."""
+    scale = observations.pitch_guess_mm
+    size = float(np.sqrt(scale[0] * scale[1]))
+    now = _quality(observations, observations.phantom, size)
+    best: tuple[tuple[float, float], str] | None = None
+    for what, phantom in _variants(observations.phantom):
+        quality = _quality(observations, phantom, size)
+        if best is None or (-quality[0], quality[1]) < (-best[0][0], best[0][1]):
+            best = (quality, what)
+    if best is None:
+        return None
+    (share, rms), what = best
+    if share >= 0.6 and (now[0] < 0.3 * share or rms < 0.4 * now[1]):
+        return Finding(
+            "wires_swapped",
+            f"{what}: with that undone {100 * share:.0f} % of the sampled frames fit "
+            f"({100 * now[0]:.0f} % as defined), rms {rms:.2f} mm",
+            {"share": share, "share_as_defined": now[0], "rms_mm": rms},
+        )
+    return None
+
+
+def _quality(observations: Observations, phantom: WirePhantom, pitch_mm: float) -> tuple[float, float]:
+    """Share of the sampled frames that can be labelled, and the 3-D misfit of their calibration."""
+    labeller = Labeller(phantom, Scale.guess(pitch_mm))
+    dots, poses = [], []
+    for item, pose in observations.sample:
+        result = labeller.label(item)
+        if not isinstance(result, Refusal):
+            dots.append(result[0].dots_px)
+            poses.append(pose)
+    if len(dots) < 4:
+        return len(dots) / max(1, len(observations.sample)), float("inf")
+    points = Points(phantom, np.array(dots), np.array(poses), np.arange(len(dots)))
+    matrix = fit_linear(points.middle_px.reshape(-1, 2), points.probe_mm.reshape(-1, 3)).ImageToProbe
+    return len(dots) / len(observations.sample), float(np.sqrt(np.mean(errors_mm(points, matrix) ** 2)))
+
+
+def _variants(phantom: WirePhantom) -> Iterator[tuple[str, WirePhantom]]:
+    wires = phantom.wires
+    for i in range(len(wires)):
+        for j in range(i + 1, len(wires)):
+            changed = list(wires)
+            changed[i] = replace(wires[i], front_mm=wires[j].front_mm, back_mm=wires[j].back_mm)
+            changed[j] = replace(wires[j], front_mm=wires[i].front_mm, back_mm=wires[i].back_mm)
+            made = _rebuilt(phantom, changed)
+            if made is not None:
+                yield f"wires {wires[i].name} and {wires[j].name} look swapped in the definition", made
+    for p in range(len(phantom.patterns)):
+        k = 3 * p + 1
+        (fx, fy, fz), (bx, by, bz) = wires[k].front_mm, wires[k].back_mm
+        d = phantom.patterns[p].wires[0].direction
+        along = np.asarray(float((np.array(wires[k].back_mm) - np.array(wires[k].front_mm)) @ d) * d)
+        front = np.array([bx, by, bz]) - along
+        back = np.array([fx, fy, fz]) + along
+        changed = list(wires)
+        changed[k] = Wire(wires[k].name, _three(front), _three(back))
+        made = _rebuilt(phantom, changed)
+        if made is not None:
+            yield f"the oblique wire {wires[k].name} looks mirrored in the definition", made
+
+    for i in range(len(phantom.patterns)):
+        for j in range(i + 1, len(phantom.patterns)):
+            one, _, two = phantom.patterns[i].wires
+            normal = np.cross(one.direction, two.start - one.start)
+            normal /= np.linalg.norm(normal)
+            apart_mm = float((phantom.patterns[j].wires[0].start - one.start) @ normal)
+            shift = np.asarray(apart_mm * normal)
+            changed = list(wires)
+            for q, step in ((i, shift), (j, -shift)):
+                for k in range(3 * q, 3 * q + 3):
+                    front, back = np.array(wires[k].front_mm) + step, np.array(wires[k].back_mm) + step
+                    changed[k] = Wire(wires[k].name, _three(front), _three(back))
+            made = _rebuilt(phantom, changed)
+            if made is not None and abs(apart_mm) > 1.0:
+                names = [", ".join(w.name for w in phantom.patterns[p].wires) for p in (i, j)]
+                yield f"the layers of wires ({names[0]}) and ({names[1]}) look swapped in the definition", made
+
+
+def _rebuilt(phantom: WirePhantom, wires: list[Wire]) -> WirePhantom | None:
+    try:
+        patterns = tuple(NPattern.of(tuple(wires[k : k + 3])) for k in range(0, len(wires), 3))
+        return replace(phantom, patterns=patterns)
+    except ConfigError:
+        return None
+
+
+def _three(values: Array) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])

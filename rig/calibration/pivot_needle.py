@@ -1,0 +1,148 @@
+"""Needle-tip calibration on the rig: where the tip really is when the carrier's axes say where it should be.
+
+A reference (touching known divots, a tracked tip in air, a camera) gives tip positions in its own frame for carrier
+poses of different entry points, angles, feeds and bevel turns. Fitted together: where the carrier stands
+(``CarrierToReference``, 6), the tip's offset from the carrier's zero (3, needle frame) and the run-out that turns with
+the bevel (2). Gauss-Newton; the covariance is that of the least squares with the residual's own scatter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
+
+from hal.types import NeedlePose, Vector
+from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.geometry.transforms import from_needle_pose
+from rig.geometry.tre import fit_rigid_many
+from rig.geometry.uncertain import UncertainTransform, cross_matrix
+
+MIN_TIPS_N = 8
+MAX_OFFSET_SD_MM = 0.3
+"""Standard uncertainty beyond which a component of the offset counts as not seen [A]."""
+
+
+@dataclass(frozen=True)
+class NeedleTipCalibration:
+    """Result of ``calibrate_needle_tip``."""
+
+    CarrierToReference: UncertainTransform = field(repr=False)
+    offset_mm: Vector
+    """Tip in the needle frame (``from_needle_pose``) at any bevel; z is an error of length or feed zero."""
+    run_out_mm: NDArray[np.float64]
+    """(2,) in the needle frame at bevel 0, turns with the bevel; NaN when the bevel was not turned."""
+    covariance: NDArray[np.float64] = field(repr=False)
+    """(3, 3) of the offset."""
+    rms_mm: float
+    residuals_mm: NDArray[np.float64] = field(repr=False)
+    poses_n: int
+
+    def tip_mm(self, pose: NeedlePose) -> Vector:
+        """Calibrated tip in the carrier's frame."""
+        local = self.offset_mm.copy()
+        if np.all(np.isfinite(self.run_out_mm)):
+            local[:2] += _turned(pose.bevel_deg) @ self.run_out_mm
+        m = from_needle_pose(pose)
+        return np.asarray(m[:3, :3] @ local + m[:3, 3])
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "ok": True,
+            "CarrierToReference": self.CarrierToReference.matrix.tolist(),
+            "CarrierToReference_covariance": self.CarrierToReference.covariance.tolist(),
+            "offset_mm": self.offset_mm.tolist(),
+            "offset_sd_mm": np.sqrt(np.diag(self.covariance)).tolist(),
+            "run_out_mm": [None if np.isnan(v) else float(v) for v in self.run_out_mm],
+            "rms_mm": self.rms_mm,
+            "poses_n": self.poses_n,
+        }
+
+
+def calibrate_needle_tip(
+    poses: Sequence[NeedlePose], tips_mm: ArrayLike, *, tip_sd_mm: float, max_offset_sd_mm: float = MAX_OFFSET_SD_MM
+) -> NeedleTipCalibration:
+    """Fit carrier poses to measured tips (n, 3); ``tip_sd_mm`` is the reference's standard uncertainty per axis.
+
+    Raises ``CalibrationRefused`` with code ``too few``, ``not separable`` (the angles hardly differ, so that offset and
+    place of the carrier are one) or ``residual`` (beyond the reference's uncertainty).
+    """
+    measured = np.asarray(tips_mm, dtype=np.float64)
+    if measured.shape != (len(poses), 3) or not np.all(np.isfinite(measured)):
+        raise CalibrationRefused(
+            "bad tips", f"{len(poses)} poses need finite ({len(poses)}, 3) tips, got {measured.shape}"
+        )
+    if len(poses) < MIN_TIPS_N:
+        raise CalibrationRefused("too few", f"{len(poses)} tips, at least {MIN_TIPS_N} needed")
+    frames = np.array([from_needle_pose(p) for p in poses])
+    bevel = np.array([_turned(p.bevel_deg) for p in poses])
+    turned = np.linalg.norm(bevel.mean(axis=0)) < 0.9 * np.sqrt(2.0)
+    local = np.zeros(5)
+    rotation, shift = fit_rigid_many(frames[None, :, :3, 3], measured[None])
+    r, s = rotation[0], shift[0]
+    jac = np.zeros((len(poses), 3, 11 if turned else 9))
+    rest = np.zeros_like(measured)
+    for _ in range(20):
+        points = (
+            np.concatenate([np.einsum("nij,j->ni", bevel, local[3:]), np.zeros((len(poses), 1))], axis=1) + local[:3]
+        )
+        carrier = np.einsum("nij,nj->ni", frames[:, :3, :3], points) + frames[:, :3, 3]
+        moved = carrier @ r.T
+        rest = measured - moved - s
+        jac[:, :, :3] = np.array([-cross_matrix(v) for v in moved])
+        jac[:, :, 3:6] = np.eye(3)
+        jac[:, :, 6:9] = r @ frames[:, :3, :3]
+        if turned:
+            jac[:, :, 9:] = (r @ frames[:, :3, :3])[:, :, :2] @ bevel
+        flat = jac.reshape(-1, jac.shape[2])
+        step = np.linalg.lstsq(flat, rest.ravel(), rcond=None)[0]
+        r = Rotation.from_rotvec(step[:3]).as_matrix() @ r
+        s = s + step[3:6]  # small: the turn is taken about the reference's origin shifted by s
+        local[: len(step) - 6] += step[6:]
+        if np.linalg.norm(step) < 1e-10:
+            break
+    normal = flat.T @ flat
+    scale = np.sqrt(np.diag(normal))
+    weakest = float(np.linalg.eigvalsh(normal / np.outer(scale, scale))[0])
+    freedom = rest.size - flat.shape[1]
+    variance = max(float((rest**2).sum()) / freedom, tip_sd_mm**2)
+    covariance = np.asarray(variance * np.linalg.pinv(normal), dtype=np.float64)
+    offset_sd = np.sqrt(np.diag(covariance)[6:9])
+    if weakest < 1e-9 or float(offset_sd.max()) > max_offset_sd_mm:
+        open_ = weakest < 1e-9
+        axis = "xyz"[int(np.argmax(offset_sd))]
+        what = (
+            "the tip's offset is not seen at all"
+            if open_
+            else (f"the tip's {axis} offset is known to {offset_sd.max():.2f} mm only (limit {max_offset_sd_mm:g})")
+        )
+        raise CalibrationRefused(
+            "not separable",
+            f"{what}: the poses hardly differ in angle, so offset and place of the carrier cannot be told apart",
+            advice="Add poses with lateral and tilt angles of +-15 deg or more and several feeds",
+            figures={"offset_sd_mm": offset_sd.tolist()},
+        )
+    rms = float(np.sqrt((rest**2).sum(axis=1).mean()))
+    expected = tip_sd_mm * np.sqrt(3.0 * freedom / rest.size)
+    if (rest**2).sum() / tip_sd_mm**2 > freedom + 4.0 * np.sqrt(2.0 * freedom):
+        raise CalibrationRefused(
+            "residual",
+            f"the tips miss the carrier's poses by {rms:.2f} mm (rms), {expected:.2f} mm was to be expected from "
+            "the reference",
+            advice="A bent needle, play in the guide or a wrong angle zero; see the residuals by axis",
+            figures={"rms_mm": rms, "expected_mm": float(expected)},
+        )
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = r, s
+    # the fit turned about s; the graph's covariance turns about the reference's origin
+    placed = UncertainTransform.about(matrix, covariance[:6, :6], s)
+    run_out = local[3:].copy() if turned else np.full(2, np.nan)
+    return NeedleTipCalibration(placed, local[:3].copy(), run_out, covariance[6:9, 6:9], rms, rest, len(poses))
+
+
+def _turned(bevel_deg: float) -> NDArray[np.float64]:
+    c, s = np.cos(np.radians(bevel_deg)), np.sin(np.radians(bevel_deg))
+    return np.array([[c, -s], [s, c]])

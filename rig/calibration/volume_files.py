@@ -1,0 +1,68 @@
+"""Volumes written as MetaImage (``.mha``) and NRRD (``.nrrd``): one file each, gzip or zlib, readable by Slicer.
+
+Coordinates are written as they are, in the frame of the reconstruction; the NRRD says ``left-posterior-superior`` as
+the MetaImage reader of ITK assumes, so that both open at the same place.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from hal.errors import ConfigError, RecordError
+from rig.geometry.volume_reconstruction import Volume
+
+
+def write_volume(volume: Volume, path: Path) -> None:
+    """Write by the name's ending, ``.mha`` or ``.nrrd``; raises ``ConfigError`` and ``RecordError``."""
+    makers = {".mha": _mha, ".nrrd": _nrrd}
+    if path.suffix not in makers:
+        raise ConfigError(f"{path}: a volume is written as {' or '.join(makers)}")
+    data = makers[path.suffix](volume)
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _mha(volume: Volume) -> bytes:
+    data = zlib.compress(volume.grey.tobytes(), 6)
+    lines = {
+        "ObjectType": "Image",
+        "NDims": "3",
+        "BinaryData": "True",
+        "BinaryDataByteOrderMSB": "False",
+        "CompressedData": "True",
+        "CompressedDataSize": str(len(data)),
+        "TransformMatrix": "1 0 0 0 1 0 0 0 1",
+        "Offset": _numbers(volume.origin_mm),
+        "CenterOfRotation": "0 0 0",
+        "AnatomicalOrientation": "RAI",
+        "ElementSpacing": _numbers(volume.spacing_mm),
+        "DimSize": _numbers(volume.size),
+        "ElementType": "MET_UCHAR",
+        "ElementDataFile": "LOCAL",
+    }
+    return "".join(f"{key} = {value}\n" for key, value in lines.items()).encode() + data
+
+
+def _nrrd(volume: Volume) -> bytes:
+    sx, sy, sz = volume.spacing_mm
+    header = (
+        "NRRD0004\n"
+        "type: uint8\n"
+        "dimension: 3\n"
+        "space: left-posterior-superior\n"
+        f"sizes: {_numbers(volume.size)}\n"
+        f"space directions: ({sx!r},0,0) (0,{sy!r},0) (0,0,{sz!r})\n"
+        "kinds: domain domain domain\n"
+        "encoding: gzip\n"
+        f"space origin: ({','.join(repr(v) for v in volume.origin_mm)})\n"
+        f"frame of reference:={volume.frame}\n\n"
+    )
+    return header.encode() + gzip.compress(volume.grey.tobytes(), 6, mtime=0)
+
+
+def _numbers(values: tuple[float, float, float] | tuple[int, int, int]) -> str:
+    return " ".join(repr(v) for v in values)

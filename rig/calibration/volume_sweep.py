@@ -1,0 +1,123 @@
+"""From a tracked recording and its calibration to a volume, with the frames that could not be used named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hal.errors import ConfigError
+from hal.links.sequence import Sequence
+from hal.types import Matrix
+from rig.calibration.dots import luminance
+from rig.geometry.transforms import FrameError, TransformGraph
+from rig.geometry.volume_reconstruction import Compounding, Interpolation, Volume, reconstruct
+
+_CHANGES = 12
+"""A pixel of the ultrasound picture differs between frames by at least this many grey levels."""
+
+
+@dataclass(frozen=True)
+class SweepVolume:
+    """A reconstructed sweep. ``axes`` are unit vectors in the volume's frame: columns, rows, normal of the images."""
+
+    volume: Volume
+    used_n: int
+    refused: tuple[tuple[int, str], ...]
+    clip_px: tuple[int, int, int, int]
+    axes: NDArray[np.float64] = field(repr=False)
+    interpolation: str
+    compounding: str
+    hole_voxels: int
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "ok": True,
+            "kind": "volume",
+            "used_n": self.used_n,
+            "refused": [{"frame": k, "reason": text} for k, text in self.refused],
+            "clip_px": list(self.clip_px),
+            "interpolation": self.interpolation,
+            "compounding": self.compounding,
+            "hole_voxels": self.hole_voxels,
+            "volume": self.volume.as_json(),
+        }
+
+
+def reconstruct_sweep(
+    recording: Sequence,
+    transforms: dict[str, Matrix],
+    *,
+    image: str = "Image",
+    frame: str = "Reference",
+    spacing_mm: float = 0.5,
+    clip_px: tuple[int, int, int, int] | None = None,
+    interpolation: Interpolation = "nearest",
+    compounding: Compounding = "mean",
+    hole_voxels: int = 9,
+) -> SweepVolume:
+    """Reconstruct a recording in ``frame``; ``transforms`` are the fixed ones (``ImageToProbe``, ...).
+
+    ``clip_px`` None: the part of the image that changes from frame to frame. Raises ``ConfigError``.
+    """
+    if recording.pixels is None:
+        raise ConfigError(f"{recording.path}: is a recording without images; a volume needs them")
+    poses: list[Matrix] = []
+    used: list[int] = []
+    refused: list[tuple[int, str]] = []
+    for item in recording.frames:
+        graph = TransformGraph()
+        for name, matrix in transforms.items():
+            graph.add(name, matrix)
+        for name, matrix in item.transforms.items():
+            if name not in item.invalid and name not in transforms:
+                graph.add(name, matrix)
+        if not item.image_valid:
+            refused.append((item.index, "ImageStatus is INVALID"))
+            continue
+        try:
+            poses.append(graph.get(image, frame))
+            used.append(item.index)
+        except FrameError as error:
+            why = f"INVALID: {', '.join(sorted(item.invalid))}" if item.invalid else str(error)
+            refused.append((item.index, why))
+    if len(used) < 2:
+        why = refused[0][1] if refused else "it has fewer than two frames"
+        raise ConfigError(f"{recording.path}: no sweep can be made of it: {why}")
+    stack = np.array(poses)
+    if np.ptp(stack, axis=0).max() < 1e-9:
+        raise ConfigError(f"{recording.path}: all poses are the same; the tracker is frozen or the probe was not moved")
+    images = [np.ascontiguousarray(np.clip(luminance(recording.image(k)), 0, 255).astype(np.uint8)) for k in used]
+    clip = clip_px if clip_px is not None else changing_part(images)
+    volume = reconstruct(
+        images,
+        stack,
+        spacing_mm=spacing_mm,
+        clip_px=clip,
+        interpolation=interpolation,
+        compounding=compounding,
+        hole_voxels=hole_voxels,
+        frame=frame,
+    )
+    axes = stack[:, :3, :3].mean(axis=0).T
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    return SweepVolume(volume, len(used), tuple(refused), clip, axes, interpolation, compounding, hole_voxels)
+
+
+def changing_part(images: list[NDArray[np.uint8]]) -> tuple[int, int, int, int]:
+    """Column, row, columns, rows of the part that differs between frames: no frame of the screen, scales or logos."""
+    low, high = images[0].copy(), images[0].copy()
+    for picture in images[1:]:
+        np.minimum(low, picture, out=low)
+        np.maximum(high, picture, out=high)
+    changed = ((high - low) >= _CHANGES).astype(np.uint8)
+    opened = cv2.morphologyEx(changed, cv2.MORPH_OPEN, np.ones((7, 7), np.uint8))
+    solid = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, np.ones((41, 41), np.uint8))
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(solid)
+    if len(stats) < 2:
+        return 0, 0, images[0].shape[1], images[0].shape[0]
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    x, y, w, h = cv2.boundingRect(((parts == largest) & (opened > 0)).astype(np.uint8))
+    return int(x), int(y), int(w), int(h)

@@ -1,0 +1,230 @@
+"""``phantomrig calibrate``: temporal, pivot, spin, landmarks, register and status, on recorded files.
+
+Each prints for a person on stderr and one JSON object with ``--json``; data that cannot hold the calibration are
+refused with the reason (exit code 2) and the JSON says so.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rig.cli.output import emit, exit_codes, say
+
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
+Picture = Annotated[Path | None, typer.Option(help="write a picture of the residuals (.png or .svg)")]
+Reference = Annotated[str, typer.Option(help="transform of the reference, e.g. ReferenceToTracker")]
+
+app = typer.Typer(help="Calibrate frames of reference from recorded files.", no_args_is_help=True)
+
+
+def add_commands(to: typer.Typer) -> None:
+    """Add these commands to another group."""
+    to.registered_commands.extend(app.registered_commands)
+
+
+@contextmanager
+def _answers(json: bool) -> Iterator[None]:
+    """A refusal is printed as JSON too, then ends as bad input."""
+    from rig.calibration.certificate_refusal import CalibrationRefused
+
+    with exit_codes():
+        try:
+            yield
+        except CalibrationRefused as refused:
+            if json:
+                emit(refused.as_json())
+            raise
+
+
+@app.command()
+def temporal(
+    first: Annotated[Path, typer.Argument(help="recording, e.g. of the video")],
+    second: Annotated[Path, typer.Argument(help="recording, e.g. of the tracker")],
+    first_transform: Annotated[str, typer.Option(help="its transform; empty: the floor line of its images")] = "",
+    second_transform: Annotated[str, typer.Option(help="its transform")] = "ProbeToTracker",
+    reference: Reference = "",
+    max_lag: Annotated[float, typer.Option(help="largest lag searched, s")] = 0.5,
+    speed: Annotated[float, typer.Option(help="speed for the cost in mm, mm/s")] = 10.0,
+    picture: Picture = None,
+    json: AsJson = False,
+) -> None:
+    """Lag between two recordings of one motion."""
+    from hal.links.sequence import read_sequence
+    from rig.calibration.certificate_picture import draw_temporal
+    from rig.calibration.temporal import estimate_lag
+    from rig.calibration.temporal_signal import floor_signal, pose_signal
+
+    with _answers(json):
+        one, two = read_sequence(first), read_sequence(second)
+        a = pose_signal(one, first_transform) if first_transform else floor_signal(one)
+        result = estimate_lag(a, pose_signal(two, second_transform, reference), max_lag_s=max_lag)
+        low, high = (1e3 * v for v in result.interval_s)
+        say(f"lag {1e3 * result.lag_s:+.1f} ms (95 %: {low:+.1f} to {high:+.1f}); late: {result.late_stream}")
+        cost = result.latency.cost(speed)
+        say(
+            f"at {speed:g} mm/s: {cost.uncorrected_mm:.2f} mm uncorrected, corrected {cost.bias_mm:.2f} mm (standard), "
+            f"jitter {cost.jitter_mm:.2f} mm"
+        )
+        if picture is not None:
+            say(f"picture: {draw_temporal(picture, result)}")
+        if json:
+            emit(result.as_json() | {"cost_at_speed": cost.as_json()})
+
+
+@app.command()
+def pivot(
+    recording: Annotated[Path, typer.Argument(help="recording of the tool turning about its resting tip")],
+    tool: Annotated[str, typer.Option(help="transform of the tool")] = "StylusToTracker",
+    reference: Reference = "",
+    picture: Picture = None,
+    json: AsJson = False,
+) -> None:
+    """Tip of a tracked tool."""
+    from hal.links.sequence import read_sequence
+    from rig.calibration.certificate_picture import draw_pivot
+    from rig.calibration.pivot import calibrate_pivot, tool_poses
+
+    with _answers(json):
+        result = calibrate_pivot(tool_poses(read_sequence(recording, with_pixels=False), tool, reference))
+        x, y, z = result.tip_mm
+        say(
+            f"tip {x:.3f} {y:.3f} {z:.3f} mm, standard uncertainty {result.tip_sd_mm:.3f} mm; residual "
+            f"{result.rms_mm:.3f} mm rms, {len(result.outliers)} of {result.poses_n} poses left out"
+        )
+        if picture is not None:
+            say(f"picture: {draw_pivot(picture, result)}")
+        if json:
+            emit(result.as_json())
+
+
+@app.command()
+def spin(
+    pivot_recording: Annotated[Path, typer.Argument(help="recording of the pivot")],
+    spin_recording: Annotated[Path, typer.Argument(help="recording of the tool turning about its shaft")],
+    tool: Annotated[str, typer.Option(help="transform of the tool")] = "NeedleToTracker",
+    reference: Reference = "",
+    json: AsJson = False,
+) -> None:
+    """Axis of a straight tracked tool."""
+    from hal.links.sequence import read_sequence
+    from rig.calibration.pivot import calibrate_pivot, tool_poses
+    from rig.calibration.spin import calibrate_spin
+
+    with _answers(json):
+        tip = calibrate_pivot(tool_poses(read_sequence(pivot_recording, with_pixels=False), tool, reference))
+        result = calibrate_spin(tool_poses(read_sequence(spin_recording, with_pixels=False), tool, reference), tip)
+        say(f"axis known to {result.axis_sd_deg:.3f} deg (standard), turned by {result.spin_deg:.0f} deg")
+        if json:
+            emit(result.as_json() | {"pivot": tip.as_json()})
+
+
+@app.command()
+def register(
+    nominal: Annotated[Path, typer.Argument(help="phantom TOML with [[fiducial]], or a table: name x y z")],
+    measured: Annotated[Path, typer.Argument(help="measured points, same form")],
+    fle: Annotated[float, typer.Option(help="localisation error of one point, mm (root of mean square length)")],
+    check: Annotated[list[str] | None, typer.Option(help="hold this point out, check on it (repeatable)")] = None,
+    targets: Annotated[Path | None, typer.Option(help="table of targets, name x y z in the nominal frame")] = None,
+    picture: Picture = None,
+    json: AsJson = False,
+) -> None:
+    """Register a phantom by its fiducials."""
+    from rig.calibration.certificate_picture import draw_registration
+    from rig.calibration.certificate_refusal import CalibrationRefused
+    from rig.calibration.registration import register_fiducials
+    from rig.geometry.fiducials import read_fiducials
+
+    with _answers(json):
+        a, b = read_fiducials(nominal), read_fiducials(measured)
+        at = {}
+        if targets is not None:
+            table = read_fiducials(targets)
+            at = {n: p for n, p in zip(table.names, table.points_mm, strict=True)}
+        try:
+            result = register_fiducials(a, b, fle_mm=fle, check_names=tuple(check or ()), targets=at)
+        except CalibrationRefused as refused:
+            if picture is not None and len(set(a.names) & set(b.names)) >= 3:
+                say(f"picture: {draw_registration(picture, a, b, fle, refused)}")
+            raise
+        say(f"fit residual {result.fre_rms_mm:.3f} mm, {result.fre_expected_mm:.3f} mm expected (not accuracy)")
+        for target in result.targets:
+            say(f"predicted error at {target.name}: {target.closed_mm:.3f} mm rms")
+        if result.checks is not None:
+            say(f"at held-out points: {result.checks.rms_mm:.3f} mm rms, {result.checks.max_mm:.3f} mm max")
+        if picture is not None:
+            say(f"picture: {draw_registration(picture, a, b, fle)}")
+        if json:
+            emit(result.as_json())
+
+
+@app.command()
+def landmarks(
+    recording: Annotated[Path, typer.Argument(help="recording of the stylus touching fiducials")],
+    nominal: Annotated[Path, typer.Argument(help="phantom TOML with [[fiducial]], or a table: name x y z")],
+    tip: Annotated[tuple[float, float, float], typer.Option(help="tip in the stylus frame, mm")],
+    tool: Annotated[str, typer.Option(help="transform of the stylus")] = "StylusToTracker",
+    reference: Reference = "",
+    tolerance: Annotated[float, typer.Option(help="how well the distances must agree, mm")] = 2.0,
+    out: Annotated[Path | None, typer.Option(help="write the named points as a table")] = None,
+    json: AsJson = False,
+) -> None:
+    """Find and name the fiducials that a stylus touched."""
+    from hal.links.sequence import read_sequence
+    from rig.calibration.dwell import find_dwells, name_dwells
+    from rig.calibration.pivot import valid_tool_poses
+    from rig.geometry.fiducials import read_fiducials
+
+    with _answers(json):
+        times, poses = valid_tool_poses(read_sequence(recording, with_pixels=False), tool, reference)
+        dwells = find_dwells(times, poses, tip)
+        naming = name_dwells(read_fiducials(nominal), [d.point_mm for d in dwells], tolerance_mm=tolerance)
+        rows = [
+            f"{n} {p[0]:.4f} {p[1]:.4f} {p[2]:.4f}"
+            for n, p in zip(naming.measured.names, naming.measured.points_mm, strict=True)
+        ]
+        say("\n".join(rows))
+        untouched = ", ".join(naming.missing) or "none"
+        say(f"{len(dwells)} dwells; left over: {len(naming.left_over)}; not touched: {untouched}")
+        if out is not None:
+            out.write_text("name x y z\n" + "\n".join(rows) + "\n")
+        if json:
+            emit(
+                {
+                    "ok": True,
+                    "points": {r.split()[0]: [float(v) for v in r.split()[1:]] for r in rows},
+                    "dwells": [d.as_json() for d in dwells],
+                    "left_over": list(naming.left_over),
+                    "missing": list(naming.missing),
+                    "rms_mm": naming.rms_mm,
+                }
+            )
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="folder of certificates")],
+    today: Annotated[str, typer.Option(help="date to judge by, e.g. 2026-03-01")],
+    json: AsJson = False,
+) -> None:
+    """Which calibrations are in force, due, expired, withdrawn or damaged on a date."""
+    from hal.errors import ConfigError
+    from rig.calibration.registry import CalibrationRegistry
+
+    with _answers(json):
+        try:
+            day = datetime.date.fromisoformat(today)
+        except ValueError:
+            raise ConfigError(f"--today {today!r} is no date like 2026-03-01") from None
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: is no folder")
+        rows = CalibrationRegistry(folder).standings(day)
+        for row in rows:
+            say(f"{row.state:11} {row.path.stem:20} {row.detail}")
+        if json:
+            emit({"today": day.isoformat(), "certificates": [r.as_json() for r in rows]})

@@ -1,0 +1,216 @@
+"""``phantomrig calibrate nwire | sound-speed | volume``: files in, one frozen result out, pictures beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hal.errors import ConfigError
+from rig.cli.output import emit, exit_codes, say
+
+if TYPE_CHECKING:
+    from hal.types import Matrix
+    from rig.calibration.nwire import NWireCalibration
+    from rig.calibration.sound_speed import SoundSpeed
+    from rig.calibration.volume_sweep import SweepVolume
+
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
+Out = Annotated[Path | None, typer.Option(help="folder for result files and pictures")]
+
+
+def calibrate_nwire_files(
+    recording: Path,
+    config: Path,
+    validation: Path | None = None,
+    method: str = "linear",
+    pitch_mm: float | None = None,
+    expected: Path | None = None,
+    limit_mm: float = 2.0,
+    out: Path | None = None,
+) -> NWireCalibration:
+    """Probe calibration from a recording and a PLUS configuration; raises ``ConfigError`` or ``CalibrationRefused``.
+
+    Into ``out``: ``ImageToProbe.results.xml``, the configuration with the new transform, and the residual pictures.
+    """
+    from hal.links.sequence import read_sequence
+    from rig.calibration.nwire import calibrate_nwire
+    from rig.calibration.plus_config import PlusTransform, read_plus_config
+
+    settings = read_plus_config(config)
+    sequence = read_sequence(recording)
+    result = calibrate_nwire(
+        sequence,
+        settings,
+        validation=None if validation is None else read_sequence(validation),
+        method=method,
+        pitch_mm=pitch_mm,
+        expected=None if expected is None else _expected(expected),
+        limit_mm=limit_mm,
+    )
+    if out is not None:
+        from rig.calibration.nwire_pictures import draw_frame, draw_residuals
+        from rig.calibration.plus_result import write_plus_result
+
+        out.mkdir(parents=True, exist_ok=True)
+        names = settings.frames
+        write_plus_result(out / f"{names.image}To{names.probe}.results.xml", result, names.image, names.probe)
+        transform = PlusTransform(names.image, names.probe, result.ImageToProbe, result.k_fold.mean_mm)
+        settings.write(out / config.name, transform)
+        draw_residuals(result, out / "residuals.png")
+        worst = int(result.calibration.points.frame[int(result.calibration.errors_mm.max(axis=1).argmax())])
+        draw_frame(result, sequence, worst, out / "worst_frame.png")
+    return result
+
+
+def _expected(path: Path) -> Matrix:
+    from rig.calibration.plus_config import read_plus_config, read_xml
+    from rig.calibration.plus_result import read_plus_result
+
+    if read_xml(path).tag == "ProbeCalibrationResult":
+        return read_plus_result(path).ImageToProbe
+    return read_plus_config(path).transform("ImageToProbe").matrix
+
+
+def sound_speed_from(
+    temperature_c: float,
+    depths: tuple[str, ...] = (),
+    u_mm: float = 0.2,
+    row_pitch_mm: float | None = None,
+    u_row_pitch_mm: float = 0.0,
+    nominal_row_pitch_mm: float | None = None,
+    assumed_m_s: float = 1540.0,
+) -> SoundSpeed:
+    """From ``true:shown`` depths in mm, or a row pitch and its nominal value, or (neither) of water.
+
+    Raises ``ConfigError`` or ``CalibrationRefused``.
+    """
+    from rig.calibration.sound_speed import from_depths, from_row_pitch, water
+
+    if depths and row_pitch_mm is not None:
+        raise ConfigError("give known depths or a row pitch, not both")
+    if depths:
+        try:
+            pairs = [tuple(float(word) for word in item.split(":")) for item in depths]
+            true, shown = [p[0] for p in pairs], [p[1] for p in pairs]
+        except (ValueError, IndexError):
+            raise ConfigError(f"a known depth is TRUE:SHOWN in mm, as 40:41.6; got {', '.join(depths)}") from None
+        return from_depths(true, shown, u_mm=u_mm, temperature_c=temperature_c, assumed_m_s=assumed_m_s)
+    if row_pitch_mm is not None:
+        if nominal_row_pitch_mm is None:
+            raise ConfigError("a row pitch needs the scanner's own (--nominal-row-pitch)")
+        return from_row_pitch(
+            row_pitch_mm, u_row_pitch_mm, nominal_row_pitch_mm, temperature_c=temperature_c, assumed_m_s=assumed_m_s
+        )
+    return water(temperature_c)
+
+
+def reconstruct_files(
+    recording: Path,
+    config: Path,
+    out: Path,
+    frame: str = "Reference",
+    spacing_mm: float = 0.5,
+    clip_px: tuple[int, int, int, int] | None = None,
+    interpolation: str = "nearest",
+    compounding: str = "mean",
+    hole_voxels: int = 9,
+) -> SweepVolume:
+    """Volume of a tracked sweep, written to ``out`` (``.mha`` or ``.nrrd``) with a picture beside it (``.png``)."""
+    from hal.links.sequence import read_sequence
+    from rig.calibration.plus_config import read_plus_config
+    from rig.calibration.volume_files import write_volume
+    from rig.calibration.volume_pictures import draw_sweep
+    from rig.calibration.volume_sweep import reconstruct_sweep
+
+    if interpolation not in ("nearest", "trilinear") or compounding not in ("mean", "max"):
+        raise ConfigError("interpolation is nearest or trilinear, compounding mean or max")
+    settings = read_plus_config(config)
+    sweep = reconstruct_sweep(
+        read_sequence(recording),
+        {name: item.matrix for name, item in settings.transforms.items()},
+        image=settings.frames.image,
+        frame=frame,
+        spacing_mm=spacing_mm,
+        clip_px=clip_px,
+        interpolation="trilinear" if interpolation == "trilinear" else "nearest",
+        compounding="max" if compounding == "max" else "mean",
+        hole_voxels=hole_voxels,
+    )
+    write_volume(sweep.volume, out)
+    draw_sweep(sweep, out.with_suffix(".png"), recording.name)
+    return sweep
+
+
+def nwire(
+    recording: Annotated[Path, typer.Argument(help="tracked recording of the wire phantom (.igs.mha)")],
+    config: Annotated[Path, typer.Option(help="PLUS configuration with the phantom definition")],
+    validation: Annotated[Path | None, typer.Option(help="a second recording that takes no part in the fit")] = None,
+    method: Annotated[str, typer.Option(help="linear, orthogonal or in_plane")] = "linear",
+    pitch: Annotated[float | None, typer.Option(help="rough pixel pitch, mm (default: searched)")] = None,
+    expected: Annotated[Path | None, typer.Option(help="earlier result or configuration to compare with")] = None,
+    limit: Annotated[float, typer.Option(help="refuse when the held-out rms is larger, mm")] = 2.0,
+    out: Out = None,
+    json: AsJson = False,
+) -> None:
+    """Calibrate a probe from images of an N-wire phantom."""
+    with exit_codes():
+        result = calibrate_nwire_files(recording, config, validation, method, pitch, expected, limit, out)
+        c, h = result.calibration, result.k_fold
+        say(f"{c.used_n} of {len(c.verdicts)} frames used; held-out mean {h.mean_mm:.2f}, p95 {h.p95_mm:.2f} mm")
+        for line in (*(f.text for f in result.findings), *result.notes):
+            say(line)
+        if json:
+            emit(result.as_json())
+
+
+def sound_speed(
+    temperature: Annotated[float, typer.Option(help="temperature of the bath or gel, degC")],
+    depth: Annotated[list[str] | None, typer.Option(help="known depth TRUE:SHOWN, mm (may be repeated)")] = None,
+    u_depth: Annotated[float, typer.Option(help="standard uncertainty of one depth, mm")] = 0.2,
+    row_pitch: Annotated[float | None, typer.Option(help="row pitch found with wires, mm")] = None,
+    u_row_pitch: Annotated[float, typer.Option(help="its standard uncertainty, mm")] = 0.0,
+    nominal_row_pitch: Annotated[float | None, typer.Option(help="row pitch that the scanner states, mm")] = None,
+    assumed: Annotated[float, typer.Option(help="speed that the scanner assumes, m/s")] = 1540.0,
+    json: AsJson = False,
+) -> None:
+    """Speed of sound from known depths or wires (or of water), and the depth correction that follows."""
+    with exit_codes():
+        speed = sound_speed_from(
+            temperature, tuple(depth or ()), u_depth, row_pitch, u_row_pitch, nominal_row_pitch, assumed
+        )
+        correction = speed.correction(assumed)
+        say(f"{speed.c_m_s:.1f} +-{speed.u_m_s:.1f} m/s at {temperature:g} degC ({speed.method})")
+        say(f"a target 50 mm deep is shown {correction.error_mm(50.0):+.2f} mm too deep")
+        if json:
+            emit({**speed.as_json(), "correction": correction.as_json()})
+
+
+def volume(
+    recording: Annotated[Path, typer.Argument(help="tracked sweep (.igs.mha)")],
+    config: Annotated[Path, typer.Option(help="PLUS configuration with ImageToProbe")],
+    out: Annotated[Path, typer.Option(help="volume to write: .mha or .nrrd")] = Path("volume.mha"),
+    frame: Annotated[str, typer.Option(help="frame of reference of the volume")] = "Reference",
+    spacing: Annotated[float, typer.Option(help="voxel edge, mm")] = 0.5,
+    clip: Annotated[tuple[int, int, int, int] | None, typer.Option(help="column row columns rows of the image")] = None,
+    interpolation: Annotated[str, typer.Option(help="nearest or trilinear")] = "nearest",
+    compounding: Annotated[str, typer.Option(help="mean or max")] = "mean",
+    holes: Annotated[int, typer.Option(help="fill holes up to this many voxels wide")] = 9,
+    json: AsJson = False,
+) -> None:
+    """Reconstruct a tracked sweep as a volume."""
+    with exit_codes():
+        sweep = reconstruct_files(recording, config, out, frame, spacing, clip, interpolation, compounding, holes)
+        say(f"{sweep.used_n} frames, {sweep.volume.size} voxels: {out}")
+        for index, why in sweep.refused:
+            say(f"frame {index} not used: {why}")
+        if json:
+            emit({**sweep.as_json(), "file": str(out)})
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the three commands to the ``calibrate`` group."""
+    app.command("nwire")(nwire)
+    app.command("sound-speed")(sound_speed)
+    app.command("volume")(volume)

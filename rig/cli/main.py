@@ -1,0 +1,234 @@
+"""``phantomrig``: the command line. Heavy imports stay inside the commands, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rig import __version__
+from rig.cli import calibrate_frames, calibrate_nwire
+from rig.cli.output import Exit, emit, exit_codes, say
+
+app = typer.Typer(
+    name="phantomrig",
+    help="Bench evidence for ultrasound-guided injections: run studies on a phantom test rig, or on its simulation.",
+    epilog="Start with:  phantomrig run lumbar   |   phantomrig doctor   |   phantomrig test",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+phantom_app = typer.Typer(help="Look at phantoms.", no_args_is_help=True)
+app.add_typer(phantom_app, name="phantom")
+app.add_typer(calibrate_frames.app, name="calibrate")
+calibrate_nwire.add_to(calibrate_frames.app)
+
+RigFile = Annotated[Path | None, typer.Option("--rig", help="rig.toml of the bench (default: the simulated rig)")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"phantomrig {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Examples:  phantomrig run lumbar   |   phantomrig run my_study.toml --rig bench.toml --out out")
+def run(
+    study: Annotated[str, typer.Argument(help="name of a shipped study (lumbar) or path of a study TOML")],
+    rig: RigFile = None,
+    out: Annotated[Path, typer.Option(help="folder in which the run folder is made")] = Path("runs"),
+    trials: Annotated[int | None, typer.Option(help="repeats per approach (default: as the study says)")] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of randomisation and simulation")] = None,
+    workers: Annotated[int | None, typer.Option(help="cartridges that run at the same time (simulated rigs)")] = None,
+    technique: Annotated[list[str] | None, typer.Option(help="only this technique (may be repeated)")] = None,
+    json: AsJson = False,
+) -> None:
+    """Run a study and write its run folder with the report."""
+    from rig.cli.run import run_study
+
+    with exit_codes():
+        result = run_study(study, rig, out, trials, seed, workers, tuple(technique or ()))
+        if json:
+            emit(result.as_json())
+        raise typer.Exit(int(result.exit))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="run folder")], json: AsJson = False) -> None:
+    """Analyse a run folder again and rewrite its results and report."""
+    from rig.cli.report import make_report
+
+    with exit_codes():
+        path = make_report(run)
+        say(f"report: {path}")
+        if json:
+            emit({"run": str(run), "report": str(path)})
+
+
+@app.command()
+def doctor(rig: RigFile = None, json: AsJson = False) -> None:
+    """Check this installation and, with --rig, a rig.toml."""
+    from rig.cli.doctor import examine, show
+
+    with exit_codes():
+        findings = examine(rig)
+        show(findings)
+        bad = any(f.level == "error" for f in findings)
+        if json:
+            emit({"ok": not bad, "findings": [f.as_json() for f in findings]})
+        raise typer.Exit(int(Exit.BAD_INPUT if bad else Exit.DONE))
+
+
+@app.command()
+def sim(
+    rig: RigFile = None,
+    seed: Annotated[int, typer.Option(help="seed of the simulated bench")] = 1,
+    cartridge: Annotated[int, typer.Option(help="number of the simulated cartridge")] = 1,
+    write_rig: Annotated[Path | None, typer.Option(help="write a rig.toml that points at these ports")] = None,
+) -> None:
+    """Serve every simulated device on ptys and TCP ports of this machine, in real time, until Ctrl-C."""
+    from rig.cli.sim_command import serve_bench
+
+    with exit_codes():
+        serve_bench(rig, seed, cartridge, write_rig)
+
+
+@app.command()
+def devices(json: AsJson = False) -> None:
+    """List the drivers and whether each was verified on the real device."""
+    from rig.cli.devices import rows, show
+
+    with exit_codes():
+        found = rows()
+        show(found)
+        if json:
+            emit({"devices": found})
+
+
+@app.command()
+def techniques(
+    name: Annotated[str | None, typer.Argument(help="show one technique in full")] = None, json: AsJson = False
+) -> None:
+    """List the techniques, or show one."""
+    from rig.cli.techniques import show
+
+    with exit_codes():
+        found = show(name)
+        if json:
+            emit(found)
+
+
+@phantom_app.command("show")
+def phantom_show(
+    phantom: Annotated[str, typer.Argument(help="name of a shipped phantom or path of a phantom TOML")] = "lumbar_ref",
+    out: Annotated[Path, typer.Option(help="folder for the pictures")] = Path("phantom"),
+    seed: Annotated[int | None, typer.Option(help="show the phantom as built with this seed")] = None,
+    json: AsJson = False,
+) -> None:
+    """Draw the phantom: three cross-sections, a 3-D view and rendered ultrasound views."""
+    from rig.cli.phantom import show
+
+    with exit_codes():
+        written = show(phantom, out, seed)
+        for path in written:
+            say(str(path))
+        if json:
+            emit({"pictures": [str(p) for p in written]})
+
+
+@app.command()
+def bench(json: AsJson = False, trial: Annotated[bool, typer.Option(help="also time a whole trial")] = True) -> None:
+    """Measure speed and memory on this machine."""
+    from rig.cli.bench import measure, show
+
+    with exit_codes():
+        figures = measure(trial)
+        show(figures)
+        if json:
+            emit(dict(figures))
+
+
+@app.command(epilog="Examples:  phantomrig metrics runs/lumbar-...   |   phantomrig metrics recording.igs.mha --json")
+def metrics(
+    path: Annotated[Path, typer.Argument(help="run folder, trial folder, sequence file or Perk Tutor log")],
+    tissue: Annotated[Path | None, typer.Option(help="closed .stl of the tissue, in world")] = None,
+    targets: Annotated[Path | None, typer.Option(help=".fcsv or .mrk.json of targets, in world")] = None,
+    tip: Annotated[Path | None, typer.Option(help=".tfm: the needle's frame in the tracked tool's")] = None,
+    json: AsJson = False,
+) -> None:
+    """Motion metrics of tools, as Perk Tutor defines them and corrected."""
+    from json import dumps
+
+    from rig.cli.metrics import measure
+
+    with exit_codes():
+        found = measure(path, tissue=tissue, targets=targets, tip=tip)
+        if json:
+            emit(found)
+        else:
+            print(dumps(found, indent=1))
+
+
+@app.command(epilog="Examples:  phantomrig convert runs/x/trials/T001 T001.igs.mha  |  phantomrig convert a.dcm b.mha")
+def convert(
+    source: Annotated[Path, typer.Argument(help="trial folder, sequence, DICOM, video, transform or point file")],
+    target: Annotated[Path, typer.Argument(help="what to write; the ending says the format")],
+    json: AsJson = False,
+) -> None:
+    """Convert between the file formats of the field."""
+    from rig.cli.convert import convert as convert_file
+
+    with exit_codes():
+        written = convert_file(source, target)
+        say(f"written: {written}")
+        if json:
+            emit({"written": str(written)})
+
+
+@app.command(epilog="Then connect 3D Slicer (OpenIGTLinkIF, client) to port 18944 of this machine.")
+def publish(
+    path: Annotated[Path, typer.Argument(help="trial folder or sequence to play")],
+    port: Annotated[int, typer.Option(help="TCP port")] = 18944,
+    speed: Annotated[float, typer.Option(help="pace, 1 = as recorded")] = 1.0,
+    wait_s: Annotated[float, typer.Option(help="wait this long for a first client")] = 30.0,
+    calibration: Annotated[Path | None, typer.Option(help=".tfm with ImageToProbe")] = None,
+    json: AsJson = False,
+) -> None:
+    """Play a recording over OpenIGTLink, so that 3D Slicer shows it as a live scene."""
+    from rig.cli.publish import publish as play
+
+    with exit_codes():
+        counts = play(path, port=port, speed=speed, wait_s=wait_s, calibration=calibration)
+        say(", ".join(f"{key} {value}" for key, value in counts.items()))
+        if json:
+            emit(counts)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Further arguments go to pytest:  phantomrig test -k pump",
+)
+def test(context: typer.Context) -> None:
+    """Run the whole test suite (needs the source tree)."""
+    from rig.cli.test import run_tests
+
+    with exit_codes():
+        raise typer.Exit(run_tests(context.args))
+
+
+def main() -> None:
+    """Entry point of the command."""
+    sys.exit(app(standalone_mode=True))

@@ -1,0 +1,121 @@
+"""``phantomrig metrics``: motion metrics of a trial, a run folder, a recorded sequence or a Perk Tutor log."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.motion_metrics import DIFFERENCES, Motion, Scene, corrected, perk_tutor
+from analysis.perk_player import lost, played
+from analysis.solid import Solid
+from hal.errors import ConfigError, RecordError
+from hal.types import Matrix
+from rig.record.interchange.fiducials import read_fiducials
+from rig.record.interchange.formats import ENDINGS, read_recording
+from rig.record.interchange.motions import log_tracks, require_tracks, sequence_tracks, trial_tracks
+from rig.record.interchange.perk_tutor import PoseTrack, read_perk_log
+from rig.record.interchange.stl import read_stl
+from rig.record.interchange.tfm import read_tfm
+from rig.record.reading import RecordedRun, RecordedTrial
+
+
+def measure(
+    path: Path,
+    *,
+    tissue: Path | None = None,
+    targets: Path | None = None,
+    tip: Path | None = None,
+    axis: tuple[float, float, float] = (0.0, 0.0, 1.0),
+    needle_mm: float = 300.0,
+) -> dict[str, Any]:
+    """Metrics of every moving tool in ``path``, both ways: ``perk_tutor`` (its definitions) and ``corrected``.
+
+    ``path``: a run folder, one trial's folder, ``.igs.mha|mhd|nrrd`` or a Perk Tutor ``.xml`` log. ``tissue`` is a
+    closed ``.stl`` and ``targets`` a ``.fcsv`` or ``.mrk.json``, in world; ``tip`` a ``.tfm`` with the needle's
+    frame in the tracked tool's. Raises ``ConfigError`` for anything that cannot be used.
+    """
+    try:
+        scene = Scene(
+            None if tissue is None else Solid(read_stl(tissue)),
+            None if targets is None else np.array([point.position for point in read_fiducials(targets)]),
+            axis,
+            needle_mm,
+        )
+        child = None if tip is None else read_tfm(tip)
+        if path.is_dir():
+            return _folder(path, scene, child)
+        if path.suffix.lower() == ".xml":
+            return _log(path, scene, child)
+        if path.suffix.lower() in ENDINGS:
+            tracks = sequence_tracks(read_recording(path, with_pixels=False))
+            return {"source": path.name, "kind": "sequence", **_tools(_motions(tracks, str(path), child), scene)}
+    except RecordError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such file or folder")
+    raise ConfigError(f"{path}: not a run folder, a sequence ({', '.join(ENDINGS)}) or a Perk Tutor log (.xml)")
+
+
+def _folder(path: Path, scene: Scene, child: Matrix | None) -> dict[str, Any]:
+    if (path / "meta.json").is_file():
+        trial = RecordedTrial(path, path.name)
+        return {"source": path.name, "kind": "trial", **_trial(trial, scene, child)}
+    run = RecordedRun.open(path)
+    trials: dict[str, Any] = {}
+    for folder in sorted((path / "trials").glob("*/meta.json")):
+        trial_id = folder.parent.name
+        try:
+            trials[trial_id] = _trial(run.trial(trial_id), scene, child)
+        except (ConfigError, RecordError) as error:
+            trials[trial_id] = {"refused": str(error)}
+    if not trials:
+        raise ConfigError(f"{path}: the run folder holds no trial")
+    return {"source": path.name, "kind": "run", "simulated": run.simulated, "trials": trials}
+
+
+def _trial(trial: RecordedTrial, scene: Scene, child: Matrix | None) -> dict[str, Any]:
+    tools = _tools(_motions(trial_tracks(trial), f"trial {trial.trial_id}", child), scene)
+    return {"simulated": bool(trial.meta.get("simulated", True)), **tools}
+
+
+def _log(path: Path, scene: Scene, child: Matrix | None) -> dict[str, Any]:
+    log = read_perk_log(path)
+    raw = {name: Motion(name, track.time_ns, _tips(track, child)) for name, track in log.tracks.items()}
+    every = _motions(log_tracks(log), str(path), child)
+    shown, missing = played(raw), lost(raw)
+    tools = {
+        name: {
+            "perk_tutor": _plain(perk_tutor(shown[name], scene)),
+            "corrected": _plain(corrected(motion, scene)),
+            "samples_lost_by_perk_tutor_n": missing[name],
+        }
+        for name, motion in every.items()
+    }
+    return {"source": path.name, "kind": "perk_tutor_log", "tools": tools, "differences": dict(DIFFERENCES)}
+
+
+def _tools(motions: Mapping[str, Motion], scene: Scene) -> dict[str, Any]:
+    tools = {
+        name: {"perk_tutor": _plain(perk_tutor(motion, scene)), "corrected": _plain(corrected(motion, scene))}
+        for name, motion in motions.items()
+    }
+    return {"tools": tools, "differences": dict(DIFFERENCES)}
+
+
+def _motions(tracks: Mapping[str, PoseTrack], what: str, child: Matrix | None) -> dict[str, Motion]:
+    usable = require_tracks(tracks, what)
+    return {name: Motion(name, track.time_ns, _tips(track, child)) for name, track in usable.items()}
+
+
+def _tips(track: PoseTrack, child: Matrix | None) -> NDArray[np.float64]:
+    return track.matrices if child is None else track.matrices @ child
+
+
+def _plain(values: Mapping[str, float | int]) -> dict[str, float | int | None]:
+    """JSON has no NaN: what cannot be computed is null."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -1,0 +1,41 @@
+"""``phantomrig report``: analyse a run folder and write its results and report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from analysis.analyse import analyse
+from analysis.figures import draw_all
+from analysis.report import compose, render_html, render_pdf
+from rig.record import RunFolder
+from rig.record.appendfile import write_whole
+from rig.record.canonical import sha256_file
+
+
+def make_report(run: Path) -> Path:
+    """Write ``results.json``, ``figures/``, ``report.html``, ``report.pdf``; returns the path of the HTML page.
+
+    Works on a new run and on an old one alike; what analysis wrote before is replaced, the record itself is not
+    touched. ``derived.json`` names what was made from which record. Raises ``ConfigError`` when the folder cannot
+    be used and ``RecordError`` when it cannot be written.
+    """
+    recorded = RunFolder.open(run)
+    results = analyse(recorded)
+    write_whole(run / "results.json", results.as_bytes())
+    view = compose(recorded, results, draw_all(recorded, results, run / "figures"))
+    write_whole(run / "report.html", render_html(view))
+    write_whole(run / "report.pdf", render_pdf(view))
+    names = [
+        "results.json",
+        "report.html",
+        "report.pdf",
+        *sorted(f"figures/{p.name}" for p in (run / "figures").iterdir()),
+    ]
+    derived = {
+        "files": {name: sha256_file(run / name) for name in names},
+        "journal_head": recorded.chain.head,
+        "schema": 1,
+    }
+    write_whole(run / "derived.json", (json.dumps(derived, indent=1, sort_keys=True) + "\n").encode())
+    return run / "report.html"

@@ -1,0 +1,20 @@
+"""``phantomrig test``: the whole suite with pytest, on two processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from hal.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_tests(arguments: list[str]) -> int:
+    """Run pytest in the source tree; returns its exit code. Raises ``ConfigError`` when there is no source tree."""
+    if not (ROOT / "tests").is_dir():
+        raise ConfigError("the tests are part of the source tree, and this is an installed copy: clone the project")
+    # loadfile keeps the tests of one file on one process, where compiled kernels and built phantoms are shared.
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *arguments]
+    return subprocess.call(command, cwd=ROOT)

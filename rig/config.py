@@ -1,0 +1,303 @@
+"""``rig.toml``: which devices a rig has, where they stand, and its limits.
+
+Everything wrong with a file is reported in one ``ConfigError`` with the file, the key path and, for a
+misspelt key, the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from hal import registry
+from hal.errors import ConfigError
+from hal.types import Matrix, ProbeGeometry
+from rig.geometry.transforms import TransformGraph, rotation
+from rig.safety.limits import Limits
+
+ROLES = (
+    "holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker",
+    "temperature", "operator", "estop",
+)  # fmt: skip
+"""Every part that a device can play; a role that is not in the file is not measured."""
+
+PROVIDED = frozenset({"simulated_operator"})
+"""Drivers that the simulated bench builds itself and hands to ``open_rig``."""
+
+_REAL_PORT = re.compile(r"^(/dev/(?!pts/)\S+|COM\d+|hwgrep://.*|rfc2217://.*)$", re.IGNORECASE)
+_SIMULATED_PORT = re.compile(r"^(rigsim://.*|/dev/pts/\d+)$")
+_LOCAL_HOST = re.compile(r"(^|//|@)(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)([:/]|$)", re.IGNORECASE)
+_URL = re.compile(r"^[a-z+0-9]+://([^:/]+)", re.IGNORECASE)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class RigSection(_Strict):
+    """What this bench is called, and whether it exists."""
+
+    name: str = Field(min_length=1)
+    simulated: bool
+
+
+class Placement(_Strict):
+    """A rigid transform as a person measures it: ``translation`` after ``Rz Ry Rx``; or a whole matrix."""
+
+    translation_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    matrix: tuple[tuple[float, float, float, float], ...] | None = None
+    uncertainty_mm: float = 0.0
+    """Standard uncertainty of the translation, per axis."""
+
+    @model_validator(mode="after")
+    def _four_by_four(self) -> Placement:
+        if self.matrix is not None and (len(self.matrix) != 4 or tuple(self.matrix[3]) != (0.0, 0.0, 0.0, 1.0)):
+            raise ValueError("matrix must have four rows of four numbers, the last one 0 0 0 1")
+        return self
+
+    def as_matrix(self) -> Matrix:
+        if self.matrix is not None:
+            return np.array(self.matrix, dtype=np.float64)
+        m = rotation(*self.rotation_deg)
+        m[:3, 3] = self.translation_mm
+        return m
+
+
+class Frames(_Strict):
+    """Where the bases stand; nominal, calibration refines them."""
+
+    HolderToRig: Placement = Placement()
+    CarrierToRig: Placement = Placement()
+    TrackerToRig: Placement = Placement()
+    PhantomToRig: Placement = Placement()
+    ImageToProbe: Placement | None = None
+    """None: the ultrasound link declares it."""
+
+    def graph(self) -> TransformGraph:
+        """All placements as a transform graph."""
+        graph = TransformGraph()
+        for name in type(self).model_fields:
+            placement: Placement | None = getattr(self, name)
+            if placement is not None:
+                graph.add(name, placement.as_matrix())
+        return graph
+
+
+class Needle(_Strict):
+    """The needle in use."""
+
+    name: str = "22G_quincke_120"
+    gauge: int = Field(default=22, ge=14, le=30)
+    length_mm: float = Field(default=120.0, gt=0.0)
+
+
+class Line(_Strict):
+    """Syringe, extension and needle as one compliance and one resistance (``facts`` of the domain, 3.1 and 3.2)."""
+
+    syringe_diameter_mm: float = Field(default=12.06, gt=0.0)
+    """5 mL plastic syringe, as New Era lists it."""
+    compliance_ul_kpa: float = Field(default=0.5, gt=0.0)
+    resistance_kpa_min_ml: float = Field(default=3.1, ge=0.0)
+    """Needle plus extension, by theory: 22G x 120 mm 2.8 and 500 mm of 1.0 mm tubing 0.34."""
+    k_line: float = Field(default=1.5, gt=0.0)
+    """Measured over theoretical loss; 1.3-1.6, or 1.0 once the set has been calibrated in air."""
+
+
+class Safety(_Strict):
+    """Wiring of the emergency stop and the pedal."""
+
+    estop_inputs: tuple[Literal["holder", "carrier", "estop"], ...] = ("holder",)
+    """Controllers whose emergency-stop input is wired (normally closed), and the separate ``estop`` device."""
+    pedal: Literal["pause", "off"] = "pause"
+    hardware_cut: bool = False
+    """True when the emergency stop also cuts drive and pump power; required on a real bench."""
+
+
+class RigConfig(_Strict):
+    """One ``rig.toml``."""
+
+    rig: RigSection
+    sim: dict[str, Any] = {}
+    """Passed to the simulated bench as it is."""
+    devices: dict[str, dict[str, Any]]
+    frames: Frames = Frames()
+    probe: ProbeGeometry = ProbeGeometry("compact convex", 40.0, 60.0, 40.0, 14.0)
+    needle: Needle = Needle()
+    line: Line = Line()
+    limits: Limits = Field(default_factory=Limits)
+    safety: Safety = Safety()
+    path: Path | None = Field(default=None, exclude=True)
+    """The file that this was read from."""
+
+    def driver_settings(self, role: str) -> BaseModel | None:
+        """Validated settings of a role's driver; None for a device that the simulated bench provides.
+
+        Raises ``ConfigError`` for an unknown driver, a driver of another role, or wrong settings.
+        """
+        table = dict(self.devices[role])
+        where = f"{self.path or 'rig file'}: devices.{role}"
+        name = table.pop("driver", None)
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}: the key 'driver' is missing")
+        if name in PROVIDED and name not in registry.drivers():
+            if not self.rig.simulated:
+                raise ConfigError(f"{where}: driver {name!r} exists on simulated rigs only")
+            return None
+        try:
+            entry = registry.driver(name)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.driver: {error}") from None
+        if not _fits(entry.role, role):
+            raise ConfigError(f"{where}.driver: {name!r} is a driver for {entry.role!r}, not for {role!r}")
+        try:
+            model = entry.settings_model()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"{where}.driver: {name!r} cannot be loaded ({error})") from None
+        unknown = sorted(set(table) - _keys(model))
+        if unknown:
+            raise ConfigError(f"{where}.{unknown[0]}: unknown setting{_near(unknown[0], _keys(model))}")
+        try:
+            return model.model_validate(table)
+        except ValidationError as error:
+            raise ConfigError("; ".join(_lines(where, error, model))) from None
+
+
+def _fits(driver_role: str, role: str) -> bool:
+    return driver_role == role or {driver_role, role} == {"needle_force", "probe_force"}
+
+
+def _keys(model: type[BaseModel]) -> set[str]:
+    return {name for key, f in model.model_fields.items() for name in (key, f.alias) if name}
+
+
+def _near(key: str, known: set[str] | frozenset[str] | tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}" if known else ""
+
+
+def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
+    """Keys that are known where an unknown one was found."""
+    here: Any = model
+    for part in location[:-1]:
+        fields = getattr(here, "model_fields", None) or getattr(here, "__dataclass_fields__", {})
+        entry = fields.get(part) if isinstance(part, str) else None
+        if entry is None:
+            return set()
+        kind = getattr(entry, "annotation", None) or getattr(entry, "type", None)
+        if isinstance(kind, str):
+            kind = getattr(__import__("rig.safety.limits", fromlist=[kind]), kind, None)
+        here = kind
+    return set(getattr(here, "model_fields", None) or getattr(here, "__dataclass_fields__", {}))
+
+
+def _lines(where: str, error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+    for item in error.errors():
+        yield _line(where, item, model)
+
+
+def _line(where: str, item: ErrorDetails, model: type[BaseModel]) -> str:
+    path = ".".join(str(part) for part in item["loc"])
+    text = f"{where}: {path}" if path and where.endswith(".toml") else f"{where}.{path}" if path else where
+    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{text}: unknown key{_near(str(item['loc'][-1]), _siblings(model, item['loc']))}"
+    if item["type"] in ("missing", "missing_argument"):
+        return f"{text}: this key is missing"
+    shown = item.get("input")
+    value = f" = {shown!r}" if isinstance(shown, (str, int, float, bool)) else ""
+    return f"{text}{value}: {item['msg']}"
+
+
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _texts(inner, f"{path}[{i}]")
+
+
+def _port_problems(config: RigConfig) -> Iterator[str]:
+    """Simulated rigs must not touch real ports, real rigs must not run on simulators."""
+    for role, table in config.devices.items():
+        for path, text in _texts({k: v for k, v in table.items() if k != "driver"}, f"devices.{role}"):
+            local = bool(_SIMULATED_PORT.match(text) or _LOCAL_HOST.search(text))
+            url = _URL.match(text)
+            if config.rig.simulated and (
+                _REAL_PORT.match(text) or (url and not local and url[1] and not text.lower().startswith("file://"))
+            ):
+                yield f"{path} = {text!r}: a simulated rig must not open a real port (a bench has simulated = false)"
+            if not config.rig.simulated and local:
+                yield (
+                    f"{path} = {text!r}: this is a simulator's address; set rig.simulated = true so that the data are"
+                    " labelled (a real server on this computer is reached by the computer's network name)"
+                )
+
+
+def _role_problems(config: RigConfig) -> Iterator[str]:
+    for role in config.devices:
+        if role not in ROLES:
+            yield f"devices.{role}: unknown role{_near(role, ROLES)}"
+    for name in config.safety.estop_inputs:
+        if name not in config.devices:
+            yield f"safety.estop_inputs: {name!r} is not among the devices"
+    if not config.safety.estop_inputs:
+        yield "safety.estop_inputs: at least one emergency-stop input is needed; without one nothing may move"
+    if not config.rig.simulated and not config.safety.hardware_cut:
+        yield "safety.hardware_cut: on a real bench the emergency stop must cut drive and pump; confirm with true"
+
+
+def parse_config(
+    text: str, where: str = "rig.toml", *, path: Path | None = None, check_drivers: bool = True
+) -> RigConfig:
+    """Read a rig file's text; raises one ``ConfigError`` that lists everything wrong with it."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not a TOML file: {error}") from None
+    if "path" in data:
+        raise ConfigError(f"{where}: path: unknown key")
+    try:
+        config = RigConfig.model_validate({**data, "path": path})
+    except ValidationError as error:
+        raise ConfigError("\n".join(_lines(where, error, RigConfig))) from None
+    problems = [f"{where}: {line}" for line in (*_role_problems(config), *_port_problems(config))]
+    if check_drivers:
+        for role in config.devices:
+            if role in ROLES:
+                try:
+                    config.driver_settings(role)
+                except ConfigError as error:
+                    problems.append(str(error) if config.path else f"{where}: {error}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config
+
+
+def load_config(path: Path | str, *, check_drivers: bool = True) -> RigConfig:
+    """Read a rig file, or a shipped one by name (``simulated``, ``core``, ``bench_example``)."""
+    file = Path(path)
+    if not file.exists():
+        shipped = files("rig").joinpath("data")
+        names = sorted(p.name.removesuffix(".toml") for p in shipped.iterdir() if p.name.endswith(".toml"))
+        if str(path) in names:
+            file = Path(str(shipped.joinpath(f"{path}.toml")))
+        else:
+            hint = _near(str(path), tuple(names)) if file.suffix != ".toml" else ""
+            raise ConfigError(f"{path}: there is no such rig file{hint}")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from None
+    return parse_config(text, str(file), path=file, check_drivers=check_drivers)

@@ -1,0 +1,149 @@
+"""Where the phantom's anatomy lies: nominal dorsal bone laid on the bone that the images show.
+
+Global fit of everything that was seen, started from the counted level and compared with starts one level up and
+down; then a local fit about the target, which follows a vertebra that was poured a little off its nominal place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hal.types import Matrix, Vector
+from rig.geometry.registration import (
+    Points,
+    PosePrior,
+    Surface,
+    SurfaceFit,
+    apply_transform,
+    fit_to_surface,
+    invert_rigid,
+)
+
+MAX_POINTS = 1200
+BUILD_SD_MM = 0.4
+"""How far a root lies from its drawn place in the bone around it, per axis (assumed pouring tolerance)."""
+
+
+@dataclass(frozen=True)
+class AnatomyFit:
+    """Answer of a fit; check ``ok``."""
+
+    ok: bool
+    reason: str
+    PhantomToRig: Matrix = field(repr=False)
+    rms_mm: float
+    inlier_fraction: float
+    points_n: int
+    fit: SurfaceFit | None = field(repr=False, default=None)
+    hypotheses: tuple[tuple[float, float], ...] = ()
+    """(start shift along Y mm, cost mm) of every start that was tried; the first is the counted level."""
+
+    def point_sd_mm(self, phantom_point_mm: Vector) -> float:
+        """Largest standard deviation (mm) of a mapped phantom point, build tolerance included; infinite without a
+        fit.
+        """
+        if self.fit is None:
+            return float("inf")
+        fit = self.fit.point_covariance(phantom_point_mm)
+        return float(np.sqrt(np.max(np.linalg.eigvalsh(fit)) + BUILD_SD_MM**2))
+
+
+def thin(points: Points, weights: NDArray[np.float64], count: int = MAX_POINTS) -> tuple[Points, NDArray[np.float64]]:
+    """At most ``count`` points, evenly taken."""
+    if len(points) <= count:
+        return points, weights
+    pick = np.linspace(0, len(points) - 1, count).astype(np.int64)
+    return points[pick], weights[pick]
+
+
+def _cost(fit: SurfaceFit, cap_mm: float = 4.0) -> float:
+    """Mean capped distance to the surface, all points counted: points without a partner pay the cap."""
+    return float(np.mean(np.minimum(fit.distances_mm, cap_mm) * fit.inliers + cap_mm * ~fit.inliers))
+
+
+def fit_anatomy(
+    rig_points: Points,
+    surface: Surface,
+    PhantomToRig_start: Matrix,
+    *,
+    weights: NDArray[np.float64] | None = None,
+    level_spacing_mm: float = 34.0,
+    prior: PosePrior | None = None,
+    min_inlier_fraction: float = 0.55,
+    max_rms_mm: float = 2.5,
+    min_hypothesis_ratio: float = 1.15,
+) -> AnatomyFit:
+    """Global fit. ``surface`` holds nominal dorsal bone points (Phantom frame, ``make_surface``).
+
+    Refused when too little of the seen bone lies on the model, when a direction is open, or when a start one level
+    away ends (nearly) as well at another place.
+    """
+    w = np.ones(len(rig_points)) if weights is None else weights
+    points, w = thin(rig_points, w)
+    pose_prior = prior or PosePrior((8.0, 12.0, 10.0), (4.0, 4.0, 4.0))
+    tried: list[tuple[float, float, SurfaceFit]] = []
+    for shift in (0.0, level_spacing_mm, -level_spacing_mm):
+        start = PhantomToRig_start.copy()
+        start[1, 3] += shift
+        tried.append(
+            (shift, float("inf"), fit_to_surface(points, surface, invert_rigid(start), weights=w, prior=pose_prior))
+        )
+        tried[-1] = (shift, _cost(tried[-1][2]) if np.isfinite(tried[-1][2].rms_mm) else 4.0, tried[-1][2])
+    shift, cost, fit = tried[0]
+    hypotheses = tuple((s, c) for s, c, _ in tried)
+    PhantomToRig = invert_rigid(fit.AToB)
+    ok, reason = fit.ok, fit.reason
+    if ok and fit.inlier_fraction < min_inlier_fraction:
+        ok, reason = False, f"only {fit.inlier_fraction:.0%} of the bone that was seen lies on the model"
+    if ok and fit.rms_mm > max_rms_mm:
+        ok, reason = False, f"the bone lies {fit.rms_mm:.1f} mm off the model, limit {max_rms_mm:.1f} mm"
+    if ok:
+        for s, c, other in tried[1:]:
+            apart = float(abs(invert_rigid(other.AToB)[1, 3] - PhantomToRig[1, 3]))
+            if apart > 10.0 and c < min_hypothesis_ratio * cost:
+                ok = False
+                reason = f"a start {s:+.0f} mm along the spine fits as well ({c:.2f} against {cost:.2f} mm)"
+    return AnatomyFit(ok, reason, PhantomToRig, fit.rms_mm, fit.inlier_fraction, len(points), fit, hypotheses)
+
+
+def refine_level(
+    rig_points: Points,
+    surface: Surface,
+    start: AnatomyFit,
+    phantom_centre_mm: Vector,
+    *,
+    weights: NDArray[np.float64] | None = None,
+    radius_mm: float = 28.0,
+    prior: PosePrior | None = None,
+    max_rms_mm: float = 2.0,
+) -> AnatomyFit:
+    """Rigid refinement with the bone within ``radius_mm`` (in X and Y) of a point of the phantom, e.g. a target.
+
+    The vertebrae beside a nerve move on their own within the build tolerance; the prior (default 1.5 mm, 2 deg about
+    the
+    global fit) holds what the local bone cannot see. Falls back to ``start`` with a reason when there is too little
+    bone.
+    """
+    w = np.ones(len(rig_points)) if weights is None else weights
+    in_phantom = apply_transform(invert_rigid(start.PhantomToRig), rig_points)
+    near = np.hypot(in_phantom[:, 0] - phantom_centre_mm[0], in_phantom[:, 1] - phantom_centre_mm[1]) <= radius_mm
+    points, w = thin(rig_points[near], w[near])
+    tight = prior or PosePrior((1.5, 1.5, 1.5), (2.0, 2.0, 2.0))
+    RigToPhantom = invert_rigid(start.PhantomToRig)
+    fit = fit_to_surface(
+        points, surface, RigToPhantom, weights=w, prior=tight, start_distance_mm=5.0, end_distance_mm=2.5
+    )
+    if not fit.ok or fit.rms_mm > max_rms_mm or fit.inlier_fraction < 0.5:
+        reason = fit.reason or f"local fit refused (rms {fit.rms_mm:.1f} mm, {fit.inlier_fraction:.0%} inliers)"
+        return AnatomyFit(False, reason, start.PhantomToRig, fit.rms_mm, fit.inlier_fraction, len(points), start.fit)
+    return AnatomyFit(True, "", invert_rigid(fit.AToB), fit.rms_mm, fit.inlier_fraction, len(points), fit)
+
+
+def start_from_shift(shift_mm: tuple[float, float, float]) -> Matrix:
+    """``PhantomToRig`` that only translates, e.g. from ``LevelCount.shift_mm``."""
+    out = np.eye(4)
+    out[:3, 3] = shift_mm
+    return out

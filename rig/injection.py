@@ -1,0 +1,253 @@
+"""One injection under watched pressure."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hal.clock import NS_PER_S
+from hal.errors import DeviceError, NoReply
+from hal.interfaces import Pump
+from hal.types import PressureReading, PumpState
+from rig.controller import Controller
+from rig.lanes import Sample
+from rig.safety.pressure import LineModel, PressureWatch, Verdict
+from rig.safety.stop import HoldRequested, Trip
+
+OWN_HOLDS = frozenset({"tip_pressure", "line_blocked"})
+"""Stop rules that end an injection with a verdict instead of an exception."""
+PLATEAU_SHARE = 0.3
+"""The plateau is the median tip pressure over this last part of the pumping time."""
+SETTLE_TAU = 5.0
+SETTLE_S = (0.4, 3.0)
+
+
+@dataclass(frozen=True)
+class InjectionResult:
+    """What was pumped and what the line said. Pressures are at the tip, line loss removed; NaN = not measured."""
+
+    verdict: Verdict
+    reason: str
+    test: bool
+    rate_ml_min: float
+    pumped_ml: float
+    """By the pump's own count."""
+    stored_ml: float
+    """Still in the compliant line at the end: C times the remaining pressure."""
+    opening_kpa: float
+    peak_kpa: float
+    plateau_kpa: float
+    warned: bool
+    """The tip pressure passed the warning level."""
+    time_ns: NDArray[np.int64] = field(repr=False)
+    sensor_kpa: NDArray[np.float64] = field(repr=False)
+    tip_kpa: NDArray[np.float64] = field(repr=False)
+    flow_ml_min: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def delivered_ml(self) -> float:
+        """What left the tip: pumped minus stored."""
+        return self.pumped_ml - self.stored_ml
+
+    def as_dict(self) -> dict[str, str | float | bool | None]:
+        """For the journal: everything but the traces."""
+        number = {
+            name: None if value != value else value
+            for name, value in (
+                ("rate_ml_min", self.rate_ml_min), ("pumped_ml", self.pumped_ml), ("stored_ml", self.stored_ml),
+                ("delivered_ml", self.delivered_ml), ("opening_kpa", self.opening_kpa), ("peak_kpa", self.peak_kpa),
+                ("plateau_kpa", self.plateau_kpa),
+            )
+        }  # fmt: skip
+        words = {"verdict": self.verdict.value, "reason": self.reason}
+        return {**words, "test": self.test, "warned": self.warned, **number}
+
+
+def line_model(controller: Controller) -> LineModel:
+    """The rig file's line as the pressure rule uses it."""
+    line = controller.rig.config.line
+    return LineModel(line.compliance_ul_kpa, line.resistance_kpa_min_ml, line.k_line)
+
+
+def inject(
+    controller: Controller, volume_ml: float, rate_ml_min: float, *, test: bool = False, line: LineModel | None = None
+) -> InjectionResult:
+    """Infuse one volume and watch the pressure until the line has discharged.
+
+    Pressure rules end it with a verdict (the pump is already stopped); any other hold is raised as
+    ``HoldRequested`` with the ``InjectionResult`` so far as its ``partial``. Raises ``LimitViolation`` before
+    anything is sent, ``DeviceError`` when the pump did not finish in ``nominal x 1.5 + 1 s``.
+    """
+    pump = controller.rig.pump
+    if pump is None:
+        raise DeviceError("this rig has no pump", device="pump")
+    controller.volumes.check(volume_ml, rate_ml_min, test=test)
+    controller.require_no_hold()
+    run = _Run(controller, volume_ml, rate_ml_min, line or line_model(controller))
+    verdict, reason = Verdict.FLOWING, "volume reached"
+    with controller.attending("pump", "pressure", "contact"):
+        before: PumpState = controller.read("pump")
+        if run.monitored:
+            run.take_baseline()
+        held: HoldRequested | None = None
+        ended = False
+        try:
+            with controller.watching(run.rule):
+                try:
+                    _start(controller, pump, before, volume_ml, rate_ml_min, run.doing)
+                    run.begin()
+                    controller.wait_until(run.finished, run.nominal_s * 1.5 + 1.0, run.doing, run.seen)
+                    run.end(controller.clock.now_ns())
+                except HoldRequested as hold:
+                    run.end(controller.clock.now_ns())
+                    held = hold
+            if run.monitored and (held is None or held.source in OWN_HOLDS):
+                run.settle()
+            ended = True
+        finally:
+            if not ended:
+                controller.volumes.add(run.counted_ml(before), test=test)
+        after: PumpState = controller.read("pump")
+        pumped_ml = max(0.0, after.dispensed_ml - before.dispensed_ml)
+        controller.volumes.add(pumped_ml, test=test)
+    if held is not None:
+        reason = held.reason
+        blocked = held.source == "line_blocked"
+        verdict = Verdict.STOPPED if held.source not in OWN_HOLDS else (
+            Verdict.BLOCKED if blocked else Verdict.OVER_PRESSURE
+        )  # fmt: skip
+    elif not run.monitored:
+        verdict, reason = Verdict.UNMONITORED, "volume reached; no pressure sensor was watched"
+    elif run.watch.nothing_leaves(0.0):
+        verdict = Verdict.BLOCKED
+        reason = f"{max(0.0, 100.0 * run.watch.escaped_share()):.0f} % of the volume left the line: it is closed"
+    result = run.result(verdict, reason, pumped_ml, test)
+    controller.journal.append("injection", dict(result.as_dict()))
+    if held is not None and held.source not in OWN_HOLDS:
+        held.partial = result
+        raise held
+    return result
+
+
+def _start(
+    controller: Controller, pump: Pump, before: PumpState, volume_ml: float, rate_ml_min: float, doing: str
+) -> None:
+    """Send the infusion once. A lost reply is resolved by asking what the pump does, never by sending again."""
+    try:
+        controller.command("pump", lambda: pump.infuse(volume_ml, rate_ml_min), doing)
+    except NoReply as lost:
+        state: PumpState = controller.read("pump")
+        started = state.running or state.dispensed_ml > before.dispensed_ml
+        controller.journal.append("reply_lost", {"device": "pump", "doing": doing, "started": started})
+        if not started:
+            raise DeviceError(f"the pump did not start the {doing}: {lost}", device="pump") from lost
+
+
+class _Run:
+    """The moving parts of one injection."""
+
+    def __init__(self, controller: Controller, volume_ml: float, rate_ml_min: float, line: LineModel) -> None:
+        self.doing = f"infusion of {volume_ml:g} mL at {rate_ml_min:g} mL/min"
+        self.nominal_s = volume_ml / rate_ml_min * 60.0
+        self.monitored = "pressure" in controller.rig.channels and "pressure" not in controller.rig.unmonitored
+        self.line = line
+        self.watch = PressureWatch(line, controller.limits.pressure)
+        self._controller = controller
+        self._volume_ml = volume_ml
+        self._rate_ml_min = rate_ml_min
+        self._began_ns: int | None = None
+        self._ended_ns: int | None = None
+        self._seen: Sample[PressureReading] | None = None
+        self._baseline_kpa = 0.0
+
+    def take_baseline(self) -> None:
+        """Pressure before the pump runs: what the balance counts from."""
+        reading: PressureReading = self._controller.read("pressure")
+        self._baseline_kpa = reading.pressure_kpa
+        self.watch = PressureWatch(self.line, self._controller.limits.pressure, self._baseline_kpa)
+
+    def begin(self) -> None:
+        self._began_ns = self._controller.clock.now_ns()
+
+    def end(self, now_ns: int) -> None:
+        if self._began_ns is None:  # the hold came while the command was on its way
+            self._began_ns = now_ns
+        self._ended_ns = min(now_ns, self._began_ns + int(self.nominal_s * NS_PER_S))
+
+    def _pump_at(self, time_ns: int) -> tuple[float, float]:
+        """Rate and pumped volume that were commanded up to a moment; the pump's count settles it at the end."""
+        if self._began_ns is None or time_ns <= self._began_ns:
+            return 0.0, 0.0
+        end_ns = self._began_ns + int(self.nominal_s * NS_PER_S) if self._ended_ns is None else self._ended_ns
+        rate = self._rate_ml_min if time_ns < end_ns else 0.0
+        return rate, self._rate_ml_min / 60.0 * (min(time_ns, end_ns) - self._began_ns) / NS_PER_S
+
+    def rule(self, now_ns: int) -> Trip | None:
+        """Stop rule: takes each new reading once and judges the newest."""
+        channel = self._controller.rig.channels.get("pressure")
+        if channel is None or channel.sample is None or channel.sample is self._seen or not self.monitored:
+            return None
+        self._seen = channel.sample
+        reading: PressureReading = channel.sample.value
+        rate, pumped_ml = self._pump_at(reading.time_ns)
+        self.watch.update(reading.time_ns, reading.pressure_kpa, rate, pumped_ml)
+        return self.watch.judge(rate)[1]
+
+    def finished(self) -> bool:
+        if "pump" in self._controller.rig.unmonitored:  # a person: the command returned when it was done
+            return True
+        sample = self._controller.rig.channels["pump"].sample
+        assert self._began_ns is not None
+        return sample is not None and sample.time_ns >= self._began_ns and not sample.value.running
+
+    def seen(self) -> str:
+        state: PumpState | None = self._controller.newest("pump")
+        if state is None:
+            return "no pump state"
+        return f"{state.dispensed_ml:.3f} mL, {'running' if state.running else 'stopped'} {state.alarm}".strip()
+
+    def counted_ml(self, before: PumpState) -> float:
+        """What has been infused by the newest count, for a run that ended by an error."""
+        state: PumpState | None = self._controller.newest("pump")
+        return 0.0 if state is None else max(0.0, state.dispensed_ml - before.dispensed_ml)
+
+    def settle(self) -> None:
+        """Let the line discharge; readings go on, rules do not (the pump stands)."""
+        seconds = min(max(SETTLE_TAU * self.line.tau_s, SETTLE_S[0]), SETTLE_S[1])
+
+        def listen(now_ns: int) -> Trip | None:
+            self.rule(now_ns)
+            return None
+
+        with self._controller.watching(listen):
+            self._controller.wait(seconds)
+
+    def result(self, verdict: Verdict, reason: str, pumped_ml: float, test: bool) -> InjectionResult:
+        watch = self.watch
+        readings = watch.readings
+        end_kpa = readings[-1].sensor_kpa if readings else float("nan")
+        stored_ml = self.line.compliance_ml_kpa * max(0.0, end_kpa - self._baseline_kpa) if readings else 0.0
+        pumping = [r for r in readings if self._began_ns is not None and r.time_ns > self._began_ns]
+        if self._ended_ns is not None:
+            pumping = [r for r in pumping if r.time_ns <= self._ended_ns]
+        late = pumping[int(len(pumping) * (1.0 - PLATEAU_SHARE)) :]
+        opening = watch.opening_kpa
+        return InjectionResult(
+            verdict=verdict,
+            reason=reason,
+            test=test,
+            rate_ml_min=self._rate_ml_min,
+            pumped_ml=pumped_ml,
+            stored_ml=stored_ml,
+            opening_kpa=float("nan") if opening is None else opening,
+            peak_kpa=watch.peak_kpa,
+            plateau_kpa=statistics.median(r.tip_kpa for r in late) if late else float("nan"),
+            warned=watch.warned,
+            time_ns=np.array([r.time_ns for r in readings], dtype=np.int64),
+            sensor_kpa=np.array([r.sensor_kpa for r in readings]),
+            tip_kpa=np.array([r.tip_kpa for r in readings]),
+            flow_ml_min=np.array([r.flow_ml_min for r in readings]),
+        )

@@ -1,0 +1,189 @@
+"""Lanes: one task per link that executes commands first and polls its devices at their periods.
+
+A lane is the only one that talks over its link. It keeps the newest sample of every device on it with the
+time at which the reading began (so an age is never flattering), and the error that ended a device's polling.
+There is no silent reconnect: a fault stays until the rig is opened again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from hal.clock import NS_PER_S, Clock, Task
+from hal.errors import Stopped
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(Generic[T]):
+    """A reading and when it began."""
+
+    value: T
+    time_ns: int
+
+
+class Ticket(Generic[T]):
+    """A command on its way: queued, started, done. It is executed once or, when cancelled before its start, never."""
+
+    __slots__ = ("_action", "cancelled", "doing", "done", "error", "result", "started")
+
+    def __init__(self, action: Callable[[], T], doing: str) -> None:
+        self._action = action
+        self.doing = doing
+        self.started = False
+        self.done = False
+        self.cancelled = False
+        self.result: T | None = None
+        self.error: BaseException | None = None
+
+    def cancel(self) -> bool:
+        """Take the command back; False when it has started already."""
+        if not self.started:
+            self.cancelled = True
+            self.done = True
+        return self.cancelled
+
+    def run(self) -> None:
+        """Execute, once; errors stay in the ticket for whoever waits."""
+        if self.done or self.started:
+            return
+        self.started = True
+        try:
+            self.result = self._action()
+        except Stopped as stopped:
+            self.error = stopped
+            raise
+        except Exception as error:
+            self.error = error
+        finally:
+            self.done = True
+
+
+class Channel(Generic[T]):
+    """One device on a lane, as the scan sees it."""
+
+    def __init__(self, role: str, read: Callable[[], T], period_s: float) -> None:
+        self.role = role
+        self.sample: Sample[T] | None = None
+        self.fault: Exception | None = None
+        self.reads = 0
+        self.listeners: list[Callable[[Sample[T]], None]] = []
+        """Called in the lane's task with every new sample; must be quick."""
+        self._read = read
+        self.period_ns = int(period_s * NS_PER_S)
+        self.due_ns: int | None = 0 if period_s > 0.0 else None
+
+    def age_ns(self, now_ns: int) -> int | None:
+        """Age of the newest sample; None when there is none."""
+        return None if self.sample is None else now_ns - self.sample.time_ns
+
+    def poll(self, clock: Clock) -> None:
+        """Read once; a failure ends the polling of this device."""
+        began_ns = clock.now_ns()
+        try:
+            value = self._read()
+        except Stopped:
+            raise
+        except Exception as error:
+            self.fault = error
+            self.due_ns = None
+            return
+        self.reads += 1
+        self.sample = sample = Sample(value, began_ns)
+        for listener in self.listeners:
+            listener(sample)
+        if self.due_ns is not None:  # on the grid when it was due; a reading on request begins a new grid
+            next_ns = self.due_ns + self.period_ns
+            on_grid = self.due_ns <= began_ns < next_ns
+            self.due_ns = next_ns if on_grid else began_ns + self.period_ns
+
+
+class Lane:
+    """The task of one link."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = name
+        self.channels: list[Channel[Any]] = []
+        self._clock = clock
+        self._queue: deque[Ticket[Any]] = deque()
+        self._signal = clock.signal()
+        self._closing = False
+        self._task: Task | None = None
+
+    def add(self, channel: Channel[Any]) -> None:
+        self.channels.append(channel)
+
+    def start(self) -> None:
+        """Begin polling now."""
+        now_ns = self._clock.now_ns()
+        for channel in self.channels:
+            if channel.due_ns is not None:
+                channel.due_ns = now_ns
+        self._task = self._clock.spawn(f"lane-{self.name}", self._run)
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End the task after the command under way; False when it is still busy after ``timeout_s``."""
+        self._closing = True
+        self._signal.set()
+        return self._task is None or self._task.join(timeout_s)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the task unexpectedly."""
+        return self._task.error if self._task is not None else None
+
+    def submit(self, action: Callable[[], T], doing: str) -> Ticket[T]:
+        """Queue a command; it runs before the next poll."""
+        ticket = Ticket(action, doing)
+        self._queue.append(ticket)
+        self._signal.set()
+        return ticket
+
+    def request(self, role: str) -> Ticket[None]:
+        """Read one device now, whatever its period."""
+        channel = next(c for c in self.channels if c.role == role)
+        return self.submit(lambda: channel.poll(self._clock), f"read {role}")
+
+    def set_period(self, role: str, period_s: float) -> None:
+        """Change how often a device is polled; 0 = on demand only."""
+        channel = next(c for c in self.channels if c.role == role)
+        channel.period_ns = int(period_s * NS_PER_S)
+        if channel.fault is not None:
+            return
+        if period_s <= 0.0:
+            channel.due_ns = None
+        else:
+            last_ns = channel.sample.time_ns if channel.sample is not None else 0
+            channel.due_ns = max(self._clock.now_ns(), last_ns + channel.period_ns)
+            self._signal.set()
+
+    def cancel_pending(self) -> int:
+        """Take back every command that has not started; returns how many."""
+        n = 0
+        while self._queue:
+            n += self._queue.popleft().cancel()
+        return n
+
+    def _run(self) -> None:
+        clock, queue, channels = self._clock, self._queue, self.channels
+        while not self._closing:
+            while queue:
+                queue.popleft().run()
+            now_ns = clock.now_ns()
+            earliest_ns: int | None = None
+            for channel in channels:
+                if channel.due_ns is not None and channel.due_ns <= now_ns:
+                    channel.poll(clock)
+                    if queue:
+                        break
+                if channel.due_ns is not None and (earliest_ns is None or channel.due_ns < earliest_ns):
+                    earliest_ns = channel.due_ns
+            if queue:
+                continue
+            wait_s = 3600.0 if earliest_ns is None else (earliest_ns - clock.now_ns()) / NS_PER_S
+            if wait_s > 0.0:
+                self._signal.wait(wait_s)

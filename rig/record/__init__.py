@@ -1,0 +1,45 @@
+"""The record of a run: journal, streams, frames, trial rows, run folder, integrity.
+
+Writing: ``RunFolder.create`` -> ``plan``, ``devices``, ``cartridge`` (or ``CartridgeRecord`` in a worker) ->
+``trial`` -> ``streams``, ``frames``, ``event``, ``truth``, ``close`` -> ``adopt`` -> ``seal``.
+Reading: ``RunFolder.open`` -> ``RecordedRun``. Checking: ``verify_run``.
+"""
+
+from rig.record.columns import COLUMNS, NAMES, Column
+from rig.record.folder import RunFolder
+from rig.record.frames import FrameReader, FrameWriter, RecordedFrame
+from rig.record.integrity import verify_run
+from rig.record.journal import Chain, Entry, Journal, read_chain
+from rig.record.manifest import Manifest
+from rig.record.plan import Calibration, DeviceRecord, PlannedTrial
+from rig.record.reading import RecordedRun, RecordedTrial
+from rig.record.rows import Row
+from rig.record.streams import Field, Stream, StreamWriter
+from rig.record.trial import CartridgeRecord, TrialRecord
+
+__all__ = [
+    "COLUMNS",
+    "NAMES",
+    "Calibration",
+    "CartridgeRecord",
+    "Chain",
+    "Column",
+    "DeviceRecord",
+    "Entry",
+    "Field",
+    "FrameReader",
+    "FrameWriter",
+    "Journal",
+    "Manifest",
+    "PlannedTrial",
+    "RecordedFrame",
+    "RecordedRun",
+    "RecordedTrial",
+    "Row",
+    "RunFolder",
+    "Stream",
+    "StreamWriter",
+    "TrialRecord",
+    "read_chain",
+    "verify_run",
+]

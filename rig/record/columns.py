@@ -1,0 +1,94 @@
+"""The columns of ``trials.csv``: one row per trial, in this order (``facts/domain.md`` section 7.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the trial table and its entry in the data dictionary."""
+
+    name: str
+    unit: str
+    kind: str
+    """``text``, ``float``, ``int`` or ``bool``; a missing value is an empty cell."""
+    text: str
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("trial_id", "", "text", "identity of the trial, in planned order"),
+    Column("simulated", "", "bool", "true when any device of the trial was a simulator"),
+    Column("cartridge_id", "", "text", "pour of the phantom"),
+    Column("block", "", "int", "randomisation block"),
+    Column("order_in_cartridge", "", "int", "1 = first insertion of the cartridge"),
+    Column("technique", "", "text", "technique identity"),
+    Column("approach", "", "text", "level, side, view and needle plane, in words"),
+    Column("level", "", "text", "L4, L5 or S1"),
+    Column("side", "", "text", "left or right"),
+    Column("plane", "", "text", "in_plane, out_of_plane or landmark"),
+    Column("guidance", "", "text", "robot, freehand or landmark: who places the needle and by what"),
+    Column("outcome", "", "text", "success, miss, stopped, aborted, interrupted, truth_missing"),
+    Column("end_reason", "", "text", "why the trial ended, in words"),
+    Column("success", "", "bool", "within the primary radius at the right level without violation V1-V6"),
+    Column("placement_success", "", "bool", "tip in the intended region, whatever the spread"),
+    Column("spread_success", "", "bool", "injectate covers at least half of the nerve's circumference"),
+    Column("first_pass_success", "", "bool", "success with one pass"),
+    Column("level_correct", "", "bool", "level reached is the level intended"),
+    Column("target_source", "", "text", "where the aim comes from: as_built (measured cartridge) or nominal (drawing)"),
+    Column("tte_mm", "mm", "float", "tip to aim point at injection start; tip by the reference instrument"),
+    Column("tte_lat_mm", "mm", "float", "component of the error normal to the planned axis"),
+    Column("tte_axial_mm", "mm", "float", "component along the planned axis, + = too deep"),
+    Column("err_inplane_mm", "mm", "float", "error along the image's lateral axis (reference instrument)"),
+    Column("err_elevational_mm", "mm", "float", "error normal to the image plane (reference instrument)"),
+    Column("err_depth_mm", "mm", "float", "error along the image's depth axis (reference instrument)"),
+    Column("err_x_mm", "mm", "float", "error along phantom X (lateral)"),
+    Column("err_y_mm", "mm", "float", "error along phantom Y (cranial)"),
+    Column("err_z_mm", "mm", "float", "error along phantom Z (deep)"),
+    Column("tte_true_mm", "mm", "float", "the same distance by the world's truth (simulated runs only)"),
+    Column("reference_err_mm", "mm", "float", "reference instrument minus true tip, length (simulated runs only)"),
+    Column("angle_err_deg", "deg", "float", "planned against final needle axis"),
+    Column("tip_nerve_gap_mm", "mm", "float", "signed distance of the tip to the nerve surface, negative = inside"),
+    Column(
+        "image_tip_err_mm", "mm", "float", "tip as confirmed in the image minus tip by the reference instrument, length"
+    ),
+    Column("aim_err_mm", "mm", "float", "aim point as registered minus true aim point, length (simulated truth)"),
+    Column("steer_err_mm", "mm", "float", "tip as confirmed in the image minus aim point as registered, length"),
+    Column("n_skin_punctures", "", "int", "skin entries"),
+    Column("n_passes", "", "int", "forward movements after a withdrawal of at least 5 mm, first pass = 1"),
+    Column("n_redirections", "", "int", "axis changes over 3 deg, or retractions of at least 5 mm with new advance"),
+    Column("n_holds", "", "int", "stop rules that fired"),
+    Column("hold_reasons", "", "text", "stop rules that fired, separated by ;"),
+    Column("t_scan_s", "s", "float", "first probe contact to plan fixed"),
+    Column("t_needle_s", "s", "float", "skin break to final position"),
+    Column("t_total_s", "s", "float", "first probe contact to needle out"),
+    Column("tip_visible_frac", "", "float", "share of the advance steps that were confirmed by direct view"),
+    Column("tip_confirmed_frac", "", "float", "share of the advance steps that were confirmed by any method"),
+    Column("adv_unconfirmed_mm", "mm", "float", "needle travel while the tip was not confirmed"),
+    Column("n_confirm_direct", "", "int", "confirmations by direct view"),
+    Column("n_confirm_motion", "", "int", "confirmations by commanded small motion"),
+    Column("n_confirm_fluid", "", "int", "confirmations by test injection"),
+    Column("hydro_n", "", "int", "test injections"),
+    Column("hydro_ml", "mL", "float", "volume of the test injections"),
+    Column("p_open_kpa", "kPa", "float", "opening pressure at the tip (line loss removed)"),
+    Column("p_peak_kpa", "kPa", "float", "peak pressure at the tip"),
+    Column("p_plateau_kpa", "kPa", "float", "plateau pressure at the tip"),
+    Column("v_inj_ml", "mL", "float", "injected volume by the pump's count"),
+    Column(
+        "spread_cover", "", "float", "share of the nerve's circumference within 2 mm of injectate (simulated truth)"
+    ),
+    Column("force_peak_n", "N", "float", "peak axial needle force"),
+    Column("bone_contacts", "", "int", "bone contacts recognised by force or feel"),
+    Column("violations", "", "text", "V1-V10, separated by ;"),
+    Column("probe_path_mm", "mm", "float", "path length of the probe face centre"),
+    Column("probe_rot_deg", "deg", "float", "summed rotation of the probe"),
+    Column("n_probe_moves", "", "int", "probe movements after a pause of 0.3 s"),
+    Column("frames_read", "", "int", "ultrasound frames that were read"),
+    Column("frames_unread", "", "int", "frames that the scanner made and nobody read"),
+    Column("phantom_id", "", "text", "nominal phantom"),
+    Column("age_h", "h", "float", "age of the cartridge at the trial"),
+    Column("temp_c", "degC", "float", "gel temperature"),
+    Column("sound_speed_m_s", "m/s", "float", "speed of sound used to correct depth"),
+    Column("n_prior_tracks", "", "int", "insertions in the cartridge before this one"),
+)
+NAMES: tuple[str, ...] = tuple(c.name for c in COLUMNS)

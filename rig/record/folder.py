@@ -1,0 +1,181 @@
+"""Writing a run folder: everything that one study or QA run records.
+
+::
+
+    study.toml rig.toml phantom.toml   what was asked for (copies)
+    plan.json devices.json             planned trials; devices as identified
+    journal.jsonl                      root chain; holds the head of every cartridge's chain
+    cartridges/C01/journal.jsonl       one chain per cartridge
+    trials/T001/                       meta.json row.json streams.h5 frames.h5
+    truth/trials.jsonl                 simulated truth, for scoring only
+    trials.csv .parquet .dictionary.json
+    manifest.json                      written last, by rename: hashes of all files, journal head, reason for ending
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hal.clock import Clock
+from hal.errors import RecordError
+from rig.record.appendfile import write_whole
+from rig.record.canonical import canonical_json, sha256_file, sha256_hex
+from rig.record.journal import Journal, read_chain
+from rig.record.manifest import Manifest, recorded_files
+from rig.record.plan import DeviceRecord, PlannedTrial
+from rig.record.reading import RecordedRun, read_rows
+from rig.record.rows import write_tables
+from rig.record.software import software_versions
+from rig.record.trial import CartridgeRecord
+
+
+def utc_text() -> str:
+    """Wall time for the manifest and the folder's name, the only places that hold it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class RunFolder:
+    """A run being recorded. Make one with ``create``; ``seal`` must be reached however the run ends."""
+
+    def __init__(self, path: Path, study_id: str, clock: Clock, started_utc: str, simulated: bool) -> None:
+        self.path = path
+        self.study_id = study_id
+        self.clock = clock
+        self.journal = Journal(path / "journal.jsonl", clock)
+        self._started_utc = started_utc
+        self._simulated = simulated
+        self._software = software_versions()
+
+    @staticmethod
+    def create(
+        out: Path,
+        study_id: str,
+        clock: Clock,
+        *,
+        files: Mapping[str, bytes],
+        seed: int,
+        simulated: bool,
+        started_utc: str = "",
+    ) -> RunFolder:
+        """Make a new run folder inside ``out`` and begin its journal.
+
+        ``files`` are the contents of ``study.toml``, ``rig.toml``, ``phantom.toml`` (and techniques) as used;
+        their hashes are in the first entry. Raises ``RecordError`` when the folder cannot be written.
+        """
+        started = started_utc or utc_text()
+        stamp = started.replace("-", "").replace(":", "")
+        path = out
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for n in range(1, 1000):
+                path = out / (f"{study_id}-{stamp}" + (f"-{n}" if n > 1 else ""))
+                try:
+                    path.mkdir()
+                    break
+                except FileExistsError:
+                    continue
+            else:
+                raise RecordError(f"{out} holds 999 runs of {study_id} that began at {started}")
+            for name in ("cartridges", "trials"):
+                (path / name).mkdir()
+        except OSError as error:
+            raise RecordError(
+                f"the run folder cannot be made in {out}: {error.strerror}. Choose a folder that you may write to"
+            ) from error
+        for name, content in sorted(files.items()):
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path / name, content)
+        run = RunFolder(path, study_id, clock, started, simulated)
+        run.journal.append(
+            "run.opened",
+            {
+                "files": {name: sha256_hex(content) for name, content in files.items()},
+                "schema": Manifest.SCHEMA,
+                "seed": seed,
+                "simulated": simulated,
+                "software": run._software,
+                "study_id": study_id,
+            },
+        )
+        return run
+
+    @staticmethod
+    def open(path: Path) -> RecordedRun:
+        """Open a run folder for reading; see ``RecordedRun``. Raises ``ConfigError``."""
+        return RecordedRun.open(path)
+
+    def plan(self, trials: Sequence[PlannedTrial]) -> None:
+        """Record the randomised list of trials before the first one starts."""
+        content = canonical_json([asdict(trial) for trial in trials]) + b"\n"
+        write_whole(self.path / "plan.json", content)
+        self.journal.append("study.planned", {"planned_n": len(trials), "sha256": sha256_hex(content)})
+
+    def devices(self, devices: Sequence[DeviceRecord]) -> None:
+        """Record identities and calibrations of the opened devices."""
+        listed = [device.as_json() for device in devices]
+        self._simulated = self._simulated or any(device.identity.simulated for device in devices)
+        write_whole(self.path / "devices.json", canonical_json(listed) + b"\n")
+        self.journal.append("rig.identified", {"devices": listed})
+
+    def cartridge(self, cartridge_id: str, clock: Clock | None = None) -> CartridgeRecord:
+        """Begin a cartridge in this process; a worker does the same by ``CartridgeRecord(run.path, ...)``."""
+        return CartridgeRecord(self.path, cartridge_id, clock or self.clock)
+
+    def adopt(self, cartridge_id: str) -> None:
+        """Put the head of a finished (or killed) cartridge's chain into the root chain.
+
+        Call it in planned order, whatever the order of finishing, so that equal runs give equal journals.
+        """
+        chain = read_chain(self.path / "cartridges" / cartridge_id / "journal.jsonl")
+        self.journal.append(
+            "cartridge.adopted",
+            {
+                "cartridge_id": cartridge_id,
+                "cut_tail": chain.cut_tail,
+                "entries_n": len(chain.entries),
+                "fault": chain.fault,
+                "head": chain.head,
+            },
+        )
+
+    def seal(self, reason: str) -> Manifest:
+        """Write tables and manifest and end the record; ``reason`` says why the run ended.
+
+        Raises ``RecordError`` when something cannot be written; what was recorded before stays valid.
+        """
+        self._gather_truth()
+        rows = read_rows(self.path)
+        write_tables(self.path, rows)
+        self._simulated = self._simulated or any(row["simulated"] is not False for row in rows)
+        tables = {p.name: sha256_file(p) for p in sorted(self.path.glob("trials.*"))}
+        self.journal.append("run.closed", {"reason": reason, "tables": tables, "trials_n": len(rows)})
+        self.journal.close()
+        manifest = Manifest(
+            run_id=self.path.name,
+            study_id=self.study_id,
+            simulated=self._simulated,
+            reason=reason,
+            started_utc=self._started_utc,
+            ended_utc=utc_text(),
+            host=platform.node(),
+            system=platform.platform(),
+            cpu_n=os.cpu_count() or 0,
+            software=self._software,
+            journal_head=self.journal.head,
+            journal_entries_n=self.journal.count,
+            files=recorded_files(self.path),
+        )
+        write_whole(self.path / "manifest.json", manifest.as_bytes())
+        return manifest
+
+    def _gather_truth(self) -> None:
+        single = sorted((self.path / "truth").glob("*.json"))
+        if single:
+            write_whole(self.path / "truth" / "trials.jsonl", b"".join(path.read_bytes() for path in single))
+            for path in single:
+                path.unlink()

@@ -1,0 +1,142 @@
+"""Checks that a run folder is what was recorded: chains, heads, hashes, and the tables against the rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hal.errors import ConfigError, RecordError
+from rig.record.canonical import Json, sha256_file, sha256_hex
+from rig.record.journal import Chain
+from rig.record.manifest import recorded_files
+from rig.record.reading import RecordedRun
+from rig.record.rows import csv_bytes
+
+
+def verify_run(path: Path) -> tuple[str, ...]:
+    """Return everything that does not hold, one sentence each; empty when the record is intact.
+
+    Raises ``ConfigError`` when the folder is not a run folder at all.
+    """
+    run = RecordedRun.open(path)
+    faults: list[str] = []
+    if run.manifest is None:
+        faults.append("the run was not sealed: there is no manifest.json")
+    faults += _chain_faults("root chain", run.chain)
+    for name, chain in run.cartridge_chains.items():
+        faults += _chain_faults(f"cartridge {name}", chain)
+    faults += _head_faults(run)
+    faults += _opened_faults(run)
+    for name, chain in run.cartridge_chains.items():
+        faults += _trial_faults(run, name, chain)
+    faults += _manifest_faults(run)
+    return tuple(faults)
+
+
+def _chain_faults(name: str, chain: Chain) -> list[str]:
+    faults = [f"{name}: {chain.fault}"] if chain.fault else []
+    return faults + ([f"{name}: the last line is cut"] if chain.cut_tail else [])
+
+
+def _head_faults(run: RecordedRun) -> list[str]:
+    faults: list[str] = []
+    if run.manifest is not None:
+        if run.chain.head != run.manifest.journal_head:
+            faults.append("the root chain does not end at the head that the manifest names")
+        if len(run.chain.entries) != run.manifest.journal_entries_n:
+            faults.append(f"the root chain has {len(run.chain.entries)} entries, not {run.manifest.journal_entries_n}")
+    adopted = {
+        str(entry.data.get("cartridge_id")): entry.data
+        for entry in run.chain.entries
+        if entry.kind == "cartridge.adopted"
+    }
+    for name in sorted(set(adopted) | set(run.cartridge_chains)):
+        own = run.cartridge_chains.get(name)
+        if own is None:
+            faults.append(f"cartridge {name}: its journal is absent")
+        elif name not in adopted:
+            faults.append(f"cartridge {name}: the root chain does not know it")
+        elif (own.head, len(own.entries)) != (adopted[name].get("head"), adopted[name].get("entries_n")):
+            faults.append(f"cartridge {name}: its chain does not end where the root chain says")
+    return faults
+
+
+def _opened_faults(run: RecordedRun) -> list[str]:
+    faults: list[str] = []
+    if not run.chain.entries or run.chain.entries[0].kind != "run.opened":
+        return ["the root chain does not begin with run.opened"]
+    files = run.opened.get("files")
+    for name, expected in (files if isinstance(files, dict) else {}).items():
+        faults += _file_fault(run.path / name, name, expected)
+    for entry in run.chain.entries:
+        if entry.kind == "study.planned":
+            faults += _file_fault(run.path / "plan.json", "plan.json", entry.data.get("sha256"))
+        tables = entry.data.get("tables")
+        if entry.kind == "run.closed" and isinstance(tables, dict):
+            for name, expected in tables.items():
+                faults += _file_fault(run.path / name, name, expected)
+    table = run.path / "trials.csv"
+    try:
+        # Columns as the run had them: an older run is not damaged because newer ones have more.
+        if table.exists() and table.read_bytes() != csv_bytes(run.rows, _header(table)):
+            faults.append("trials.csv does not hold the rows of the trials")
+    except ConfigError as error:
+        faults.append(str(error))
+    return faults
+
+
+def _header(table: Path) -> list[str]:
+    return table.read_bytes().split(b"\n", 1)[0].decode(errors="replace").split(",")
+
+
+def _file_fault(path: Path, name: str, expected: Json) -> list[str]:
+    if not path.is_file():
+        return [f"{name} is absent"]
+    return [] if sha256_file(path) == expected else [f"{name} is not the file that the journal names"]
+
+
+def _trial_faults(run: RecordedRun, cartridge: str, chain: Chain) -> list[str]:
+    faults: list[str] = []
+    truths = _truth_hashes(run.path)
+    for entry in chain.entries:
+        files = entry.data.get("files")
+        if entry.kind != "trial.closed" or not isinstance(files, dict):
+            continue
+        trial_id = str(entry.data.get("trial_id"))
+        folder = run.path / "trials" / trial_id
+        for name, expected in files.items():
+            if name == "truth":
+                if truths.get(trial_id) != expected:
+                    faults.append(f"trial {trial_id} of {cartridge}: its truth is not the one that the journal names")
+            else:
+                faults += _file_fault(folder / name, f"trials/{trial_id}/{name}", expected)
+        present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        faults += [f"trials/{trial_id}/{name} was added" for name in sorted(present - set(files))]
+    return faults
+
+
+def _truth_hashes(run: Path) -> dict[str, str]:
+    """Hash of each trial's truth, as its own line (sealed) or file (not sealed)."""
+    found: dict[str, str] = {}
+    for path in [run / "truth" / "trials.jsonl", *sorted((run / "truth").glob("*.json"))]:
+        if path.exists():
+            for line in path.read_bytes().splitlines(keepends=True):
+                try:
+                    found[str(json.loads(line)["trial_id"])] = sha256_hex(line)
+                except (ValueError, KeyError, TypeError):
+                    continue
+    return found
+
+
+def _manifest_faults(run: RecordedRun) -> list[str]:
+    if run.manifest is None:
+        return []
+    try:
+        present = recorded_files(run.path)
+    except OSError as error:
+        raise RecordError(f"cannot read {run.path}: {error}") from error
+    named = run.manifest.files
+    faults = [f"{name} is absent" for name in sorted(set(named) - set(present))]
+    faults += [f"{name} was added after the manifest" for name in sorted(set(present) - set(named))]
+    changed = [name for name in sorted(set(present) & set(named)) if present[name] != named[name]]
+    return faults + [f"{name} was changed after the manifest" for name in changed]

@@ -1,0 +1,169 @@
+"""Reading a run folder: the only door through which analysis sees a run."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hal.errors import ConfigError, RecordError
+from rig.record.canonical import Json
+from rig.record.frames import FrameReader
+from rig.record.journal import Chain, Entry, read_chain
+from rig.record.manifest import Manifest
+from rig.record.plan import DeviceRecord, PlannedTrial
+from rig.record.rows import Row, normal_row
+from rig.record.streams import Stream, read_streams
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run folder opened for reading; nothing here writes."""
+
+    path: Path
+    manifest: Manifest | None
+    """None for a run that was killed before it was sealed."""
+
+    @staticmethod
+    def open(path: Path) -> RecordedRun:
+        """Open a run folder. Raises ``ConfigError`` when it is absent or is not one."""
+        if not path.is_dir():
+            raise ConfigError(f"there is no run folder at {path}")
+        if not (path / "journal.jsonl").is_file():
+            raise ConfigError(f"{path} is not a run folder: it has no journal.jsonl")
+        try:
+            sealed = (path / "manifest.json").exists()
+            return RecordedRun(path, Manifest.read(path / "manifest.json") if sealed else None)
+        except RecordError as error:
+            raise ConfigError(f"the run folder cannot be used: {error}") from error
+
+    @cached_property
+    def chain(self) -> Chain:
+        return read_chain(self.path / "journal.jsonl")
+
+    @cached_property
+    def cartridge_chains(self) -> dict[str, Chain]:
+        """Chain per cartridge, by its identity."""
+        found = sorted((self.path / "cartridges").glob("*/journal.jsonl"))
+        return {path.parent.name: read_chain(path) for path in found}
+
+    @property
+    def opened(self) -> Mapping[str, Json]:
+        """Data of the first journal entry: study, seed, software, hashes of the files asked for."""
+        return self.chain.entries[0].data if self.chain.entries else {}
+
+    @cached_property
+    def study(self) -> dict[str, Any]:
+        """``study.toml`` as recorded. Raises ``ConfigError`` when it is absent or damaged."""
+        return self.toml("study.toml")
+
+    def toml(self, name: str) -> dict[str, Any]:
+        try:
+            return tomllib.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"the run folder cannot be used: {name}: {error}") from error
+
+    @cached_property
+    def planned(self) -> tuple[PlannedTrial, ...]:
+        path = self.path / "plan.json"
+        if not path.exists():
+            return ()
+        try:
+            return tuple(PlannedTrial(**trial) for trial in json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"the run folder cannot be used: plan.json: {error}") from error
+
+    @cached_property
+    def devices(self) -> tuple[DeviceRecord, ...]:
+        path = self.path / "devices.json"
+        if not path.exists():
+            return ()
+        try:
+            return tuple(DeviceRecord.from_json(device) for device in json.loads(path.read_bytes()))
+        except (ValueError, TypeError, RecordError) as error:
+            raise ConfigError(f"the run folder cannot be used: devices.json: {error}") from error
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of all trials that were closed, in planned order."""
+        try:
+            return tuple(read_rows(self.path))
+        except RecordError as error:
+            raise ConfigError(f"the run folder cannot be used: {error}") from error
+
+    @cached_property
+    def simulated(self) -> bool:
+        """True unless every device and every row says that it is real: what cannot be shown to be real is labelled."""
+        devices = [device.identity.simulated for device in self.devices]
+        rows = [row["simulated"] is not False for row in self.rows]
+        declared = bool(self.opened.get("simulated", True)) or (self.manifest is not None and self.manifest.simulated)
+        return declared or not devices or any(devices) or any(rows)
+
+    @cached_property
+    def truths(self) -> dict[str, dict[str, Any]]:
+        """Simulated truth per trial; empty for a real bench. For scoring and for overlays on figures."""
+        found: dict[str, dict[str, Any]] = {}
+        sources = [self.path / "truth" / "trials.jsonl", *sorted((self.path / "truth").glob("*.json"))]
+        for path in sources:
+            if path.exists():
+                try:
+                    lines = [json.loads(line) for line in path.read_bytes().splitlines() if line]
+                    found.update({str(line["trial_id"]): line for line in lines})
+                except (ValueError, KeyError, TypeError) as error:
+                    raise ConfigError(f"the run folder cannot be used: {path.name}: {error}") from error
+        return found
+
+    def trial(self, trial_id: str) -> RecordedTrial:
+        return RecordedTrial(self.path / "trials" / trial_id, trial_id)
+
+    def events(self, trial_id: str) -> tuple[Entry, ...]:
+        """Journal entries of one trial, in order."""
+        return tuple(
+            entry
+            for chain in self.cartridge_chains.values()
+            for entry in chain.entries
+            if entry.data.get("trial_id") == trial_id
+        )
+
+
+@dataclass(frozen=True)
+class RecordedTrial:
+    """The folder of one trial."""
+
+    folder: Path
+    trial_id: str
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        try:
+            data = json.loads((self.folder / "meta.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise RecordError(f"trial {self.trial_id}: meta.json: {error}") from error
+        return data if isinstance(data, dict) else {}
+
+    def streams(self) -> dict[str, Stream]:
+        return read_streams(self.folder)
+
+    def frames(self) -> FrameReader:
+        return FrameReader(self.folder)
+
+
+def read_rows(run: Path) -> list[Row]:
+    """Rows of all closed trials in planned order (by name where there is no plan). Raises ``RecordError``."""
+    rows: dict[str, Row] = {}
+    for path in sorted((run / "trials").glob("*/row.json")):
+        try:
+            rows[path.parent.name] = normal_row(json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise RecordError(f"{path} is damaged: {error}") from error
+    order: list[str] = []
+    if (run / "plan.json").exists():
+        try:
+            order = [str(trial["trial_id"]) for trial in json.loads((run / "plan.json").read_bytes())]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecordError(f"{run / 'plan.json'} is damaged: {error}") from error
+    return [rows.pop(name) for name in order if name in rows] + [rows[name] for name in sorted(rows)]

@@ -1,0 +1,25 @@
+"""Which software made the record."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+from rig import __version__
+
+PACKAGES = (
+    "numpy", "scipy", "opencv-python-headless", "numba", "pyserial", "pymodbus", "h5py", "pandas",
+    "pyarrow", "statsmodels", "matplotlib", "typst", "jinja2", "rfc8785", "pydantic",
+)  # fmt: skip
+"""The distributions whose version can change a number or a page."""
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a number; ``absent`` when not installed."""
+    versions = {"python": platform.python_version(), "phantomrig": __version__}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return versions

@@ -1,0 +1,91 @@
+"""Writing the record of one trial, inside the record of its cartridge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hal.clock import Clock
+from hal.errors import RecordError
+from rig.record.appendfile import write_whole
+from rig.record.canonical import canonical_json, sha256_file
+from rig.record.frames import FrameWriter
+from rig.record.journal import Entry, Journal
+from rig.record.rows import normal_row
+from rig.record.streams import StreamWriter
+
+
+class TrialRecord:
+    """What one insertion leaves behind; ``close`` must be reached however the trial ends."""
+
+    def __init__(self, run: Path, trial_id: str, journal: Journal, meta: Mapping[str, object]) -> None:
+        self.trial_id = trial_id
+        self.folder = run / "trials" / trial_id
+        self.journal = journal
+        self._run = run
+        self._closed = False
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise RecordError(f"cannot make the folder of trial {trial_id}: {error.strerror}") from error
+        self.streams = StreamWriter(self.folder)
+        self.frames = FrameWriter(self.folder)
+        write_whole(self.folder / "meta.json", canonical_json({**meta, "trial_id": trial_id}) + b"\n")
+        self.event("trial.started", meta)
+
+    def event(self, kind: str, data: Mapping[str, object] | None = None) -> Entry:
+        """Journal something that happened in this trial (step, hold, confirmation, injection start, ...)."""
+        return self.journal.append(kind, {**(data or {}), "trial_id": self.trial_id})
+
+    def truth(self, data: Mapping[str, object]) -> None:
+        """Keep what only the simulated world knows; for scoring, never for guidance."""
+        folder = self._run / "truth"
+        folder.mkdir(exist_ok=True)
+        write_whole(folder / f"{self.trial_id}.json", canonical_json({**data, "trial_id": self.trial_id}) + b"\n")
+
+    def close(self, row: Mapping[str, object]) -> None:
+        """Write the row, turn the segments into HDF5, and put the hashes of all files into the journal.
+
+        Raises ``RecordError``; a trial is closed once.
+        """
+        if self._closed:
+            raise RecordError(f"trial {self.trial_id} was closed already")
+        self._closed = True
+        normal = normal_row({**row, "trial_id": self.trial_id})
+        write_whole(self.folder / "row.json", canonical_json(normal) + b"\n")
+        self.streams.close()
+        self.frames.close()
+        files = {path.name: sha256_file(path) for path in sorted(self.folder.iterdir())}
+        truth = self._run / "truth" / f"{self.trial_id}.json"
+        if truth.exists():
+            files["truth"] = sha256_file(truth)
+        self.event("trial.closed", {"files": files, "outcome": normal["outcome"], "end_reason": normal["end_reason"]})
+
+
+class CartridgeRecord:
+    """The chain of one cartridge. Cartridges run in parallel, so each worker writes its own.
+
+    ``run`` is the run folder's path; nothing here needs the object that made it, so a worker process can open its
+    cartridge from the path alone.
+    """
+
+    def __init__(self, run: Path, cartridge_id: str, clock: Clock) -> None:
+        self.cartridge_id = cartridge_id
+        self._run = run
+        folder = run / "cartridges" / cartridge_id
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise RecordError(f"cannot make the folder of cartridge {cartridge_id}: {error.strerror}") from error
+        self.journal = Journal(folder / "journal.jsonl", clock)
+        self.journal.append("cartridge.opened", {"cartridge_id": cartridge_id})
+
+    def trial(self, trial_id: str, meta: Mapping[str, object] | None = None) -> TrialRecord:
+        """Begin the record of one trial; ``meta`` is what is known before it starts."""
+        return TrialRecord(self._run, trial_id, self.journal, meta or {})
+
+    def close(self, reason: str = "finished") -> str:
+        """End the chain; returns its head."""
+        self.journal.append("cartridge.closed", {"cartridge_id": self.cartridge_id, "reason": reason})
+        self.journal.close()
+        return self.journal.head

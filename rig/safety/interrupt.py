@@ -1,0 +1,46 @@
+"""Two-stage Ctrl-C: the first asks for an orderly stop, the second forces it after the safe state, a third kills.
+
+SIGUSR1 presses the key emergency stop, where the rig has one: another terminal or program can stop the rig.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+
+class Interrupt:
+    """Counts SIGINT and SIGTERM; the scan looks at the count, so a stop never cuts into a command on the wire."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._previous: dict[int, Any] = {}
+
+    def request(self) -> None:
+        """Ask for a stop, as a key or the console does."""
+        self.count += 1
+
+    def install(self, press: Callable[[], None] | None = None) -> None:
+        """Take over the signals; does nothing outside the main thread, where Python allows no handlers."""
+        if threading.current_thread() is not threading.main_thread() or self._previous:
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handle)
+        usr1 = getattr(signal, "SIGUSR1", None)
+        if press is not None and usr1 is not None:
+            self._previous[usr1] = signal.signal(usr1, lambda number, frame: press())
+
+    def restore(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count >= 3:  # neither the orderly nor the forced stop came through: let Python end it
+            self.restore()
+            raise KeyboardInterrupt

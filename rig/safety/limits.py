@@ -1,0 +1,153 @@
+"""Limits of the rig: frozen, read from ``rig.toml``, enforced before a command is sent and on every scan.
+
+They are limits of a bench. Sources are ``facts`` of the domain as quoted at each field; a value marked
+[A] is a choice of this project that a bench may change in its ``rig.toml``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from hal.errors import LimitViolation
+
+_STRICT = {"extra": "forbid"}
+"""pydantic reads this when it builds a limit from a file: unknown keys are errors."""
+
+PSI_KPA = 6.895
+
+
+@dataclass(frozen=True)
+class Box:
+    """An interval per coordinate, in the device's own base frame."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    x_mm: tuple[float, float] = (-150.0, 150.0)
+    y_mm: tuple[float, float] = (-200.0, 200.0)
+    z_mm: tuple[float, float] = (-120.0, 30.0)
+
+    def check(self, what: str, x_mm: float, y_mm: float, z_mm: float) -> None:
+        """Raise ``LimitViolation`` for a point outside."""
+        for name, value, (low, high) in (("x", x_mm, self.x_mm), ("y", y_mm, self.y_mm), ("z", z_mm, self.z_mm)):
+            if not low - 1e-6 <= value <= high + 1e-6:
+                raise LimitViolation(f"{what} {name} (mm)", value, f"the workspace {low:g} to {high:g} mm")
+
+
+@dataclass(frozen=True)
+class MotionLimits:
+    """Workspace and speeds."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    holder: Box = field(default_factory=Box)
+    holder_angle_deg: float = 120.0
+    """Largest of |A|, |B|, |C|: the longitudinal view needs C = 90 deg and room to search."""
+    probe_speed_mm_s: float = 30.0
+    probe_speed_contact_mm_s: float = 15.0
+    needle_entry: Box = field(default_factory=lambda: Box((-130.0, 130.0), (-150.0, 150.0), (-60.0, 140.0)))
+    """x, y of the entry point; z is the range of the feed."""
+    needle_angle_deg: float = 65.0
+    needle_air_speed_mm_s: float = 30.0
+    """Outside the phantom, and of bevel turns."""
+    needle_speed_mm_s: float = 5.0
+    withdraw_speed_mm_s: float = 10.0
+    """Upper limit of withdrawal (domain 4.2, ST11)."""
+    bone_speed_mm_s: float = 1.0
+    """Wherever bone may be met: at 20-60 N/mm a faster needle leaves no time to stop."""
+    needle_step_mm: float = 1.0
+    blind_advance_mm: float = 2.0
+    """Needle travel allowed since the tip was last confirmed."""
+
+
+@dataclass(frozen=True)
+class ForceLimits:
+    """Strong resistance: hold at the limit, hard stop at twice the limit (domain 2.2 and 4.2)."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    needle_n: float | None = None
+    """None takes the figure of the needle's gauge: 5 N for 22G, 3 N for 25G."""
+    needle_slope_n_mm: float = 3.0
+    probe_n: float = 12.0
+    """Probe contact force [A]."""
+    hard_factor: float = 2.0
+
+
+@dataclass(frozen=True)
+class PressureLimits:
+    """Ladder at the tip, line loss removed (domain 3.2: 15 psi stop, 20 psi hard stop)."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    warn_kpa: float = 50.0
+    hold_kpa: float = 75.0
+    stop_kpa: float = 100.0
+    hard_kpa: float = 138.0
+    line_kpa: float = 300.0
+    """Sensor value at which the range of a 350 kPa sensor nearly ends [A]."""
+
+
+@dataclass(frozen=True)
+class VolumeLimits:
+    """Volumes and rates."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    test_ml: float = 0.3
+    test_total_ml: float = 1.0
+    injection_ml: float = 5.0
+    rate_ml_min: float = 6.0
+
+
+@dataclass(frozen=True)
+class Polling:
+    """How often a role is read, and when its newest value is too old.
+
+    ``attended`` holds while something depends on the value (the needle moves, the pump runs), ``idle`` otherwise.
+    A period of 0 means: read on demand only, and then age is not judged.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    idle_s: float
+    attended_s: float
+    stale_idle_s: float
+    stale_attended_s: float
+
+
+POLLING: dict[str, Polling] = {
+    "holder": Polling(0.5, 0.1, 2.0, 0.6),
+    "carrier": Polling(0.5, 0.1, 2.0, 0.6),
+    "pump": Polling(0.5, 0.1, 2.0, 0.6),
+    "pressure": Polling(0.25, 0.02, 1.0, 0.2),
+    "needle_force": Polling(0.25, 0.04, 1.0, 0.25),
+    "probe_force": Polling(0.5, 0.1, 2.0, 0.5),
+    "contact": Polling(0.25, 0.04, 1.0, 0.25),
+    "estop": Polling(0.1, 0.1, 0.5, 0.5),
+    "temperature": Polling(0.0, 0.0, 0.0, 0.0),
+    "tracker": Polling(0.0, 0.0, 0.0, 0.0),
+    "ultrasound": Polling(0.0, 0.0, 0.0, 0.0),
+    "operator": Polling(0.0, 0.0, 0.0, 0.0),
+}
+"""Defaults by role [A]; pressure at 50 Hz while injecting (domain 3.2 asks for at least 20 Hz)."""
+
+FORCE_N = {18: 8.0, 20: 6.3, 21: 5.7, 22: 5.0, 23: 4.4, 25: 3.0, 27: 2.0}
+"""Strong resistance by gauge: 22G and 25G from domain 2.2, the others scaled with the outer diameter [A]."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Everything together."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    motion: MotionLimits = field(default_factory=MotionLimits)
+    force: ForceLimits = field(default_factory=ForceLimits)
+    pressure: PressureLimits = field(default_factory=PressureLimits)
+    volume: VolumeLimits = field(default_factory=VolumeLimits)
+    polling: dict[str, Polling] = field(default_factory=dict)
+    """Overrides of ``POLLING`` by role."""
+
+    def polling_of(self, role: str) -> Polling:
+        return self.polling.get(role) or POLLING[role]
+
+    def needle_force_n(self, gauge: int) -> float:
+        """Hold limit of the axial force; the nearest finer gauge in the table when the gauge is not in it."""
+        if self.force.needle_n is not None:
+            return self.force.needle_n
+        finer = [g for g in FORCE_N if g >= gauge]
+        return FORCE_N[min(finer)] if finer else min(FORCE_N.values())

@@ -1,0 +1,107 @@
+"""Proof, before the first trial, that every interlock can trip: example readings through the evaluation in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hal.clock import NS_PER_S
+from rig.safety.estop import EStopLatch, EStopState
+from rig.safety.interlocks import Guard
+from rig.safety.limits import Limits
+from rig.safety.pressure import LineModel, PressureWatch, Verdict
+from rig.safety.stop import Severity
+
+
+class Line(Protocol):
+    """The rig file's line section."""
+
+    @property
+    def compliance_ul_kpa(self) -> float: ...
+    @property
+    def resistance_kpa_min_ml(self) -> float: ...
+    @property
+    def k_line(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One interlock: it tripped on what it must trip on, and let pass what it must let pass."""
+
+    name: str
+    trips: bool
+    passes: bool
+
+    @property
+    def proven(self) -> bool:
+        return self.trips and self.passes
+
+    def as_dict(self) -> dict[str, str | bool]:
+        return {"name": self.name, "trips": self.trips, "passes": self.passes}
+
+
+def prove_all(guards: Sequence[Guard], limits: Limits, line: Line) -> tuple[Proof, ...]:
+    """Every guard's levels, age and fault; the emergency-stop latch; the pressure ladder when there is a sensor."""
+    proofs = [proof for guard in guards for proof in _prove_guard(guard)]
+    proofs.append(_prove_estop())
+    if any(guard.role == "pressure" for guard in guards):
+        proofs.extend(_prove_pressure(limits, line))
+    return tuple(proofs)
+
+
+def _prove_guard(guard: Guard) -> Iterator[Proof]:
+    for level in guard.levels:
+        yield Proof(level.name, level.evaluate(level.trips_on) is not None, level.evaluate(level.passes_on) is None)
+    century_ns = 10**10 * NS_PER_S
+    tripped = guard.evaluate_age(0, century_ns)
+    yield Proof(f"{guard.role}_stale", tripped is not None, guard.evaluate_age(century_ns, century_ns) is None)
+    fault = guard.evaluate_fault(RuntimeError("test"))
+    yield Proof(f"{guard.role}_fault", fault is not None, guard.evaluate_fault(None) is None)
+
+
+def _prove_estop() -> Proof:
+    latch = EStopLatch()
+    absent = latch.update(None) is EStopState.ABSENT and not latch.acknowledge()
+    passes = latch.update(False) is EStopState.DISENGAGED
+    pressed = latch.update(True) is EStopState.PRESSED and not latch.acknowledge()
+    latched = latch.update(False) is EStopState.LATCHED
+    return Proof("estop", absent and pressed and latched, passes and latch.acknowledge())
+
+
+def _prove_pressure(limits: Limits, line: Line) -> Iterator[Proof]:
+    """A closed line and an open one at the same pump rate, and one step of the ladder each."""
+    model = LineModel(line.compliance_ul_kpa, line.resistance_kpa_min_ml, line.k_line)
+    ladder = limits.pressure
+    rate_ml_min = 3.0
+
+    def run(top_kpa: float, *, closed: bool) -> tuple[Verdict, Severity | None]:
+        """Readings at 50 Hz up to a tip pressure: a ramp Q/C, or a level with flow."""
+        watch = PressureWatch(model, ladder)
+        step_s = 0.02
+        slope = model.blocked_slope_kpa_s(rate_ml_min)
+        verdict, trip = Verdict.FLOWING, None
+        for i in range(1, 100_000):
+            kpa = slope * step_s * i if closed else top_kpa + model.loss_kpa_min_ml * rate_ml_min
+            if closed and kpa > top_kpa:
+                break
+            pumped_ml = rate_ml_min / 60.0 * step_s * i + (0.0 if closed else 1.0)
+            watch.update(int(i * step_s * NS_PER_S), kpa, rate_ml_min, pumped_ml)
+            if not closed and i < 20:  # the level is a steady one: let the slope's window fill
+                continue
+            verdict, trip = watch.judge(rate_ml_min)
+            if trip is not None or not closed:
+                break
+        return verdict, trip.severity if trip is not None else None
+
+    below = 0.9 * ladder.hold_kpa
+    yield Proof(
+        "line_blocked",
+        run(1.5 * ladder.hard_kpa, closed=True)[0] in (Verdict.BLOCKED, Verdict.OVER_PRESSURE),
+        run(below, closed=True)[0] is Verdict.FLOWING,
+    )
+    hold = run(0.5 * (ladder.hold_kpa + ladder.stop_kpa), closed=False)
+    passes = run(below, closed=False)[1] is None
+    yield Proof("tip_pressure", hold == (Verdict.OVER_PRESSURE, Severity.HOLD), passes)
+    hard = run(1.05 * ladder.hard_kpa, closed=False)
+    yield Proof("tip_pressure_hard", hard == (Verdict.OVER_PRESSURE, Severity.HARD), passes)

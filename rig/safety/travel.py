@@ -1,0 +1,46 @@
+"""How far the needle is beyond the last place where somebody knew its tip."""
+
+from __future__ import annotations
+
+from hal.errors import LimitViolation
+
+
+class NeedleTravel:
+    """Follows the feed axis. A track that was confirmed once may be travelled again; a new one begins at the skin."""
+
+    def __init__(self, limit_mm: float) -> None:
+        self.limit_mm = limit_mm
+        self.feed_mm = 0.0
+        self.confirmed_feed_mm = 0.0
+        self.blind_mm = 0.0
+        """Travel of this trial that lay beyond the limit (only possible where blind advance was allowed)."""
+
+    @property
+    def since_confirmed_mm(self) -> float:
+        return max(0.0, self.feed_mm - self.confirmed_feed_mm)
+
+    def reset(self) -> None:
+        """A new trial."""
+        self.feed_mm = self.confirmed_feed_mm = self.blind_mm = 0.0
+
+    def allow_here(self) -> None:
+        """The superficial layer, which no picture shows, was crossed by feed alone: counting starts here."""
+        self.confirmed_feed_mm = max(self.confirmed_feed_mm, self.feed_mm, 0.0)
+
+    def confirm(self) -> None:
+        """The tip has just been confirmed where it is: by view, motion or fluid."""
+        self.confirmed_feed_mm = max(0.0, self.feed_mm)
+
+    def check(self, feed_mm: float) -> None:
+        """Raise ``LimitViolation`` when a feed target lies further than the tip is known."""
+        beyond = feed_mm - max(0.0, self.confirmed_feed_mm)
+        if beyond > self.limit_mm + 1e-6:
+            raise LimitViolation("needle travel without confirmed tip (mm)", beyond, f"{self.limit_mm:g} mm")
+
+    def moved_to(self, feed_mm: float) -> None:
+        """The feed axis has arrived (by read-back)."""
+        reach = self.confirmed_feed_mm + self.limit_mm
+        self.blind_mm += max(0.0, feed_mm - max(self.feed_mm, reach))
+        self.feed_mm = feed_mm
+        if feed_mm <= 0.0:
+            self.confirmed_feed_mm = 0.0

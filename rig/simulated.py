@@ -1,0 +1,48 @@
+"""From a simulated rig file to a bench with a world behind it: the only bridge from the controller to ``hal.sim``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from hal.clock import Clock
+from hal.interfaces import Device
+from rig.config import RigConfig
+from rig.witness import Witness
+
+
+class SimulatedBench(Protocol):
+    """What a study needs of a simulated bench."""
+
+    @property
+    def witness(self) -> Witness: ...
+
+    def publish(self) -> str: ...
+
+    def provided(self) -> Mapping[str, Device]: ...
+
+    def hand_over(self, by_hand: bool) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def needs_bench(config: RigConfig) -> bool:
+    """True when a device of the rig file lives in this process (``rigsim://``)."""
+    return config.rig.simulated and any(
+        str(value).startswith("rigsim://") for table in config.devices.values() for value in table.values()
+    )
+
+
+def simulate(config: RigConfig, clock: Clock, *, cartridge_seed: int, phantom: str, needle: str) -> SimulatedBench:
+    """Pour one cartridge and put a simulated bench around it; raises ``ConfigError`` for a bad ``[sim]`` table."""
+    from hal.sim.bench import Bench, BenchSpec
+    from hal.sim.settings import sim_settings
+
+    graph = config.frames.graph()
+    names = ("PhantomToRig", "HolderToRig", "CarrierToRig", "TrackerToRig")
+    frames = {name: graph.get(name.removesuffix("ToRig"), "Rig") for name in names}
+    settings = sim_settings({**config.sim, "phantom": phantom})
+    spec = BenchSpec(
+        settings, frames, config.probe, needle, config.line.compliance_ul_kpa, config.line.syringe_diameter_mm
+    )
+    return Bench(spec, clock, cartridge_seed)

@@ -1,0 +1,27 @@
+"""Truth of a simulated trial, for scoring only.
+
+A witness notes what the world knows at the three moments when a reference instrument is read; the notes go to
+``truth/`` in the run folder. Techniques can ask it to note, never to tell: ``note`` returns nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from hal.types import Vector
+
+
+class Witness(Protocol):
+    """What a simulated bench gives the record."""
+
+    def begin(self, level: str, side: str, approach: Vector) -> None:
+        """A trial at this root starts along ``approach`` (unit, nominal Phantom frame): forget earlier notes."""
+
+    def note(self, moment: str) -> None:
+        """Write down the truth of this moment under its name."""
+
+    def testimony(self) -> dict[str, Any]:
+        """Everything noted since ``begin``; only the record and scoring read it."""
+
+    def insertion_done(self) -> None:
+        """The needle is out: its path becomes an old track of the cartridge."""

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic_run
+
+from analysis.analyse import analyse
+from analysis.contrasts import contrasts
+from analysis.criteria import Criterion, judge, overall
+from analysis.group import error_vectors, summarise
+from analysis.results import rounded
+from hal.errors import ConfigError
+from rig.record import RunFolder
+from rig.record.rows import Row, normal_row
+
+
+@pytest.fixture(scope="module")
+def run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic_run.make(tmp_path_factory.mktemp("run"), frames=False)
+
+
+def _rows(errors: list[float], **cells: object) -> list[Row]:
+    return [
+        normal_row(
+            {
+                "trial_id": f"T{k:03}",
+                "cartridge_id": f"C{k % 6:02}",
+                "outcome": "success" if e <= 5 else "miss",
+                "success": e <= 5,
+                "tte_mm": e,
+                "level": "L4",
+                "plane": "in_plane",
+                **cells,
+            }
+        )
+        for k, e in enumerate(errors)
+    ]
+
+
+def _criterion(statistic: str, limit: float, comparison: str = "<=", metric: str = "tte_mm") -> Criterion:
+    return Criterion.from_toml(
+        {"id": "X", "metric": metric, "statistic": statistic, "comparison": comparison, "limit": limit, "unit": "mm"}
+    )
+
+
+def test_the_same_folder_gives_the_same_bytes_and_an_equal_run_the_same_results(run_path: Path, tmp_path: Path) -> None:
+    first = analyse(RunFolder.open(run_path)).as_bytes()
+    assert analyse(RunFolder.open(run_path)).as_bytes() == first
+    again = synthetic_run.make(tmp_path, frames=False)
+    assert analyse(RunFolder.open(again)).as_bytes() == first
+    other = synthetic_run.make(tmp_path, frames=False, seed=4)
+    assert analyse(RunFolder.open(other)).as_bytes() != first
+
+
+def test_results_hold_no_wall_time_host_or_path(run_path: Path) -> None:
+    run = RunFolder.open(run_path)
+    assert run.manifest is not None
+    text = analyse(run).as_bytes().decode()
+    for volatile in (run.manifest.started_utc, run.manifest.host, run.manifest.run_id, str(run_path)):
+        assert volatile not in text
+
+
+def test_a_simulated_run_is_judged_in_the_conditional_only(run_path: Path) -> None:
+    results = analyse(RunFolder.open(run_path))
+    verdicts = {c.verdict for c in results.criteria} | {results.verdict}
+    assert results.simulated and results.assumptions
+    assert verdicts <= {"WOULD PASS", "WOULD BE MARGINAL", "WOULD FAIL", "NOT EVALUATED"}
+
+
+def test_nine_approaches_and_three_arms_account_for_every_trial(run_path: Path) -> None:
+    results = analyse(RunFolder.open(run_path))
+    assert [g.label for g in results.approaches[:3]] == ["L4 in-plane", "L4 out-of-plane", "L4 landmark"]
+    assert len(results.approaches) == 9 and [g.planned_n for g in results.approaches] == [3] * 9
+    assert sum(g.closed_n for g in results.arms) == results.accounting.closed_n == 27
+    assert results.accounting.truth_missing_n == 1 and results.accounting.evaluated_n == 24
+    assert {d.trial_id for d in results.deviations} >= {"T005", "T011", "T014"}
+
+
+def test_edited_data_take_the_verdict_away(run_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run_path, copy)
+    row = copy / "trials/T001/row.json"
+    data = json.loads(row.read_bytes())
+    data["tte_mm"] = 0.1
+    row.write_text(json.dumps(data))
+    results = analyse(RunFolder.open(copy))
+    assert results.verdict == "NOT EVALUATED" and results.verdict_reason == "the record is not intact"
+    assert any("T001/row.json" in fault for fault in results.faults)
+
+
+def test_literature_stands_beside_freehand_arms_only(run_path: Path, tmp_path: Path) -> None:
+    assert analyse(RunFolder.open(run_path)).literature == ()
+    freehand = synthetic_run.make(tmp_path, frames=False, guidance={"in_plane": "freehand"})
+    assert [f.plane for f in analyse(RunFolder.open(freehand)).literature] == ["in_plane"]
+
+
+def test_a_killed_run_can_be_analysed_but_gets_no_verdict(tmp_path: Path) -> None:
+    results = analyse(RunFolder.open(synthetic_run.make(tmp_path, frames=False, seal=False)))
+    assert results.verdict == "NOT EVALUATED" and results.accounting.closed_n == 27
+
+
+@pytest.mark.parametrize(
+    ("errors", "limit", "verdict"),
+    [
+        ([1.0, 1.2, 1.1, 0.9, 1.05], 1.5, "PASS"),
+        ([1.0, 2.0, 0.5, 1.8, 1.2], 1.5, "MARGINAL"),
+        ([3.0, 3.5], 1.5, "FAIL"),
+    ],
+)
+def test_a_mean_passes_only_when_its_bound_meets_the_limit(errors: list[float], limit: float, verdict: str) -> None:
+    assert judge(_criterion("mean", limit), _rows(errors), simulated=False).verdict == verdict
+
+
+def test_success_of_three_in_three_is_marginal_for_eighty_percent_and_thirty_in_thirty_passes() -> None:
+    criterion = _criterion("success_lower_95", 0.8, ">=", "success")
+    assert judge(criterion, _rows([1.0] * 3), simulated=False).verdict == "MARGINAL"
+    assert judge(criterion, _rows([1.0] * 30), simulated=False).verdict == "PASS"
+    assert judge(criterion, _rows([1.0] * 30), simulated=True).verdict == "WOULD PASS"
+    assert judge(criterion, _rows([9.0] * 30), simulated=True).verdict == "WOULD FAIL"
+
+
+def test_a_trial_whose_tip_was_not_measured_is_a_failure_and_is_named() -> None:
+    rows = _rows([1.0] * 29) + _rows([1.0], tte_mm=None, success=None, outcome="truth_missing")
+    judged = judge(_criterion("success_lower_95", 0.9, ">=", "success"), rows, simulated=False)
+    assert judged.estimate.value == pytest.approx(29 / 30)
+    assert "1 of 30 trials have no tte_mm" in judge(_criterion("max", 5.0), rows, simulated=False).reason
+
+
+def test_interrupted_trials_do_not_count() -> None:
+    rows = _rows([1.0] * 5) + _rows([50.0], outcome="interrupted", success=False)
+    assert judge(_criterion("max", 5.0), rows, simulated=False).verdict == "PASS"
+    group = summarise("k", "k", rows, 5, level="L4", plane="in_plane")
+    assert (group.closed_n, group.interrupted_n, group.success.n) == (5, 1, 5)
+
+
+def test_too_few_trials_for_a_bound_are_not_evaluated_with_the_reason() -> None:
+    judged = judge(_criterion("tolerance_95_95", 5.0), _rows([1.0, 1.1, 1.2]), simulated=True)
+    assert judged.verdict == "NOT EVALUATED" and "needs at least 5" in judged.reason
+    verdict, reason = overall([judged], (), simulated=True)
+    assert verdict == "NOT EVALUATED" and "X" in reason
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"statistic": "average"}, {"comparison": "<"}, {"metric": "tte"}, {"select": {"arm": "a"}}, {"limit": "x"}],
+)
+def test_a_criterion_with_a_mistake_is_a_config_error(change: dict[str, object]) -> None:
+    good = {"id": "X", "metric": "tte_mm", "statistic": "mean", "comparison": "<=", "limit": 1.0}
+    with pytest.raises(ConfigError, match="criterion X"):
+        Criterion.from_toml({**good, **change})
+
+
+def test_the_sign_of_a_contrast_is_first_minus_second() -> None:
+    rng = np.random.default_rng(2)
+    near = _rows((1.0 + 0.1 * rng.random(12)).tolist())
+    far = _rows((4.0 + 0.1 * rng.random(12)).tolist(), plane="landmark")
+    (contrast,) = contrasts([*near, *far])
+    assert (contrast.first, contrast.second, contrast.level) == ("in-plane", "landmark", "L4")
+    assert contrast.error.value == pytest.approx(-3.0, abs=0.1)
+    assert contrast.error.hi is not None and contrast.error.hi < 0.0
+
+
+def test_errors_of_both_sides_share_the_lateral_sign() -> None:
+    cells = {"err_x_mm": 2.0, "err_y_mm": 0.5, "err_z_mm": -1.0}
+    left, right = _rows([1.0], side="left", **cells), _rows([1.0], side="right", **{**cells, "err_x_mm": -2.0})
+    assert np.array_equal(error_vectors(left), error_vectors(right))
+
+
+def test_rounding_leaves_no_minus_zero_and_no_nan() -> None:
+    assert json.dumps(rounded({"a": -0.0, "b": float("nan"), "c": 1 / 3})) == '{"a": 0.0, "b": null, "c": 0.333333333}'

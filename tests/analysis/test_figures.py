@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import synthetic_run
+
+from analysis.analyse import analyse
+from analysis.figures import draw_all
+from analysis.figures.pressure import chosen, find_fields, last_injection, words_of
+from hal.clock import VirtualClock
+from rig.record import Entry, Field, PlannedTrial, RunFolder, Stream
+from rig.record.rows import normal_row
+
+
+def _stream(name: str, *fields: str) -> Stream:
+    return Stream(name, np.arange(3), {f: np.zeros(3) for f in fields}, {f: "" for f in fields})
+
+
+def test_the_last_injection_begins_after_the_last_gap_in_the_samples() -> None:
+    time_ns = np.r_[np.arange(10), 20 + np.arange(10), 60 + np.arange(10)] * 10**9
+    assert last_injection(time_ns, ()) == (60 * 10**9, 69 * 10**9)
+    assert last_injection(np.arange(5) * 10**9, ()) == (0, 4 * 10**9)
+
+
+def test_a_start_in_the_journal_outranks_the_samples() -> None:
+    events = tuple(
+        Entry(k, at * 10**9, "a", kind, {}, "")
+        for k, (at, kind) in enumerate([(5, "injection.started"), (9, "injection.completed")])
+    )
+    begin, end = last_injection(np.arange(50) * 10**9, events)
+    assert begin < 5 * 10**9 and 9 * 10**9 < end < 20 * 10**9
+
+
+def test_all_pressures_of_one_stream_are_shown_and_volume_is_preferred_to_flow() -> None:
+    streams = {s.name: s for s in (_stream("p", "sensor_kpa", "tip_kpa", "flow_ml_min"), _stream("q", "dispensed_ml"))}
+    found = find_fields(streams, ("_kpa",))
+    assert found is not None and found[1] == ["sensor_kpa", "tip_kpa"]
+    pump = find_fields(streams, ("_ml", "_ml_min"))
+    assert pump is not None and pump[1] == ["dispensed_ml"]
+    assert find_fields(streams, ("_n",)) is None
+
+
+def test_a_journal_entry_is_named_with_its_state_or_source() -> None:
+    assert words_of(Entry(0, 0, "a", "state.entered", {"state": "ST9"}, "")) == "state entered ST9"
+    assert words_of(Entry(0, 0, "a", "needle_out", {}, "")) == "needle out"
+
+
+def test_the_trial_with_the_median_peak_pressure_is_shown() -> None:
+    peaks = (50.0, None, 10.0, 30.0)
+    rows = [normal_row({"trial_id": f"T{k}", "plane": "in_plane", "p_peak_kpa": p}) for k, p in enumerate(peaks)]
+    row = chosen(rows, "in_plane")
+    assert row is not None and row["trial_id"] == "T3"
+    assert chosen(rows, "landmark") is None
+
+
+def test_a_run_without_streams_frames_or_tips_still_gets_its_figures(tmp_path: Path) -> None:
+    study = b'[study]\nid = "bare"\n'
+    run = RunFolder.create(tmp_path, "bare", VirtualClock(), files={"study.toml": study}, seed=1, simulated=True)
+    run.plan([PlannedTrial("T001", "C01", "x", "L4 left", "L4", "left", "in_plane")])
+    cartridge = run.cartridge("C01")
+    cells = {"technique": "x", "level": "L4", "side": "left", "plane": "in_plane", "cartridge_id": "C01"}
+    cartridge.trial("T001").close({**cells, "outcome": "aborted", "success": False})
+    cartridge.close()
+    run.adopt("C01")
+    run.seal("aborted")
+    recorded = RunFolder.open(run.path)
+    drawn = draw_all(recorded, analyse(recorded), run.path / "figures")
+    assert {d.name for d in drawn} >= {"success", "times"}
+    assert not any(d.name.startswith(("pressure", "frames", "target", "ecdf")) for d in drawn)
+
+
+def test_a_pressure_sample_that_is_all_nan_does_not_break_the_figure(tmp_path: Path) -> None:
+    run = RunFolder.create(
+        tmp_path, "nan", VirtualClock(), files={"study.toml": b'[study]\nid = "nan"\n'}, seed=1, simulated=True
+    )
+    cartridge = run.cartridge("C01")
+    trial = cartridge.trial("T001")
+    trial.streams.declare("pressure", (Field("sensor_kpa", "kPa"),))
+    for k in range(5):
+        trial.streams.sample("pressure", k, (float("nan"),))
+    trial.close({"technique": "x", "level": "L4", "side": "left", "plane": "in_plane", "p_peak_kpa": 1.0})
+    cartridge.close()
+    run.adopt("C01")
+    run.seal("done")
+    recorded = RunFolder.open(run.path)
+    assert "pressure" in {d.name for d in draw_all(recorded, analyse(recorded), run.path / "figures")}
+
+
+def test_old_figures_do_not_outlive_their_run(tmp_path: Path) -> None:
+    path = synthetic_run.make(tmp_path, frames=False)
+    (path / "figures").mkdir()
+    (path / "figures" / "old.svg").write_text("old")
+    recorded = RunFolder.open(path)
+    draw_all(recorded, analyse(recorded), path / "figures")
+    assert not (path / "figures" / "old.svg").exists()

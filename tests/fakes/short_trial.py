@@ -1,0 +1,51 @@
+"""One trial of a technique on the simulated bench, for scenario tests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
+from experiments.plan import PlannedCartridge, PlannedTrial
+from experiments.technique import load_technique
+from rig.config import RigConfig, load_config
+
+
+@dataclass(frozen=True)
+class ShortTrial:
+    """What one trial left."""
+
+    folder: Path
+    result: CartridgeResult
+    row: dict[str, Any] | None
+    events: list[dict[str, Any]]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """Data of all journal entries of one kind."""
+        return [e["data"] for e in self.events if e["kind"] == kind]
+
+
+def rig(name: str = "simulated", **sim: Any) -> RigConfig:
+    """A shipped rig file with changed ``[sim]`` settings."""
+    config = load_config(name)
+    return config.model_copy(update={"sim": {**config.sim, **sim}})
+
+
+def run_short(
+    folder: Path, technique: str, *, side: str = "left", seed: int = 101, config: RigConfig | None = None
+) -> ShortTrial:
+    """Run one trial in ``folder``."""
+    for name in ("cartridges", "trials"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    data = load_technique(technique)
+    planned = PlannedTrial("T001", technique, data.level, side, 1, "C01", 1, seed)
+    job = CartridgeJob(
+        folder, PlannedCartridge("C01", seed, (planned,)), {technique: data}, config or rig(), "lumbar_ref", 24.0
+    )
+    result = run_cartridge(job)
+    row_file = folder / "trials" / "T001" / "row.json"
+    row = json.loads(row_file.read_text()) if row_file.exists() else None
+    lines = (folder / "cartridges" / "C01" / "journal.jsonl").read_text().splitlines()
+    return ShortTrial(folder, result, row, [json.loads(line)["body"] for line in lines])

@@ -1,0 +1,224 @@
+"""Probe calibration from raw frames of the PLUS test data, beside its published answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from typer.testing import CliRunner
+
+from hal.errors import ConfigError
+from hal.links.sequence import Sequence, read_sequence
+from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.calibration.nwire import NWireCalibration, calibrate_nwire
+from rig.calibration.nwire_errors import ErrorSummary, corner_gaps_mm, errors_mm, fit, wire_errors
+from rig.calibration.nwire_phantom import NPattern
+from rig.calibration.plus_config import PlusConfig, read_plus_config
+from rig.calibration.plus_result import PlusResult, read_plus_result
+
+DATA = Path(__file__).parents[3] / "shared/data"
+CONFIG = DATA / "plus_config/PlusDeviceSet_fCal_Sim_SpatialCalibration_2.0.xml"
+ANSWER = DATA / "plus/FreehandCalibration3NWires_fCal2.0.results.xml"
+MADE = DATA / "plus/fCal_Test_Calibration_3NWires_fCal2.0.igs.mha"
+TESTED = DATA / "plus/fCal_Test_Validation_3NWires_fCal2.0.igs.mha"
+
+pytestmark = pytest.mark.skipif(
+    not all(p.exists() for p in (CONFIG, ANSWER, MADE, TESTED)), reason="PLUS wire phantom data are not on this machine"
+)
+
+
+@pytest.fixture(scope="module")
+def config() -> PlusConfig:
+    return read_plus_config(CONFIG)
+
+
+@pytest.fixture(scope="module")
+def answer() -> PlusResult:
+    return read_plus_result(ANSWER)
+
+
+@pytest.fixture(scope="module")
+def recording() -> Sequence:
+    return read_sequence(MADE)
+
+
+@pytest.fixture(scope="module")
+def result(config: PlusConfig, recording: Sequence) -> NWireCalibration:
+    return calibrate_nwire(recording, config, validation=read_sequence(TESTED))
+
+
+@pytest.fixture(scope="module")
+def third(recording: Sequence) -> Sequence:
+    """Every fourth frame, for copies to be spoiled."""
+    assert recording.pixels is not None
+    frames = tuple(replace(f, index=k) for k, f in enumerate(recording.frames[::4]))
+    return replace(recording, frames=frames, pixels=recording.pixels[::4])
+
+
+def test_published_points_give_the_published_figures(config: PlusConfig, answer: PlusResult) -> None:
+    pose = config.transform("PhantomToReference").matrix
+    made, tested = (answer.points(config.phantom, pose, part) for part in ("calibration", "validation"))
+    matrix = fit(made, orthogonal=False)
+    assert np.abs(matrix - answer.ImageToProbe).max() < 5e-5
+    for points, published in ((made, answer.calibration_mm), (tested, answer.validation_mm)):
+        summary = ErrorSummary.of(errors_mm(points, matrix))
+        assert (summary.best95_mean_mm, summary.best95_sd_mm) == pytest.approx(published, abs=2e-4)
+        assert summary.mean_mm > summary.best95_mean_mm
+    wire = wire_errors(tested, matrix)[0]
+    assert wire.mean_px == pytest.approx((3.76608, 0.507533), abs=2e-3)
+
+
+def test_every_frame_is_used_and_corners_agree_with_the_published_matrix(
+    result: NWireCalibration, answer: PlusResult
+) -> None:
+    assert result.calibration.used_n == 190
+    assert result.validation is not None
+    assert result.validation.used_n == 103
+    for matrix in (result.linear, result.orthogonal):
+        assert max(corner_gaps_mm(matrix, answer.ImageToProbe, result.size_px)) < 0.3
+
+
+def test_dots_are_those_that_were_published(result: NWireCalibration, answer: PlusResult, config: PlusConfig) -> None:
+    pose = config.transform("PhantomToReference").matrix
+    published = answer.points(config.phantom, pose, "calibration")
+    row = {int(k): n for n, k in enumerate(result.calibration.points.frame)}
+    mine = result.calibration.points.dots_px[[row[int(k)] for k in published.frame]]
+    apart = np.linalg.norm(mine - published.dots_px, axis=2)
+    assert np.median(apart) < 1.0
+    assert apart.max() < 10.0  # the nearest other wire is 20 px away: none is mislabelled
+
+
+def test_errors_over_all_points_are_printed_beside_the_best_95_percent(result: NWireCalibration) -> None:
+    assert result.validation is not None
+    held, best = result.validation.errors, result.validation.errors.best95_mean_mm
+    assert held.points_n == 309
+    assert best < 0.56 < held.mean_mm < 0.60
+    assert held.max_mm > 1.0
+    assert result.k_fold.mean_mm > result.calibration.errors.mean_mm
+
+
+def test_corners_say_how_far_they_move_with_other_wires_and_another_recording(result: NWireCalibration) -> None:
+    assert result.corner_repeat_mm is not None
+    assert max(result.corner_sd_mm) < max(result.corner_by_wires_mm)
+    assert 1.0 < max(result.corner_repeat_mm) < 4.0  # the published points of the two files differ by 2.2 mm as well
+    assert result.corner_repeat_mm[4] < 0.3  # the centre, where the wires are
+
+
+def test_orthogonal_fit_has_right_angles_and_costs_less_than_two_percent(result: NWireCalibration) -> None:
+    x, y = result.orthogonal[:3, 0], result.orthogonal[:3, 1]
+    assert abs(np.degrees(np.arccos(x @ y / np.linalg.norm(x) / np.linalg.norm(y))) - 90.0) < 1e-9
+    assert result.validation is not None
+    linear, orthogonal = (errors_mm(result.validation.points, m).mean() for m in (result.linear, result.orthogonal))
+    assert orthogonal == pytest.approx(linear, rel=0.02)
+
+
+def test_fit_to_all_wires_repeats_better_between_the_recordings(
+    result: NWireCalibration, recording: Sequence, config: PlusConfig
+) -> None:
+    assert result.validation is not None
+    pairs = (
+        [fit(p, orthogonal=True, in_plane=flat) for p in (result.calibration.points, result.validation.points)]
+        for flat in (False, True)
+    )
+    middle, every = (max(corner_gaps_mm(*pair, result.size_px)) for pair in pairs)
+    assert every < 1.0 < middle
+
+
+def test_truncated_recording_is_refused_with_the_number_of_whole_frames(tmp_path: Path) -> None:
+    path = tmp_path / "cut.igs.mha"
+    path.write_bytes(MADE.read_bytes()[:-200_000])
+    with pytest.raises(ConfigError, match=r"cut off: pixels of \d+ of 190 frames"):
+        read_sequence(path)
+
+
+@pytest.mark.parametrize(("axis", "name"), [(0, "x"), (1, "y"), (2, "z")])
+def test_flipped_axis_of_the_wires_is_named(third: Sequence, config: PlusConfig, axis: int, name: str) -> None:
+    factors = np.ones(3)
+    factors[axis] = -1.0
+    with pytest.raises(CalibrationRefused, match=f"axis {name} of the wire definition is flipped"):
+        calibrate_nwire(third, _changed(config, factors))
+
+
+def test_scaled_axis_of_the_tracker_is_named(third: Sequence, config: PlusConfig) -> None:
+    scale = np.diag([1.0, 1.05, 1.0, 1.0])
+    frames = tuple(
+        replace(f, transforms={k: m @ scale if k == "ProbeToTracker" else m for k, m in f.transforms.items()})
+        for f in third.frames
+    )
+    with pytest.raises(
+        ConfigError, match=r"ProbeToTracker is no rotation: axis y of its source frame is scaled by 1\.05"
+    ):
+        calibrate_nwire(replace(third, frames=frames), config)
+
+
+def test_scaled_pictures_are_named_against_the_published_calibration(
+    third: Sequence, config: PlusConfig, answer: PlusResult
+) -> None:
+    expected = answer.ImageToProbe @ np.diag([1.0, 1.08, 1.0, 1.0])
+    result = calibrate_nwire(third, config, expected=expected)
+    assert "image_scaled" in [f.code for f in result.findings]
+
+
+def test_flipped_pictures_are_named_against_the_published_calibration(
+    third: Sequence, config: PlusConfig, answer: PlusResult
+) -> None:
+    assert third.pixels is not None
+    flipped = replace(third, pixels=third.pixels[:, :, ::-1])
+    result = calibrate_nwire(flipped, config, expected=answer.ImageToProbe)
+    assert any(f.code == "image_flipped" and "x (columns)" in f.text for f in result.findings)
+
+
+@pytest.mark.parametrize("swapped", [("#1", "#2", "#3"), ("#5", "#6", "#7", "#8")])
+def test_phantom_registered_with_swapped_landmarks_is_told_from_the_motion(
+    third: Sequence, config: PlusConfig, swapped: tuple[str, ...]
+) -> None:
+    assert config.phantom is not None
+    pose = config.transform("PhantomToReference")
+    names = list(config.phantom.landmarks_mm)
+    nominal = np.array([config.phantom.landmarks_mm[n] for n in names])
+    touched = nominal @ pose.matrix[:3, :3].T + pose.matrix[:3, 3]
+    order = [names.index(n) for n in swapped]  # two alone would not turn the fit, only spoil its residuals
+    touched[order] = touched[np.roll(order, 1)]
+    turn = Rotation.align_vectors(touched - touched.mean(axis=0), nominal - nominal.mean(axis=0))[0].as_matrix()
+    wrong = np.eye(4)
+    wrong[:3, :3] = turn
+    wrong[:3, 3] = touched.mean(axis=0) - turn @ nominal.mean(axis=0)
+    transforms = {**config.transforms, "PhantomToReference": replace(pose, matrix=wrong)}
+    with pytest.raises(CalibrationRefused, match="repeat the phantom registration, landmarks may be swapped"):
+        calibrate_nwire(third, replace(config, transforms=transforms))
+
+
+def test_command_writes_result_configuration_and_pictures(tmp_path: Path) -> None:
+    import typer
+
+    from rig.cli.calibrate_nwire import add_to
+
+    app = typer.Typer()
+    add_to(app)
+    run = CliRunner().invoke(
+        app,
+        ["nwire", str(TESTED), "--config", str(CONFIG), "--expected", str(ANSWER), "--out", str(tmp_path), "--json"],
+    )
+    assert run.exit_code == 0, run.output
+    data = json.loads(run.stdout.strip().splitlines()[-1])
+    assert data["calibration"]["used_n"] == 103
+    written = read_plus_result(tmp_path / "ImageToProbe.results.xml")
+    assert np.array_equal(written.ImageToProbe, np.array(data["ImageToProbe"]))
+    assert read_plus_config(tmp_path / CONFIG.name).phantom is not None
+    assert (tmp_path / "residuals.png").exists()
+
+
+def _changed(config: PlusConfig, factors: np.ndarray) -> PlusConfig:
+    phantom = config.phantom
+    assert phantom is not None
+    patterns = tuple(
+        NPattern.of(
+            tuple(replace(w, front_mm=tuple(w.front_mm * factors), back_mm=tuple(w.back_mm * factors)) for w in p.wires)
+        )
+        for p in phantom.patterns
+    )
+    return replace(config, phantom=replace(phantom, patterns=patterns))

@@ -1,0 +1,222 @@
+"""Guidance on rendered frames of one built phantom: it sees pixels and poses, the test alone knows the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from hal.phantom.materials import by_label
+from hal.phantom.nominal import NominalPhantom, load_phantom
+from hal.sim.acoustics.renderer import Renderer
+from hal.sim.acoustics.scan_grid import ScanGrid
+from hal.sim.acoustics.scene import Scene
+from hal.sim.acoustics.states import EchoNeedle
+from hal.sim.build import AsBuilt, build
+from hal.types import ImagingSettings, Matrix, Pixels, ProbeGeometry
+from rig.geometry.registration import Points, apply_transform, invert_rigid, make_surface, rigid_matrix
+from rig.guidance.anatomy_fit import fit_anatomy, refine_level, start_from_shift
+from rig.guidance.bending import bevel_in_plane, nominal_bending
+from rig.guidance.bone_surface import BoneSurface, find_bone
+from rig.guidance.confirmation import confirm_direct, confirm_motion, confirm_motion_sweep
+from rig.guidance.dorsal_map import DorsalMap, dorsal_map
+from rig.guidance.landmarks import check_registration, find_landmarks, frame_slice, model_slice
+from rig.guidance.level import LevelCount, count_levels
+from rig.guidance.needle import find_needle
+from rig.guidance.needle_line import NeedleLine
+from rig.guidance.needle_motion import find_motion
+from rig.guidance.panorama import SweepFrame, stitch
+from rig.guidance.planning import PathRules, plan_path, probe_pose
+from rig.guidance.view import judge_view
+
+PROBE = ProbeGeometry("compact", 40.0, 60.0, 40.0, 14.0)
+SETTINGS = ImagingSettings(depth_mm=95.0)
+ImageToProbe = ScanGrid.of(PROBE, SETTINGS).ImageToProbe
+SEED = 8101
+PRESS_MM = 4.0
+
+
+@dataclass
+class Bench:
+    """A phantom in the rig, seen through the probe."""
+
+    nominal: NominalPhantom
+    built: AsBuilt
+    renderer: Renderer
+    PhantomToRig: Matrix
+
+    def frame(self, ProbeToRig: Matrix, needle_rig: Points | None = None) -> Pixels:
+        RigToPhantom = invert_rigid(self.PhantomToRig)
+        echo = None if needle_rig is None else EchoNeedle(apply_transform(RigToPhantom, needle_rig))
+        return self.renderer.render(RigToPhantom @ ProbeToRig, SETTINGS, needle=echo,
+                                    sound_speed_m_s=self.built.sound_speed_m_s)  # fmt: skip
+
+    def bone(self, ProbeToRig: Matrix) -> BoneSurface:
+        return find_bone(self.frame(ProbeToRig), ImageToProbe, PROBE, SETTINGS.depth_mm,
+                         sound_speed_m_s=self.built.sound_speed_m_s)  # fmt: skip
+
+    def placed(self, *shift_mm: float) -> Bench:
+        return Bench(
+            self.nominal, self.built, self.renderer, rigid_matrix(np.radians([0.5, -0.4, 0.6]), np.array(shift_mm))
+        )
+
+    def sweep(self) -> tuple[LevelCount, Points]:
+        frames = {x: [SweepFrame(self.bone(p), p) for y in np.arange(-95.0, 90.0, 13.0)
+                      for p in [probe_pose(x, y, PRESS_MM, 0, 0, 90)]] for x in (33.0, 20.0)}  # fmt: skip
+        count = count_levels([stitch(f, x) for x, f in frames.items()], self.map(), process_line=0)
+        points = [f.surface.rig_points(f.ProbeToRig, 0.4) for line in frames.values() for f in line]
+        return count, np.concatenate(points)
+
+    def map(self) -> DorsalMap:
+        points, names = self.nominal.dorsal_bone_points(1.0)
+        return dorsal_map(points, names)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    nominal = load_phantom("lumbar_ref")
+    built = build(nominal, SEED)
+    renderer = Renderer(Scene.of(built.volume, by_label()), PROBE, "fast", SEED)
+    return Bench(nominal, built, renderer, np.eye(4))
+
+
+def true_ranges(built: AsBuilt, surface: BoneSurface, ProbeToPhantom: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Range of the true bone along each line and the cosine of incidence; NaN without bone."""
+    grid = surface.grid
+    lines = len(grid.starts_mm)
+    start = np.zeros((lines, 3))
+    start[:, [0, 2]] = grid.starts_mm
+    way = np.zeros((lines, 3))
+    way[:, [0, 2]] = grid.directions
+    start, way = apply_transform(ProbeToPhantom, start), way @ ProbeToPhantom[:3, :3].T
+    t = np.zeros(lines)
+    for _ in range(250):
+        d = built.scene.distance_mm(start + t[:, None] * way)
+        t = np.where(d < 0.02, t, t + np.maximum(0.9 * d, 0.02))
+    hit = (built.scene.distance_mm(start + t[:, None] * way) < 0.02) & (t < 90.0)
+    p = start + t[:, None] * way
+    normal = np.stack(
+        [built.scene.distance_mm(p + 0.05 * e) - built.scene.distance_mm(p - 0.05 * e) for e in np.eye(3)], 1
+    )
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
+    return np.where(hit, t, np.nan), -(normal * way).sum(axis=1)
+
+
+def test_bone_that_faces_the_probe_is_found_within_half_a_millimetre(bench: Bench) -> None:
+    rng = np.random.default_rng(SEED)
+    errors, expected, found = [], 0, 0
+    for k in range(16):
+        c = 0.0 if k % 2 else 90.0
+        pose = probe_pose(
+            rng.uniform(12, 40), rng.uniform(-40, 45), PRESS_MM, rng.uniform(-5, 5), rng.uniform(-5, 5), c
+        )
+        surface = bench.bone(pose)
+        truth, cosine = true_ranges(bench.built, surface, pose)
+        filled = np.nan_to_num(truth, nan=200.0)
+        step = np.maximum(np.abs(np.diff(filled, prepend=filled[0])), np.abs(np.diff(filled, append=filled[-1])))
+        faces = np.isfinite(truth) & (cosine > 0.45) & (step < 2.5) & surface.contact
+        expected += int(faces.sum())
+        found += int((faces & surface.found).sum())
+        errors.append((surface.range_mm - truth)[faces & surface.found])
+    error = np.concatenate(errors)
+    assert found >= 0.94 * expected
+    assert np.median(np.abs(error)) < 0.25
+    assert np.sqrt(np.mean(error[np.abs(error) < 2.0] ** 2)) < 0.5
+    assert np.mean(np.abs(error) >= 2.0) < 0.05
+
+
+@pytest.mark.parametrize("shift", [(0.0, 4.0, 0.0), (-4.0, -34.0, 1.0), (3.0, 30.0, -1.0)])
+def test_the_level_is_counted_and_the_target_followed_wherever_the_phantom_lies(
+    bench: Bench, shift: tuple[float, float, float]
+) -> None:
+    placed = bench.placed(*shift)
+    count, points = placed.sweep()
+    assert count.sure, count.reason
+    tip = apply_transform(placed.PhantomToRig, placed.nominal.landmarks["L4.tp_tip.left"])
+    assert count.processes_y_mm["L4"] == pytest.approx(tip[1], abs=5.0)
+    nominal_points, _ = placed.nominal.dorsal_bone_points(1.5)
+    surface = make_surface(nominal_points[np.abs(nominal_points[:, 0]) < 60])
+    root = placed.nominal.target("L4", "left").nerve_centre_mm
+    guess = apply_transform(start_from_shift(count.shift_mm), root)
+    for dy in (-8.0, -2.0, 4.0, 12.0):
+        pose = probe_pose(25.0, guess[1] + dy, PRESS_MM, 0, 0, 0)
+        points = np.concatenate([points, placed.bone(pose).rig_points(pose, 0.4)])
+    fit = fit_anatomy(points, surface, start_from_shift(count.shift_mm))
+    assert fit.ok, fit.reason
+    truth = apply_transform(placed.PhantomToRig, placed.built.target("L4", "left").nerve_centre_mm)
+    assert np.linalg.norm(apply_transform(fit.PhantomToRig, root) - truth) < 2.5
+    local = refine_level(points, surface, fit, root)
+    assert np.linalg.norm(apply_transform(local.PhantomToRig, root) - truth) < 2.5
+    assert fit.hypotheses[0][1] < min(cost for _, cost in fit.hypotheses[1:])
+
+
+def test_a_registration_one_level_off_is_refused_by_the_landmarks(bench: Bench) -> None:
+    root = bench.built.target("L4", "left").nerve_centre_mm
+    pose = probe_pose(root[0], root[1], PRESS_MM, 0, 0, 0)
+    seen = find_landmarks(frame_slice(bench.bone(pose), pose, 1))
+    right = check_registration(seen, find_landmarks(model_slice(bench.map(), np.eye(4), pose, 1)))
+    assert right.sure, right.reason
+    off = start_from_shift((0.0, 34.0, 0.0))
+    assert not check_registration(seen, find_landmarks(model_slice(bench.map(), off, pose, 1))).sure
+
+
+def test_the_l4_root_has_a_good_view_at_its_own_level(bench: Bench) -> None:
+    root = bench.built.target("L4", "left").nerve_centre_mm
+    pose = probe_pose(root[0] + 3, root[1], PRESS_MM, 0, 0, 0)
+    image = bench.frame(pose)
+    quality = judge_view(image, ImageToProbe, pose, bench.bone(pose), PROBE, root, SETTINGS.depth_mm)
+    assert quality.good, quality.reason
+    over_facet = probe_pose(4.0, root[1] - 9.0, PRESS_MM, 0, 0, 0)
+    worse = judge_view(image, ImageToProbe, over_facet, bench.bone(over_facet), PROBE, root, SETTINGS.depth_mm)
+    assert not worse.good
+
+
+RULES = PathRules(True, (15, 45), (-10, 30), 35, 10)
+
+
+def _insertion(bench: Bench, feed_fraction: float):
+    plan = plan_path(bench.nominal.target("L4", "left"), np.eye(4), RULES, PROBE, bench.nominal.bone_distance, side=1)
+    assert plan.ok, plan.reason
+    line = NeedleLine(plan.entry_mm, plan.direction)
+    pose = plan.ProbeToRig.copy()
+    pose[2, 3] = 3.0
+    bending = nominal_bending(line, "quincke", 22, bevel_deg=bevel_in_plane(line, pose[:3, 1], np.array([0, 0, -1.0])))
+    return bending, pose, feed_fraction * plan.feed_mm
+
+
+@pytest.mark.parametrize("fraction", [0.6, 0.85])
+def test_an_in_plane_tip_is_found_and_confirmed(bench: Bench, fraction: float) -> None:
+    bending, pose, feed = _insertion(bench, fraction)
+    prediction = bending.predict(feed)
+    truth = bending.curve(feed)
+    empty, before, after = (bench.frame(pose, n) for n in (None, bending.curve(feed - 1.0), truth))
+    motion = find_motion(before, after, ImageToProbe, pose, prediction.tip_mm, prediction.direction, 1.0)
+    assert not motion.found or np.linalg.norm(motion.tip_rig_mm - truth[-1]) < 0.8, motion.reason
+    view = find_needle(after, ImageToProbe, pose, prediction.tip_mm, prediction.direction, reference=empty)
+    answers = [confirm_direct(prediction, view, pose), confirm_motion(prediction, motion, pose)]
+    assert any(a.confirmed for a in answers), [a.reason for a in answers]
+    for answer in answers:
+        assert not answer.confirmed or np.linalg.norm(answer.tip_rig_mm - truth[-1]) < 1.5
+
+
+@pytest.mark.parametrize("yaw_deg", [-7.0, 6.0])
+def test_a_needle_that_leaves_the_slice_is_never_confirmed(bench: Bench, yaw_deg: float) -> None:
+    bending, pose, feed = _insertion(bench, 0.85)
+    prediction = bending.predict(feed)
+    yaw = np.radians(yaw_deg)
+    turned = NeedleLine(bending.line.entry_mm, np.cos(yaw) * bending.line.direction + np.sin(yaw) * pose[:3, 1])
+    needle = np.stack([turned.at(s) for s in np.arange(0.0, feed, 1.0)] + [turned.at(feed)])
+    looks = []
+    for dy in (-2.0, -1.0, 0.0, 1.0, 2.0):
+        plane = pose @ rigid_matrix(np.zeros(3), np.array([0.0, dy, 0.0]))
+        before, after = bench.frame(plane, needle[:-1]), bench.frame(plane, needle)
+        looks.append(
+            (plane, find_motion(before, after, ImageToProbe, plane, prediction.tip_mm, prediction.direction, 1.0))
+        )
+        if dy == 0.0:
+            view = find_needle(after, ImageToProbe, plane, prediction.tip_mm, prediction.direction,
+                               reference=bench.frame(plane))  # fmt: skip
+            assert not confirm_direct(prediction, view, plane).confirmed
+            assert not confirm_motion(prediction, looks[-1][1], plane).confirmed
+    assert not confirm_motion_sweep(prediction, looks).confirmed

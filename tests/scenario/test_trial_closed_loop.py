@@ -1,0 +1,64 @@
+"""Whole trials on the simulated bench in virtual time: guidance from frames and sensors alone."""
+
+import numpy as np
+import pytest
+
+from tests.fakes.short_trial import rig, run_short
+
+STRICT_MM = 5.0
+"""Acceptance radius of the techniques (domain 7.2)."""
+
+
+@pytest.mark.parametrize("technique", ["L4_IP_T", "S1_OOP"])
+def test_a_guided_trial_goes_through_all_states_and_reaches_its_root(tmp_path, technique):
+    trial = run_short(tmp_path, technique)
+    assert trial.result.failure == ""
+    states = [e["state"].split()[0] for e in trial.of("state.entered")]
+    assert states[:7] == [f"ST{i}" for i in range(7)] or "ST1" in states[2:4]  # a rescan is allowed
+    assert states[-5:] == ["ST8", "ST9", "ST10", "ST11", "ST12"]
+    assert trial.row["outcome"] == "success" and trial.row["tte_mm"] < STRICT_MM
+    assert trial.row["tip_confirmed_frac"] > 0.5
+    assert trial.row["frames_read"] <= 600
+
+
+def test_no_step_goes_deeper_than_two_millimetres_without_a_confirmed_tip(tmp_path):
+    trial = run_short(tmp_path, "L5_IP_T", side="right")
+    tips = trial.of("tip")
+    assert len(tips) > 5
+    feeds = [t["feed_mm"] for t in tips]
+    for before, after, feed, following in zip(tips, tips[1:], feeds, feeds[1:], strict=False):
+        if following > feed + 0.05:
+            assert before["confirmed"], f"advanced from {feed} to {following} without confirmation: {after}"
+            assert following - feed <= 2.0 + 0.05
+
+
+@pytest.mark.parametrize("shift", [(4.0, 0.0, 0.0), (0.0, 4.0, 0.0)])
+def test_when_the_phantom_is_shifted_by_4_mm_the_needle_follows_the_image(tmp_path, shift):
+    here = run_short(tmp_path / "here", "L4_IP_T")
+    there = run_short(tmp_path / "there", "L4_IP_T", config=rig(placement={"phantom_shift_mm": shift}))
+    assert here.row["outcome"] == there.row["outcome"] == "success"
+    plans = [np.array(t.of("tip")[-1]["tip_rig_mm"]) for t in (here, there)]
+    moved = plans[1] - plans[0]
+    assert np.linalg.norm(moved - np.array(shift)) < 2.0
+    assert abs(there.row["tte_mm"] - here.row["tte_mm"]) < 2.0
+
+
+def test_the_landmark_arm_uses_no_frame_and_is_not_given_the_level(tmp_path):
+    trial = run_short(tmp_path, "L5_LM")
+    assert trial.row["frames_read"] == 0 and trial.row["guidance"] == "landmark"
+    assert trial.row["outcome"] in ("success", "miss", "stopped")
+    assert trial.row["n_confirm_direct"] == 0
+
+
+def test_antisepsis_times_are_kept_before_and_after(tmp_path):
+    trial = run_short(tmp_path, "S1_LM")
+    items = {e["id"]: e for e in trial.of("checklist")}
+    assert items["PRE4"]["contact_s"] >= 30 and items["PRE4"]["waited_s"] >= 120
+    assert items["POST1"]["contact_s"] >= 30
+    assert "V10" not in (trial.row["violations"] or "")
+
+
+def test_the_same_seed_leaves_the_same_bytes_and_another_seed_differs(tmp_path):
+    rows = [run_short(tmp_path / name, "S1_IP", seed=seed).row for name, seed in (("a", 7), ("b", 7), ("c", 8))]
+    assert rows[0] == rows[1]
+    assert rows[0] != rows[2]

@@ -1,0 +1,58 @@
+"""The plan of a study: complete, balanced, reproducible, one insertion per root and side."""
+
+import re
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments.plan import plan
+from experiments.study import load_study, narrowed, shipped, study_path
+from hal.errors import ConfigError
+
+
+def _planned(seed, trials):
+    study = narrowed(load_study("lumbar"), trials=trials, seed=seed, techniques=())
+    return plan(study, study.loaded())
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), trials=st.integers(1, 8))
+def test_every_approach_gets_its_repeats_and_no_root_is_used_twice(seed, trials):
+    cartridges = _planned(seed, trials)
+    everything = [t for c in cartridges for t in c.trials]
+    assert set(Counter(t.technique for t in everything).values()) == {trials}
+    assert len(everything) == 9 * trials
+    for cartridge in cartridges:
+        sites = [(t.level, t.side) for t in cartridge.trials]
+        assert len(sites) == len(set(sites)) <= 6
+    assert len({t.trial_id for t in everything}) == len({t.seed for t in everything}) == len(everything)
+
+
+def test_the_same_seed_plans_the_same_and_another_seed_differs():
+    assert _planned(5, 3) == _planned(5, 3)
+    assert _planned(5, 3) != _planned(6, 3)
+
+
+def test_sides_are_used_evenly():
+    sides = Counter((t.technique, t.side) for c in _planned(3, 4) for t in c.trials)
+    assert set(sides.values()) == {2}
+
+
+@pytest.mark.parametrize("change", [{"trials": -3}, {"trials": 0}, {"seed": -1}, {"techniques": ("NO_SUCH",)}])
+def test_impossible_choices_are_refused(change):
+    wanted = {"trials": None, "seed": None, "techniques": ()} | change
+    with pytest.raises(ConfigError):
+        narrowed(load_study("lumbar"), **wanted)
+
+
+def test_files_named_in_a_study_are_found_beside_it_and_chosen_by_their_id(tmp_path):
+    own = shipped()["S1_OOP"].read_text().replace("superficial_mm = 16.0", "superficial_mm = 17.0")
+    (tmp_path / "my_sacral.toml").write_text(own)
+    text = study_path("lumbar").read_text()
+    listed = re.sub(r"techniques = \[.*?\]", 'techniques = ["my_sacral.toml", "L4_IP_T"]', text, flags=re.DOTALL)
+    (tmp_path / "mine.toml").write_text(listed)
+    study = narrowed(load_study(str(tmp_path / "mine.toml")), trials=None, seed=None, techniques=("S1_OOP",))
+    (technique,) = study.loaded().values()
+    assert technique.advance.superficial_mm == 17.0

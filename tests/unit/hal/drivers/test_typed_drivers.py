@@ -1,0 +1,207 @@
+"""Drivers that a person answers: terminal operator, manual entry, key emergency stop."""
+
+from __future__ import annotations
+
+import io
+import queue
+import threading
+
+import pytest
+
+from hal.clock import VirtualClock, WallClock
+from hal.drivers import estop, manual_entry, operator_terminal
+from hal.drivers.operator_terminal import Console, parse_number
+from hal.errors import DeviceError, LimitViolation, NoReply
+from hal.interfaces import EStop, Operator, PressureSensor, ProbeHolder, Pump, Tracker
+from hal.types import Instruction, InstructionKind, Pose6
+
+
+class Keyboard:
+    """A stdin on which a test types when it likes; the reader thread blocks in between."""
+
+    def __init__(self):
+        self._lines = queue.Queue()
+
+    def type(self, *lines):
+        for line in lines:
+            self._lines.put(line + "\n")
+
+    def end(self):
+        self._lines.put(None)
+
+    def __iter__(self):
+        return iter(self._lines.get, None)
+
+
+@pytest.fixture
+def keyboard():
+    keys = Keyboard()
+    yield keys
+    keys.end()
+
+
+@pytest.fixture
+def console(keyboard):
+    return Console(keyboard, io.StringIO())
+
+
+def shown(console):
+    return console._sink.getvalue()
+
+
+def wait_for(predicate):
+    deadline = WallClock()
+    for _ in range(1000):
+        value = predicate()
+        if value:
+            return value
+        deadline.sleep(0.005)
+    raise AssertionError("nothing came")
+
+
+def operator(console):
+    driver = operator_terminal.Driver(operator_terminal.Settings(), WallClock(), console)
+    driver.open()
+    return driver
+
+
+def answer(driver, keyboard, instruction, *lines):
+    driver.begin(instruction)
+    keyboard.type(*lines)
+    return wait_for(driver.poll)
+
+
+def test_enter_is_done_and_n_is_not(console, keyboard):
+    driver = operator(console)
+    assert isinstance(driver, Operator)
+    confirm = Instruction(InstructionKind.CONFIRM, "skin is dry?")
+    assert answer(driver, keyboard, confirm, "").done
+    assert not answer(driver, keyboard, confirm, "n").done
+    assert "skin is dry?" in shown(console)
+
+
+def test_polling_never_waits(console):
+    driver = operator(console)
+    driver.begin(Instruction(InstructionKind.CONFIRM, "well?"))
+    assert driver.poll() is None
+
+
+def test_a_value_must_be_a_number_and_a_comma_will_do(console, keyboard):
+    driver = operator(console)
+    response = answer(driver, keyboard, Instruction(InstructionKind.READ_VALUE, "depth (mm)"), "deep", "12,5")
+    assert response.value == 12.5
+    assert "'deep' is not a number" in shown(console)
+
+
+def test_options_are_chosen_by_number_or_beginning(console, keyboard):
+    driver = operator(console)
+    choose = Instruction(InstructionKind.CONFIRM, "which?", options=("left", "right"))
+    assert answer(driver, keyboard, choose, "2").text == "right"
+    assert answer(driver, keyboard, choose, "l").text == "left"
+    assert answer(driver, keyboard, choose, "middle", "1").text == "left"
+
+
+def test_what_was_typed_before_the_question_is_not_its_answer(console, keyboard):
+    driver = operator(console)
+    keyboard.type("yes")
+    wait_for(lambda: not console._lines.empty())
+    driver.begin(Instruction(InstructionKind.CONFIRM, "now?"))
+    assert driver.poll() is None
+
+
+def test_one_instruction_at_a_time(console):
+    driver = operator(console)
+    driver.begin(Instruction(InstructionKind.CONFIRM, "a"))
+    with pytest.raises(DeviceError, match="unanswered"):
+        driver.begin(Instruction(InstructionKind.CONFIRM, "b"))
+
+
+def test_an_input_that_has_ended_is_an_error_not_a_wait(console, keyboard):
+    driver = operator(console)
+    driver.begin(Instruction(InstructionKind.CONFIRM, "well?"))
+    keyboard.end()
+    wait_for(lambda: console.ended)
+    with pytest.raises(DeviceError, match="input has ended"):
+        driver.poll()
+
+
+def test_nobody_answers_in_simulated_time(console):
+    with pytest.raises(DeviceError, match="simulated time"):
+        operator_terminal.Driver(operator_terminal.Settings(), VirtualClock(), console).open()
+
+
+def test_typing_stop_presses_the_key_stop_until_released(console, keyboard):
+    stop = estop.Driver(estop.Settings(), WallClock(), console)
+    assert isinstance(stop, EStop)
+    assert stop.read()  # not opened: absent counts as pressed
+    stop.open()
+    assert not stop.read()
+    keyboard.type("stop")
+    wait_for(stop.read)
+    stop.release()
+    assert not stop.read()
+    stop.press()
+    assert stop.read()
+
+
+def manual(name, console, **settings):
+    driver = getattr(manual_entry, name)(manual_entry.Settings(**settings), WallClock(), console)
+    driver.open()
+    return driver
+
+
+def test_a_gauge_is_asked_for_and_typed(console, keyboard):
+    driver = manual("ManualPressure", console, instrument="manometer 7")
+    assert isinstance(driver, PressureSensor)
+    threading.Timer(0.05, lambda: keyboard.type("12.5")).start()
+    assert driver.read().pressure_kpa == 12.5
+    assert "manometer 7" in shown(console)
+
+
+def test_no_answer_ends_at_the_deadline(console):
+    driver = manual("ManualForce", console, answer_s=0.1)
+    with pytest.raises(NoReply, match=r"nobody answered within 0.1 s"):
+        driver.read()
+
+
+def test_a_refusal_is_an_error_at_once(console, keyboard):
+    driver = manual("ManualTemperature", console)
+    threading.Timer(0.05, lambda: keyboard.type("n")).start()
+    with pytest.raises(DeviceError, match="declined"):
+        driver.read()
+
+
+def test_the_probe_arm_is_read_once_then_stands_where_it_was_set(console, keyboard):
+    driver = manual("ManualHolder", console)
+    assert isinstance(driver, ProbeHolder)
+    threading.Timer(0.05, lambda: keyboard.type("1 2 3 0 0 90")).start()
+    assert driver.read().pose == Pose6(1, 2, 3, 0, 0, 90)
+    threading.Timer(0.05, lambda: keyboard.type("")).start()
+    driver.jog(Pose6(11, 2, 3, 0, 0, 90), 10.0)
+    assert driver.read().pose.x_mm == 11
+    with pytest.raises(LimitViolation):
+        driver.jog(Pose6(200, 2, 3, 0, 0, 90), 10.0)
+
+
+def test_a_hand_pushed_syringe_counts_what_was_read_off_the_barrel(console, keyboard):
+    driver = manual("ManualPump", console)
+    assert isinstance(driver, Pump)
+    threading.Timer(0.05, lambda: keyboard.type("much", "0.18")).start()
+    threading.Timer(0.3, lambda: keyboard.type("0.18")).start()
+    driver.infuse(0.2, 3.0)
+    assert driver.read().dispensed_ml == 0.18
+    assert not driver.make_safe(WallClock().deadline(1.0)).safe  # a hand cannot be read back
+
+
+def test_a_measured_tip_is_a_transform(console, keyboard):
+    driver = manual("ManualTracker", console, uncertainty_mm=0.1)
+    assert isinstance(driver, Tracker)
+    threading.Timer(0.05, lambda: keyboard.type("1 2,5 -3")).start()
+    (pose,) = driver.read()
+    assert pose.name == "NeedleTipToTracker"
+    assert list(pose.matrix[:3, 3]) == [1.0, 2.5, -3.0]
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "", "1e12", "1.2.3"])
+def test_what_is_not_a_plain_number_is_none(text):
+    assert parse_number(text) is None

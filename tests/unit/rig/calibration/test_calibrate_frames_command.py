@@ -1,0 +1,149 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rig.calibration.certificate import Certificate
+from rig.calibration.registry import CalibrationRegistry
+from rig.cli.calibrate_frames import app
+
+NOMINAL = "name x y z\nF1 -88 -95 0\nF2 88 -95 0\nF3 88 115 0\nF4 -88 115 0\nF5 -95 10 30\nF6 95 -20 45\n"
+
+
+def run(*words: object) -> tuple[int, dict]:
+    result = CliRunner().invoke(app, [str(w) for w in words])
+    lines = [line for line in result.output.splitlines() if line.startswith("{")]
+    assert "Traceback" not in result.output
+    return result.exit_code, json.loads(lines[-1]) if lines else {}
+
+
+def table(path: Path, change=lambda p: p) -> Path:
+    rng = np.random.default_rng(1)
+    rows = [line.split() for line in NOMINAL.splitlines()[1:]]
+    points = change(np.array([[float(v) for v in r[1:]] for r in rows])) + rng.normal(0, 0.1, (6, 3)) + 50.0
+    path.write_text("\n".join(f"{r[0]} {p[0]} {p[1]} {p[2]}" for r, p in zip(rows, points, strict=True)))
+    return path
+
+
+def test_register_on_files_answers_as_json_and_draws(tmp_path: Path) -> None:
+    nominal = tmp_path / "nominal.txt"
+    nominal.write_text(NOMINAL)
+    targets = tmp_path / "targets.txt"
+    targets.write_text("L4 25 25 40\n")
+    picture = tmp_path / "good.png"
+    code, answer = run(
+        "register",
+        nominal,
+        table(tmp_path / "m.txt"),
+        "--fle",
+        0.2,
+        "--check",
+        "F6",
+        "--targets",
+        targets,
+        "--picture",
+        picture,
+        "--json",
+    )
+    assert code == 0
+    assert answer["ok"]
+    assert "L4" in answer["predicted_tre_mm"]
+    assert answer["accuracy"]["rms_mm"] > 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_refusal_is_json_exit_code_two_and_a_picture(tmp_path: Path) -> None:
+    nominal = tmp_path / "nominal.txt"
+    nominal.write_text(NOMINAL)
+    picture = tmp_path / "bad.png"
+    spoiled = table(tmp_path / "m.txt", lambda p: p * [1.0, 1.03, 1.0])
+    code, answer = run("register", nominal, spoiled, "--fle", 0.2, "--picture", picture, "--json")
+    assert code == 2
+    assert answer["code"] == "axis scale"
+    assert "axis y" in answer["reason"]
+    assert picture.exists()
+
+
+@pytest.mark.parametrize("command", ["pivot", "temporal", "register"])
+def test_files_that_are_not_there_are_bad_input(tmp_path: Path, command: str) -> None:
+    missing = tmp_path / "none.mha"
+    words = {"pivot": [missing], "temporal": [missing, missing], "register": [missing, missing, "--fle", 0.2]}
+    code, _ = run(command, *words[command])
+    assert code == 2
+
+
+def write_sequence(path: Path, times, poses, tool: str) -> Path:
+    lines = ["ObjectType = Image", "NDims = 3", f"DimSize = 0 0 {len(times)}", "ElementType = MET_OTHER"]
+    for k, (t, m) in enumerate(zip(times, poses, strict=True)):
+        lines.append(f"Seq_Frame{k:04d}_{tool}Transform = " + " ".join(f"{v:.9g}" for v in m.ravel()))
+        lines.append(f"Seq_Frame{k:04d}_{tool}TransformStatus = OK")
+        lines.append(f"Seq_Frame{k:04d}_Timestamp = {t:.6f}")
+    path.write_text("\n".join([*lines, "ElementDataFile = LOCAL", ""]))
+    return path
+
+
+def test_pivot_and_landmarks_work_on_recordings(tmp_path: Path) -> None:
+    from test_dwells import TIP, recording
+    from test_pivot_and_spin import swing
+
+    poses = swing(n=200)
+    file = write_sequence(tmp_path / "pivot.igs.mha", np.arange(200) / 20, poses, "StylusToTracker")
+    code, answer = run("pivot", file, "--picture", tmp_path / "pivot.png", "--json")
+    assert code == 0
+    assert np.allclose(answer["tip_mm"], [210.0, -0.17, 0.05], atol=0.2)
+    times, touches = recording([0, 1, 2, 3, 4, 5])
+    file = write_sequence(tmp_path / "touch.igs.mha", times / 1e9, touches, "StylusToTracker")
+    nominal = tmp_path / "nominal.txt"
+    nominal.write_text(NOMINAL)
+    out = tmp_path / "named.txt"
+    code, answer = run("landmarks", file, nominal, "--tip", *TIP, "--out", out, "--json")
+    assert code == 0
+    assert list(answer["points"]) == ["F1", "F2", "F3", "F4", "F5", "F6"]
+    assert run("register", nominal, out, "--fle", 0.2, "--json")[0] == 0
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(x for x in lines if "Timestamp" not in x) + "\n")
+    code, answer = run("landmarks", file, nominal, "--tip", *TIP, "--json")
+    assert (code, answer["code"]) == (2, "missing time stamps")
+
+
+def test_temporal_works_on_two_tracker_recordings(tmp_path: Path) -> None:
+    from test_temporal_lag import uneven
+
+    def poses(t):
+        m = np.tile(np.eye(4), (len(t), 1, 1))
+        m[:, 2, 3] = uneven(t)
+        return m
+
+    slow, fast = np.arange(1, 20, 0.05), np.arange(0, 21, 0.02)
+    first = write_sequence(tmp_path / "a.igs.mha", slow, poses(slow + 0.08), "HolderToRig")
+    second = write_sequence(tmp_path / "b.igs.mha", fast, poses(fast), "ProbeToTracker")
+    words = ("temporal", first, second, "--first-transform", "HolderToRig")
+    code, answer = run(*words, "--picture", tmp_path / "lag.png", "--json")
+    assert code == 0
+    assert answer["lag_s"] == pytest.approx(0.08, abs=0.002)
+    assert answer["cost_at_speed"]["uncorrected_mm"] == pytest.approx(0.8, abs=0.02)
+    first.write_text(first.read_text()[:3000])
+    assert run(*words)[0] == 2
+
+
+def test_status_lists_what_is_in_force(tmp_path: Path) -> None:
+    CalibrationRegistry(tmp_path).add(
+        Certificate(
+            "T-1",
+            "temporal",
+            "scanner",
+            "1",
+            "A. Person",
+            "2026-01-01T00:00:00+00:00",
+            "2026-02-01",
+            "water bath",
+            {},
+            False,
+        )
+    )
+    code, answer = run("status", tmp_path, "--today", "2026-03-01", "--json")
+    assert code == 0
+    assert answer["certificates"][0]["state"] == "expired"
+    assert run("status", tmp_path, "--today", "soon")[0] == 2

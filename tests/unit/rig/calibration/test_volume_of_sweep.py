@@ -1,0 +1,148 @@
+"""Volumes of made-up sweeps: every value is where it was put, compiled loops against plain NumPy."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hal.errors import ConfigError, RecordError
+from hal.links.sequence import Sequence, SequenceFrame
+from rig.calibration.volume_files import write_volume
+from rig.calibration.volume_pictures import draw_sweep
+from rig.calibration.volume_sweep import reconstruct_sweep
+from rig.geometry.volume_reconstruction import reconstruct
+
+RNG = np.random.default_rng(5)
+
+
+def poses(n: int, step_mm: float = 0.5, pitch_mm: float = 0.5) -> np.ndarray:
+    """Images side by side along z, turned a little about x and y."""
+    out = np.tile(np.eye(4), (n, 1, 1))
+    for k in range(n):
+        out[k, :3, :3] = np.diag([pitch_mm, pitch_mm, 1.0])
+        out[k, :3, 3] = (10.0, -4.0, 3.0 + k * step_mm)
+    return out
+
+
+def test_pixels_on_the_grid_come_back_unchanged():
+    images = [RNG.integers(0, 255, (20, 30)).astype(np.uint8) for _ in range(6)]
+    for interpolation in ("nearest", "trilinear"):
+        volume = reconstruct(images, poses(6), spacing_mm=0.5, interpolation=interpolation)
+        assert volume.size == (30, 20, 6)
+        assert volume.origin_mm == (10.0, -4.0, 3.0)
+        assert np.array_equal(volume.grey, np.stack(images))
+
+
+@pytest.mark.parametrize("compounding", ["mean", "max"])
+def test_nearest_insertion_agrees_with_plain_numpy(compounding):
+    images = [RNG.integers(0, 255, (40, 50)).astype(np.uint8) for _ in range(5)]
+    stack = poses(5, 0.3, 0.31)
+    for k in range(5):
+        c, s = np.cos(0.1 * k), np.sin(0.1 * k)
+        stack[k, :3, :3] = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ stack[k, :3, :3]
+    volume = reconstruct(images, stack, spacing_mm=0.7, compounding=compounding)
+    v, u = np.mgrid[:40, :50]
+    pixel = np.stack([u.ravel(), v.ravel(), np.zeros(2000), np.ones(2000)])
+    at = np.concatenate([(m @ pixel)[:3].T for m in stack])
+    index = np.floor((at - np.array(volume.origin_mm)) / 0.7 + 0.5).astype(int)
+    value = np.concatenate([i.ravel() for i in images]).astype(float)
+    inside = (index < volume.size).all(axis=1) & (index >= 0).all(axis=1)
+    assert inside.mean() > 0.97
+    flat = tuple(index[inside].T[::-1])
+    if compounding == "max":
+        expected = np.zeros(volume.grey.shape)
+        np.maximum.at(expected, flat, value[inside])
+    else:
+        total, count = np.zeros(volume.grey.shape), np.zeros(volume.grey.shape)
+        np.add.at(total, flat, value[inside])
+        np.add.at(count, flat, 1.0)
+        expected = np.floor(total / np.maximum(count, 1) + 0.5)
+    assert np.abs(volume.grey - expected).max() <= 1
+
+
+def test_holes_inside_are_filled_by_their_neighbours_and_nothing_grows_outside():
+    images = [np.full((20, 30), 40 * (k + 1), np.uint8) for k in range(4)]
+    sparse = reconstruct(images, poses(4, step_mm=1.5), spacing_mm=0.5)
+    filled = reconstruct(images, poses(4, step_mm=1.5), spacing_mm=0.5, hole_voxels=4)
+    assert np.count_nonzero(sparse.filled == 0) == 6 * 600
+    assert filled.filled.min() > 0
+    assert filled.grey[1, 10, 15] == pytest.approx(53, abs=8)
+    alone = reconstruct(images[:1], poses(1), spacing_mm=0.5, hole_voxels=4)
+    assert np.count_nonzero(alone.filled == 2) == 0
+
+
+def test_same_sweep_gives_the_same_bytes():
+    images = [RNG.integers(0, 255, (40, 50)).astype(np.uint8) for _ in range(5)]
+    one, two = (reconstruct(images, poses(5), spacing_mm=0.33, interpolation="trilinear", hole_voxels=3) for _ in "ab")
+    assert one.grey.tobytes() == two.grey.tobytes()
+
+
+@pytest.mark.parametrize("ending", ["mha", "nrrd"])
+def test_written_volume_opens_elsewhere_at_the_same_place(tmp_path: Path, ending):
+    sitk = pytest.importorskip("SimpleITK")
+    images = [RNG.integers(0, 255, (20, 30)).astype(np.uint8) for _ in range(6)]
+    volume = reconstruct(images, poses(6), spacing_mm=(0.5, 0.4, 0.6))
+    path = tmp_path / f"v.{ending}"
+    write_volume(volume, path)
+    image = sitk.ReadImage(str(path))
+    assert np.array_equal(sitk.GetArrayFromImage(image), volume.grey)
+    assert image.GetOrigin() == pytest.approx(volume.origin_mm)
+    assert image.GetSpacing() == pytest.approx(volume.spacing_mm)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": []}, "do not make a sweep"),
+        ({"spacing_mm": 0.0}, "positive"),
+        ({"spacing_mm": 1e-3}, "larger spacing"),
+        ({"clip_px": (0, 0, 99, 5)}, "does not lie in the image"),
+        ({"poses": np.full((2, 4, 4), np.nan)}, "not finite"),
+    ],
+)
+def test_sweep_that_makes_no_volume_is_refused(change, message):
+    images = change.pop("images", [np.zeros((20, 30), np.uint8)] * 2)
+    stack = change.pop("poses", poses(2, step_mm=20.0))
+    with pytest.raises(ConfigError, match=message):
+        reconstruct(images, stack, **change)
+
+
+def sequence(n: int = 8) -> Sequence:
+    pixels = RNG.integers(0, 40, (n, 60, 80)).astype(np.uint8)
+    pixels[:, 25:30, 30:50] = 220
+    pixels[:, :, :10] = 77  # a ruler beside the picture
+    frames = tuple(
+        SequenceFrame(k, k * 10**8, {"ProbeToReference": m}, frozenset(), {}) for k, m in enumerate(poses(n, 1.0, 1.0))
+    )
+    return Sequence(Path("sweep.igs.mha"), {"UltrasoundImageOrientation": "MF"}, frames, pixels)
+
+
+def test_recorded_sweep_names_unusable_frames_leaves_the_ruler_out_and_is_drawn(tmp_path):
+    recording = sequence()
+    frames = list(recording.frames)
+    frames[2] = SequenceFrame(2, 0, frames[2].transforms, frozenset({"ProbeToReference"}), {})
+    recording = Sequence(recording.path, recording.header, tuple(frames), recording.pixels)
+    sweep = reconstruct_sweep(recording, {"ImageToProbe": np.eye(4)}, spacing_mm=1.0)
+    assert sweep.refused == ((2, "INVALID: ProbeToReference"),)
+    assert sweep.clip_px[0] == 10
+    draw_sweep(sweep, tmp_path / "v.png")
+    assert (tmp_path / "v.png").stat().st_size > 10_000
+
+
+def test_recording_without_motion_or_chain_is_refused():
+    recording = sequence()
+    still = tuple(
+        SequenceFrame(f.index, f.time_ns, recording.frames[0].transforms, frozenset(), {}) for f in recording.frames
+    )
+    with pytest.raises(ConfigError, match="tracker is frozen"):
+        reconstruct_sweep(Sequence(recording.path, {}, still, recording.pixels), {"ImageToProbe": np.eye(4)})
+    with pytest.raises(ConfigError, match="no sweep can be made of it: no transform joins Image and Reference"):
+        reconstruct_sweep(recording, {})
+
+
+def test_volume_of_unknown_ending_or_place_is_refused(tmp_path):
+    volume = reconstruct([np.zeros((20, 30), np.uint8)] * 2, poses(2))
+    with pytest.raises(ConfigError, match=r"\.mha or \.nrrd"):
+        write_volume(volume, tmp_path / "v.vtk")
+    with pytest.raises(RecordError, match="cannot be written"):
+        write_volume(volume, tmp_path / "absent" / "v.mha")
