@@ -109,6 +109,7 @@ class Mount:
         self._wake_read, self._wake_write = os.pipe()
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._stopping = False
+        self._closed = False
         self._rest_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"mount {url}", daemon=True)
 
@@ -122,11 +123,17 @@ class Mount:
     def close(self, timeout_s: float = 2.0) -> None:
         """Disconnect everybody and end the thread; raises ``LinkError`` when it does not end in time."""
         self._stopping = True
+        if self._closed:
+            return
+        # The thread may end by itself at any moment, so the pipe is not its to close: the number could by then
+        # belong to another file.
+        os.write(self._wake_write, b"x")
+        self._thread.join(timeout_s)
         if self._thread.is_alive():
-            os.write(self._wake_write, b"x")
-            self._thread.join(timeout_s)
-            if self._thread.is_alive():
-                raise LinkError(f"mount {self.url} did not end within {timeout_s:g} s", port=self.url)
+            raise LinkError(f"mount {self.url} did not end within {timeout_s:g} s", port=self.url)
+        self._closed = True
+        os.close(self._wake_read)
+        os.close(self._wake_write)
 
     def __enter__(self) -> Mount:
         return self
@@ -147,8 +154,6 @@ class Mount:
                 self._drop(client)
             self._release()
             self._selector.close()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
 
     def _turn(self) -> None:
         for key, events in self._selector.select(self._pause_s()):

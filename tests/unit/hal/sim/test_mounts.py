@@ -289,3 +289,19 @@ def test_served_bench_closes_its_mounts_when_the_caller_leaves_early(clock) -> N
     next(rows)
     rows.close()
     assert set(threading.enumerate()) == threads
+
+
+def test_a_mount_whose_thread_ends_just_before_it_is_woken_for_closing_still_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mount = mount_tcp(Parrot(), WallClock(), threading.RLock())
+    write = os.write
+
+    def write_after_the_thread_has_ended(number: int, data: bytes) -> int:
+        mount._thread.join(5.0)  # it sees the stop request at the end of its idle pause, without being woken
+        return write(number, data)
+
+    monkeypatch.setattr(os, "write", write_after_the_thread_has_ended)
+    mount.close()
+    mount.close()
+    assert not mount.alive
