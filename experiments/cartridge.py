@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
+from experiments.opened import opened
 from experiments.plan import PlannedCartridge, PlannedTrial
-from experiments.states import State
 from experiments.steps import STEPS, reassess
 from experiments.streaming import streaming
 from experiments.technique import Technique
@@ -23,15 +23,17 @@ from hal.clock import NS_PER_S, Clock, VirtualClock, WallClock
 from hal.errors import DeviceError, LinkError, RecordError, RigError, SafetyStop
 from hal.phantom.nominal import load_phantom
 from hal.types import Instruction, InstructionKind
-from rig.assemble import Rig, open_rig
+from rig.assemble import Rig
 from rig.config import RigConfig
 from rig.controller import Controller
 from rig.geometry.registration import make_surface
 from rig.guidance.dorsal_map import dorsal_map
+from rig.heap import settle_heap
+from rig.live_scene import LiveScene
 from rig.motion import move_needle
-from rig.record import CartridgeRecord, DeviceRecord, TrialRecord
+from rig.record import Calibration, CartridgeRecord, DeviceRecord, TrialRecord
 from rig.safety.stop import HoldRequested
-from rig.simulated import needs_bench, simulate
+from rig.simulated import SimulatedBench, needs_bench, simulate
 
 STOPS_MAX_N = 2
 """Safety stops of one cartridge that a person may release; the next one ends the run."""
@@ -50,6 +52,7 @@ class CartridgeJob:
     config: RigConfig
     phantom: str
     age_h: float
+    """Of the cartridge when the rig is opened for it."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,18 @@ def anatomy(phantom: str) -> Anatomy:
     return Anatomy(nominal, dorsal_map(points, np.asarray(names)), make_surface(coarse))
 
 
-def run_cartridge(job: CartridgeJob, progress: Progress | None = None, clock: Clock | None = None) -> CartridgeResult:
-    """Run all trials of one cartridge; a safety stop or a device failure ends it and is reported, not raised."""
+def run_cartridge(
+    job: CartridgeJob,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+    scene: LiveScene | None = None,
+) -> CartridgeResult:
+    """Run all trials of one cartridge; a safety stop or a device failure ends it and is reported, not raised.
+
+    ``scene`` is told everything while it happens.
+    """
+    anatomy(job.phantom)
+    settle_heap()
     config = job.config
     simulated_here = needs_bench(config)
     clock = clock or (VirtualClock() if simulated_here else WallClock())
@@ -89,27 +102,25 @@ def run_cartridge(job: CartridgeJob, progress: Progress | None = None, clock: Cl
     reason = "finished"
     stops = 0
     try:
-        rig = open_rig(config, clock, bench.publish() if bench else "", bench.provided() if bench else None)
-        try:
-            devices = tuple(DeviceRecord(identity) for identity in rig.identities.values())
-            with Controller(rig, config.limits, clock, record.journal) as controller:
-                controller.self_test()
-                for planned in job.cartridge.trials:
-                    if progress is not None:
-                        progress(planned.trial_id, "started")
-                    outcome, stop = _one(job, planned, rig, controller, record, bench)
-                    completed += 1
-                    if progress is not None:
-                        progress(planned.trial_id, outcome)
-                    if stop is not None:
-                        if stops >= STOPS_MAX_N or not _released(controller, stop):
-                            raise stop
-                        if bench is not None:
-                            bench.witness.insertion_done()
-                        stops += 1
-        finally:
-            for problem in rig.close():
-                record.journal.append("close_problem", {"problem": problem})
+        with opened(config, clock, bench, record.journal) as controller:
+            rig = controller.rig
+            if scene is not None:
+                scene.attach(rig)
+            devices = tuple(DeviceRecord(identity, declared(rig, role)) for role, identity in rig.identities.items())
+            controller.self_test()
+            for planned in job.cartridge.trials:
+                if progress is not None:
+                    progress(planned.trial_id, "started")
+                outcome, stop = _one(job, planned, controller, record, bench, scene)
+                completed += 1
+                if progress is not None:
+                    progress(planned.trial_id, outcome)
+                if stop is not None:
+                    if stops >= STOPS_MAX_N or not _released(controller, stop):
+                        raise stop
+                    if bench is not None:
+                        bench.witness.insertion_done()
+                    stops += 1
     except SafetyStop as error:
         failure, kind, reason = str(error), "safety", "stopped by safety"
     except (LinkError, DeviceError) as error:
@@ -130,11 +141,25 @@ def run_cartridge(job: CartridgeJob, progress: Progress | None = None, clock: Cl
     return CartridgeResult(job.cartridge.cartridge_id, completed, devices, failure, kind, clock.now_ns() / NS_PER_S)
 
 
+def declared(rig: Rig, role: str) -> Calibration:
+    """What a device's rig file states of its worth; only the reference instrument states anything yet."""
+    if role != "tracker" or rig.tracker is None:
+        return Calibration()
+    bending = "sees" if rig.tracker.sees_bending else "does not see"
+    u_mm = rig.tracker.tip_uncertainty_mm
+    return Calibration(uncertainty=f"u = {u_mm:g} mm per axis (k = 1), {bending} the needle bend; as declared")
+
+
 def _one(
-    job: CartridgeJob, planned: PlannedTrial, rig: Rig, controller: Controller, record: CartridgeRecord, bench: object
+    job: CartridgeJob,
+    planned: PlannedTrial,
+    controller: Controller,
+    record: CartridgeRecord,
+    bench: SimulatedBench | None,
+    scene: LiveScene | None,
 ) -> tuple[str, SafetyStop | None]:
     """Run one trial; returns its outcome and the safety stop that ended it, if one did."""
-    technique = job.techniques[planned.technique]
+    rig, technique = controller.rig, job.techniques[planned.technique]
     prior = planned.order_in_cartridge - 1
     about: dict[str, object] = {
         "simulated": rig.simulated,
@@ -147,15 +172,15 @@ def _one(
         "side": planned.side,
         "plane": technique.plane,
         "phantom_id": job.phantom,
-        "age_h": job.age_h + prior * 0.1,
+        "age_h": job.age_h + controller.clock.now_ns() / NS_PER_S / 3600.0,
         "n_prior_tracks": prior,
     }
     trial_record: TrialRecord = record.trial(planned.trial_id, about)
-    witness = getattr(bench, "witness", None)
-    trial = Trial(planned, technique, anatomy(job.phantom), controller, trial_record, witness, about=about)
+    witness = None if bench is None else bench.witness
+    trial = Trial(planned, technique, anatomy(job.phantom), controller, trial_record, witness, scene=scene, about=about)
     about["guidance"] = trial.guidance
     if bench is not None:
-        bench.hand_over(not isinstance(trial.hand, CarrierHand))  # type: ignore[attr-defined]
+        bench.hand_over(not isinstance(trial.hand, CarrierHand))
     if rig.pressure is not None:
         about["temp_c"] = controller.read("pressure").temperature_c
     with streaming(controller, trial_record) as streams:
@@ -200,6 +225,3 @@ def _withdraw(controller: Controller) -> None:
             controller.journal.append("hold", {"source": hold.source, "reason": hold.reason, "state": "released"})
             if attempt + 1 == HOLDS_IN_A_ROW_MAX_N:
                 raise SafetyStop(f"a stop rule kept firing while the needle was withdrawn: {hold.reason}") from hold
-
-
-__all__ = ["CartridgeJob", "CartridgeResult", "RigError", "State", "anatomy", "run_cartridge"]

@@ -12,12 +12,14 @@ from queue import Empty
 from typing import Any, Protocol
 
 from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
+from experiments.decidable import undecided
 from experiments.plan import PlannedCartridge, plan
 from experiments.study import Study
 from experiments.technique import Technique
 from hal.clock import WallClock
 from hal.errors import ConfigError
 from rig.config import RigConfig
+from rig.live_scene import LiveScene
 from rig.record import PlannedTrial as RecordedPlan
 from rig.record import RunFolder
 from rig.simulated import needs_bench
@@ -52,19 +54,20 @@ def conduct(
     files: dict[str, bytes],
     workers: int,
     watcher: Watcher,
+    scene: LiveScene | None = None,
 ) -> StudyOutcome:
-    """Run a study from an empty run folder to a sealed one.
+    """Run a study from an empty run folder to a sealed one; ``scene`` is told of it while it happens (one worker).
 
     Raises ``ConfigError`` or ``RecordError`` before anything moves. A safety stop, a device failure or Ctrl-C ends the
     study early; what was recorded is sealed with the reason.
     """
     if workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}")
-    if not needs_bench(config) and workers > 1:
-        workers = 1  # a real bench has one phantom fixture
+    if scene is not None or not needs_bench(config):
+        workers = 1  # a real bench has one phantom fixture, a live scene one rig
     techniques = study.loaded()
     cartridges = plan(study, techniques)
-    check_rig(config, techniques)
+    check_rig(study, config, techniques)
     clock = WallClock()
     run = RunFolder.create(
         out, study.study.id, clock, files=files, seed=study.study.seed, simulated=config.rig.simulated
@@ -79,7 +82,7 @@ def conduct(
     results: dict[str, CartridgeResult] = {}
     failure, kind, reason = "", "", "finished"
     try:
-        for result in each_cartridge(jobs, workers, watcher):
+        for result in each_cartridge(jobs, workers, watcher, scene):
             results[result.cartridge_id] = result
             if result.failure:
                 failure, kind, reason = result.failure, result.failure_kind, f"ended early: {result.failure}"
@@ -101,8 +104,9 @@ def conduct(
     return StudyOutcome(run.path, planned_n, completed, failure, kind, sum(r.virtual_s for r in results.values()))
 
 
-def check_rig(config: RigConfig, techniques: dict[str, Technique]) -> None:
-    """The rig must have what the techniques need; raises ``ConfigError`` with all gaps."""
+def check_rig(study: Study, config: RigConfig, techniques: dict[str, Technique]) -> None:
+    """The rig must have what the techniques need, and an instrument that can decide the criteria; raises
+    ``ConfigError`` with all gaps."""
     roles = set(config.devices)
     needs = {"pump"}
     if any(t.plane != "landmark" for t in techniques.values()):
@@ -112,13 +116,22 @@ def check_rig(config: RigConfig, techniques: dict[str, Technique]) -> None:
     missing = sorted(needs - roles)
     if missing:
         raise ConfigError(f"this rig ({config.rig.name}) has no {', '.join(missing)}, which the study needs")
+    blocked = undecided(study, techniques, config)
+    if blocked:
+        raise ConfigError(
+            f"this rig ({config.rig.name}) cannot decide the study. "
+            + "; ".join(blocked)
+            + ". Use a better instrument, or state sees_bending and tip_uncertainty_mm as it was qualified"
+        )
 
 
-def each_cartridge(jobs: list[CartridgeJob], workers: int, watcher: Watcher) -> Iterator[CartridgeResult]:
+def each_cartridge(
+    jobs: list[CartridgeJob], workers: int, watcher: Watcher, scene: LiveScene | None = None
+) -> Iterator[CartridgeResult]:
     """Run cartridges in this process (one worker) or in several; results come in order of finishing."""
     if workers == 1 or len(jobs) == 1:
         for job in jobs:
-            yield run_cartridge(job, watcher.trial)
+            yield run_cartridge(job, watcher.trial, scene=scene)
         return
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:

@@ -11,6 +11,7 @@ from experiments.log import TrialLog
 from hal.types import Frame, Matrix, Pose6
 from rig.controller import Controller
 from rig.geometry.transforms import from_pose6, invert, to_pose6
+from rig.live_scene import LiveScene
 from rig.motion import move_probe
 from rig.record import TrialRecord
 
@@ -40,8 +41,16 @@ class View:
 class Sight:
     """Probe and scanner of one trial."""
 
-    def __init__(self, controller: Controller, record: TrialRecord, log: TrialLog, speed_mm_s: float) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        record: TrialRecord,
+        log: TrialLog,
+        speed_mm_s: float,
+        scene: LiveScene | None = None,
+    ) -> None:
         self._controller = controller
+        self._scene = scene
         self._record = record
         self._log = log
         self._speed_mm_s = speed_mm_s
@@ -78,6 +87,8 @@ class Sight:
         self._log.frames_read_n += 1
         self._log.frames_unread_n += frame.dropped_n
         self._record.frames.frame(frame, view.ProbeToRig, detections or {}, label=label, keep=keep)
+        if self._scene is not None:
+            self._scene.frame(frame, view.ProbeToRig)
         return view
 
     def look(self, ProbeToRig: Matrix, label: str = "", *, keep: bool = False) -> View:

@@ -34,11 +34,14 @@ from rig.guidance.needle_line import direction_from_angles
 from rig.guidance.panorama import SweepFrame
 from rig.guidance.planning import Plan
 from rig.injection import InjectionResult, line_model
+from rig.live_scene import LiveScene
 from rig.record import Field, TrialRecord
 from rig.safety.pressure import LineModel
 from rig.safety.stop import HoldRequested
 from rig.witness import Witness
 
+TOLD_OF_INJECTION = ("verdict", "reason", "pumped_ml", "delivered_ml")
+"""What a trial's journal says of an injection; all its numbers are in the entry ``infusion`` before it."""
 HOLDS_IN_A_ROW_MAX_N = 4
 STATES_MAX_N = 60
 """A trial that changes state more often than this goes in circles."""
@@ -73,6 +76,8 @@ class Trial:
     witness: Witness | None
     before_close: Callable[[], None] | None = None
     """Called before the record is closed: streams are written to their end."""
+    scene: LiveScene | None = None
+    """Who looks on over OpenIGTLink."""
     about: dict[str, object] = field(default_factory=dict)
     """Columns that were known before the trial began."""
     log: TrialLog = field(default_factory=TrialLog)
@@ -112,7 +117,7 @@ class Trial:
         self.imaging_depth_mm = imaging.depth_mm
         self.assumed_speed_m_s = imaging.sound_speed_m_s
         speed = self.technique.scan.speed_mm_s if self.technique.scan else 30.0
-        self.sight = Sight(self.controller, self.record, self.log, speed)
+        self.sight = Sight(self.controller, self.record, self.log, speed, self.scene)
         self.PhantomToRig = self.controller.rig.frames.get("Phantom", "Rig")
         by_hand = self.technique.plane == "landmark" or self.controller.rig.carrier is None
         self.hand: NeedleHand = (
@@ -154,6 +159,8 @@ class Trial:
 
     def event(self, kind: str, **data: object) -> None:
         self.record.event(kind, data)
+        if self.scene is not None:
+            self.scene.event(kind, {**data, "trial_id": self.planned.trial_id}, self.now_ns)
 
     def line_model(self) -> LineModel:
         """The line with the resistance that was measured in air, where it was."""
@@ -180,7 +187,8 @@ class Trial:
         log.injected_ml += result.pumped_ml
         values = [None if v != v else float(v) for v in (result.opening_kpa, result.peak_kpa, result.plateau_kpa)]
         log.note_pressure(*values)
-        self.event("injection", purpose="test" if test else "injection", **result.as_dict())
+        told = {key: value for key, value in result.as_dict().items() if key in TOLD_OF_INJECTION}
+        self.event("injection", purpose="test" if test else "injection", **told)
         streams = self.record.streams
         if not self._pressure_declared:
             self._pressure_declared = True

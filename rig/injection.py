@@ -125,7 +125,7 @@ def inject(
         verdict = Verdict.BLOCKED
         reason = f"{max(0.0, 100.0 * run.watch.escaped_share()):.0f} % of the volume left the line: it is closed"
     result = run.result(verdict, reason, pumped_ml, test)
-    controller.journal.append("injection", dict(result.as_dict()))
+    controller.journal.append("infusion", dict(result.as_dict()))
     if held is not None and held.source not in OWN_HOLDS:
         held.partial = result
         raise held

@@ -7,6 +7,7 @@ There is no silent reconnect: a fault stays until the rig is opened again.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Sample(Generic[T]):
 class Ticket(Generic[T]):
     """A command on its way: queued, started, done. It is executed once or, when cancelled before its start, never."""
 
-    __slots__ = ("_action", "cancelled", "doing", "done", "error", "result", "started")
+    __slots__ = ("_action", "_deciding", "cancelled", "doing", "done", "error", "result", "started")
 
     def __init__(self, action: Callable[[], T], doing: str) -> None:
         self._action = action
@@ -39,19 +40,23 @@ class Ticket(Generic[T]):
         self.cancelled = False
         self.result: T | None = None
         self.error: BaseException | None = None
+        self._deciding = threading.Lock()
+        """Either it is started or it is taken back, whichever thread comes first."""
 
     def cancel(self) -> bool:
         """Take the command back; False when it has started already."""
-        if not self.started:
-            self.cancelled = True
-            self.done = True
-        return self.cancelled
+        with self._deciding:
+            if not self.started:
+                self.cancelled = True
+                self.done = True
+            return self.cancelled
 
     def run(self) -> None:
         """Execute, once; errors stay in the ticket for whoever waits."""
-        if self.done or self.started:
-            return
-        self.started = True
+        with self._deciding:
+            if self.done or self.started:
+                return
+            self.started = True
         try:
             self.result = self._action()
         except Stopped as stopped:
@@ -76,6 +81,8 @@ class Channel(Generic[T]):
         self._read = read
         self.period_ns = int(period_s * NS_PER_S)
         self.due_ns: int | None = 0 if period_s > 0.0 else None
+        self._planning = threading.Lock()
+        """Held while the next reading is planned: the lane does so after a reading, the scan when it attends."""
 
     def age_ns(self, now_ns: int) -> int | None:
         """Age of the newest sample; None when there is none."""
@@ -89,17 +96,31 @@ class Channel(Generic[T]):
         except Stopped:
             raise
         except Exception as error:
-            self.fault = error
-            self.due_ns = None
+            with self._planning:
+                self.fault = error
+                self.due_ns = None
             return
         self.reads += 1
         self.sample = sample = Sample(value, began_ns)
         for listener in self.listeners:
             listener(sample)
-        if self.due_ns is not None:  # on the grid when it was due; a reading on request begins a new grid
-            next_ns = self.due_ns + self.period_ns
-            on_grid = self.due_ns <= began_ns < next_ns
-            self.due_ns = next_ns if on_grid else began_ns + self.period_ns
+        with self._planning:
+            if self.due_ns is not None:  # on the grid when it was due; a reading on request begins a new grid
+                next_ns = self.due_ns + self.period_ns
+                on_grid = self.due_ns <= began_ns < next_ns
+                self.due_ns = next_ns if on_grid else began_ns + self.period_ns
+
+    def set_period(self, period_s: float, now_ns: int) -> None:
+        """Read every ``period_s`` from now on, 0 = on demand only; a device that failed stays unread."""
+        with self._planning:
+            self.period_ns = int(period_s * NS_PER_S)
+            if self.fault is not None:
+                return
+            if period_s <= 0.0:
+                self.due_ns = None
+                return
+            last_ns = self.sample.time_ns if self.sample is not None else 0
+            self.due_ns = max(now_ns, last_ns + self.period_ns)
 
 
 class Lane:
@@ -150,38 +171,39 @@ class Lane:
 
     def set_period(self, role: str, period_s: float) -> None:
         """Change how often a device is polled; 0 = on demand only."""
-        channel = next(c for c in self.channels if c.role == role)
-        channel.period_ns = int(period_s * NS_PER_S)
-        if channel.fault is not None:
-            return
-        if period_s <= 0.0:
-            channel.due_ns = None
-        else:
-            last_ns = channel.sample.time_ns if channel.sample is not None else 0
-            channel.due_ns = max(self._clock.now_ns(), last_ns + channel.period_ns)
-            self._signal.set()
+        next(c for c in self.channels if c.role == role).set_period(period_s, self._clock.now_ns())
+        self._signal.set()
 
     def cancel_pending(self) -> int:
         """Take back every command that has not started; returns how many."""
         n = 0
-        while self._queue:
-            n += self._queue.popleft().cancel()
+        while (ticket := self._next()) is not None:
+            n += ticket.cancel()
         return n
+
+    def _next(self) -> Ticket[Any] | None:
+        """The oldest command; the lane and whoever takes commands back may both ask, on threads of their own."""
+        try:
+            return self._queue.popleft()
+        except IndexError:
+            return None
 
     def _run(self) -> None:
         clock, queue, channels = self._clock, self._queue, self.channels
         while not self._closing:
-            while queue:
-                queue.popleft().run()
+            while (ticket := self._next()) is not None:
+                ticket.run()
             now_ns = clock.now_ns()
             earliest_ns: int | None = None
             for channel in channels:
-                if channel.due_ns is not None and channel.due_ns <= now_ns:
+                due_ns = channel.due_ns
+                if due_ns is not None and due_ns <= now_ns:
                     channel.poll(clock)
                     if queue:
                         break
-                if channel.due_ns is not None and (earliest_ns is None or channel.due_ns < earliest_ns):
-                    earliest_ns = channel.due_ns
+                    due_ns = channel.due_ns
+                if due_ns is not None and (earliest_ns is None or due_ns < earliest_ns):
+                    earliest_ns = due_ns
             if queue:
                 continue
             wait_s = 3600.0 if earliest_ns is None else (earliest_ns - clock.now_ns()) / NS_PER_S

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.needle_hand import CarrierHand
 from experiments.states import State
-from experiments.steps.confirm import (
-    acquire,
-    confirm_tip,
-    follow_tip,
-    plane_through,
-    predict,
-    take_empty_frames,
-    take_empty_planes,
-)
+from experiments.steps.confirm import acquire, confirm_tip
+from experiments.steps.confirm_in_plane import follow_tip, take_empty_frames
+from experiments.steps.confirm_out_of_plane import take_empty_planes
+from experiments.steps.confirm_prediction import predict
 from experiments.steps.freehand import acquire_by_hand, confirm_by_fan, confirm_by_sweep, take_empty_grid
 from experiments.steps.plan_path import aim, first_seen_feed_mm
 from experiments.steps.turning import BACK_TO_MM, SHALLOW_MM, SMALL_MM, STEER_MM, outlook, turn_towards
@@ -241,6 +235,3 @@ def _count_redirection(trial: Trial, reason: str) -> None:
     trial.event("redirection", number=trial.log.redirections_n, reason=reason)
     if trial.log.redirections_n > trial.technique.advance.redirections_max_n:
         raise trial.stop(f"more than {trial.technique.advance.redirections_max_n} redirections; last: {reason}")
-
-
-__all__ = ["CarrierHand", "advance", "aim_rig", "entry", "lost", "plane_through", "redirect"]

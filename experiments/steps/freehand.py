@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.sight import View
-from experiments.steps.confirm import empty_frame, plane_through, predict, see_fan
+from experiments.steps.confirm_in_plane import empty_frame
+from experiments.steps.confirm_out_of_plane import plane_through, see_fan
+from experiments.steps.confirm_prediction import predict
 from experiments.steps.view_target import pressed
 from experiments.trial import Trial
 from hal.types import Matrix, Pose6, Vector

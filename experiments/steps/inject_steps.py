@@ -7,7 +7,8 @@ import numpy as np
 from experiments.reference import read_reference
 from experiments.states import State
 from experiments.steps.advance import aim_rig
-from experiments.steps.confirm import detections, predict
+from experiments.steps.confirm import detections
+from experiments.steps.confirm_prediction import predict
 from experiments.trial import Trial
 from hal.types import Instruction, InstructionKind
 from rig.guidance.needle_motion import find_fluid

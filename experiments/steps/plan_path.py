@@ -105,6 +105,8 @@ def plan_step(trial: Trial) -> State:
         bone_clearance_mm=plan.bone_clearance_mm,
         nerve_clearance_mm=plan.nerve_clearance_mm,
         vessel_clearance_mm=plan.vessel_clearance_mm,
+        entry_rig_mm=plan.entry_mm,
+        aim_rig_mm=plan.aim_mm,
     )
     trial.sight.look(pressed(trial, plan.ProbeToRig), "plan", keep=True)
     return State.ENTRY

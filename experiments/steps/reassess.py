@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.states import State
 from experiments.steps.advance import aim_rig, redirect
-from experiments.steps.confirm import predict
+from experiments.steps.confirm_prediction import predict
 from experiments.steps.inject_steps import draw_back
 from experiments.steps.landmark import walk_off
 from experiments.trial import Trial

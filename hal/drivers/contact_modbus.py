@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hal.clock import Clock, Deadline
 from hal.errors import BadReply, DeviceError, LinkError, NoReply, RigError
-from hal.links.modbus import ModbusLink, open_modbus
+from hal.links.modbus import PATIENCE_S, ModbusLink, open_modbus
 from hal.types import ContactReading, Identity, SafeReport
 
 
@@ -32,7 +32,7 @@ class Settings(BaseModel):
     url: str
     baudrate: int = Field(default=115200, gt=0)
     unit: int = Field(default=1, ge=1, le=247)
-    timeout_s: float = Field(default=0.1, gt=0, le=5)
+    timeout_s: float = Field(default=PATIENCE_S, gt=0, le=5)
     nerve: Input = Input(address=0)
     vessel: Input = Input(address=1)
     pedal: Input = Input(address=2, normally_closed=True)

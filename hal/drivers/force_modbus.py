@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hal.clock import Clock, Deadline
 from hal.errors import BadReply, DeviceError, LinkError, NoReply, RigError
-from hal.links.modbus import ModbusLink, open_modbus, unpack
+from hal.links.modbus import PATIENCE_S, ModbusLink, open_modbus, unpack
 from hal.types import ForceReading, Identity, SafeReport
 
 
@@ -26,7 +26,7 @@ class Settings(BaseModel):
     role: Literal["needle_force", "probe_force"] = "needle_force"
     baudrate: int = Field(default=115200, gt=0)
     unit: int = Field(default=1, ge=1, le=247)
-    timeout_s: float = Field(default=0.1, gt=0, le=5)
+    timeout_s: float = Field(default=PATIENCE_S, gt=0, le=5)
     value_address: int = Field(default=0, ge=0, le=0xFFFF)
     """Address on the wire (0-based) of the value."""
     function: Literal[3, 4] = 3

@@ -29,7 +29,7 @@ def add_commands(to: typer.Typer) -> None:
 
 
 @contextmanager
-def _answers(json: bool) -> Iterator[None]:
+def answers(json: bool) -> Iterator[None]:
     """A refusal is printed as JSON too, then ends as bad input."""
     from rig.calibration.certificate_refusal import CalibrationRefused
 
@@ -60,7 +60,7 @@ def temporal(
     from rig.calibration.temporal import estimate_lag
     from rig.calibration.temporal_signal import floor_signal, pose_signal
 
-    with _answers(json):
+    with answers(json):
         one, two = read_sequence(first), read_sequence(second)
         a = pose_signal(one, first_transform) if first_transform else floor_signal(one)
         result = estimate_lag(a, pose_signal(two, second_transform, reference), max_lag_s=max_lag)
@@ -90,7 +90,7 @@ def pivot(
     from rig.calibration.certificate_picture import draw_pivot
     from rig.calibration.pivot import calibrate_pivot, tool_poses
 
-    with _answers(json):
+    with answers(json):
         result = calibrate_pivot(tool_poses(read_sequence(recording, with_pixels=False), tool, reference))
         x, y, z = result.tip_mm
         say(
@@ -116,7 +116,7 @@ def spin(
     from rig.calibration.pivot import calibrate_pivot, tool_poses
     from rig.calibration.spin import calibrate_spin
 
-    with _answers(json):
+    with answers(json):
         tip = calibrate_pivot(tool_poses(read_sequence(pivot_recording, with_pixels=False), tool, reference))
         result = calibrate_spin(tool_poses(read_sequence(spin_recording, with_pixels=False), tool, reference), tip)
         say(f"axis known to {result.axis_sd_deg:.3f} deg (standard), turned by {result.spin_deg:.0f} deg")
@@ -140,7 +140,7 @@ def register(
     from rig.calibration.registration import register_fiducials
     from rig.geometry.fiducials import read_fiducials
 
-    with _answers(json):
+    with answers(json):
         a, b = read_fiducials(nominal), read_fiducials(measured)
         at = {}
         if targets is not None:
@@ -180,7 +180,7 @@ def landmarks(
     from rig.calibration.pivot import valid_tool_poses
     from rig.geometry.fiducials import read_fiducials
 
-    with _answers(json):
+    with answers(json):
         times, poses = valid_tool_poses(read_sequence(recording, with_pixels=False), tool, reference)
         dwells = find_dwells(times, poses, tip)
         naming = name_dwells(read_fiducials(nominal), [d.point_mm for d in dwells], tolerance_mm=tolerance)
@@ -216,7 +216,7 @@ def status(
     from hal.errors import ConfigError
     from rig.calibration.registry import CalibrationRegistry
 
-    with _answers(json):
+    with answers(json):
         try:
             day = datetime.date.fromisoformat(today)
         except ValueError:

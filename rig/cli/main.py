@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rig import __version__
-from rig.cli import calibrate_frames, calibrate_nwire
+from rig.cli import calibrate_frames, calibrate_nwire, calibrate_rig
 from rig.cli.output import Exit, emit, exit_codes, say
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ phantom_app = typer.Typer(help="Look at phantoms.", no_args_is_help=True)
 app.add_typer(phantom_app, name="phantom")
 app.add_typer(calibrate_frames.app, name="calibrate")
 calibrate_nwire.add_to(calibrate_frames.app)
+calibrate_rig.add_to(calibrate_frames.app)
 
 RigFile = Annotated[Path | None, typer.Option("--rig", help="rig.toml of the bench (default: the simulated rig)")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
@@ -54,13 +55,16 @@ def run(
     seed: Annotated[int | None, typer.Option(help="seed of randomisation and simulation")] = None,
     workers: Annotated[int | None, typer.Option(help="cartridges that run at the same time (simulated rigs)")] = None,
     technique: Annotated[list[str] | None, typer.Option(help="only this technique (may be repeated)")] = None,
+    publish: Annotated[
+        int | None, typer.Option(help="show the run live on this OpenIGTLink port, e.g. 18944 (one worker)")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Run a study and write its run folder with the report."""
     from rig.cli.run import run_study
 
     with exit_codes():
-        result = run_study(study, rig, out, trials, seed, workers, tuple(technique or ()))
+        result = run_study(study, rig, out, trials, seed, workers, tuple(technique or ()), publish)
         if json:
             emit(result.as_json())
         raise typer.Exit(int(result.exit))
@@ -231,4 +235,4 @@ def test(context: typer.Context) -> None:
 
 def main() -> None:
     """Entry point of the command."""
-    sys.exit(app(standalone_mode=True))
+    sys.exit(app(prog_name="phantomrig", standalone_mode=True))

@@ -1,4 +1,4 @@
-"""``phantomrig publish``: a recording, or a rig that runs, shown live in 3D Slicer over OpenIGTLink."""
+"""``phantomrig publish``: a recording shown live in 3D Slicer over OpenIGTLink."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from hal.errors import ConfigError
 from hal.links.igtl import DEFAULT_PORT
 from hal.links.igtl_server import PublishServer
 from hal.links.publisher import Publisher
-from hal.types import HolderState, Matrix, NeedlePose, Pose6, PressureReading
-from rig.assemble import Rig
-from rig.geometry.transforms import from_needle_pose, from_pose6
+from hal.types import Matrix
 from rig.record.interchange.tfm import read_tfm
 from rig.replay.devices import ReplayTracker, ReplayUltrasound, Settings
 from rig.replay.source import Source, open_source
@@ -111,42 +109,3 @@ def _signals(source: Source, publisher: Publisher, samples: dict[str, int], reco
             time_ns = start_ns + int(stream.time_ns[due - 1]) - source.origin_ns
             for field, values in stream.values.items():
                 publisher.sensor(field[:20], (float(values[due - 1]),), stream.units[field], time_ns)
-
-
-def attach(rig: Rig, publisher: Publisher) -> None:
-    """Let a running rig tell what it reads: poses of both carriers, pressure and forces, from its own lanes.
-
-    Frames are offered by whoever reads them (``publisher.frame``), since a frame and its pose belong together.
-    """
-
-    def holder(sample: Any) -> None:
-        state: HolderState = sample.value
-        pose: Pose6 = state.pose
-        publisher.transform("ProbeToHolder", from_pose6(pose), state.time_ns)
-        if {"Holder", "Rig"} <= rig.frames.frames:
-            publisher.transform("ProbeToRig", rig.frames.get("Holder", "Rig") @ from_pose6(pose), state.time_ns)
-
-    def carrier(sample: Any) -> None:
-        pose: NeedlePose = sample.value.pose
-        publisher.transform("NeedleToCarrier", from_needle_pose(pose), sample.value.time_ns)
-        if {"Carrier", "Rig"} <= rig.frames.frames:
-            matrix = rig.frames.get("Carrier", "Rig") @ from_needle_pose(pose)
-            publisher.transform("NeedleToRig", matrix, sample.value.time_ns)
-
-    def pressure(sample: Any) -> None:
-        reading: PressureReading = sample.value
-        publisher.sensor("pressure", (reading.pressure_kpa,), "kPa", reading.time_ns)
-
-    def force(role: str) -> Callable[[Any], None]:
-        return lambda sample: publisher.sensor(role, (sample.value.force_n,), "N", sample.value.time_ns)
-
-    wanted: dict[str, Callable[[Any], None]] = {
-        "holder": holder,
-        "carrier": carrier,
-        "pressure": pressure,
-        "needle_force": force("needle_force"),
-        "probe_force": force("probe_force"),
-    }
-    for role, listener in wanted.items():
-        if role in rig.channels:
-            rig.channels[role].listeners.append(listener)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +16,7 @@ from experiments.run import StudyOutcome, check_rig, conduct
 from experiments.study import Study, load_study, narrowed
 from experiments.technique import load_technique, shipped
 from hal.clock import VirtualClock, WallClock
-from hal.errors import ConfigError, RecordError
+from hal.errors import ConfigError, LinkError, RecordError
 from hal.phantom.nominal import load_phantom
 from hal.phantom.spec import phantom_names
 from rig.assemble import RigNotOpened, open_rig
@@ -23,6 +25,7 @@ from rig.cli.progress import StudyProgress
 from rig.cli.stop_signals import workers_stop_too
 from rig.cli.toml_text import toml_text
 from rig.config import RigConfig, load_config
+from rig.live_scene import LiveScene
 from rig.simulated import needs_bench
 
 SHIPPED_RIG = "simulated"
@@ -66,8 +69,9 @@ def run_study(
     seed: int | None,
     workers: int | None,
     techniques: tuple[str, ...],
+    publish: int | None = None,
 ) -> RunResult:
-    """Run a study and make its report.
+    """Run a study and make its report; ``publish`` is a port on which OpenIGTLink clients may look on.
 
     Raises ``ConfigError`` before anything is made when the order cannot be carried out, and ``RecordError`` when the
     record cannot be written; a safety stop and a device failure are in the result's exit code.
@@ -80,7 +84,8 @@ def run_study(
         rehearse(order.study)
     progress = StudyProgress(WallClock())
     try:
-        outcome = _conducted(order, progress)
+        with _live(order, publish) as scene:
+            outcome = _conducted(order, progress, scene)
     except OSError as error:
         raise RecordError(
             f"the study ended early: {error.strerror or error} ({error.filename or order.out}). Trials that were "
@@ -111,7 +116,7 @@ def checked(
     chosen = narrowed(load_study(study), trials=trials, seed=seed, techniques=techniques)
     config = load_config(rig if rig is not None else SHIPPED_RIG)
     loaded = chosen.loaded()
-    check_rig(config, loaded)
+    check_rig(chosen, config, loaded)
     phantom = load_phantom(chosen.design.phantom)
     for cartridge in plan(chosen, loaded):
         for trial in cartridge.trials:
@@ -186,9 +191,33 @@ def copies_of(study: Study, config: RigConfig) -> dict[str, bytes]:
     return copies
 
 
-def _conducted(order: Order, progress: StudyProgress) -> StudyOutcome:
+@contextmanager
+def _live(order: Order, port: int | None) -> Iterator[LiveScene | None]:
+    """A live scene on a port of this machine; raises ``ConfigError`` when the port cannot be had."""
+    if port is None:
+        yield None
+        return
+    from hal.links.igtl_server import PublishServer
+    from hal.links.publisher import Publisher
+
+    publisher = Publisher(simulated=order.config.rig.simulated)
+    try:
+        server = PublishServer(publisher, WallClock(), port=port)
+    except LinkError as error:
+        raise ConfigError(f"--publish {port}: {error}") from None
+    say(f"live scene: OpenIGTLink on 127.0.0.1:{server.port} (in 3D Slicer: OpenIGTLinkIF, client)")
+    try:
+        yield LiveScene(publisher)
+    finally:
+        server.close()
+
+
+def _conducted(order: Order, progress: StudyProgress, scene: LiveScene | None) -> StudyOutcome:
     with workers_stop_too(), progress:
-        return conduct(order.study, order.config, order.out, files=order.files, workers=order.workers, watcher=progress)
+        return conduct(
+            order.study, order.config, order.out, files=order.files, workers=order.workers, watcher=progress,
+            scene=scene,
+        )  # fmt: skip
 
 
 def _reported(outcome: StudyOutcome) -> str:

@@ -21,6 +21,7 @@ from rig.cli.output import say
 from rig.cli.sim import Bench, Row, Served
 from rig.cli.toml_text import toml_text
 from rig.config import RigConfig, load_config
+from rig.heap import settle_heap
 from rig.record.appendfile import write_whole
 from rig.simulated import simulate
 
@@ -72,6 +73,7 @@ def serve_bench(rig: Path | None, seed: int, cartridge: int, write_rig: Path | N
         )
         with bench.lock:  # compiled before the first client waits for a picture
             bench.world.render(clock.now_ns(), ImagingSettings())
+        settle_heap()  # nor waits for a full garbage collection
         with Served(bench, clock) as served:
             if write_rig is not None:
                 write_rig_file(write_rig, config, served.rows)

@@ -11,6 +11,7 @@ from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
 from experiments.plan import PlannedCartridge, PlannedTrial
 from experiments.technique import load_technique
 from rig.config import RigConfig, load_config
+from rig.live_scene import LiveScene
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,15 @@ def rig(name: str = "simulated", **sim: Any) -> RigConfig:
 
 
 def run_short(
-    folder: Path, technique: str, *, side: str = "left", seed: int = 101, config: RigConfig | None = None
+    folder: Path,
+    technique: str,
+    *,
+    side: str = "left",
+    seed: int = 101,
+    config: RigConfig | None = None,
+    scene: LiveScene | None = None,
 ) -> ShortTrial:
-    """Run one trial in ``folder``."""
+    """Run one trial in ``folder``; ``scene`` looks on."""
     for name in ("cartridges", "trials"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     data = load_technique(technique)
@@ -44,7 +51,7 @@ def run_short(
     job = CartridgeJob(
         folder, PlannedCartridge("C01", seed, (planned,)), {technique: data}, config or rig(), "lumbar_ref", 24.0
     )
-    result = run_cartridge(job)
+    result = run_cartridge(job, scene=scene)
     row_file = folder / "trials" / "T001" / "row.json"
     row = json.loads(row_file.read_text()) if row_file.exists() else None
     lines = (folder / "cartridges" / "C01" / "journal.jsonl").read_text().splitlines()

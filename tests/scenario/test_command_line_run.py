@@ -123,7 +123,7 @@ def test_a_full_disk_is_one_clear_message_and_loses_no_finished_trial(tmp_path, 
 
 @pytest.mark.parametrize(("kind", "code"), [("", 0), ("safety", 3), ("operator", 3), ("device", 4), ("record", 2)])
 def test_how_a_study_ended_decides_the_exit_code(tmp_path, monkeypatch, kind, code):
-    def conducted(order, progress):
+    def conducted(order, progress, scene):
         return StudyOutcome(tmp_path / "run", 9, 4, "pump is silent" if kind else "", kind)
 
     monkeypatch.setattr(command, "_conducted", conducted)

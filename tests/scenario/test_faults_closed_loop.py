@@ -121,6 +121,14 @@ def test_a_pressure_sensor_that_falls_silent_stops_the_injection_and_is_not_rele
     assert pumped <= 0.5 * RATE_ML_S, "half a second after the silence at the latest"
 
 
+def test_two_lost_readings_of_the_pressure_are_repeated_in_time_and_do_not_stop_the_injection(tmp_path, clean):
+    at_s = mid_injection(clean)
+    trial = run_faulty(tmp_path, "S1_IP", fault("pressure", "silent", at_s, at_s + 0.09), seed=SEED)
+    assert sum(d.core.hits[0] for d in trial.bench.cores() if d.role == "pressure") >= 2
+    assert trial.result.failure == "" and trial.row["outcome"] == clean.row["outcome"]
+    assert_nothing_was_sent_twice(trial)
+
+
 def test_a_stalled_pump_stops_the_trial_with_the_alarm_in_words(tmp_path, clean):
     trial = run_faulty(tmp_path, "S1_IP", fault("pump", "jam", mid_injection(clean)), seed=SEED)
     assert_stopped(trial, "pump reports an alarm .motor stalled")
@@ -131,9 +139,9 @@ def test_a_blocked_needle_is_recognised_drawn_back_and_given_up(tmp_path, clean)
     before_s = clean.lines["pump"].holding(b"RUN")[1][0] / NS_PER_S - 1.0
     trial = run_faulty(tmp_path, "S1_IP", fault("pump", "blocked_line", before_s), seed=SEED)
     assert trial.result.failure == ""
-    verdicts = [e["verdict"] for e in trial.of("injection") if e.get("trial_id")]
+    verdicts = [e["verdict"] for e in trial.of("injection")]
     assert verdicts[0] == "blocked" and "flowing" not in verdicts
-    assert max(e["peak_kpa"] for e in trial.of("injection")) < 100.0
+    assert max(e["peak_kpa"] for e in trial.of("infusion")) < 100.0
     assert trial.row["outcome"] == "stopped" and "pressure" in trial.row["end_reason"]
     assert trial.states[-2:] == ["ST11", "ST12"] and trial.axes("carrier", trial.end_ns)[2] < 0.0
     assert_nothing_was_sent_twice(trial)
@@ -240,9 +248,10 @@ def test_an_operator_who_declines_at_the_entry_ends_the_trial_before_the_skin(tm
 
 
 def test_after_a_release_the_carrier_takes_the_needle_out_before_anything_else(tmp_path, clean):
-    """Two attempts of a reading are lost: too old for the interlock, but the sensor lives and the rig is released."""
+    """Replies that come too late for the interlock, but the sensor lives and the rig is released."""
     at_s = mid_injection(clean)
-    trial = run_faulty(tmp_path, "S1_IP", fault("pressure", "silent", at_s, at_s + 0.15), seed=SEED)
+    late = fault("pressure", "delay", at_s, at_s + 0.3, delay_s=0.25)
+    trial = run_faulty(tmp_path, "S1_IP", late, seed=SEED)
     assert trial.row["outcome"] == "aborted" and "pressure: no reading" in trial.row["end_reason"]
     assert trial.of("released") == [{"go_on": True}] and trial.result.failure == ""
     assert trial.bench.world.needle.embedded_mm == 0.0 and trial.axes("carrier", trial.end_ns)[2] < -10.0

@@ -1,6 +1,8 @@
+import sys
+
 import pytest
 
-from hal.clock import VirtualClock
+from hal.clock import VirtualClock, WallClock
 from hal.errors import NoReply
 from rig.lanes import Channel, Lane
 
@@ -156,3 +158,28 @@ def test_readings_on_request_do_not_put_off_the_next_poll(clock):
     before = channel.reads
     clock.sleep(1.1)
     assert channel.reads >= before + 2
+
+
+@pytest.fixture
+def hasty_threads():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_on_threads_a_command_is_either_executed_or_taken_back(hasty_threads):
+    lane, _channel = lane_with(WallClock(), lambda: 0, period_s=0.001)
+    executed = []
+    tickets = []
+    for i in range(3000):
+        tickets.append(lane.submit(lambda i=i: executed.append(i), f"step {i}"))
+        if i % 3 == 0:
+            lane.cancel_pending()
+        elif i % 3 == 1:
+            tickets[-1].cancel()
+    assert lane.stop()
+    lane.cancel_pending()
+    assert lane.error is None
+    assert all(ticket.done for ticket in tickets)
+    assert executed == [i for i, ticket in enumerate(tickets) if not ticket.cancelled]

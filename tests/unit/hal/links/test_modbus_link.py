@@ -15,6 +15,8 @@ from hal.errors import BadReply, ConfigError, DeviceError, NoReply
 from hal.links.modbus import open_modbus
 from hal.links.wire import Endpoint, publish
 from hal.sim.devices.modbus_slave import ILLEGAL_ADDRESS, ModbusFault, ModbusSlave
+from rig.controller import SCAN_S
+from rig.safety.limits import POLLING
 
 
 @dataclass
@@ -74,8 +76,18 @@ def test_a_silent_device_times_out_on_the_simulated_clock(bench: Bench) -> None:
     with pytest.raises(NoReply, match="check power, wiring"):
         bench.link.read_registers(0, 2)
     elapsed_s = (bench.clock.now_ns() - start_ns) / 1e9
-    assert elapsed_s == pytest.approx(3 * 0.1, abs=0.01)  # three attempts of 0.1 s
+    assert elapsed_s == pytest.approx(0.05 + 0.10 + 0.15, abs=0.01)
     assert len(bench.line.requests) == 3
+
+
+def test_a_lost_answer_is_made_good_before_a_watched_pressure_is_too_old(bench: Bench) -> None:
+    pressure = POLLING["pressure"]
+    bench.line.deaf = lambda request: len(bench.line.requests) == 1
+    start_ns = bench.clock.now_ns()
+    bench.link.read_registers(0, 4)
+    made_good_s = (bench.clock.now_ns() - start_ns) / 1e9
+    assert len(bench.line.requests) == 2
+    assert pressure.attended_s + made_good_s + SCAN_S < pressure.stale_attended_s
 
 
 def test_a_lost_answer_to_a_read_is_asked_for_again(bench: Bench) -> None:

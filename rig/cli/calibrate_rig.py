@@ -1,0 +1,82 @@
+"""``phantomrig calibrate latency``: calibrations that move the rig itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rig.cli.calibrate_frames import AsJson, answers
+from rig.cli.output import emit, say
+
+if TYPE_CHECKING:
+    from experiments.calibrations.latency import LatencyMeasurement
+
+RigFile = Annotated[Path | None, typer.Option("--rig", help="rig.toml of the bench (default: the simulated rig)")]
+
+
+def measure(
+    rig: Path | None, out: Path, x_mm: float, y_mm: float, indentation_mm: float, strokes_n: int, seed: int
+) -> tuple[LatencyMeasurement, bool]:
+    """Open the rig, measure, keep journal, result and picture in ``out``; returns the result and whether simulated.
+
+    ``x_mm, y_mm``: where the face stands, nominal Phantom frame. Raises ``ConfigError`` for a rig without holder or
+    scanner, else what ``session`` and ``measure_latency`` raise.
+    """
+    import json
+
+    import numpy as np
+
+    from experiments.calibrations.latency import measure_latency
+    from experiments.calibrations.session import session
+    from hal.errors import ConfigError
+    from rig.calibration.certificate_picture import draw_temporal
+    from rig.config import load_config
+    from rig.geometry.transforms import invert, to_pose6
+
+    config = load_config(rig if rig is not None else "simulated")
+    missing = [role for role in ("holder", "ultrasound") if role not in config.devices]
+    if missing:
+        raise ConfigError(f"this rig ({config.rig.name}) has no {' and no '.join(missing)}: nothing to compare")
+    with session(config, out, seed=seed) as (controller, journal):
+        frames = controller.rig.frames
+        FaceToPhantom = np.eye(4)
+        FaceToPhantom[:3, 3] = x_mm, y_mm, indentation_mm
+        pose = to_pose6(invert(frames.get("Holder", "Rig")) @ frames.get("Phantom", "Rig") @ FaceToPhantom)
+        with journal.activity("latency", {"x_mm": x_mm, "y_mm": y_mm, "strokes_n": strokes_n}) as outcome:
+            result = measure_latency(controller, pose, strokes_n=strokes_n, seed=seed)
+            outcome.update(lag_s=result.calibration.lag_s, interval_s=list(result.calibration.interval_s))
+        simulated = controller.rig.simulated
+    (out / "latency.json").write_text(json.dumps(result.as_json() | {"simulated": simulated}, indent=1) + "\n")
+    draw_temporal(out / "latency.png", result.calibration)
+    return result, simulated
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the commands into the group ``calibrate``."""
+
+    @app.command(epilog="Example:  phantomrig calibrate latency --rig bench.toml --out calibrations/latency-1")
+    def latency(
+        rig: RigFile = None,
+        out: Annotated[Path, typer.Option(help="new folder for journal, result and picture")] = Path("latency"),
+        x: Annotated[float, typer.Option(help="where the probe stands on the phantom, mm to its left")] = 0.0,
+        y: Annotated[float, typer.Option(help="the same, mm towards its head")] = 0.0,
+        indentation: Annotated[float, typer.Option(help="how deep the face is pressed in, mm")] = 3.0,
+        strokes: Annotated[int, typer.Option(help="strokes of the slide, 8 or more", min=8)] = 24,
+        seed: Annotated[int, typer.Option(help="seed of the uneven strokes")] = 1,
+        speed: Annotated[float, typer.Option(help="speed for the cost in mm, mm/s")] = 10.0,
+        json: AsJson = False,
+    ) -> None:
+        """Lag between pictures and probe holder: the probe slides over the gel, no bath is needed."""
+        with answers(json):
+            result, simulated = measure(rig, out, x, y, indentation, strokes, seed)
+            c = result.calibration
+            low, high = (1e3 * v for v in c.interval_s)
+            label = "SIMULATED rig: " if simulated else ""
+            say(f"{label}lag {1e3 * c.lag_s:+.1f} ms (95 %: {low:+.1f} to {high:+.1f}); late: {c.late_stream}")
+            cost = c.latency.cost(speed)
+            say(f"at {speed:g} mm/s: {cost.uncorrected_mm:.2f} mm uncorrected, jitter {cost.jitter_mm:.2f} mm")
+            say(f"{result.frames_n} pictures, {result.dropped_n} passed over; record and picture: {out}")
+            if json:
+                emit(result.as_json() | {"cost_at_speed": cost.as_json(), "simulated": simulated, "out": str(out)})

@@ -1,0 +1,75 @@
+"""Somebody looks on over OpenIGTLink while a trial runs."""
+
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+import pytest
+from short_trial import run_short
+from typer.testing import CliRunner
+
+from hal.links import igtl_messages
+from hal.links.igtl import Parser
+from hal.links.igtl_data import PointList, Sensor
+from hal.links.igtl_messages import Image, String, Transform
+from hal.links.igtl_tracks import TrajectoryList
+from hal.links.publisher import Publisher
+from rig.cli.main import app
+from rig.live_scene import LiveScene
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """A trial, and what a client that read nothing until its end then finds waiting."""
+    publisher = Publisher(simulated=False)
+    listener = publisher.join(0)
+    trial = run_short(tmp_path_factory.mktemp("watched"), "S1_IP", scene=LiveScene(publisher))
+    parser = Parser()
+    parser.feed(publisher.take(listener))
+    waiting = []
+    while (packet := parser.next_packet()) is not None:
+        waiting.append((packet.device, igtl_messages.decode(packet)))
+    return trial, publisher, waiting
+
+
+def newest(waiting, name, kind):
+    (found,) = [message for device, message in waiting if device == name and isinstance(message, kind)]
+    return found
+
+
+def test_frames_poses_readings_plan_and_tip_reach_a_client(watched):
+    trial, publisher, waiting = watched
+    assert publisher.refused == {}
+    assert publisher.offered["IMAGE"] == trial.row["frames_read"]
+    assert newest(waiting, "Image_Rig", Image).pixels.max() > 100
+    for name in ("ProbeToRig", "NeedleToRig"):
+        assert np.isfinite(newest(waiting, name, Transform).matrix).all()
+    assert newest(waiting, "pressure", Sensor).values
+    plan = trial.of("plan.chosen")[-1]
+    (path,) = newest(waiting, "Plan", TrajectoryList).paths
+    assert path.entry == pytest.approx(plan["entry_rig_mm"], abs=1e-3)
+    tip = [e for e in trial.of("tip") if e["confirmed"]][-1]
+    (point,) = newest(waiting, "Tip", PointList).points
+    assert point.position == pytest.approx(tip["tip_rig_mm"], abs=1e-3)
+    said = [message.text for _, message in waiting if isinstance(message, String)]
+    assert any("ST7 advance" in text for text in said)
+
+
+def test_the_scene_says_that_the_data_are_simulated_whatever_it_was_told_before(watched):
+    assert watched[1].simulated
+
+
+def test_looking_on_changes_nothing(watched, tmp_path):
+    trial = watched[0]
+    assert run_short(tmp_path, "S1_IP").events == trial.events
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_made(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        arguments = ["run", "lumbar", "--technique", "L4_LM", "--out", str(tmp_path / "o"), "--publish", port]
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 2
+    assert f"--publish {port}" in result.stderr and "another server" in result.stderr
+    assert not (tmp_path / "o").exists()
