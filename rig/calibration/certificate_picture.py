@@ -77,8 +77,8 @@ def draw_registration(
     return _save(figure, path)
 
 
-def draw_temporal(path: Path, result: TemporalCalibration) -> Path:
-    """The two signals laid on each other, the match over all lags, and the lag of single samples."""
+def draw_temporal(path: Path, result: TemporalCalibration, note: str = "") -> Path:
+    """The two signals laid on each other, the match over all lags, and the lag of single samples; ``note`` on top."""
     figure, axes = _figure(3, 16.0)
     axes[0].plot(
         result.times_s, result.fitted, "-", color=GREY, lw=2, label=f"{_short(result.second)}, shifted and scaled"
@@ -116,7 +116,8 @@ def draw_temporal(path: Path, result: TemporalCalibration) -> Path:
     cost = result.latency.cost(10.0)
     axes[2].set_title(f"at 10 mm/s: {cost.uncorrected_mm:.2f} mm uncorrected; jitter {cost.jitter_mm:.2f} mm")
     axes[2].set_xlabel("apparent lag of single fast samples, ms")
-    figure.suptitle(f"{_short(result.late_stream)} is late by {1e3 * abs(result.lag_s):.1f} ms")
+    late = f"{_short(result.late_stream)} is late by {1e3 * abs(result.lag_s):.1f} ms"
+    figure.suptitle(f"{note}: {late}" if note else late)
     return _save(figure, path)
 
 

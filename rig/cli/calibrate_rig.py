@@ -49,7 +49,7 @@ def measure(
             outcome.update(lag_s=result.calibration.lag_s, interval_s=list(result.calibration.interval_s))
         simulated = controller.rig.simulated
     (out / "latency.json").write_text(json.dumps(result.as_json() | {"simulated": simulated}, indent=1) + "\n")
-    draw_temporal(out / "latency.png", result.calibration)
+    draw_temporal(out / "latency.png", result.calibration, "SIMULATED" if simulated else "")
     return result, simulated
 
 
