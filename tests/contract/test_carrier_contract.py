@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from device_mounts import be_patient_with_motion
+from waiting import PATIENCE_S, ended_patiently
 
 from hal.clock import Clock, VirtualClock, WallClock
 from hal.drivers.carrier_grbl import Driver, Settings
@@ -32,7 +34,7 @@ class Bench:
     clock: Clock
 
     def arrive(self) -> tuple[float, ...]:
-        deadline = self.clock.deadline(10.0)
+        deadline = self.clock.deadline(PATIENCE_S)
         while True:
             state = self.driver.read()
             if state.mode is not MotionMode.MOVING:
@@ -45,7 +47,9 @@ Make = Callable[[Firmware, str], Bench]
 
 
 @pytest.fixture(params=["in-process", "pty", "tcp"])
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    if request.param != "in-process":
+        be_patient_with_motion(monkeypatch)
     with ExitStack() as stack:
 
         def build(firmware: Firmware, letters: str) -> Bench:
@@ -59,7 +63,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
             else:
                 clock = WallClock()
                 serve = mount_pty if request.param == "pty" else mount_tcp
-                url = stack.enter_context(serve(core, clock, threading.RLock())).url
+                url = stack.enter_context(ended_patiently(serve(core, clock, threading.RLock()))).url
                 url = url.replace("tcp://", "socket://")
             hand = {letter: value for letter, value in HAND.items() if letter not in letters}
             driver = Driver(Settings(url=url, axes=letters, set_by_hand=hand), clock)

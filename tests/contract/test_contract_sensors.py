@@ -66,7 +66,7 @@ class Contact:
 def pressure(request: pytest.FixtureRequest) -> Iterator[Pressure]:
     world, built = World(), []
     with mounted(request.param, lambda mbap: built.append(KellerPressure(world, seed=2, mbap=mbap)) or built[0]) as at:
-        driver = pressure_keller.Driver(pressure_keller.Settings(url=at.url), at.clock)
+        driver = pressure_keller.Driver(pressure_keller.Settings(url=at.url, **at.patience), at.clock)
         driver.open()
         yield Pressure(driver, built[0], world, at)
         driver.close()
@@ -78,7 +78,7 @@ def force(request: pytest.FixtureRequest) -> Iterator[Force]:
     with mounted(
         request.param, lambda mbap: built.append(ForceAmplifier(world, "needle", seed=2, mbap=mbap)) or built[0]
     ) as at:
-        driver = force_modbus.Driver(force_modbus.Settings(url=at.url, role="needle_force"), at.clock)
+        driver = force_modbus.Driver(force_modbus.Settings(url=at.url, role="needle_force", **at.patience), at.clock)
         driver.open()
         yield Force(driver, built[0], world, at)
         driver.close()
@@ -88,7 +88,7 @@ def force(request: pytest.FixtureRequest) -> Iterator[Force]:
 def contact(request: pytest.FixtureRequest) -> Iterator[Contact]:
     world, built = World(), []
     with mounted(request.param, lambda mbap: built.append(ContactInputs(world, mbap=mbap)) or built[0]) as at:
-        driver = contact_modbus.Driver(contact_modbus.Settings(url=at.url), at.clock)
+        driver = contact_modbus.Driver(contact_modbus.Settings(url=at.url, **at.patience), at.clock)
         driver.open()
         yield Contact(driver, built[0], world, at)
         driver.close()
@@ -129,7 +129,7 @@ def test_a_broken_pressure_cell_is_a_device_error(pressure: Pressure) -> None:
     pressure.device.channel_error = True
     with pytest.raises(DeviceError, match="channel error"):
         pressure.driver.read()
-    assert not pressure.driver.make_safe(pressure.at.clock.deadline(1.0)).safe
+    assert not pressure.driver.make_safe(pressure.at.clock.deadline(10.0)).safe
 
 
 def test_an_overload_is_a_device_error(pressure: Pressure) -> None:
@@ -176,7 +176,7 @@ def test_a_broken_pedal_wire_counts_as_pressed(contact: Contact) -> None:
 
 def test_sensors_prove_that_they_answer(pressure: Pressure, force: Force, contact: Contact) -> None:
     for sensor in (pressure, force, contact):
-        assert sensor.driver.make_safe(sensor.at.clock.deadline(1.0)).safe
+        assert sensor.driver.make_safe(sensor.at.clock.deadline(10.0)).safe
 
 
 def test_a_closed_sensor_says_so(pressure: Pressure, force: Force, contact: Contact) -> None:

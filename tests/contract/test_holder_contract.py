@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import pytest
+from device_mounts import be_patient_with_motion
+from waiting import PATIENCE_S, ended_patiently
 
 from hal.clock import Clock, VirtualClock, WallClock
 from hal.drivers.holder_grbl import Driver, Settings
@@ -39,7 +41,7 @@ class Bench:
 
     def arrive(self) -> Pose6:
         """Wait until nothing moves."""
-        deadline = self.clock.deadline(10.0)
+        deadline = self.clock.deadline(PATIENCE_S)
         while True:
             state = self.driver.read()
             if state.mode is not MotionMode.MOVING:
@@ -52,7 +54,9 @@ Make = Callable[[Firmware], Bench]
 
 
 @pytest.fixture(params=["in-process", "pty", "tcp"])
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    if request.param != "in-process":
+        be_patient_with_motion(monkeypatch)
     with ExitStack() as stack:
 
         def build(firmware: Firmware) -> Bench:
@@ -67,7 +71,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Make]:
             else:
                 clock = WallClock()
                 serve = mount_pty if request.param == "pty" else mount_tcp
-                url = stack.enter_context(serve(core, clock, threading.RLock())).url
+                url = stack.enter_context(ended_patiently(serve(core, clock, threading.RLock()))).url
                 url = url.replace("tcp://", "socket://")
             axes = core.config.letters
             driver = Driver(Settings(url=url, axes=axes, set_by_hand={} if len(axes) == 6 else {"C": 90.0}), clock)
@@ -140,7 +144,7 @@ def test_make_safe_stops_where_it_is_and_proves_it(make: Make, firmware: Firmwar
     bench.driver.open()
     start = bench.driver.read().pose
     bench.driver.jog(replace(start, z_mm=start.z_mm + 2.0), 10.0)
-    report = bench.driver.make_safe(bench.clock.deadline(1.0))
+    report = bench.driver.make_safe(bench.clock.deadline(10.0))
     assert report.safe and report.device == "holder"
     assert bench.driver.read().mode is not MotionMode.MOVING
 
