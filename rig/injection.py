@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,11 @@ PLATEAU_SHARE = 0.3
 """The plateau is the median tip pressure over this last part of the pumping time."""
 SETTLE_TAU = 5.0
 SETTLE_S = (0.4, 3.0)
+COMPLETE_SHARE = 0.95
+"""Less of the volume than this by the pump's own count is not the volume: a syringe pump counts to 1 % [A]."""
+COUNT_TRIES = 4
+"""The pump's count is asked for again after so many holds less one; each stop rule is told once, and there are not more
+that can come within one exchange [A]."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +79,23 @@ def line_model(controller: Controller) -> LineModel:
 
 
 def inject(
-    controller: Controller, volume_ml: float, rate_ml_min: float, *, test: bool = False, line: LineModel | None = None
+    controller: Controller,
+    volume_ml: float,
+    rate_ml_min: float,
+    *,
+    test: bool = False,
+    line: LineModel | None = None,
+    note: Callable[[InjectionResult], None] | None = None,
 ) -> InjectionResult:
-    """Infuse one volume and watch the pressure until the line has discharged.
+    """Infuse one volume (mL) at one rate (mL/min) and watch the pressure until the line has discharged.
 
-    Pressure rules end it with a verdict (the pump is already stopped); any other hold is raised as
-    ``HoldRequested`` with the ``InjectionResult`` so far as its ``partial``. Raises ``LimitViolation`` before
-    anything is sent, ``DeviceError`` when the pump did not finish in ``nominal x 1.5 + 1 s``.
+    Pressure rules end it with a verdict (the pump is already stopped), and so does a pump that stands before its
+    volume is in. Any other hold, while it is pumped, while the line discharges or while the count is read, is raised
+    as ``HoldRequested`` with the ``InjectionResult`` as its ``partial``.
+
+    However it ends, what the pump has counted is booked in ``controller.volumes``, journalled as ``infusion`` and
+    handed to ``note`` exactly once, before anything is raised. Raises ``LimitViolation`` before anything is sent,
+    ``DeviceError`` when the pump did not finish in ``nominal x 1.5 + 1 s``, ``SafetyStop`` when the rig stopped.
     """
     pump = controller.rig.pump
     if pump is None:
@@ -87,49 +103,39 @@ def inject(
     controller.volumes.check(volume_ml, rate_ml_min, test=test)
     controller.require_no_hold()
     run = _Run(controller, volume_ml, rate_ml_min, line or line_model(controller))
-    verdict, reason = Verdict.FLOWING, "volume reached"
     with controller.attending("pump", "pressure", "contact"):
         before: PumpState = controller.read("pump")
         if run.monitored:
             run.take_baseline()
-        held: HoldRequested | None = None
-        ended = False
         try:
-            with controller.watching(run.rule):
-                try:
-                    _start(controller, pump, before, volume_ml, rate_ml_min, run.doing)
-                    run.begin()
-                    controller.wait_until(run.finished, run.nominal_s * 1.5 + 1.0, run.doing, run.seen)
-                    run.end(controller.clock.now_ns())
-                except HoldRequested as hold:
-                    run.end(controller.clock.now_ns())
-                    held = hold
-            if run.monitored and (held is None or held.source in OWN_HOLDS):
-                run.settle()
-            ended = True
-        finally:
-            if not ended:
-                controller.volumes.add(run.counted_ml(before), test=test)
-        after: PumpState = controller.read("pump")
-        pumped_ml = max(0.0, after.dispensed_ml - before.dispensed_ml)
-        controller.volumes.add(pumped_ml, test=test)
-    if held is not None:
-        reason = held.reason
-        blocked = held.source == "line_blocked"
-        verdict = Verdict.STOPPED if held.source not in OWN_HOLDS else (
-            Verdict.BLOCKED if blocked else Verdict.OVER_PRESSURE
-        )  # fmt: skip
-    elif not run.monitored:
-        verdict, reason = Verdict.UNMONITORED, "volume reached; no pressure sensor was watched"
-    elif run.watch.nothing_leaves(0.0):
-        verdict = Verdict.BLOCKED
-        reason = f"{max(0.0, 100.0 * run.watch.escaped_share()):.0f} % of the volume left the line: it is closed"
+            ended_by = run.push(pump, before)
+            held = run.settle(ended_by)
+            pumped_ml, late = run.count(before)
+            verdict, reason = run.judge(ended_by, pumped_ml)
+            if verdict is Verdict.STOPPED and ended_by is None and held is None and late is None:
+                controller.command("pump", pump.stop, "end what is left of the infusion")
+        except BaseException as error:
+            # Not known better any more: the newest count. Writing it down must not hide why the rig stopped.
+            try:
+                _book(controller, run.result(Verdict.STOPPED, str(error), run.counted_ml(before), test), note)
+            except Exception as unwritten:
+                controller.record_error = controller.record_error or unwritten
+            raise
     result = run.result(verdict, reason, pumped_ml, test)
-    controller.journal.append("infusion", dict(result.as_dict()))
-    if held is not None and held.source not in OWN_HOLDS:
+    _book(controller, result, note)
+    held = held or late
+    if held is not None:
         held.partial = result
         raise held
     return result
+
+
+def _book(controller: Controller, result: InjectionResult, note: Callable[[InjectionResult], None] | None) -> None:
+    """The one place where an infusion becomes part of the limits, of the journal and of whoever asked for it."""
+    controller.volumes.add(result.pumped_ml, test=result.test)
+    controller.journal.append("infusion", dict(result.as_dict()))
+    if note is not None:
+        note(result)
 
 
 def _start(
@@ -168,6 +174,53 @@ class _Run:
         reading: PressureReading = self._controller.read("pressure")
         self._baseline_kpa = reading.pressure_kpa
         self.watch = PressureWatch(self.line, self._controller.limits.pressure, self._baseline_kpa)
+
+    def push(self, pump: Pump, before: PumpState) -> HoldRequested | None:
+        """Have the volume infused; returns the hold that ended it early, if one did."""
+        controller = self._controller
+        try:
+            with controller.watching(self.rule):
+                _start(controller, pump, before, self._volume_ml, self._rate_ml_min, self.doing)
+                self.begin()
+                controller.wait_until(self.finished, self.nominal_s * 1.5 + 1.0, self.doing, self.seen)
+                self.end(controller.clock.now_ns())
+        except HoldRequested as hold:
+            self.end(controller.clock.now_ns())
+            return hold
+        return None
+
+    def count(self, before: PumpState) -> tuple[float, HoldRequested | None]:
+        """What the pump counted (mL), and the hold that came while it was asked: a hold takes the question back with
+        everything else on its way to the pump, so it is asked again."""
+        came: HoldRequested | None = None
+        for attempt in range(COUNT_TRIES):
+            try:
+                after: PumpState = self._controller.read("pump")
+                return max(0.0, after.dispensed_ml - before.dispensed_ml), came
+            except HoldRequested as hold:
+                came = came or hold
+                if attempt + 1 == COUNT_TRIES:
+                    break
+        return self.counted_ml(before), came
+
+    def judge(self, ended_by: HoldRequested | None, pumped_ml: float) -> tuple[Verdict, str]:
+        """What the injection was; the reason in words."""
+        if ended_by is not None:
+            verdict = Verdict.STOPPED
+            if ended_by.source in OWN_HOLDS:
+                verdict = Verdict.BLOCKED if ended_by.source == "line_blocked" else Verdict.OVER_PRESSURE
+            return verdict, ended_by.reason
+        if pumped_ml < COMPLETE_SHARE * self._volume_ml:
+            return Verdict.STOPPED, (
+                f"the pump stands after {pumped_ml:.3g} of {self._volume_ml:g} mL and nothing here stopped it; "
+                "was it stopped at its own keys?"
+            )
+        if not self.monitored:
+            return Verdict.UNMONITORED, "volume reached; no pressure sensor was watched"
+        if self.watch.nothing_leaves(0.0):
+            share = max(0.0, 100.0 * self.watch.escaped_share())
+            return Verdict.BLOCKED, f"{share:.0f} % of the volume left the line: it is closed"
+        return Verdict.FLOWING, "volume reached"
 
     def begin(self) -> None:
         self._began_ns = self._controller.clock.now_ns()
@@ -214,16 +267,27 @@ class _Run:
         state: PumpState | None = self._controller.newest("pump")
         return 0.0 if state is None else max(0.0, state.dispensed_ml - before.dispensed_ml)
 
-    def settle(self) -> None:
-        """Let the line discharge; readings go on, rules do not (the pump stands)."""
+    def settle(self, ended_by: HoldRequested | None) -> HoldRequested | None:
+        """Let the line discharge; readings go on, pressure rules do not (the pump stands).
+
+        Returns the hold that the technique must answer, if one came: then nothing is waited for.
+        """
+        if ended_by is not None and ended_by.source not in OWN_HOLDS:
+            return ended_by
+        if not self.monitored:
+            return None
         seconds = min(max(SETTLE_TAU * self.line.tau_s, SETTLE_S[0]), SETTLE_S[1])
 
         def listen(now_ns: int) -> Trip | None:
             self.rule(now_ns)
             return None
 
-        with self._controller.watching(listen):
-            self._controller.wait(seconds)
+        try:
+            with self._controller.watching(listen):
+                self._controller.wait(seconds)
+        except HoldRequested as hold:
+            return hold
+        return None
 
     def result(self, verdict: Verdict, reason: str, pumped_ml: float, test: bool) -> InjectionResult:
         watch = self.watch

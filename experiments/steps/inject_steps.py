@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from experiments.reference import read_reference
@@ -37,8 +39,10 @@ def test_inject(trial: Trial) -> State:
     injection = trial.technique.injection
     image = trial.technique.plane != "landmark"
     before = trial.sight.take("test before") if image else None
-    result = inject(trial.controller, injection.test_ml, injection.rate_ml_min, test=True, line=trial.line_model())
-    trial.note_injection(result, test=True)
+    result = inject(
+        trial.controller, injection.test_ml, injection.rate_ml_min, test=True, line=trial.line_model(),
+        note=partial(trial.note_injection, test=True),
+    )  # fmt: skip
     if before is not None:
         after = trial.sight.take("test after")
         seen = find_fluid(
@@ -54,6 +58,8 @@ def test_inject(trial: Trial) -> State:
         )
     if result.verdict in (Verdict.FLOWING, Verdict.UNMONITORED):
         return State.INJECT
+    if result.verdict is Verdict.STOPPED:
+        raise trial.stop(f"the test injection was stopped: {result.reason}")
     trial.log.holds.append("tip_pressure")
     trial.event("hold", source="tip_pressure", reason=result.reason, state=State.TEST_INJECT.value)
     return draw_back(trial, result.reason)
@@ -70,17 +76,20 @@ def draw_back(trial: Trial, reason: str) -> State:
 
 
 def inject_step(trial: Trial) -> State:
-    """The injection itself; the reference tip at its start is the tip of record."""
+    """The injection itself; the reference tip at its start is the tip of record. It is begun once in a trial."""
     injection = trial.technique.injection
     read_reference(trial, "at_injection")
     if trial.technique.plane != "landmark":
         view = trial.sight.take("before injection")
         trial.sight.keep(view, "at_injection", detections(view, trial.log.confirmed_tip_rig_mm))
         trial.log.image_axes = np.asarray(np.linalg.inv(trial.PhantomToRig)[:3, :3] @ view.ProbeToRig[:3, :3]).T
-    result = inject(trial.controller, injection.volume_ml, injection.rate_ml_min, line=trial.line_model())
-    trial.note_injection(result, test=False)
+    result = inject(
+        trial.controller, injection.volume_ml, injection.rate_ml_min, line=trial.line_model(),
+        note=partial(trial.note_injection, test=False),
+    )  # fmt: skip
     if result.verdict not in (Verdict.FLOWING, Verdict.UNMONITORED):
-        trial.log.holds.append("tip_pressure")
+        if result.verdict is not Verdict.STOPPED:
+            trial.log.holds.append("tip_pressure")
         raise trial.stop(f"the injection was stopped: {result.reason}")
     read_reference(trial, "before_withdrawal")
     return State.WITHDRAW

@@ -19,13 +19,21 @@ BONE_SOURCES = ("needle_force", "needle_force_slope")
 
 
 def reassess(trial: Trial, hold: HoldRequested, state: State) -> State:
-    """What follows a stop rule; raises ``TrialEnded`` when nothing sensible is left."""
+    """What follows a stop rule; raises ``TrialEnded`` when nothing sensible is left.
+
+    Once the pump has counted anything of the main injection there is no way back to it: what is in stays in, the
+    planned volume would come on top of it, and the rest alone would be another injection than the study asks for.
+    """
     trial.controller.wait(PAUSE_S)
     if hold.source.startswith(BONE_SOURCES):
         trial.log.bone_contacts_n += 1
     if state is State.BLIND_ADVANCE:
         trial.log.bone_contacts_n -= hold.source.startswith(BONE_SOURCES)
         return walk_off(trial)
+    injected_ml = trial.controller.volumes.injected_ml
+    if state is State.INJECT and injected_ml > 0.0:
+        planned_ml = trial.technique.injection.volume_ml
+        raise trial.stop(f"held with {injected_ml:.3g} of {planned_ml:g} mL injected, not begun again: {hold.reason}")
     if state in (State.TEST_INJECT, State.INJECT):
         return draw_back(trial, hold.reason)
     if state in (State.ENTRY, State.ADVANCE):

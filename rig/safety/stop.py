@@ -49,11 +49,11 @@ class HoldRequested(RigError):
         self.reason = trip.reason
         self.value = trip.value
         self.limit = trip.limit
-
-    def __reduce__(self) -> tuple[type[HoldRequested], tuple[Trip]]:
-        return (type(self), (self.trip,))
         self.partial: object | None = None
         """What had been done when it came (an ``InjectionResult``), if anything."""
+
+    def __reduce__(self) -> tuple[type[HoldRequested], tuple[Trip], dict[str, object]]:
+        return (type(self), (self.trip,), {"partial": self.partial})
 
 
 class ForcedStop(SafetyStop):

@@ -148,6 +148,39 @@ def test_a_blocked_needle_is_recognised_drawn_back_and_given_up(tmp_path, clean)
     assert_everything_rests(trial)
 
 
+def main_injection(clean: FaultTrial) -> tuple[float, float]:
+    """When the pump was told to infuse the planned volume, and when that was written down as done."""
+    done_s = [e["time_ns"] for e in clean.events if e["kind"] == "infusion"][-1] / NS_PER_S
+    return clean.lines["pump"].holding(b"RUN")[-1][0] / NS_PER_S, done_s
+
+
+HELD = {
+    "while it is pumped": lambda clean: mid_injection(clean),
+    "while the line discharges": lambda clean: main_injection(clean)[1] - 0.3,
+    "while the reference is read afterwards": lambda clean: main_injection(clean)[1] + 0.2,
+}
+
+
+@pytest.mark.parametrize("moment", HELD)
+def test_a_held_injection_is_never_begun_again_and_what_went_in_is_in_the_row(tmp_path, clean, moment):
+    at_s = HELD[moment](clean)
+    trial = run_faulty(tmp_path, "S1_IP", fault("contact", "short", at_s, at_s + 1.5), seed=SEED)
+    runs = trial.lines["pump"].holding(b"RUN")
+    assert len(runs) == len(clean.lines["pump"].holding(b"RUN"))
+    assert trial.of("hold")[0]["source"] == "nerve_contact"
+    assert trial.result.failure == "" and trial.row["outcome"] == "stopped"
+    assert "not begun again" in trial.row["end_reason"]
+    assert trial.states[-3:] == ["ST10", "ST11", "ST12"] and trial.states.count("ST9") == 1
+    told = [e["pumped_ml"] for e in trial.of("infusion")]
+    assert len(told) == len(runs), "every infusion is written down once"
+    assert len(trial.of("injection")) == len(runs) - 1, "all but the priming count for the trial"
+    assert trial.row["v_inj_ml"] == pytest.approx(sum(told[1:]), abs=1e-6)
+    truly_ml = trial.displaced_ml(trial.end_ns) - trial.displaced_ml(int(clean.at_s("infusion") * NS_PER_S))
+    assert trial.row["v_inj_ml"] == pytest.approx(truly_ml, abs=0.01)
+    assert trial.row["p_peak_kpa"] is not None
+    assert trial.axes("carrier", trial.end_ns)[2] < 0.0
+
+
 # -- while the needle advances ---------------------------------------------------------------------------
 
 

@@ -1,0 +1,132 @@
+"""An infusion that does not go as planned: what went in is booked, written down and told once, however it ended."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import pytest
+from tiny_devices import Bench
+
+from hal.clock import VirtualClock
+from hal.errors import DeviceError, SafetyStop
+from rig.injection import inject
+from rig.safety.pressure import Verdict
+from rig.safety.stop import HoldRequested, Severity, Trip
+
+VOLUME_ML, RATE_ML_MIN = 0.2, 3.0
+NOMINAL_S = VOLUME_ML / RATE_ML_MIN * 60.0
+
+
+@pytest.fixture
+def clock():
+    return VirtualClock()
+
+
+class Infusion:
+    """One infusion of 0.2 mL in 4 s on devices in memory."""
+
+    def __init__(self, clock: VirtualClock, **config: object) -> None:
+        self.clock = clock
+        self.bench = Bench(clock, **config)
+        self.controller = self.bench.controller()
+        self.controller.start()
+        self.noted = []
+
+    def after(self, seconds: float, act) -> None:
+        self.clock.spawn("later", lambda: (self.clock.sleep(seconds), act()))
+
+    def touch(self, **what: bool) -> None:
+        self.bench.contact.reading = replace(self.bench.contact.reading, **what)
+
+    def run(self, *, test: bool = False):
+        return inject(self.controller, VOLUME_ML, RATE_ML_MIN, test=test, note=self.noted.append)
+
+    def assert_booked_once(self, ml: float) -> None:
+        (entry,) = self.bench.journal.of("infusion")
+        (result,) = self.noted
+        assert entry["pumped_ml"] == result.pumped_ml == pytest.approx(ml, abs=0.015)
+        assert self.controller.volumes.injected_ml == pytest.approx(ml, abs=0.015)
+
+
+def test_a_hold_without_an_infusion_has_nothing_partial_and_keeps_what_it_has_across_processes():
+    hold = HoldRequested(Trip("pedal", Severity.HOLD, "the pedal is pressed"))
+    assert hold.partial is None
+    hold.partial = "half"
+    again = pickle.loads(pickle.dumps(hold))
+    assert (again.partial, again.source, str(again)) == ("half", "pedal", str(hold))
+
+
+def test_a_hold_while_the_line_discharges_is_raised_with_the_whole_infusion_written_down(clock):
+    infusion = Infusion(clock)
+    infusion.after(NOMINAL_S + 0.3, lambda: infusion.touch(pedal=True))
+    with pytest.raises(HoldRequested) as held:
+        infusion.run()
+    assert held.value.partial.verdict is Verdict.FLOWING
+    infusion.assert_booked_once(VOLUME_ML)
+
+
+def test_a_second_hold_while_the_count_is_read_loses_neither_the_volume_nor_the_first_hold(clock):
+    infusion = Infusion(clock)
+    stop = infusion.bench.pump.stop
+
+    def stopped_and_touched() -> None:
+        stop()
+        infusion.bench.pump.latency_s = 0.2  # the count takes its time, and the vessel is touched meanwhile
+        infusion.after(0.05, lambda: infusion.touch(vessel=True))
+
+    infusion.bench.pump.stop = stopped_and_touched
+    infusion.after(2.0, lambda: infusion.touch(nerve=True))
+    with pytest.raises(HoldRequested) as held:
+        infusion.run()
+    assert held.value.source == "nerve_contact"
+    assert {h["source"] for h in infusion.bench.journal.of("hold")} == {"nerve_contact", "vessel_contact"}
+    assert held.value.partial.verdict is Verdict.STOPPED
+    assert 0.08 < held.value.partial.pumped_ml < 0.12
+    infusion.assert_booked_once(held.value.partial.pumped_ml)
+
+
+def test_a_pressure_hold_keeps_its_verdict_although_the_pedal_is_pressed_right_after_it(clock):
+    infusion = Infusion(clock)
+    infusion.bench.pressure.blocked = True
+    infusion.after(1.1, lambda: infusion.touch(pedal=True))
+    with pytest.raises(HoldRequested) as held:
+        infusion.run(test=True)
+    assert held.value.source == "pedal"
+    assert held.value.partial.verdict is Verdict.BLOCKED
+    assert len(infusion.noted) == len(infusion.bench.journal.of("infusion")) == 1
+
+
+def test_what_went_in_before_a_hard_stop_is_written_down_too(clock):
+    infusion = Infusion(clock)
+    infusion.after(2.0, lambda: setattr(infusion.bench.needle_force, "force_n", 11.0))
+    with pytest.raises(SafetyStop, match="axial needle force"):
+        infusion.run()
+    infusion.assert_booked_once(0.1)
+    assert infusion.noted[0].verdict is Verdict.STOPPED and "needle force" in infusion.noted[0].reason
+
+
+def test_a_full_disk_does_not_hide_why_the_rig_stopped(clock):
+    infusion = Infusion(clock)
+    infusion.after(1.9, lambda: setattr(infusion.bench.journal, "full", True))
+    infusion.after(2.0, lambda: setattr(infusion.bench.needle_force, "force_n", 11.0))
+    with pytest.raises(SafetyStop, match="axial needle force"):
+        infusion.run()
+    assert isinstance(infusion.controller.record_error, DeviceError)
+    assert infusion.controller.volumes.injected_ml == pytest.approx(0.1, abs=0.015)
+
+
+def test_a_pump_that_was_stopped_at_its_own_keys_did_not_flow_to_the_end(clock):
+    infusion = Infusion(clock)
+    infusion.after(2.0, infusion.bench.pump._halt)
+    result = infusion.run()
+    assert result.verdict is Verdict.STOPPED
+    assert "of 0.2 mL and nothing here stopped it" in result.reason
+    assert "pump.stop" in infusion.bench.log, "a paused program could be resumed at the pump"
+    infusion.assert_booked_once(0.1)
+
+
+def test_without_a_pressure_sensor_a_stopped_pump_is_noticed_as_well(clock):
+    infusion = Infusion(clock, without=("pressure",))
+    infusion.after(2.0, infusion.bench.pump._halt)
+    assert infusion.run().verdict is Verdict.STOPPED
