@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from waiting import ended_patiently
 
 from hal.clock import WallClock
 from hal.sim.devices.tracker_igtl import TrackerCore
@@ -40,17 +41,19 @@ def port_of(url: str) -> int:
 def test_pyigtl_sees_the_same_pixels_and_poses() -> None:
     clock, lock, scene = WallClock(), threading.RLock(), Scene()
     with (
-        mount_tcp(UltrasoundCore(scene, geometry), clock, lock, scheme="igtl", clients="all") as images,
-        mount_tcp(TrackerCore(scene), clock, lock, scheme="igtl", clients="all") as poses,
+        ended_patiently(
+            mount_tcp(UltrasoundCore(scene, geometry), clock, lock, scheme="igtl", clients="all")
+        ) as images,
+        ended_patiently(mount_tcp(TrackerCore(scene), clock, lock, scheme="igtl", clients="all")) as poses,
     ):
         client = pyigtl.OpenIGTLinkClient("127.0.0.1", port_of(images.url))
-        image = client.wait_for_message("Image_Probe", timeout=5)
+        image = client.wait_for_message("Image_Probe", timeout=30)
         client.stop()
         assert image is not None
         assert np.array_equal(image.image[0], scene.render(0, ImagingSettings()))
         assert image.ijk_to_world_matrix == pytest.approx(PLACE, abs=1e-5)
         client = pyigtl.OpenIGTLinkClient("127.0.0.1", port_of(poses.url))
-        pose = client.wait_for_message("NeedleTipToTracker", timeout=5)
+        pose = client.wait_for_message("NeedleTipToTracker", timeout=30)
         client.stop()
         assert pose is not None
         assert pose.matrix[:3, 3] == pytest.approx([1.0, -2.0, 3.5])

@@ -47,8 +47,8 @@ def test_a_foreign_client_gets_an_answer_from_the_pump(served):
     _, rows, _ = served
     url = next(row["url"] for row in rows if (row["device"], row["mount"]) == ("pump", "tcp"))
     host, port = url.removeprefix("socket://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5.0) as client:
-        client.settimeout(5.0)
+    with socket.create_connection((host, int(port)), timeout=60.0) as client:
+        client.settimeout(60.0)
         assert _asked(client, b"VER\r") == b"\x0200A?R\x03", "a pump that was just switched on says so first"
         assert _asked(client, b"VER\r").startswith(b"\x0200SNE")
 
@@ -71,5 +71,5 @@ def test_the_written_rig_file_is_a_rig_file(served):
 def test_a_signal_ends_it_in_good_order(served):
     process, _, _ = served
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=120) == 0
     assert "Traceback" not in process.stderr.read()

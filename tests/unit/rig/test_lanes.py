@@ -178,7 +178,7 @@ def test_on_threads_a_command_is_either_executed_or_taken_back(hasty_threads):
             lane.cancel_pending()
         elif i % 3 == 1:
             tickets[-1].cancel()
-    assert lane.stop()
+    assert lane.stop(60.0)
     lane.cancel_pending()
     assert lane.error is None
     assert all(ticket.done for ticket in tickets)

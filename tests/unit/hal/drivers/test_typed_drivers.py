@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import queue
-import threading
 
 import pytest
+from waiting import until
 
 from hal.clock import VirtualClock, WallClock
 from hal.drivers import estop, manual_entry, operator_terminal
@@ -50,13 +50,7 @@ def shown(console):
 
 
 def wait_for(predicate):
-    deadline = WallClock()
-    for _ in range(1000):
-        value = predicate()
-        if value:
-            return value
-        deadline.sleep(0.005)
-    raise AssertionError("nothing came")
+    return until(predicate, "what was typed arrives")
 
 
 def operator(console):
@@ -144,6 +138,18 @@ def test_typing_stop_presses_the_key_stop_until_released(console, keyboard):
     assert stop.read()
 
 
+def answers(console, keyboard, *groups):
+    """A person who types the lines of the next group as soon as a question is asked: earlier ones are forgotten."""
+    waiting, drop = list(groups), console.drop
+
+    def drop_and_type():
+        drop()
+        if waiting:
+            keyboard.type(*waiting.pop(0))
+
+    console.drop = drop_and_type
+
+
 def manual(name, console, **settings):
     driver = getattr(manual_entry, name)(manual_entry.Settings(**settings), WallClock(), console)
     driver.open()
@@ -153,7 +159,7 @@ def manual(name, console, **settings):
 def test_a_gauge_is_asked_for_and_typed(console, keyboard):
     driver = manual("ManualPressure", console, instrument="manometer 7")
     assert isinstance(driver, PressureSensor)
-    threading.Timer(0.05, lambda: keyboard.type("12.5")).start()
+    answers(console, keyboard, ["12.5"])
     assert driver.read().pressure_kpa == 12.5
     assert "manometer 7" in shown(console)
 
@@ -166,7 +172,7 @@ def test_no_answer_ends_at_the_deadline(console):
 
 def test_a_refusal_is_an_error_at_once(console, keyboard):
     driver = manual("ManualTemperature", console)
-    threading.Timer(0.05, lambda: keyboard.type("n")).start()
+    answers(console, keyboard, ["n"])
     with pytest.raises(DeviceError, match="declined"):
         driver.read()
 
@@ -174,9 +180,8 @@ def test_a_refusal_is_an_error_at_once(console, keyboard):
 def test_the_probe_arm_is_read_once_then_stands_where_it_was_set(console, keyboard):
     driver = manual("ManualHolder", console)
     assert isinstance(driver, ProbeHolder)
-    threading.Timer(0.05, lambda: keyboard.type("1 2 3 0 0 90")).start()
+    answers(console, keyboard, ["1 2 3 0 0 90"], [""])
     assert driver.read().pose == Pose6(1, 2, 3, 0, 0, 90)
-    threading.Timer(0.05, lambda: keyboard.type("")).start()
     driver.jog(Pose6(11, 2, 3, 0, 0, 90), 10.0)
     assert driver.read().pose.x_mm == 11
     with pytest.raises(LimitViolation):
@@ -186,8 +191,7 @@ def test_the_probe_arm_is_read_once_then_stands_where_it_was_set(console, keyboa
 def test_a_hand_pushed_syringe_counts_what_was_read_off_the_barrel(console, keyboard):
     driver = manual("ManualPump", console)
     assert isinstance(driver, Pump)
-    threading.Timer(0.05, lambda: keyboard.type("much", "0.18")).start()
-    threading.Timer(0.3, lambda: keyboard.type("0.18")).start()
+    answers(console, keyboard, ["much", "0.18"], ["0.18"])
     driver.infuse(0.2, 3.0)
     assert driver.read().dispensed_ml == 0.18
     assert not driver.make_safe(WallClock().deadline(1.0)).safe  # a hand cannot be read back
@@ -196,7 +200,7 @@ def test_a_hand_pushed_syringe_counts_what_was_read_off_the_barrel(console, keyb
 def test_a_measured_tip_is_a_transform(console, keyboard):
     driver = manual("ManualTracker", console, uncertainty_mm=0.1)
     assert isinstance(driver, Tracker)
-    threading.Timer(0.05, lambda: keyboard.type("1 2,5 -3")).start()
+    answers(console, keyboard, ["1 2,5 -3"])
     (pose,) = driver.read()
     assert pose.name == "NeedleTipToTracker"
     assert list(pose.matrix[:3, 3]) == [1.0, 2.5, -3.0]

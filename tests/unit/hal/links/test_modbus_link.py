@@ -146,7 +146,7 @@ def test_requests_keep_their_distance(bench: Bench) -> None:
 def test_the_library_client_itself_can_talk_to_a_simulated_device() -> None:
     wall = WallClock()
     publish("foreign", Endpoint(ModbusSlave(Registers(), unit=1), wall))
-    client = ModbusSerialClient("rigsim://foreign", baudrate=115200, timeout=1, retries=0)
+    client = ModbusSerialClient("rigsim://foreign", baudrate=115200, timeout=10, retries=0)
     assert client.connect()
     assert client.read_holding_registers(4, count=2, device_id=1).registers == [4, 5]
     client.close()

@@ -111,13 +111,13 @@ def server():
 
 def test_closed_peer_is_an_error_after_its_last_bytes_were_read(server: socket.socket) -> None:
     clock = WallClock()
-    stream = open_stream(f"igtl://127.0.0.1:{server.getsockname()[1]}", clock, 1.0)
+    stream = open_stream(f"igtl://127.0.0.1:{server.getsockname()[1]}", clock, 30.0)
     peer, _ = server.accept()
     peer.sendall(b"last")
     peer.close()
-    assert stream.read(10, clock.deadline(2.0)) == b"last"
+    assert stream.read(10, clock.deadline(30.0)) == b"last"
     with pytest.raises(LinkError, match="closed"):
-        stream.read(10, clock.deadline(2.0))
+        stream.read(10, clock.deadline(30.0))
     stream.close()
 
 
@@ -148,8 +148,8 @@ def test_task_that_is_told_to_stop_leaves_a_waiting_read(server: socket.socket) 
         stream.read(1, clock.deadline(60.0))
 
     task = clock.spawn("reader", wait)
-    started.wait(1.0)
+    assert started.wait(30.0)
     task.stop()
-    assert task.join(2.0)
+    assert task.join(30.0)
     assert task.error is None
     stream.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import serial
+from waiting import PATIENCE_S, new_threads, until
 
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError
@@ -53,6 +54,7 @@ class Flood:
 
     def __init__(self) -> None:
         self.sent_ns = 0
+        self.sent_n = 0
 
     def receive(self, data: bytes, now_ns: int) -> None: ...
 
@@ -60,6 +62,7 @@ class Flood:
         if now_ns - self.sent_ns < 1_000_000:
             return b""
         self.sent_ns = now_ns
+        self.sent_n += 1
         return bytes(1 << 20)
 
     def next_ns(self, now_ns: int) -> int | None:
@@ -78,11 +81,11 @@ def lock() -> threading.RLock:
 
 def connect(url: str) -> socket.socket:
     host, port = url.split("://")[1].split(":")
-    return socket.create_connection((host, int(port)), 2.0)
+    return socket.create_connection((host, int(port)), PATIENCE_S)
 
 
 def line(client: socket.socket) -> bytes:
-    client.settimeout(2.0)
+    client.settimeout(PATIENCE_S)
     data = b""
     while not data.endswith(b"\n"):
         piece = client.recv(1)
@@ -146,9 +149,10 @@ def test_reply_that_nobody_waited_for_is_not_given_to_the_next_client(clock, loc
 
 
 def test_client_that_never_reads_is_disconnected(clock, lock) -> None:
-    with mount_tcp(Flood(), clock, lock, clients="all") as mount, connect(mount.url) as client:
-        clock.sleep(0.5)
-        client.settimeout(5.0)
+    flood = Flood()
+    with mount_tcp(flood, clock, lock, clients="all") as mount, connect(mount.url) as client:
+        until(lambda: flood.sent_n and not mount._clients, "it is disconnected")
+        client.settimeout(PATIENCE_S)
         taken = 0
         with contextlib.suppress(ConnectionResetError):
             while piece := client.recv(1 << 20):
@@ -171,7 +175,7 @@ def test_simulated_time_cannot_be_mounted(lock) -> None:
 def test_pty_serves_one_serial_client_after_the_other(clock, lock) -> None:
     with mount_pty(Parrot(), clock, lock) as mount:
         for word in (b"one\n", b"two\n"):
-            with serial.Serial(mount.url, 115200, timeout=2.0) as port:
+            with serial.Serial(mount.url, 115200, timeout=PATIENCE_S) as port:
                 port.write(word)
                 assert port.read_until(b"\n") == word.upper()
 
@@ -182,7 +186,7 @@ def test_pty_passes_every_byte_value_unchanged(clock, lock) -> None:
             self.out.append((now_ns, data))
 
     every = bytes(range(256))
-    with mount_pty(Echo(), clock, lock) as mount, serial.Serial(mount.url, timeout=2.0) as port:
+    with mount_pty(Echo(), clock, lock) as mount, serial.Serial(mount.url, timeout=PATIENCE_S) as port:
         port.write(every)
         assert port.read(256) == every
 
@@ -198,7 +202,7 @@ def test_pty_that_nobody_reads_survives(clock, lock) -> None:
     with mount_pty(Chatter(), clock, lock) as mount:
         clock.sleep(0.1)
         assert mount.alive
-        with serial.Serial(mount.url, timeout=2.0) as port:
+        with serial.Serial(mount.url, timeout=PATIENCE_S) as port:
             assert port.read(100) == b"." * 100
 
 
@@ -207,7 +211,7 @@ def test_one_core_on_two_ports_answers_where_it_was_asked(clock, lock) -> None:
     with (
         mount_pty(shared.port(), clock, lock) as pty,
         mount_tcp(shared.port(), clock, lock) as tcp,
-        serial.Serial(pty.url, timeout=2.0) as port,
+        serial.Serial(pty.url, timeout=PATIENCE_S) as port,
         connect(tcp.url) as client,
     ):
         for _ in range(3):
@@ -228,14 +232,23 @@ def test_bug_in_a_core_ends_the_mount_and_is_kept(clock, lock) -> None:
     assert isinstance(mount.error, RuntimeError)
 
 
+def open_files() -> set[tuple[str, str]]:
+    """Numbers and names; a socket's or pipe's name is its own. Files that others close meanwhile are left out."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+    return {item for item in found if not item[1].endswith("/fd")}  # the listing itself
+
+
 def test_closing_leaves_no_thread_and_no_open_file(clock, lock) -> None:
-    threads, files = set(threading.enumerate()), len(os.listdir("/proc/self/fd"))
+    threads, files = set(threading.enumerate()), open_files()
     for _ in range(5):
         with mount_tcp(Parrot(), clock, lock) as tcp, mount_pty(Parrot(), clock, lock), connect(tcp.url) as client:
             client.sendall(b"x\n")
             line(client)
-    assert set(threading.enumerate()) == threads
-    assert len(os.listdir("/proc/self/fd")) == files
+    assert new_threads(threads, "mount ") == []
+    until(lambda: not open_files() - files, "no file of a mount stays open")  # other tests may still close theirs
 
 
 @dataclass
@@ -280,7 +293,7 @@ def test_served_bench_lists_each_mount_and_ends_when_told(clock) -> None:
         ("ultrasound", "tcp", "igtl"),
     ]
     assert rows[0]["url"].startswith("/dev/pts/")
-    assert set(threading.enumerate()) == threads
+    assert new_threads(threads, "mount ") == []
 
 
 def test_served_bench_closes_its_mounts_when_the_caller_leaves_early(clock) -> None:
@@ -288,7 +301,7 @@ def test_served_bench_closes_its_mounts_when_the_caller_leaves_early(clock) -> N
     rows = serve(TwoDevices(), clock, threading.Event())
     next(rows)
     rows.close()
-    assert set(threading.enumerate()) == threads
+    assert new_threads(threads, "mount ") == []
 
 
 def test_a_mount_whose_thread_ends_just_before_it_is_woken_for_closing_still_closes(
@@ -298,7 +311,7 @@ def test_a_mount_whose_thread_ends_just_before_it_is_woken_for_closing_still_clo
     write = os.write
 
     def write_after_the_thread_has_ended(number: int, data: bytes) -> int:
-        mount._thread.join(5.0)  # it sees the stop request at the end of its idle pause, without being woken
+        mount._thread.join(PATIENCE_S)  # it sees the stop request at the end of its idle pause, without being woken
         return write(number, data)
 
     monkeypatch.setattr(os, "write", write_after_the_thread_has_ended)

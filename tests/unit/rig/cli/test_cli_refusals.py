@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
+from waiting import ended_patiently
 
 from hal.clock import WallClock
 from hal.sim.mounts import mount_pty
@@ -134,7 +135,7 @@ class _Babbler:
 
 @pytest.mark.parametrize("answer", [b"error:2\r\n", b""], ids=["another language", "silence"])
 def test_a_wrong_device_on_a_port_is_found_before_anything_is_made(tmp_path, out, answer):
-    with mount_pty(_Babbler(answer), WallClock(), threading.RLock()) as mount:
+    with ended_patiently(mount_pty(_Babbler(answer), WallClock(), threading.RLock())) as mount:
         rig = landmark_rig(tmp_path, mount.url)
         message = refused("run", "lumbar", "--technique", "L4_LM", "--rig", rig, "--out", out)
     assert "pump" in message and mount.url in message
