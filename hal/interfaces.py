@@ -45,6 +45,21 @@ class Device(Protocol):
 
 
 @runtime_checkable
+class Interruptible(Protocol):
+    """Optional, for actuators whose actions take long before they begin, or that are a person's hands.
+
+    Everything else is called in the lane of the device and waits for the action under way; this is called beside it.
+    """
+
+    def interrupt(self) -> None:
+        """Take back the action under way, at once: from any thread, without waiting, nothing is sent over the line.
+
+        A person is told to stop; an action that has not begun to move anything does not begin and raises
+        ``DeviceError`` in its lane. What already moves is stopped by ``stop`` or ``make_safe``, which follow.
+        """
+
+
+@runtime_checkable
 class ProbeHolder(Device, Protocol):
     """Carries the probe. Poses are ``ProbeToHolder``."""
 

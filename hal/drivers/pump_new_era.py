@@ -65,6 +65,7 @@ class Driver:
         self._safe = False
         self._alarm = ""
         self._rate_ml_min = 0.0
+        self._taken_back = False
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -106,7 +107,17 @@ class Driver:
             self._stop(deadline)
         except RigError as error:
             return SafeReport(self.role, False, str(error))
+        finally:
+            self._taken_back = False
         return SafeReport(self.role, True, "stopped, read back")
+
+    def interrupt(self) -> None:
+        """Take back an infusion whose RUN was not sent yet; from any thread, sends nothing.
+
+        Setting volume and rate takes eight exchanges, and what stops the pump waits behind them in the lane. Holds
+        until that stop (``stop``, ``make_safe``) or until the one infusion that it takes back.
+        """
+        self._taken_back = True
 
     # -- what a pump does ---------------------------------------------------------------------------------------------
 
@@ -122,7 +133,8 @@ class Driver:
         """Set volume and rate, read both back, and send RUN exactly once.
 
         A lost answer to RUN is resolved by asking. Raises ``LimitViolation`` before anything is sent, ``DeviceAlarm``
-        or ``DeviceError`` when the pump refused (nothing infused), ``LinkError`` when what it did is not known.
+        or ``DeviceError`` when the pump refused or ``interrupt`` came first (nothing infused), ``LinkError`` when what
+        it did is not known.
         """
         self._check_limits(volume_ml, rate_ml_min)
         self._raise_alarm()
@@ -135,6 +147,9 @@ class Driver:
         self._set_volume(volume_ml, before_ml)
         self._set_rate(rate_ml_min)
         self._rate_ml_min = rate_ml_min
+        if self._taken_back:  # the last look before the plunger moves
+            self._taken_back = False
+            raise self._refused("RUN", "the infusion was taken back before it began; nothing was infused")
         try:
             reply = self._exchange("RUN")
         except (NoReply, BadReply) as lost:
@@ -148,7 +163,10 @@ class Driver:
 
     def stop(self) -> None:
         """Stop and prove it; raises ``DeviceError`` when the pump still runs after one second."""
-        self._stop(self._clock.deadline(STOP_S))
+        try:
+            self._stop(self._clock.deadline(STOP_S))
+        finally:
+            self._taken_back = False
 
     def clear(self) -> None:
         """Set the dispensed total to zero and acknowledge a latched alarm; refused while running."""

@@ -10,6 +10,7 @@ from hal.clock import VirtualClock
 from hal.drivers.pump_new_era import Driver, Settings
 from hal.drivers.pump_new_era_frame import number
 from hal.errors import DeviceAlarm, DeviceError, LimitViolation, LinkError
+from hal.interfaces import Interruptible
 from hal.links.wire import Endpoint, publish
 from hal.sim.devices.pump_new_era import NewEraPump
 
@@ -83,6 +84,34 @@ def test_an_alarm_in_place_of_run_means_nothing_was_infused(bench: Bench) -> Non
         bench.driver.infuse(0.2, 3.0)
     assert bench.line.count(b"RUN") == 1
     assert bench.pump.motor.infused_ml == 0.0
+
+
+def test_an_infusion_that_is_interrupted_while_it_is_set_up_does_not_begin(bench: Bench) -> None:
+    assert isinstance(bench.driver, Interruptible)
+
+    def spoil(request: bytes, answer: bytes) -> bytes:
+        if b"VOL200" in request:
+            bench.driver.interrupt()
+        return answer
+
+    bench.line.spoil = spoil
+    with pytest.raises(DeviceError, match="taken back before it began"):
+        bench.driver.infuse(0.2, 3.0)
+    assert bench.line.count(b"RUN") == 0
+    assert bench.pump.motor.infused_ml == 0.0
+    bench.line.spoil = lambda request, answer: answer
+    bench.driver.stop()
+    bench.driver.infuse(0.2, 3.0)
+    assert bench.driver.read().running
+
+
+def test_an_interruption_that_finds_no_infusion_ends_with_the_stop_that_follows_it(bench: Bench) -> None:
+    for stop in (bench.driver.stop, lambda: bench.driver.make_safe(bench.clock.deadline(1.0))):
+        bench.driver.interrupt()
+        stop()
+        bench.driver.infuse(0.1, 6.0)
+        assert bench.driver.read().running
+        bench.clock.sleep(2.0)
 
 
 def test_a_lost_setting_is_found_out_before_run(bench: Bench) -> None:
