@@ -59,6 +59,7 @@ class ManualDevice:
         self.settings = settings
         self.clock = clock
         self._console = terminal or console()
+        self._taken_back = False
 
     @property
     def patience_s(self) -> float:
@@ -78,11 +79,18 @@ class ManualDevice:
         return SafeReport(self.role, True, "an instrument that only a person reads")
 
     def ask(self, question: str) -> str:
-        """One typed line; raises ``NoReply`` at the deadline and ``DeviceError`` when the person declines."""
+        """One typed line; raises ``NoReply`` at the deadline and ``DeviceError`` when the person declines or the
+        question is taken back."""
+        self._taken_back = False
+        return self._ask(question)
+
+    def _ask(self, question: str) -> str:
         self._console.drop()
         self._console.say(f">> {question} (n = cannot)")
         deadline = self.clock.deadline(self.settings.answer_s)
         while not deadline.expired:
+            if self._taken_back:
+                raise DeviceError(f"{self.role}: taken back: {question}", device=self.role, code="taken back")
             line = self._console.line()
             if line is not None:
                 if line.lower() in NO:
@@ -94,8 +102,9 @@ class ManualDevice:
 
     def numbers(self, question: str, n: int) -> tuple[float, ...]:
         """Exactly ``n`` numbers, separated by blanks; asked again (at most twice) when they do not fit."""
-        for _ in range(3):
-            values = [parse_number(part) for part in self.ask(question).replace(";", " ").split()]
+        for attempt in range(3):
+            line = self._ask(question) if attempt else self.ask(question)  # an interruption outlasts a wrong answer
+            values = [parse_number(part) for part in line.replace(";", " ").split()]
             good = [v for v in values if v is not None]
             if len(good) == n == len(values):
                 return tuple(good)
@@ -155,7 +164,10 @@ class ManualTemperature(ManualDevice):
 
 
 class ManualHolder(ManualDevice):
-    """A probe arm that a person sets by its scales. It stands where it was last read; moving it takes a person."""
+    """A probe arm that a person sets by its scales. It stands where it was last read; moving it takes a person.
+
+    Implements ``hal.interfaces.Interruptible``. After a move that was not confirmed its scales are read again.
+    """
 
     role = "holder"
     driver = "manual_holder"
@@ -182,8 +194,14 @@ class ManualHolder(ManualDevice):
         if path > HOLDER_STEP_MM:
             raise LimitViolation("manual move of the probe arm (mm)", path, f"{HOLDER_STEP_MM:g} mm at once")
         words = ", ".join(f"{n} {v:.1f}" for n, v in zip("xyzABC", pose.as_tuple(), strict=True))
+        self._pose = None  # until somebody says that it was done, the arm may stand anywhere on the way
         self.ask(f"set the probe arm to {words}, clamp it, then Enter")
         self._pose = pose
+
+    def interrupt(self) -> None:
+        """The person who moves the arm is told at once; the question under way is off."""
+        self._taken_back = True
+        self._console.say("!! STOP. Do not move the probe arm any further; clamp it where it is.")
 
     def stop(self) -> None:
         """A clamped arm does not move by itself."""
@@ -194,7 +212,10 @@ class ManualHolder(ManualDevice):
 
 
 class ManualPump(ManualDevice):
-    """A hand-pushed syringe. The volume is what the person reads off the barrel afterwards."""
+    """A hand-pushed syringe. The volume is what the person reads off the barrel afterwards.
+
+    Implements ``hal.interfaces.Interruptible``. A push whose volume was not told is asked for by the next ``read``.
+    """
 
     role = "pump"
     driver = "manual_pump"
@@ -202,22 +223,38 @@ class ManualPump(ManualDevice):
     def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
         super().__init__(settings, clock, terminal)
         self._total_ml = 0.0
+        self._untold = False
+        """Somebody pushed, or may have, and the volume was not told."""
 
     def read(self) -> PumpState:
+        """The sum of what was read off the barrel; asks for a volume that is still missing."""
+        if self._untold:
+            self._tell("the push was broken off: volume that went in, read off the barrel (mL), 0 for nothing")
         return PumpState(self.clock.now_ns(), False, self._total_ml, 0.0)
 
     def infuse(self, volume_ml: float, rate_ml_min: float) -> None:
-        """Returns when the person has pushed and read the barrel."""
+        """Returns when the person has pushed and read the barrel; raises ``DeviceError`` when it was taken back."""
         seconds = volume_ml / rate_ml_min * 60.0
-        self._total_ml += self.number(
+        self._untold = True
+        self._tell(
             f"push {volume_ml:g} mL evenly over {seconds:.0f} s, stop at resistance; volume read off the barrel (mL)"
         )
 
+    def _tell(self, question: str) -> None:
+        self._total_ml += self.number(question)
+        self._untold = False
+
+    def interrupt(self) -> None:
+        """The person who pushes is told at once; the question under way is off."""
+        self._taken_back = True
+        self._console.say("!! STOP pushing the syringe, now.")
+
     def stop(self) -> None:
+        """What is left to do once nobody waits for an answer any more: say it again."""
         self._console.say("!! Stop pushing the syringe.")
 
     def clear(self) -> None:
-        self._total_ml = 0.0
+        self._total_ml, self._untold = 0.0, False
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
         self.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import queue
+import threading
 
 import pytest
 from waiting import until
@@ -12,7 +13,7 @@ from hal.clock import VirtualClock, WallClock
 from hal.drivers import estop, manual_entry, operator_terminal
 from hal.drivers.operator_terminal import Console, parse_number
 from hal.errors import DeviceError, LimitViolation, NoReply
-from hal.interfaces import EStop, Operator, PressureSensor, ProbeHolder, Pump, Tracker
+from hal.interfaces import EStop, Interruptible, Operator, PressureSensor, ProbeHolder, Pump, Tracker
 from hal.types import Instruction, InstructionKind, Pose6
 
 
@@ -195,6 +196,78 @@ def test_a_hand_pushed_syringe_counts_what_was_read_off_the_barrel(console, keyb
     driver.infuse(0.2, 3.0)
     assert driver.read().dispensed_ml == 0.18
     assert not driver.make_safe(WallClock().deadline(1.0)).safe  # a hand cannot be read back
+
+
+def under_way(console, action):
+    """Run an action that waits for a person in a thread of its own, until its question is shown; returns what ends it:
+    (thread, errors)."""
+    asked, errors = len(shown(console)), []
+
+    def run():
+        try:
+            action()
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    wait_for(lambda: "(n = cannot)" in shown(console)[asked:])
+    return thread, errors
+
+
+def test_a_person_who_pushes_is_told_to_stop_while_the_question_waits_and_then_asked_what_went_in(console, keyboard):
+    driver = manual("ManualPump", console)
+    assert isinstance(driver, Interruptible)
+    thread, errors = under_way(console, lambda: driver.infuse(0.5, 3.0))
+    driver.interrupt()
+    thread.join(2.0)
+    assert not thread.is_alive(), "not only after the patience with an answer"
+    assert isinstance(errors[0], DeviceError) and "taken back" in str(errors[0])
+    assert "!! STOP pushing" in shown(console)
+    answers(console, keyboard, ["0.2"])
+    assert driver.read().dispensed_ml == 0.2
+    assert "broken off" in shown(console)
+    answers(console, keyboard, ["0.5"])
+    driver.infuse(0.5, 3.0)
+    assert driver.read().dispensed_ml == pytest.approx(0.7)
+
+
+def test_an_interruption_between_two_tries_of_one_question_is_not_forgotten(console, keyboard):
+    driver = manual("ManualPump", console)
+    thread, errors = under_way(console, lambda: driver.infuse(0.5, 3.0))
+    say = console.say
+
+    def interrupted(text):
+        say(text)
+        if "needed" in text:
+            driver.interrupt()
+
+    console.say = interrupted
+    keyboard.type("much")
+    thread.join(2.0)
+    assert not thread.is_alive() and "taken back" in str(errors[0])
+
+
+def test_a_push_that_nobody_confirms_is_asked_for_before_the_next_count(console, keyboard):
+    driver = manual("ManualPump", console, answer_s=0.1)
+    with pytest.raises(NoReply):
+        driver.infuse(0.5, 3.0)
+    answers(console, keyboard, ["0"])
+    assert driver.read().dispensed_ml == 0.0
+
+
+def test_a_person_who_sets_the_probe_arm_is_told_to_stop_and_its_scales_are_read_again(console, keyboard):
+    driver = manual("ManualHolder", console)
+    assert isinstance(driver, Interruptible)
+    answers(console, keyboard, ["1 2 3 0 0 90"])
+    driver.read()
+    thread, errors = under_way(console, lambda: driver.jog(Pose6(11, 2, 3, 0, 0, 90), 10.0))
+    driver.interrupt()
+    thread.join(2.0)
+    assert not thread.is_alive() and "taken back" in str(errors[0])
+    assert "!! STOP. Do not move the probe arm" in shown(console)
+    answers(console, keyboard, ["6 2 3 0 0 90"])
+    assert driver.read().pose.x_mm == 6
 
 
 def test_a_measured_tip_is_a_transform(console, keyboard):
