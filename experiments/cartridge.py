@@ -122,9 +122,9 @@ def run_cartridge(
                         bench.witness.insertion_done()
                     stops += 1
     except SafetyStop as error:
-        failure, kind, reason = str(error), "safety", "stopped by safety"
+        failure, kind, reason = _with_record(error), "safety", "stopped by safety"
     except (LinkError, DeviceError) as error:
-        failure, kind, reason = str(error), "device", "device failure"
+        failure, kind, reason = _with_record(error), "device", "device failure"
     except RecordError:
         reason = "the record could not be written"
         raise
@@ -139,6 +139,12 @@ def run_cartridge(
             bench.close()
         record.close(reason)
     return CartridgeResult(job.cartridge.cartridge_id, completed, devices, failure, kind, clock.now_ns() / NS_PER_S)
+
+
+def _with_record(error: Exception) -> str:
+    """The reason of the end, and what became of the record if that failed too."""
+    lost = error.__cause__
+    return f"{error}; and the record: {lost}" if isinstance(lost, RecordError) else str(error)
 
 
 def declared(rig: Rig, role: str) -> Calibration:
@@ -175,14 +181,14 @@ def _one(
         "age_h": job.age_h + controller.clock.now_ns() / NS_PER_S / 3600.0,
         "n_prior_tracks": prior,
     }
+    if rig.pressure is not None:  # before the trial begins: what stops the rig here is no trial's failure
+        about["temp_c"] = controller.read("pressure").temperature_c
     trial_record: TrialRecord = record.trial(planned.trial_id, about)
     witness = None if bench is None else bench.witness
     trial = Trial(planned, technique, anatomy(job.phantom), controller, trial_record, witness, scene=scene, about=about)
     about["guidance"] = trial.guidance
     if bench is not None:
         bench.hand_over(not isinstance(trial.hand, CarrierHand))
-    if rig.pressure is not None:
-        about["temp_c"] = controller.read("pressure").temperature_c
     with streaming(controller, trial_record) as streams:
         trial.before_close = streams.finish
         try:
@@ -198,7 +204,7 @@ def _released(controller: Controller, stop: SafetyStop) -> bool:
     A stop that a person asked for is never released here.
     """
     operator = controller.rig.operator
-    if operator is None or stop.source in ("operator", "estop"):
+    if operator is None or stop.source in ("operator", "estop") or controller.interrupt.count:
         return False
     controller.journal.append("release_asked", {"reason": stop.reason})
     if not controller.acknowledge():
@@ -206,7 +212,15 @@ def _released(controller: Controller, stop: SafetyStop) -> bool:
     carrier = controller.rig.carrier
     how = "Needle out by hand" if carrier is None else "A needle in the carrier is withdrawn by it, any other by hand"
     text = f"the rig stopped: {stop.reason}. {how}; bench looked over: go on with the next trial?"
-    answer = controller.ask(Instruction(InstructionKind.CONFIRM, text, options=("needle_out",)), RELEASE_S)
+    instruction = Instruction(InstructionKind.CONFIRM, text, options=("needle_out",))
+    for attempt in range(HOLDS_IN_A_ROW_MAX_N):
+        try:
+            answer = controller.ask(instruction, RELEASE_S)
+            break
+        except HoldRequested as hold:  # a pedal, a contact: nothing moves here; the question is asked again
+            controller.journal.append("hold", {"source": hold.source, "reason": hold.reason, "state": "released"})
+            if attempt + 1 == HOLDS_IN_A_ROW_MAX_N:
+                return False
     controller.journal.append("released", {"go_on": answer.done})
     if answer.done and carrier is not None:
         _withdraw(controller)

@@ -78,16 +78,14 @@ class Advance(_Data):
     speed_mm_s: float = Field(default=3.0, gt=0)
     near_speed_mm_s: float = Field(default=1.0, gt=0, le=1.0)
     """Where bone may be met: 20-60 N/mm leaves no time at higher speed."""
-    near_bone_zone_mm: float = 15.0
+    near_bone_zone_mm: float = Field(default=15.0, ge=5.0)
+    """Last part of the planned path, where bone may be met; the rig refuses a faster advance there."""
     confirm_order: tuple[Literal["direct", "motion", "fluid"], ...] = ("direct", "motion", "fluid")
-    confirm_tolerance_mm: float = 2.0
     motion_mm: float = Field(default=0.8, ge=0.5, le=1.0)
     fluid_ml: float = Field(default=0.1, gt=0, le=0.3)
     fluid_rate_ml_min: float = 3.0
     fan_tilt_deg: float = Field(default=0.0, ge=0.0, le=25.0)
     """Out of plane: tilt of the fanned planes against the needle; the steeper they cross it, the sharper its end."""
-    blind_limit_mm: float = 2.0
-    """Travel without confirmation below the superficial zone that raises a hold."""
     recovery_cycles_n: int = 2
     redirections_max_n: int = 6
     time_max_s: float = 900.0

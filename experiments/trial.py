@@ -18,8 +18,8 @@ from experiments.plan import PlannedTrial
 from experiments.scoring import drawn_truth, score
 from experiments.sight import Sight, View
 from experiments.states import State
-from experiments.technique import Technique
-from hal.errors import DeviceError, LimitViolation, LinkError, RigError, SafetyStop
+from experiments.technique import Path_, Technique
+from hal.errors import DeviceError, LimitViolation, LinkError, RecordError, RigError, SafetyStop
 from hal.phantom.materials import materials
 from hal.phantom.needles import NeedleSpec, load_needle
 from hal.phantom.nominal import NominalPhantom
@@ -139,6 +139,12 @@ class Trial:
         return self.anatomy.phantom.target(self.technique.level, self.planned.side)
 
     @property
+    def path_rules(self) -> Path_:
+        """The corridor of an ultrasound technique."""
+        assert self.technique.path is not None
+        return self.technique.path
+
+    @property
     def guidance(self) -> str:
         """robot, freehand or landmark."""
         return "landmark" if self.technique.plane == "landmark" else self.hand.by
@@ -227,16 +233,24 @@ def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> dic
         log.ended, log.end_reason = "aborted", str(error)
         failure = _leave_phantom(trial, steps)
     except SafetyStop as stop:
-        # A person who stops the rig interrupts the trial: it is repeated as a new one, and judges no technique.
+        # A person who stops the rig interrupts the trial: it is no failure of its technique.
         log.ended = "interrupted" if stop.source == "operator" else "aborted"
         log.end_reason, failure = str(stop), stop
     except (LinkError, DeviceError) as error:
         log.ended, log.end_reason, failure = "aborted", str(error), error
     except BaseException as error:
         log.ended, log.end_reason = "interrupted", f"{type(error).__name__}: {error}"
+        trial.controller.make_safe(log.end_reason)  # scoring and writing take seconds in which nobody scans
         close_record(trial)
         raise
-    row = close_record(trial)
+    if failure is not None:
+        trial.controller.make_safe(str(failure))
+    try:
+        row = close_record(trial)
+    except RecordError as lost:
+        if failure is None:
+            raise
+        raise failure from lost  # the reason of the stop is not hidden behind that of the record
     if failure is not None:
         raise failure
     return row
@@ -261,6 +275,7 @@ def _answer(trial: Trial, hold: HoldRequested, state: State, reassess: Reassess)
         trial.log.holds.append(hold.source)
         trial.event("hold", source=hold.source, reason=hold.reason, state=state.value)
         try:
+            trial.controller.wait_out_pause()
             return reassess(trial, hold, state)
         except HoldRequested as again:
             hold = again
@@ -275,8 +290,12 @@ def _leave_phantom(trial: Trial, steps: dict[State, Step]) -> Exception | None:
             try:
                 steps[state](trial)
                 break
-            except HoldRequested as hold:  # withdrawal is always allowed: told once, then go on
+            except HoldRequested as hold:  # withdrawal is always allowed but in a pause: told once, then go on
                 trial.event("hold", source=hold.source, reason=hold.reason, state=state.value)
+                try:
+                    trial.controller.wait_out_pause()
+                except SafetyStop as stop:
+                    return stop
                 if attempt + 1 == HOLDS_IN_A_ROW_MAX_N:
                     return SafetyStop(f"a stop rule kept firing while the needle was withdrawn: {hold.reason}")
             except (SafetyStop, LinkError, DeviceError, LimitViolation, TrialEnded) as error:

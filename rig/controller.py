@@ -11,17 +11,18 @@ States: ``idle -> running -> (held -> running) | stopped``; ``stopped -> running
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from hal.clock import NS_PER_S, Clock
 from hal.errors import DeviceError, LinkError, SafetyStop
 from hal.interfaces import Operator
-from hal.types import Frame, Instruction, NeedlePose, OperatorResponse, Pose6, SafeReport
+from hal.types import Frame, Instruction, MotionMode, NeedlePose, OperatorResponse, Pose6, SafeReport
 from rig.assemble import Rig
 from rig.lanes import Sample, Ticket
 from rig.pose_history import PoseHistory
+from rig.safety.deadman import ScanDeadman
 from rig.safety.estop import EStopLatch, EStopState
 from rig.safety.interlocks import Guard, levels_for
 from rig.safety.interrupt import Interrupt
@@ -40,6 +41,12 @@ EXCHANGE_S = 3.0
 IMAGE_LOST_S = 3.0
 """No image for longer is a stop rule (domain 4.2)."""
 _OPERATOR_LOOK_S = 0.1
+PEDAL = "pedal"
+PAUSE = "pause"
+PAUSE_MAX_S = 1800.0
+"""Longest pause: after half an hour the gel has dried and the checklist no longer holds [A]."""
+ACTUATORS = ("pump", "carrier", "holder")
+"""What moves, in the order of stopping."""
 
 
 class Journal(Protocol):
@@ -95,6 +102,7 @@ class Controller:
         self._estop_channels = tuple(
             rig.channels[name] for name in rig.config.safety.estop_inputs if name in rig.channels
         )
+        self._deadmen = {role: self._deadman(role) for role in ACTUATORS if role in rig.lanes and role in rig.channels}
         self._rules: list[StopRule] = []
         self._attended: Counter[str] = Counter()
         self._delivered: set[str] = set()
@@ -107,6 +115,11 @@ class Controller:
         for role, history in (("holder", self.probe_history), ("carrier", self.needle_history)):
             if role in rig.channels:
                 rig.channels[role].listeners.append(history.add)
+
+    def _deadman(self, role: str) -> ScanDeadman:
+        deadman = ScanDeadman(self.rig.channels[role], self.rig.device(role).stop)  # type: ignore[attr-defined]
+        self.rig.lanes[role].add_deadman(deadman)
+        return deadman
 
     # -- life --------------------------------------------------------------------------------------------
 
@@ -134,7 +147,7 @@ class Controller:
 
     def close(self) -> tuple[SafeReport, ...]:
         """End of the run: safe state (once), signals given back. Never raises for a device that fails."""
-        reports = self.make_safe("end of run")
+        reports = self.make_safe("end of run", tell=False)
         self._running = False
         self.interrupt.restore()
         return reports
@@ -176,6 +189,8 @@ class Controller:
         if self._stop is not None:
             self._raise_stop()
         now_ns = self.clock.now_ns()
+        for deadman in self._deadmen.values():
+            deadman.beat(now_ns)
         self._hard(now_ns)
         holds: list[Trip] = []
         for guard in self._guard_list:
@@ -188,7 +203,7 @@ class Controller:
                     self._trip(trip)
                 holds.append(trip)
         for reason in self._pauses:
-            holds.append(Trip(f"pause:{reason}", Severity.HOLD, f"paused by {reason}"))
+            holds.append(Trip(f"{PAUSE}:{reason}", Severity.HOLD, f"paused by {reason}"))
         if holds or self._delivered:
             self._judge_holds(holds)
 
@@ -233,7 +248,8 @@ class Controller:
         """Stop what moves, then tell the technique."""
         self._delivered.add(trip.source)
         stopping: list[tuple[str, Ticket[None]]] = []
-        for role in ("pump", "carrier", "holder"):
+        self._interrupt(role for role in ACTUATORS if self._attended[role])
+        for role in ACTUATORS:
             if self._attended[role] and role in self.rig.lanes:
                 lane = self.rig.lanes[role]
                 lane.cancel_pending()
@@ -250,6 +266,16 @@ class Controller:
                 self._trip(Trip(f"{role}_stop", Severity.HARD, f"the {role} did not stop on '{trip.reason}': {why}"))
         self.journal.append("hold", {**trip.as_dict(), "stopped": [role for role, _ in stopping]})
         raise HoldRequested(trip)
+
+    def _interrupt(self, roles: Iterable[str]) -> None:
+        """At once and beside the lanes: a person who pushes is told, a command that has not begun is not begun."""
+        for role in roles:
+            interrupt = getattr(getattr(self.rig, role, None), "interrupt", None)
+            if interrupt is not None:
+                try:
+                    interrupt()
+                except Exception as error:  # the stop itself must follow
+                    self._note("interrupt_failed", {"device": role, "error": str(error)})
 
     def _trip(self, trip: Trip) -> NoReturn:
         self._stop = SafetyStop(trip.reason, source=trip.source)
@@ -273,18 +299,34 @@ class Controller:
             raise ForcedStop(f"{self._stop.reason} (forced by a second Ctrl-C)", source=self._stop.source)
         raise SafetyStop(self._stop.reason, source=self._stop.source)
 
-    def make_safe(self, reason: str) -> tuple[SafeReport, ...]:
-        """The safe state, once per incident: a second call returns the first one's reports and sends nothing."""
+    def make_safe(self, reason: str, *, tell: bool = True) -> tuple[SafeReport, ...]:
+        """The safe state, once per incident: a second call returns the first one's reports and sends nothing.
+
+        The person at the needle is told first, unless the run has simply ended (``tell`` False).
+        """
         if self._safe_reports is None:
             self._safe_reports = ()
-            self._safe_reports = make_safe(self.rig, self.clock)
+            told = self._tell_the_hand() if tell else ()
+            self._interrupt(ACTUATORS)
+            self._safe_reports = (*make_safe(self.rig, self.clock), *told)
             reports = [{"device": r.device, "safe": r.safe, "detail": r.detail} for r in self._safe_reports]
             self._note("make_safe", {"reason": reason, "reports": reports})
             if self._stop is not None and self.rig.operator is not None:
-                moving = "; ".join(f"{r.device} NOT proven safe ({r.detail})" for r in self._safe_reports if not r.safe)
+                unproven = [r for r in self._safe_reports if not r.safe and r.device != "operator"]
+                moving = "; ".join(f"{r.device} NOT proven safe ({r.detail})" for r in unproven)
                 warning = f" {moving}: cut its power." if moving else ""
                 self.rig.operator.show(f"The rig has stopped: {reason}.{warning} Leave the needle where it is.")
         return self._safe_reports
+
+    def _tell_the_hand(self) -> tuple[SafeReport, ...]:
+        """A person at the needle stops faster than any line: told first, and told is not proven."""
+        operator = self.rig.operator
+        if operator is None:
+            return ()
+        try:
+            return (operator.make_safe(self.clock.deadline(0.0)),)
+        except Exception as error:
+            return (SafeReport("operator", False, f"could not be told: {error}"),)
 
     def acknowledge(self) -> bool:
         """A person has looked: leave the stopped state. False while the cause is still there.
@@ -298,7 +340,7 @@ class Controller:
         if not self.estop.acknowledge():
             return False
         now_ns = self.clock.now_ns()
-        if any(guard.check(now_ns) is not None for guard in self._guard_list):
+        if any(guard.check(now_ns) is not None for guard in self._guard_list) or self._still_moving():
             return False
         self.interrupt.count = 0
         self._forced = False
@@ -306,6 +348,17 @@ class Controller:
         self._safe_reports = None
         self.journal.append("acknowledged", {})
         return True
+
+    def _still_moving(self) -> tuple[str, ...]:
+        """Actuators that say themselves that they have not come to rest."""
+        pump, found = self.newest("pump"), []
+        if pump is not None and pump.running:
+            found.append("pump")
+        for role in ("carrier", "holder"):
+            state = self.newest(role)
+            if state is not None and state.mode is MotionMode.MOVING:
+                found.append(role)
+        return tuple(found)
 
     def _read_all_anew(self) -> bool:
         """One reading of every watched device; False when one of them failed or did not answer in time."""
@@ -327,8 +380,29 @@ class Controller:
         for trip in self.active_holds:
             self.journal.append("hold", {**trip.as_dict(), "stopped": [], "still": True})
             raise HoldRequested(trip)
-        if self._pauses:
-            raise HoldRequested(Trip("pause", Severity.HOLD, f"paused by {', '.join(sorted(self._pauses))}"))
+        self.require_no_pause()
+
+    @property
+    def paused_by(self) -> tuple[str, ...]:
+        """Who asks that nothing moves now: the foot pedal while it is pressed, the console."""
+        pedal = [trip.reason for trip in self.active_holds if trip.source == PEDAL]
+        return (*pedal, *sorted(self._pauses))
+
+    def require_no_pause(self) -> None:
+        """Before anything moves, in any direction: somebody may have a hand in the bench."""
+        if self.paused_by:
+            raise HoldRequested(Trip(PAUSE, Severity.HOLD, f"paused: {', '.join(self.paused_by)}"))
+
+    def wait_out_pause(self, timeout_s: float = PAUSE_MAX_S) -> None:
+        """Scan until nobody asks for a pause any more; raises ``SafetyStop`` when it lasts too long."""
+        end_ns = self.clock.now_ns() + int(timeout_s * NS_PER_S)
+        while self.paused_by:
+            if self.clock.now_ns() >= end_ns:
+                self._trip(Trip(PAUSE, Severity.HARD, f"paused for over {timeout_s:g} s: {', '.join(self.paused_by)}"))
+            try:
+                self.wait(0.1)
+            except HoldRequested:  # told again by another who pauses
+                continue
 
     def pause(self, reason: str) -> None:
         """Ask for a hold from outside (console, foot switch); reasons add up, each must be resumed."""
@@ -371,9 +445,12 @@ class Controller:
         guard = self._guards.get(role)
         if guard is None:
             return
+        now_ns = self.clock.now_ns()
+        if role in self._deadmen:
+            self._deadmen[role].attend(attended, now_ns)
         polling = self.limits.polling_of(role)
         self.rig.lanes[role].set_period(role, polling.attended_s if attended else polling.idle_s)
-        guard.attend(attended, self.clock.now_ns())
+        guard.attend(attended, now_ns)
 
     # -- waiting -----------------------------------------------------------------------------------------
 
@@ -523,8 +600,12 @@ class Controller:
             next_look_ns = now_ns + int(_OPERATOR_LOOK_S * NS_PER_S)
             return _poll(operator, answer)
 
-        with self.attending(*attend):
-            self.wait_until(answered, timeout_s, f"the operator's answer to: {instruction.text}")
+        try:
+            with self.attending(*attend):
+                self.wait_until(answered, timeout_s, f"the operator's answer to: {instruction.text}")
+        except BaseException:
+            operator.cancel()  # what nobody waits for any more must not be carried out, nor bar the next question
+            raise
         return answer[0]
 
 

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from hal.clock import NS_PER_S, Clock, Task
 from hal.errors import Stopped
@@ -77,7 +77,7 @@ class Channel(Generic[T]):
         self.fault: Exception | None = None
         self.reads = 0
         self.listeners: list[Callable[[Sample[T]], None]] = []
-        """Called in the lane's task with every new sample; must be quick."""
+        """Called in the lane's task with every new sample; must be quick. One that raises is a fault of the device."""
         self._read = read
         self.period_ns = int(period_s * NS_PER_S)
         self.due_ns: int | None = 0 if period_s > 0.0 else None
@@ -96,19 +96,29 @@ class Channel(Generic[T]):
         except Stopped:
             raise
         except Exception as error:
-            with self._planning:
-                self.fault = error
-                self.due_ns = None
+            self.fail(error)
             return
         self.reads += 1
         self.sample = sample = Sample(value, began_ns)
-        for listener in self.listeners:
-            listener(sample)
+        try:
+            for listener in self.listeners:
+                listener(sample)
+        except Stopped:
+            raise
+        except Exception as error:  # the lane lives on: it is what can stop the device
+            self.fail(error)
+            return
         with self._planning:
             if self.due_ns is not None:  # on the grid when it was due; a reading on request begins a new grid
                 next_ns = self.due_ns + self.period_ns
                 on_grid = self.due_ns <= began_ns < next_ns
                 self.due_ns = next_ns if on_grid else began_ns + self.period_ns
+
+    def fail(self, error: Exception) -> None:
+        """The device counts as failed and is not read any more."""
+        with self._planning:
+            self.fault = error
+            self.due_ns = None
 
     def set_period(self, period_s: float, now_ns: int) -> None:
         """Read every ``period_s`` from now on, 0 = on demand only; a device that failed stays unread."""
@@ -123,6 +133,13 @@ class Channel(Generic[T]):
             self.due_ns = max(now_ns, last_ns + self.period_ns)
 
 
+class Deadman(Protocol):
+    """Stops a device when the scan stands still."""
+
+    def look(self, now_ns: int) -> None:
+        """Called in the lane's task before its readings."""
+
+
 class Lane:
     """The task of one link."""
 
@@ -134,9 +151,14 @@ class Lane:
         self._signal = clock.signal()
         self._closing = False
         self._task: Task | None = None
+        self._deadmen: list[Deadman] = []
 
     def add(self, channel: Channel[Any]) -> None:
         self.channels.append(channel)
+
+    def add_deadman(self, deadman: Deadman) -> None:
+        """Let this lane stop one of its devices by itself when nobody scans any more."""
+        self._deadmen.append(deadman)
 
     def start(self) -> None:
         """Begin polling now."""
@@ -194,6 +216,8 @@ class Lane:
             while (ticket := self._next()) is not None:
                 ticket.run()
             now_ns = clock.now_ns()
+            for deadman in self._deadmen:
+                deadman.look(now_ns)
             earliest_ns: int | None = None
             for channel in channels:
                 due_ns = channel.due_ns

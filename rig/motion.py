@@ -65,6 +65,7 @@ def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> Holder
         raise DeviceError("this rig has no probe holder", device="holder")
     limits = controller.limits.motion
     check_probe(pose, speed_mm_s, limits)
+    controller.require_no_pause()
     start: HolderState = controller.read("holder")
     with controller.attending("holder", "probe_force", "contact"):
         seconds = controller.command(
@@ -99,11 +100,13 @@ def move_needle(controller: Controller, pose: NeedlePose, speed_mm_s: float, *, 
     if carrier is None:
         raise DeviceError("this rig has no needle carrier: ask the operator", device="carrier")
     limits = controller.limits.motion
+    controller.require_no_pause()
     start: CarrierState = controller.read("carrier")
     check_needle(start.pose, pose, speed_mm_s, limits)
     deeper = pose.feed_mm > start.pose.feed_mm and pose.feed_mm > INSERTED_MM
     if deeper:
         controller.require_no_hold()
+        controller.travel.check_speed(pose.feed_mm, speed_mm_s, limits.bone_speed_mm_s)
         if not blind:
             controller.travel.check(pose.feed_mm)
     resistance = _Resistance(controller)

@@ -68,10 +68,16 @@ def _superficial(trial: Trial) -> None:
     """The first stretch lies outside any picture: advanced by feed alone, counted as unconfirmed travel."""
     goal = _superficial_mm(trial)
     start = trial.hand.feed_mm
-    trial.hand.advance(goal - start, trial.technique.advance.speed_mm_s, blind=True)
+    trial.hand.advance(goal - start, _speed_mm_s(trial, goal), blind=True)
     trial.controller.travel.allow_here()
     trial.log.unconfirmed_mm += goal - max(0.0, start)
     trial.log.steps_n += 1
+
+
+def _speed_mm_s(trial: Trial, to_feed_mm: float) -> float:
+    """Fast only as far as the plan declares the path free of bone."""
+    settings = trial.technique.advance
+    return settings.speed_mm_s if to_feed_mm <= trial.controller.travel.clear_to_mm else settings.near_speed_mm_s
 
 
 def _superficial_mm(trial: Trial) -> float:
@@ -92,7 +98,6 @@ def advance(trial: Trial) -> State:
     goal = aim_rig(trial)
     failures, deepest_mm = 0, 0.0
     last_bevel_feed = 0.0
-    blind_mm = 0.0
     start_ns = trial.now_ns
     assert trial.plan is not None
     by_hand, turns = trial.guidance == "freehand", 0
@@ -110,7 +115,6 @@ def advance(trial: Trial) -> State:
         answer = confirm_tip(trial, direct, fluid=not by_hand or failures == settings.recovery_cycles_n)
         if answer.confirmed:
             trial.log.confirm(answer.method.value)
-            blind_mm = 0.0
             if trial.hand.feed_mm > deepest_mm + 0.3:  # only new ground counts as recovered
                 failures, deepest_mm = 0, trial.hand.feed_mm
         else:
@@ -147,11 +151,10 @@ def advance(trial: Trial) -> State:
         step = settings.far_step_mm if remaining > settings.near_zone_mm else settings.near_step_mm
         step = max(0.1, min(step, remaining, HAND_STEP_MM if by_hand else step))
         slow = remaining <= settings.near_bone_zone_mm
-        trial.hand.advance(step, settings.near_speed_mm_s if slow else settings.speed_mm_s)
-        blind_mm += step
-        trial.log.blind_longest_mm = max(trial.log.blind_longest_mm, blind_mm - step)
-        if trial.hand.feed_mm > trial.plan.feed_mm + 5.0:
-            return redirect(trial, "more than 5 mm deeper than planned")
+        trial.hand.advance(step, settings.near_speed_mm_s if slow else _speed_mm_s(trial, trial.hand.feed_mm + step))
+        trial.log.blind_longest_mm = max(trial.log.blind_longest_mm, trial.controller.travel.since_confirmed_mm)
+        if trial.hand.feed_mm > trial.plan.feed_mm + trial.path_rules.depth_beyond_mm:
+            return redirect(trial, f"more than {trial.path_rules.depth_beyond_mm:g} mm deeper than planned")
 
 
 def _predicted_miss(trial: Trial, goal: Vector) -> float:
@@ -182,7 +185,7 @@ def _find(trial: Trial) -> bool:
         further = min(DEEPER_MM, deepest - trial.hand.feed_mm)
         if further < 1.0:
             return False
-        trial.hand.advance(further, trial.technique.advance.speed_mm_s, blind=True)
+        trial.hand.advance(further, _speed_mm_s(trial, trial.hand.feed_mm + further), blind=True)
         trial.controller.travel.allow_here()
         trial.log.unconfirmed_mm += further
         trial.log.steps_n += 1

@@ -84,6 +84,7 @@ def plan_step(trial: Trial) -> State:
     if rules.in_plane:
         plan = towards_entry(trial, plan)
     trial.plan = plan
+    trial.controller.travel.declare_clear(plan.feed_mm - trial.technique.advance.near_bone_zone_mm)
     trial.bending = nominal_bending(
         NeedleLine(plan.entry_mm, plan.direction),
         trial.needle.bevel,

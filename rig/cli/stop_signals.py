@@ -1,4 +1,4 @@
-"""Ending a study from outside: SIGTERM counts as Ctrl-C, and worker processes hear of it."""
+"""Ending a study from outside: SIGTERM and SIGHUP count as Ctrl-C, and worker processes hear of it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from rig.safety.interrupt import STOP_SIGNALS
+
 WORKER = "SpawnProcess"
 """Names of a pool's processes begin so; the queue's own process must outlive them."""
 
 
 @contextmanager
 def workers_stop_too() -> Iterator[None]:
-    """While a study runs: SIGTERM is an orderly stop of this process and of its workers.
+    """While a study runs: SIGTERM (or the terminal's loss, SIGHUP) is an orderly stop of this process and of
+    its workers.
 
     Ctrl-C in a terminal reaches the workers by itself; a signal for this process alone does not, so it is passed on.
     Within a cartridge of this process the controller has these signals. Does nothing outside the main thread.
@@ -32,8 +35,10 @@ def workers_stop_too() -> Iterator[None]:
                     os.kill(process.pid, signal.SIGTERM)
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, stop)
+    numbers = [number for number in STOP_SIGNALS if number is not signal.SIGINT]
+    previous = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

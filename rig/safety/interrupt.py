@@ -1,6 +1,7 @@
 """Two-stage Ctrl-C: the first asks for an orderly stop, the second forces it after the safe state, a third kills.
 
-SIGUSR1 presses the key emergency stop, where the rig has one: another terminal or program can stop the rig.
+SIGTERM and SIGHUP (a lost terminal) count as Ctrl-C. SIGUSR1 presses the key emergency stop, where the rig has one:
+another terminal or program can stop the rig.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+STOP_SIGNALS = tuple(n for n in (getattr(signal, s, None) for s in ("SIGINT", "SIGTERM", "SIGHUP")) if n is not None)
+"""Ctrl-C, an orderly end by the system, and the loss of the terminal (a dropped ssh session)."""
+
 
 class Interrupt:
-    """Counts SIGINT and SIGTERM; the scan looks at the count, so a stop never cuts into a command on the wire."""
+    """Counts stop signals; the scan looks at the count, so that a stop never cuts into a command on the wire."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -27,7 +31,7 @@ class Interrupt:
         """Take over the signals; does nothing outside the main thread, where Python allows no handlers."""
         if threading.current_thread() is not threading.main_thread() or self._previous:
             return
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._handle)
         usr1 = getattr(signal, "SIGUSR1", None)
         if press is not None and usr1 is not None:

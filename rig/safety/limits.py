@@ -42,7 +42,6 @@ class MotionLimits:
     holder_angle_deg: float = 120.0
     """Largest of |A|, |B|, |C|: the longitudinal view needs C = 90 deg and room to search."""
     probe_speed_mm_s: float = 30.0
-    probe_speed_contact_mm_s: float = 15.0
     needle_entry: Box = field(default_factory=lambda: Box((-130.0, 130.0), (-150.0, 150.0), (-60.0, 140.0)))
     """x, y of the entry point; z is the range of the feed."""
     needle_angle_deg: float = 65.0

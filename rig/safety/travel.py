@@ -14,6 +14,8 @@ class NeedleTravel:
         self.confirmed_feed_mm = 0.0
         self.blind_mm = 0.0
         """Travel of this trial that lay beyond the limit (only possible where blind advance was allowed)."""
+        self.clear_to_mm = 0.0
+        """Feed up to which the path was declared free of bone; beyond it the needle goes slowly."""
 
     @property
     def since_confirmed_mm(self) -> float:
@@ -21,7 +23,7 @@ class NeedleTravel:
 
     def reset(self) -> None:
         """A new trial."""
-        self.feed_mm = self.confirmed_feed_mm = self.blind_mm = 0.0
+        self.feed_mm = self.confirmed_feed_mm = self.blind_mm = self.clear_to_mm = 0.0
 
     def allow_here(self) -> None:
         """The superficial layer, which no picture shows, was crossed by feed alone: counting starts here."""
@@ -30,6 +32,19 @@ class NeedleTravel:
     def confirm(self) -> None:
         """The tip has just been confirmed where it is: by view, motion or fluid."""
         self.confirmed_feed_mm = max(0.0, self.feed_mm)
+
+    def declare_clear(self, to_feed_mm: float) -> None:
+        """The plan of this path: no bone is to be expected up to this feed."""
+        self.clear_to_mm = max(0.0, to_feed_mm)
+
+    def check_speed(self, feed_mm: float, speed_mm_s: float, bone_speed_mm_s: float) -> None:
+        """Raise ``LimitViolation`` for a feed target beyond the declared part at more than the speed near bone."""
+        if speed_mm_s > bone_speed_mm_s + 1e-9 and feed_mm > self.clear_to_mm + 1e-6:
+            raise LimitViolation(
+                "needle speed where bone may be met (mm/s)",
+                speed_mm_s,
+                f"{bone_speed_mm_s:g} mm/s beyond a feed of {self.clear_to_mm:.1f} mm",
+            )
 
     def check(self, feed_mm: float) -> None:
         """Raise ``LimitViolation`` when a feed target lies further than the tip is known."""

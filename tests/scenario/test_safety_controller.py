@@ -10,14 +10,15 @@ from tiny_devices import Bench, BoneForce
 
 from hal.clock import VirtualClock
 from hal.errors import DeviceError, LimitViolation, NoReply, SafetyStop
-from hal.types import Instruction, InstructionKind, Pose6
+from hal.types import Instruction, InstructionKind, NeedlePose, Pose6
 from rig.injection import inject
 from rig.motion import advance, move_needle, move_probe, withdraw
 from rig.safety.estop import EStopState
 from rig.safety.pressure import Verdict
 from rig.safety.stop import ForcedStop, HoldRequested
 
-SAFE = ["pump.make_safe", "carrier.make_safe", "holder.make_safe"]
+SAFE = ["operator.make_safe", "pump.make_safe", "carrier.make_safe", "holder.make_safe"]
+"""The person at the needle is told first."""
 
 
 @pytest.fixture
@@ -30,6 +31,14 @@ def run(clock, **kwargs):
     controller = bench.controller()
     controller.start()
     return bench, controller
+
+
+def press(bench, pedal):
+    bench.contact.reading = replace(bench.contact.reading, pedal=pedal)
+
+
+def touch_nerve(bench):
+    bench.contact.reading = replace(bench.contact.reading, nerve=True)
 
 
 def safe_calls(bench):
@@ -62,7 +71,7 @@ def test_the_safe_state_goes_pump_then_needle_then_probe(clock):
         controller.wait(2.0)
     assert safe_calls(bench) == SAFE
     reports = bench.journal.of("make_safe")[0]["reports"]
-    assert [r["device"] for r in reports] == ["pump", "carrier", "holder"]
+    assert [r["device"] for r in reports] == ["pump", "carrier", "holder", "operator"]
     assert all(r["safe"] for r in reports)
 
 
@@ -260,7 +269,7 @@ def test_nerve_contact_stops_the_needle_and_asks_the_technique(clock):
 
 def test_a_hold_that_is_still_true_bars_the_way_forward_but_not_back(clock):
     bench, controller = run(clock)
-    advance(controller, 1.5, 2.0)
+    advance(controller, 1.5, 1.0)
     bench.contact.reading = replace(bench.contact.reading, nerve=True)
     with pytest.raises(HoldRequested):
         controller.wait(1.0)
@@ -398,7 +407,7 @@ def test_limits_are_checked_before_anything_is_sent(clock):
 
 def test_an_inserted_needle_is_not_moved_sideways(clock):
     bench, controller = run(clock)
-    advance(controller, 2.0, 2.0)
+    advance(controller, 2.0, 1.0)
     jogs = len(bench.carrier.jogs)
     with pytest.raises(LimitViolation, match="sideways"):
         move_needle(controller, replace(bench.carrier.read().pose, x_mm=3.0), 2.0)
@@ -407,14 +416,14 @@ def test_an_inserted_needle_is_not_moved_sideways(clock):
 
 def test_blind_advance_ends_at_its_limit_until_the_tip_is_confirmed(clock):
     _, controller = run(clock)
-    advance(controller, 2.0, 2.0)
+    advance(controller, 2.0, 1.0)
     with pytest.raises(LimitViolation, match="without confirmed tip"):
-        advance(controller, 0.5, 2.0)
+        advance(controller, 0.5, 1.0)
     controller.travel.confirm()
-    advance(controller, 2.0, 2.0)
+    advance(controller, 2.0, 1.0)
     withdraw(controller, 1.0, 2.0)
-    advance(controller, 1.0, 2.0)  # a known track
-    advance(controller, 1.0, 2.0, blind=True)
+    advance(controller, 1.0, 1.0)  # a known track
+    advance(controller, 1.0, 1.0, blind=True)
     assert controller.travel.blind_mm == pytest.approx(1.0, abs=0.01)
 
 
@@ -513,3 +522,125 @@ def test_a_rupture_of_the_line_limit_is_a_hard_stop_although_nobody_injects(cloc
     bench.pressure.fixed_kpa = 320.0
     with pytest.raises(SafetyStop, match="line pressure"):
         controller.wait(2.0)
+
+
+def test_where_bone_may_be_met_the_needle_goes_slowly(clock):
+    _, controller = run(clock)
+    with pytest.raises(LimitViolation, match="where bone may be met"):
+        advance(controller, 1.0, 3.0)
+    controller.travel.declare_clear(1.5)
+    advance(controller, 1.0, 3.0)
+    with pytest.raises(LimitViolation, match=r"beyond a feed of 1\.5 mm"):
+        advance(controller, 1.0, 3.0)
+    advance(controller, 1.0, 1.0)
+    withdraw(controller, 1.0, 5.0)
+
+
+# -- somebody must watch ----------------------------------------------------------------------------------------
+
+
+def test_when_the_scan_stands_still_the_pump_is_stopped_by_its_own_lane(clock):
+    bench, controller = run(clock)
+    with controller.attending("pump", "pressure"):
+        controller.command("pump", lambda: bench.pump.infuse(1.0, 3.0), "infuse")
+        clock.sleep(0.7)  # the record does not come back from its disk
+        assert bench.log.count("pump.stop") == 1 and bench.pump.rate_now() == 0.0
+        clock.sleep(3.0)
+        assert bench.log.count("pump.stop") == 1
+        with pytest.raises(SafetyStop, match=r"pump: nobody watched for 0\.5.* s: its lane has stopped it"):
+            controller.scan()
+    assert safe_calls(bench) == SAFE
+
+
+def test_a_scan_that_may_rest_because_nothing_moves_is_not_missed(clock):
+    bench, controller = run(clock)
+    clock.sleep(0.9)
+    controller.scan()
+    assert not [line for line in bench.log if line.endswith(".stop")]
+
+
+def test_a_listener_that_fails_is_a_fault_of_its_device_and_the_lane_can_still_stop_it(clock):
+    bench, controller = run(clock)
+
+    def bad(sample):
+        raise ValueError("a bug of ours")
+
+    controller.on_sample("carrier", bad)
+    with pytest.raises(SafetyStop, match="carrier: a bug of ours"):
+        controller.wait(2.0)
+    assert safe_calls(bench) == SAFE and bench.rig.lanes["carrier"].error is None
+
+
+# -- pauses -------------------------------------------------------------------------------------------------
+
+
+def test_in_a_pause_nothing_moves_in_any_direction(clock):
+    bench, controller = run(clock)
+    press(bench, True)
+    with pytest.raises(HoldRequested, match="pedal"):
+        controller.wait(1.0)
+    for move in (
+        lambda: withdraw(controller, 1.0, 1.0),
+        lambda: move_probe(controller, Pose6(1.0, 0.0, 0.0), 5.0),
+        lambda: move_needle(controller, NeedlePose(1.0, 0.0, 0.0, 0.0, 0.0), 5.0),
+    ):
+        with pytest.raises(HoldRequested, match="paused: the foot pedal is pressed"):
+            move()
+    assert bench.carrier.jogs == bench.holder.jogs == []
+
+
+def test_a_pause_is_waited_out_and_ends_with_the_pedal(clock):
+    bench, controller = run(clock)
+    press(bench, True)
+    with pytest.raises(HoldRequested):
+        controller.wait(1.0)
+    clock.spawn("foot", lambda: (clock.sleep(20.0), press(bench, False)))
+    began_ns = clock.now_ns()
+    controller.wait_out_pause()
+    assert 19.9 <= (clock.now_ns() - began_ns) / 1e9 <= 20.6
+    move_probe(controller, Pose6(1.0, 0.0, 0.0), 5.0)
+
+
+def test_a_pause_that_never_ends_is_a_stop(clock):
+    bench, controller = run(clock)
+    press(bench, True)
+    with pytest.raises(HoldRequested):
+        controller.wait(1.0)
+    with pytest.raises(SafetyStop, match="paused for over 5 s"):
+        controller.wait_out_pause(5.0)
+    assert safe_calls(bench) == SAFE
+
+
+# -- the person ---------------------------------------------------------------------------------------------
+
+
+def test_a_question_that_a_hold_interrupts_is_taken_back_so_that_another_can_be_asked(clock):
+    bench, controller = run(clock)
+    bench.operator.reaction_s = 5.0
+    clock.spawn("contact", lambda: (clock.sleep(1.0), touch_nerve(bench)))
+    with pytest.raises(HoldRequested):
+        controller.ask(Instruction(InstructionKind.CONFIRM, "needle at the target?"), 60.0)
+    assert bench.operator._due_ns is None
+
+
+def test_a_rig_whose_pump_still_runs_is_not_acknowledged(clock):
+    bench, controller = run(clock)
+    bench.pressure.fixed_kpa = 400.0
+    with pytest.raises(SafetyStop):
+        controller.wait(1.0)
+    bench.pressure.fixed_kpa = 0.0
+    bench.pump.infuse(1.0, 3.0)  # somebody pressed Start at its keypad
+    assert not controller.acknowledge()
+    bench.pump.stop()
+    assert controller.acknowledge()
+
+
+def test_a_stop_that_could_not_begin_in_time_is_still_carried_out(clock):
+    bench, controller = run(clock)
+    bench.pump.latency_s = 5.0
+    clock.sleep(1.0)
+    controller.make_safe("test")
+    bench.pump.latency_s = 0.0
+    assert "pump.make_safe" not in bench.log
+    clock.sleep(6.0)
+    assert bench.log.count("pump.make_safe") == 1
