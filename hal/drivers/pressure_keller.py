@@ -26,6 +26,9 @@ QUIET_BITS = 240
 QUIET_LEAST_S = 0.005
 ZERO_TOLERANCE_KPA = 1.5
 """A reading after zeroing that is further from zero than this (three times the usual drift and noise) was not taken."""
+ZERO_FROM_KPA = 5.0
+"""A line that reads more is not open to air: drift and noise make 0.5 kPa (0.1 % of the range), a column of fluid up to
+the needle 10 kPa per metre, and bench lines are shorter than half of one [A]."""
 
 
 class Settings(BaseModel):
@@ -107,8 +110,20 @@ class Driver:
         return PressureReading(self._clock.now_ns(), bar * KPA_PER_BAR, temperature_c)
 
     def zero(self) -> None:
-        """Make the present pressure read zero; sent once, proven by reading."""
+        """Make the present pressure read zero; sent once, proven by reading.
+
+        Raises ``DeviceError`` (code ``zero``) when it reads more than 5 kPa before: a line under pressure would then
+        read too low ever after. Nothing is sent in that case.
+        """
         link = self._opened()
+        before_kpa = self.read().pressure_kpa
+        if abs(before_kpa) > ZERO_FROM_KPA:
+            raise DeviceError(
+                f"pressure sensor on {self._settings.url} reads {before_kpa:.1f} kPa and is not zeroed from more than"
+                f" {ZERO_FROM_KPA:g} kPa: open the line to air, look for a clot; an absolute transmitter does not fit",
+                device=self.role,
+                code="zero",
+            )
         lost: LinkError | None = None
         try:
             link.write_float32(SET_ZERO, 0.0)

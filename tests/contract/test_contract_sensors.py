@@ -117,12 +117,22 @@ def test_pressure_readings_carry_the_time_of_the_clock(pressure: Pressure) -> No
 
 
 def test_zero_makes_the_present_pressure_read_zero(pressure: Pressure) -> None:
-    pressure.world.pressure_kpa = 7.0
+    pressure.world.pressure_kpa = 4.0
     pressure.at.clock.sleep(0.1)
     pressure.driver.read()
     pressure.at.clock.sleep(0.1)
     pressure.driver.zero()
     assert pressure.driver.read().pressure_kpa == pytest.approx(0.0, abs=0.8)
+
+
+def test_a_line_under_pressure_is_not_made_to_read_zero(pressure: Pressure) -> None:
+    pressure.world.pressure_kpa = 40.0
+    pressure.at.clock.sleep(0.1)
+    pressure.driver.read()
+    pressure.at.clock.sleep(0.1)
+    with pytest.raises(DeviceError, match="open the line to air"):
+        pressure.driver.zero()
+    assert pressure.driver.read().pressure_kpa == pytest.approx(40.0, abs=1.5)
 
 
 def test_a_broken_pressure_cell_is_a_device_error(pressure: Pressure) -> None:

@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 from experiments import cartridge
 from experiments.states import State
 from hal.clock import NS_PER_S
+from hal.drivers import pressure_keller
+from hal.sim import fault_plan
 from rig.cli.main import app
 from rig.record import RunFolder, verify_run
 from tests.fakes.fault_trial import FaultTrial, run_faulty
@@ -100,7 +102,7 @@ def assert_stopped(trial: FaultTrial, words: str, unsafe: tuple[str, ...] = ()) 
     assert trial.result.failure_kind == "safety"
     assert re.search(words, trial.result.failure), trial.result.failure
     assert trial.row["outcome"] == "aborted" and re.search(words, trial.row["end_reason"])
-    assert set(trial.safe) == {"pump", "carrier", "holder"}
+    assert set(trial.safe) == {"pump", "carrier", "holder", "operator"}
     assert {role for role, (safe, _) in trial.safe.items() if not safe} == set(unsafe)
     assert all(detail for _, detail in trial.safe.values())
     assert len(trial.of("make_safe")) == 1, "one incident, one safe state"
@@ -108,6 +110,30 @@ def assert_stopped(trial: FaultTrial, words: str, unsafe: tuple[str, ...] = ()) 
     assert trial.events[-1]["data"]["reason"] == "stopped by safety"
     assert_nothing_was_sent_twice(trial)
     assert_everything_rests(trial, pump_reached="pump" not in unsafe)
+
+
+# -- before the skin -------------------------------------------------------------------------------------
+
+
+def test_a_line_that_is_partly_clotted_while_it_is_primed_ends_the_trial_before_the_skin(tmp_path, monkeypatch):
+    """Its resistance would be subtracted from every pressure of the trial: 75 kPa at the tip would read as 60."""
+    monkeypatch.setattr(fault_plan, "CLOGGED", 2.0)
+    trial = run_faulty(tmp_path, "S1_IP", fault("pump", "blocked_line", 0.0), seed=SEED)
+    assert trial.result.failure == "" and trial.row["outcome"] == "stopped"
+    assert "line resistance in air" in trial.row["end_reason"] and "clot" in trial.row["end_reason"]
+    (checked,) = [e for e in trial.of("checklist") if e["id"] == "PRE9"]
+    assert not checked["within_20_percent"]
+    assert checked["measured_kpa_min_ml"] > 1.5 * checked["expected_kpa_min_ml"]
+    assert trial.states == ["ST0", "ST11", "ST12"] and trial.of("skin") == []
+    assert len(trial.lines["pump"].holding(b"RUN")) == 1
+
+
+def test_a_sensor_that_cannot_be_zeroed_ends_the_trial_before_anything_is_pumped(tmp_path, monkeypatch):
+    monkeypatch.setattr(pressure_keller, "ZERO_FROM_KPA", 0.0)
+    trial = run_faulty(tmp_path, "S1_IP", seed=SEED)
+    assert trial.result.failure == "" and trial.row["outcome"] == "stopped"
+    assert "could not be zeroed" in trial.row["end_reason"]
+    assert trial.lines["pump"].holding(b"RUN") == []
 
 
 # -- during the injection --------------------------------------------------------------------------------
@@ -318,7 +344,7 @@ def test_ctrl_c_while_the_needle_advances_leaves_a_sealed_run_and_exit_code_3(tm
     assert [row["outcome"] for row in run.rows] == ["interrupted"]
     (chain,) = run.cartridge_chains.values()
     (safe,) = [e for e in chain.entries if e.kind == "make_safe"]
-    assert [r["safe"] for r in safe.data["reports"]] == [True, True, True]
+    assert [r["safe"] for r in safe.data["reports"]] == [True] * 4
 
 
 # -- one fault at six moments ------------------------------------------------------------------------------
