@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import recording
 
 from hal.errors import ConfigError
 from rig.cli.convert import convert
 from rig.record.interchange import read_recording
 from rig.record.interchange.clips import video_recording
 
-DATA = Path(__file__).parents[3] / "shared/data"
 pytest.importorskip("pydicom")
-from rig.record.interchange.dicom import read_dicom  # noqa: E402
-from rig.record.interchange.dicom_write import write_dicom  # noqa: E402
+from rig.record.interchange.dicom import read_dicom
+from rig.record.interchange.dicom_write import write_dicom
 
 CLIPS = (
     "dicom/color3d_jpeg_baseline.dcm",
@@ -24,15 +24,8 @@ CLIPS = (
 )
 
 
-def real(name: str) -> Path:
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"real data {name} is not on this machine")
-    return path
-
-
 def test_cine_has_its_120_frames_times_and_scale() -> None:
-    clip = read_dicom(real("dicom/color3d_jpeg_baseline.dcm"))
+    clip = read_dicom(recording("dicom/color3d_jpeg_baseline.dcm"))
     assert clip.pixels.shape == (120, 480, 640, 3)
     assert clip.time_ns is not None
     assert set(np.diff(clip.time_ns).tolist()) == {33_333_000}
@@ -44,7 +37,7 @@ def test_cine_has_its_120_frames_times_and_scale() -> None:
 
 
 def test_three_regions_and_a_palette_are_read_and_agree_with_the_depth() -> None:
-    clip = read_dicom(real("dicom/gdcm-US-ALOKA-16.dcm"))
+    clip = read_dicom(recording("dicom/gdcm-US-ALOKA-16.dcm"))
     assert [region.format for region in clip.regions] == ["2D", "2D", "none"]
     assert clip.regions[2].pitch_x_mm is None
     assert clip.image_region is not None
@@ -53,7 +46,7 @@ def test_three_regions_and_a_palette_are_read_and_agree_with_the_depth() -> None
 
 
 def test_file_with_two_slips_is_read_right_and_both_are_told() -> None:
-    clip = read_dicom(real("pocus/sonoque_axial-lateral-resolution-2020.dcm"))
+    clip = read_dicom(recording("pocus/sonoque_axial-lateral-resolution-2020.dcm"))
     assert clip.image_region is not None
     assert clip.image_region.pitch_y_mm == pytest.approx(0.0291)
     assert (clip.image_region.right, clip.image_region.bottom) == (2082, 1454)
@@ -63,7 +56,7 @@ def test_file_with_two_slips_is_read_right_and_both_are_told() -> None:
 
 
 def test_cine_goes_out_and_comes_back_without_loss(tmp_path: Path) -> None:
-    clip = read_dicom(real("dicom/gdcm-US-ALOKA-16.dcm"))
+    clip = read_dicom(recording("dicom/gdcm-US-ALOKA-16.dcm"))
     assert clip.image_region is not None
     times = np.zeros(1, dtype=np.int64)
     path = write_dicom(tmp_path / "a.dcm", clip.pixels.astype(np.uint8), times, clip.image_region, simulated=False)
@@ -75,7 +68,7 @@ def test_cine_goes_out_and_comes_back_without_loss(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize("share", [0.0001, 0.3, 0.97])
 def test_clip_cut_off_is_refused(tmp_path: Path, name: str, share: float) -> None:
-    data = real(name).read_bytes()
+    data = recording(name).read_bytes()
     path = tmp_path / "cut.dcm"
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(ConfigError):
@@ -83,7 +76,7 @@ def test_clip_cut_off_is_refused(tmp_path: Path, name: str, share: float) -> Non
 
 
 def test_video_keeps_its_uneven_container_times(tmp_path: Path) -> None:
-    source = real("pocus/clarius-ocular-short.mp4")
+    source = recording("pocus/clarius-ocular-short.mp4")
     sequence = video_recording(source)
     steps = np.diff([frame.time_ns for frame in sequence.frames])
     assert steps.min() > 0
@@ -93,7 +86,7 @@ def test_video_keeps_its_uneven_container_times(tmp_path: Path) -> None:
 
 
 def test_video_cut_off_is_refused(tmp_path: Path) -> None:
-    data = real("pocus/clarius-ocular-short.mp4").read_bytes()
+    data = recording("pocus/clarius-ocular-short.mp4").read_bytes()
     path = tmp_path / "cut.mp4"
     path.write_bytes(data[: len(data) // 3])
     with pytest.raises(ConfigError):

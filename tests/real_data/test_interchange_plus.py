@@ -6,34 +6,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import recording
 
 from hal.errors import ConfigError
 from rig.record.interchange import read_recording, write_recording
 
-PLUS = Path(__file__).parents[3] / "shared/data/plus"
 SPINE = "SpinePhantomFreehand.igs.mha"
 TRACKER = "WaterTankBottomTranslationTrackerBuffer-trimmed.igs.mha"
 GRABBER = "USTC_FrameGrabber_RandomStepperMotionData2.igs.mha"
 JITTER = "TimestampFilteringTest.igs.mha"
 
 
-def recording(name: str) -> Path:
-    path = PLUS / name
-    if not path.exists():
-        pytest.skip(f"real data {name} is not on this machine")
-    return path
+def plus(name: str) -> Path:
+    return recording(f"plus/{name}")
 
 
 @pytest.mark.parametrize("name", [SPINE, TRACKER])
 def test_recording_of_plus_is_written_again_byte_for_byte(tmp_path: Path, name: str) -> None:
-    path = recording(name)
+    path = plus(name)
     assert write_recording(read_recording(path), tmp_path / name).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("name", [SPINE, TRACKER, JITTER, GRABBER])
 @pytest.mark.parametrize("ending", [".igs.mha", ".igs.mhd", ".igs.nrrd"])
 def test_every_field_time_and_pixel_survives_every_format(tmp_path: Path, name: str, ending: str) -> None:
-    original = read_recording(recording(name), timed=False)
+    original = read_recording(plus(name), timed=False)
     back = read_recording(write_recording(original, tmp_path / f"copy{ending}"), timed=False)
     assert [frame.fields for frame in back.frames] == [frame.fields for frame in original.frames]
     assert [frame.time_ns for frame in back.frames] == [frame.time_ns for frame in original.frames]
@@ -45,13 +42,13 @@ def test_every_field_time_and_pixel_survives_every_format(tmp_path: Path, name: 
 
 def test_tracker_only_recording_opens_in_pynrrd_with_all_8010_fields(tmp_path: Path) -> None:
     nrrd = pytest.importorskip("nrrd")
-    path = write_recording(read_recording(recording(TRACKER)), tmp_path / "t.igs.nrrd")
+    path = write_recording(read_recording(plus(TRACKER)), tmp_path / "t.igs.nrrd")
     _, header = nrrd.read(str(path))
     assert sum(name.startswith("Seq_Frame") for name in header) == 8010
 
 
 def spoiled(tmp_path: Path, name: str, old: bytes, new: bytes) -> Path:
-    data = recording(name).read_bytes()
+    data = plus(name).read_bytes()
     assert old in data
     path = tmp_path / name
     path.write_bytes(data.replace(old, new))
@@ -78,7 +75,7 @@ def test_spoiled_copy_is_refused_with_the_frame_that_is_wrong(
 @pytest.mark.parametrize("name", [SPINE, TRACKER])
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.98])
 def test_copy_cut_off_is_refused(tmp_path: Path, name: str, share: float) -> None:
-    data = recording(name).read_bytes()
+    data = plus(name).read_bytes()
     path = tmp_path / name
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(ConfigError):
@@ -86,7 +83,7 @@ def test_copy_cut_off_is_refused(tmp_path: Path, name: str, share: float) -> Non
 
 
 def test_sixteen_bit_copy_in_the_wrong_byte_order_is_recognised(tmp_path: Path) -> None:
-    original = read_recording(recording(SPINE))
+    original = read_recording(plus(SPINE))
     assert original.pixels is not None
     pixels = original.pixels[:3].astype(np.uint16) * 100
     wide = type(original)(original.path, original.header, original.frames[:3], pixels)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import recording
 
 from analysis.motion_metrics import Motion, Scene, corrected, perk_tutor
 from analysis.solid import Solid
@@ -15,22 +16,14 @@ from rig.cli.convert import convert
 from rig.cli.metrics import measure
 from rig.replay import open_source, play
 
-DATA = Path(__file__).parents[3] / "shared/data"
 TRACKER = "plus/WaterTankBottomTranslationTrackerBuffer-trimmed.igs.mha"
 SPINE = "plus/SpinePhantomFreehand.igs.mha"
-
-
-def real(name: str) -> Path:
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"real data {name} is not on this machine")
-    return path
 
 
 @pytest.mark.parametrize("name", [TRACKER, SPINE])
 @pytest.mark.parametrize("ending", ["copy.xml", "copy.igs.nrrd"])
 def test_copy_in_another_format_has_the_same_metrics(tmp_path: Path, name: str, ending: str) -> None:
-    original, copy = measure(real(name)), measure(convert(real(name), tmp_path / ending))
+    original, copy = measure(recording(name)), measure(convert(recording(name), tmp_path / ending))
     assert {tool: found["corrected"] for tool, found in copy["tools"].items()} == {
         tool: found["corrected"] for tool, found in original["tools"].items()
     }
@@ -39,7 +32,7 @@ def test_copy_in_another_format_has_the_same_metrics(tmp_path: Path, name: str, 
 
 @pytest.mark.parametrize("name", [TRACKER, SPINE])
 def test_recording_played_live_gives_the_same_metrics(name: str) -> None:
-    source = open_source(real(name))
+    source = open_source(recording(name))
     tracks, missed = play(source, VirtualClock(55))
     assert not any(missed.values())
     for tool, track in source.tracks.items():
@@ -49,8 +42,8 @@ def test_recording_played_live_gives_the_same_metrics(name: str) -> None:
 
 
 def test_elapsed_time_and_path_are_those_of_the_plain_sums() -> None:
-    found = measure(real(TRACKER))["tools"]["ProbeToTracker"]
-    track = open_source(real(TRACKER)).tracks["ProbeToTracker"]
+    found = measure(recording(TRACKER))["tools"]["ProbeToTracker"]
+    track = open_source(recording(TRACKER)).tracks["ProbeToTracker"]
     tips = track.matrices[:, :3, 3]
     path_mm = sum(float(np.linalg.norm(tips[n + 1] - tips[n])) for n in range(len(tips) - 1))
     assert found["corrected"]["path_length_mm"] == pytest.approx(path_mm, rel=1e-12)
@@ -60,7 +53,7 @@ def test_elapsed_time_and_path_are_those_of_the_plain_sums() -> None:
 
 def test_points_inside_a_real_vertebra_are_found() -> None:
     corners, faces = [], []
-    for line in real("meshes/L4.obj").read_text().splitlines():
+    for line in recording("meshes/L4.obj").read_text().splitlines():
         words = line.split()
         if words[:1] == ["v"]:
             corners.append([1000 * float(word) for word in words[1:4]])

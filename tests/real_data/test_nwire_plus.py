@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import FOLDER, needs
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
@@ -20,15 +21,12 @@ from rig.calibration.nwire_phantom import NPattern
 from rig.calibration.plus_config import PlusConfig, read_plus_config
 from rig.calibration.plus_result import PlusResult, read_plus_result
 
-DATA = Path(__file__).parents[3] / "shared/data"
-CONFIG = DATA / "plus_config/PlusDeviceSet_fCal_Sim_SpatialCalibration_2.0.xml"
-ANSWER = DATA / "plus/FreehandCalibration3NWires_fCal2.0.results.xml"
-MADE = DATA / "plus/fCal_Test_Calibration_3NWires_fCal2.0.igs.mha"
-TESTED = DATA / "plus/fCal_Test_Validation_3NWires_fCal2.0.igs.mha"
+CONFIG = FOLDER / "plus_config/PlusDeviceSet_fCal_Sim_SpatialCalibration_2.0.xml"
+ANSWER = FOLDER / "plus/FreehandCalibration3NWires_fCal2.0.results.xml"
+MADE = FOLDER / "plus/fCal_Test_Calibration_3NWires_fCal2.0.igs.mha"
+TESTED = FOLDER / "plus/fCal_Test_Validation_3NWires_fCal2.0.igs.mha"
 
-pytestmark = pytest.mark.skipif(
-    not all(p.exists() for p in (CONFIG, ANSWER, MADE, TESTED)), reason="PLUS wire phantom data are not on this machine"
-)
+pytestmark = needs(*(str(p.relative_to(FOLDER)) for p in (CONFIG, ANSWER, MADE, TESTED)))
 
 
 @pytest.fixture(scope="module")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import FOLDER, needs
 from scipy.spatial.transform import Rotation
 
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.registration_surface import SurfaceRegistration, register_surface
 from rig.geometry.registration import Surface, make_surface
 
-MESHES = Path(__file__).parents[3] / "shared/data/meshes"
 TURN = Rotation.from_euler("xyz", [3, 2, -4], degrees=True).as_matrix()
 
-pytestmark = pytest.mark.skipif(not (MESHES / "L4.obj").exists(), reason="the spine meshes are not on this machine")
+pytestmark = needs("meshes/L4.obj")
 
 
 @cache
@@ -25,7 +24,7 @@ def spine() -> tuple[Surface, np.ndarray, np.ndarray]:
     """Surface (mm), its dorsal points (seen from behind, 30 mm either side), centre."""
     rows = []
     for name in ("L4", "L5", "S1"):
-        for line in (MESHES / f"{name}.obj").read_text().splitlines():
+        for line in (FOLDER / f"meshes/{name}.obj").read_text().splitlines():
             if line.startswith("v "):
                 rows.append([float(w) for w in line.split()[1:4]])
     vertices = np.array(rows) * 1000.0

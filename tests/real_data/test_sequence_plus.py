@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import recording
 
 from hal.clock import VirtualClock
 from hal.drivers.ultrasound_replay import Driver, Settings
 from hal.errors import ConfigError
 from hal.links.sequence import read_sequence
 
-PLUS = Path(__file__).parents[3] / "shared/data/plus"
 SPINE = "SpinePhantomFreehand.igs.mha"
 TRACKER = "WaterTankBottomTranslationTrackerBuffer-trimmed.igs.mha"
 GRABBER = "USTC_FrameGrabber_RandomStepperMotionData2.igs.mha"
@@ -21,11 +21,8 @@ WATER = "WaterTankBottomTranslationVideoBuffer.igs.mha"
 IDENTITY = tuple(np.eye(4).ravel().tolist())
 
 
-def recording(name: str) -> Path:
-    path = PLUS / name
-    if not path.exists():
-        pytest.skip(f"real data {name} is not on this machine")
-    return path
+def plus(name: str) -> Path:
+    return recording(f"plus/{name}")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +36,7 @@ def recording(name: str) -> Path:
     ],
 )
 def test_recording_has_the_frames_that_its_page_says(name: str, count: int, shape, orientation: str) -> None:
-    sequence = read_sequence(recording(name))
+    sequence = read_sequence(plus(name))
     assert len(sequence.frames) == count
     assert sequence.orientation == orientation
     assert (None if sequence.pixels is None else sequence.pixels.shape[1:]) == shape
@@ -48,13 +45,13 @@ def test_recording_has_the_frames_that_its_page_says(name: str, count: int, shap
 @pytest.mark.parametrize("name", [SPINE, GRABBER, JITTER])
 def test_pixels_are_those_that_simpleitk_reads(name: str) -> None:
     sitk = pytest.importorskip("SimpleITK")
-    path = recording(name)
+    path = plus(name)
     assert np.array_equal(read_sequence(path).pixels, sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
 
 
 def test_every_field_is_kept_as_simpleitk_sees_it() -> None:
     sitk = pytest.importorskip("SimpleITK")
-    path = recording(SPINE)
+    path = plus(SPINE)
     image = sitk.ReadImage(str(path))
     sequence = read_sequence(path)
     keys = [key for key in image.GetMetaDataKeys() if key.startswith("Seq_Frame")]
@@ -65,7 +62,7 @@ def test_every_field_is_kept_as_simpleitk_sees_it() -> None:
 
 
 def test_raw_and_filtered_times_are_exact_and_as_published() -> None:
-    sequence = read_sequence(recording(JITTER), with_pixels=False)
+    sequence = read_sequence(plus(JITTER), with_pixels=False)
     assert sequence.frames[0].time_ns == 1_840_749_750_288_000
     raw_s = np.array([float(frame.fields["UnfilteredTimestamp"]) for frame in sequence.frames])
     steps_ms = np.diff(raw_s) * 1000
@@ -74,14 +71,14 @@ def test_raw_and_filtered_times_are_exact_and_as_published() -> None:
 
 
 def test_tracker_recording_that_simpleitk_cannot_open_has_its_poses() -> None:
-    sequence = read_sequence(recording(TRACKER))
+    sequence = read_sequence(plus(TRACKER))
     assert set(sequence.frames[0].transforms) == {"ProbeToTracker", "ReferenceToTracker", "StylusToTracker"}
     rate_hz = 800 / ((sequence.frames[-1].time_ns - sequence.frames[0].time_ns) / 1e9)
     assert rate_hz == pytest.approx(38.6, abs=0.1)
 
 
 def test_replay_gives_every_frame_at_its_recorded_time() -> None:
-    path = recording(SPINE)
+    path = plus(SPINE)
     sequence = read_sequence(path)
     clock = VirtualClock(5_000_000_000)
     device = Driver(Settings(file=path, ImageToProbe=IDENTITY), clock)
@@ -101,7 +98,7 @@ def test_replay_gives_every_frame_at_its_recorded_time() -> None:
 
 def test_slow_reader_of_a_replay_gets_the_newest_frame_and_the_number_of_lost_ones() -> None:
     clock = VirtualClock()
-    device = Driver(Settings(file=recording(SPINE), ImageToProbe=IDENTITY), clock)
+    device = Driver(Settings(file=plus(SPINE), ImageToProbe=IDENTITY), clock)
     device.open()
     assert device.read() is not None
     clock.sleep(1.0)
@@ -113,7 +110,7 @@ def test_slow_reader_of_a_replay_gets_the_newest_frame_and_the_number_of_lost_on
 
 def test_repeated_replay_goes_on_after_the_last_frame() -> None:
     clock = VirtualClock()
-    device = Driver(Settings(file=recording(SPINE), ImageToProbe=IDENTITY, repeat=True), clock)
+    device = Driver(Settings(file=plus(SPINE), ImageToProbe=IDENTITY, repeat=True), clock)
     device.open()
     clock.sleep(30.0)
     frame = device.read()
@@ -123,7 +120,7 @@ def test_repeated_replay_goes_on_after_the_last_frame() -> None:
 
 
 def test_frame_grabber_recording_is_turned_upright() -> None:
-    path = recording(GRABBER)
+    path = plus(GRABBER)
     sequence = read_sequence(path)
     device = Driver(Settings(file=path, ImageToProbe=IDENTITY), VirtualClock())
     device.open()
@@ -134,11 +131,11 @@ def test_frame_grabber_recording_is_turned_upright() -> None:
 
 def test_tracker_recording_cannot_be_played_as_ultrasound() -> None:
     with pytest.raises(ConfigError, match="without images"):
-        Driver(Settings(file=recording(TRACKER), ImageToProbe=IDENTITY), VirtualClock()).open()
+        Driver(Settings(file=plus(TRACKER), ImageToProbe=IDENTITY), VirtualClock()).open()
 
 
 def test_truncated_copy_is_refused_with_the_number_of_whole_frames(tmp_path: Path) -> None:
     path = tmp_path / "cut.igs.mha"
-    path.write_bytes(recording(SPINE).read_bytes()[:-200_000])
+    path.write_bytes(plus(SPINE).read_bytes()[:-200_000])
     with pytest.raises(ConfigError, match=r"cut off: pixels of \d+ of 21"):
         read_sequence(path)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import FOLDER, needs
 
 from hal.links.sequence import Sequence, read_sequence
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.temporal import TemporalCalibration, estimate_lag
 from rig.calibration.temporal_signal import floor_signal, pose_signal
 
-PLUS = Path(__file__).parents[3] / "shared/data/plus"
+PLUS = FOLDER / "plus"
 VIDEO = PLUS / "WaterTankBottomTranslationVideoBuffer.igs.mha"
 TRACKER = PLUS / "WaterTankBottomTranslationTrackerBuffer-trimmed.igs.mha"
 PUBLISHED = PLUS / "TemporalCalibrationResultsBaseline.xml"
 
-pytestmark = pytest.mark.skipif(not VIDEO.exists(), reason="the PLUS test data are not on this machine")
+pytestmark = needs(*(f"plus/{p.name}" for p in (VIDEO, TRACKER, PUBLISHED)))
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from recordings import recording
 
 from hal.clock import VirtualClock
 from hal.drivers.ultrasound_video import Driver, Settings
 
-POCUS = Path(__file__).parents[3] / "shared/data/pocus"
-
 
 def video(name: str) -> str:
-    path = POCUS / name
-    if not path.exists():
-        pytest.skip(f"real data {name} is not on this machine")
-    return str(path)
+    return str(recording(f"pocus/{name}"))
 
 
 def test_uneven_frame_times_come_from_the_container_and_not_from_the_rate() -> None:

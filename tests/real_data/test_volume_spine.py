@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from recordings import FOLDER, needs
 
 from hal.links.sequence import read_sequence
 from rig.calibration.plus_config import read_plus_config
@@ -13,13 +14,10 @@ from rig.calibration.volume_pictures import bone_likeness, draw_sweep
 from rig.calibration.volume_sweep import SweepVolume, reconstruct_sweep
 from rig.cli.calibrate_nwire import reconstruct_files
 
-DATA = Path(__file__).parents[3] / "shared/data"
-SWEEP = DATA / "plus/SpinePhantomFreehand.igs.mha"
-CONFIG = DATA / "plus_config/PlusDeviceSet_SpinePhantomFreehandReconstructionOnly.xml"
+SWEEP = FOLDER / "plus/SpinePhantomFreehand.igs.mha"
+CONFIG = FOLDER / "plus_config/PlusDeviceSet_SpinePhantomFreehandReconstructionOnly.xml"
 
-pytestmark = pytest.mark.skipif(
-    not (SWEEP.exists() and CONFIG.exists()), reason="PLUS spine sweep is not on this machine"
-)
+pytestmark = needs(*(str(p.relative_to(FOLDER)) for p in (SWEEP, CONFIG)))
 
 
 def sweep(**options: object) -> SweepVolume:

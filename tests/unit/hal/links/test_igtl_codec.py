@@ -11,6 +11,7 @@ import pytest
 from fastcrc import crc64
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recordings import recording
 
 from hal.errors import BadReply, ConfigError
 from hal.links import igtl, igtl_data, igtl_messages
@@ -18,7 +19,6 @@ from hal.links.igtl_messages import Image, Status, String, Transform
 
 ROOT = Path(__file__).parents[4]
 VECTORS = tomllib.loads((ROOT / "tests/wire/openigtlink_vectors.toml").read_text())
-OFFICIAL = ROOT / "../shared/data/igtl"
 
 
 def read(data: bytes) -> igtl.Packet:
@@ -59,9 +59,7 @@ def test_official_vector_is_read_and_written_byte_for_byte(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["image", "transform", "status", "string"])
 def test_official_message_file_is_read_and_written_byte_for_byte(name: str) -> None:
-    path = OFFICIAL / f"{name}__test_{name}_message.bin"
-    if not path.exists():
-        pytest.skip(f"real data {path.name} is not on this machine")
+    path = recording(f"igtl/{name}__test_{name}_message.bin")
     assert write_again(read(path.read_bytes())) == path.read_bytes()
 
 
