@@ -99,12 +99,15 @@ def test_a_vessel_on_the_best_path_moves_the_plan_elsewhere() -> None:
     assert (plan.lateral_deg, plan.tilt_deg) != (best.lateral_deg, best.tilt_deg)
 
 
-@pytest.mark.parametrize(("level", "angles", "clearance"), [
-    ("L4", (0, 20), 5.1), ("L4", (10, 0), 3.7), ("L4", (20, 0), 5.2), ("L4", (20, 20), 6.2), ("L4", (30, 0), 6.4),
-    ("L5", (10, 0), 3.7), ("L5", (20, 0), 6.1), ("L5", (30, 0), 8.3),
+# The last column is how far the reference phantom is from the table where it is known not to agree within 0.25 mm: its
+# bones were fitted to all of the table at once, and at L5 its S1 articular process stands where the table's crude
+# sacrum leaves room (decision 2 gives RMS and largest difference).
+@pytest.mark.parametrize(("level", "angles", "table", "off_table"), [
+    ("L4", (0, 20), 5.1, 0.0), ("L4", (10, 0), 3.7, 0.0), ("L4", (20, 0), 5.2, 0.5), ("L4", (20, 20), 6.2, 0.0),
+    ("L4", (30, 0), 6.4, 0.0), ("L5", (10, 0), 3.7, 0.0), ("L5", (20, 0), 6.1, -0.8), ("L5", (30, 0), 8.3, -1.7),
 ])  # fmt: skip
 def test_clearances_of_the_reference_phantom_are_those_of_the_corridor_table(
-    level: str, angles: tuple[float, float], clearance: float
+    level: str, angles: tuple[float, float], table: float, off_table: float
 ) -> None:
     phantom = load_phantom("lumbar_ref")
     root = phantom.target(level, "left")
@@ -127,7 +130,9 @@ def test_clearances_of_the_reference_phantom_are_those_of_the_corridor_table(
         max_rotation_deg=90,
     )
     plan = plan_path(Centre(), np.eye(4), rules, PROBE, phantom.bone_distance, side=1)
-    assert plan.bone_clearance_mm == pytest.approx(clearance, abs=2.0)
+    path = plan.entry_mm + np.arange(0.0, plan.feed_mm, 0.1)[:, None] * plan.direction
+    assert plan.bone_clearance_mm == pytest.approx(phantom.bone_distance(path).min(), abs=0.1)
+    assert plan.bone_clearance_mm == pytest.approx(table + off_table, abs=0.25)
 
 
 @pytest.mark.parametrize(("level", "rules"), [
