@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from experiments.technique import load_technique
+from hal.sim.operator import SimulatedOperator
+from hal.types import InstructionKind
 from tests.fakes.short_trial import rig, run_short
 
 STRICT_MM = 5.0
@@ -32,6 +35,7 @@ def test_no_step_goes_deeper_than_two_millimetres_without_a_confirmed_tip(tmp_pa
             assert following - feed <= 2.0 + 0.05
 
 
+@pytest.mark.timeout(900)  # two whole trials and the first compilation, on a busy machine too
 @pytest.mark.parametrize("shift", [(4.0, 0.0, 0.0), (0.0, 4.0, 0.0)])
 def test_when_the_phantom_is_shifted_by_4_mm_the_needle_follows_the_image(tmp_path, shift):
     here = run_short(tmp_path / "here", "L4_IP_T")
@@ -43,11 +47,36 @@ def test_when_the_phantom_is_shifted_by_4_mm_the_needle_follows_the_image(tmp_pa
     assert abs(there.row["tte_mm"] - here.row["tte_mm"]) < 2.0
 
 
-def test_the_landmark_arm_uses_no_frame_and_is_not_given_the_level(tmp_path):
-    trial = run_short(tmp_path, "L5_LM")
-    assert trial.row["frames_read"] == 0 and trial.row["guidance"] == "landmark"
-    assert trial.row["outcome"] in ("success", "miss", "stopped")
-    assert trial.row["n_confirm_direct"] == 0
+@pytest.mark.timeout(900)
+def test_the_landmark_arm_uses_no_frame_and_is_not_given_the_level(tmp_path, monkeypatch):
+    begin, asked = SimulatedOperator.begin, []
+
+    def noted(self, instruction):
+        asked.append(instruction)
+        return begin(self, instruction)
+
+    monkeypatch.setattr(SimulatedOperator, "begin", noted)
+    trials, instructions = [], []
+    places = {"here": {}, "15 mm off": {"config": rig(placement={"phantom_shift_mm": (0.0, 15.0, 0.0)})},
+              "another pour": {"seed": 102}}  # fmt: skip
+    for name, differently in places.items():
+        asked.clear()
+        trials.append(run_short(tmp_path / name, "L5_LM", **differently))
+        kinds = [i.kind for i in asked]
+        instructions.append(asked[: kinds.index(InstructionKind.ADVANCE) + 1])
+    for trial in trials:
+        assert trial.row["frames_read"] == 0 and trial.row["guidance"] == "landmark"
+        assert trial.row["outcome"] in ("success", "miss", "stopped")
+        assert trial.row["n_confirm_direct"] == 0
+    assert instructions[0] == instructions[1] == instructions[2], "told alike wherever the level lies"
+    assert len({trial.row["tte_mm"] for trial in trials}) == 3, "it does not lie at one place"
+    landmark = load_technique("L5_LM").landmark
+    (palpate,) = [i for i in instructions[0] if i.kind is InstructionKind.PALPATE]
+    assert palpate.options == (landmark.palpate,) and palpate.needle is None and palpate.amount == 0.0
+    (place,) = [i for i in instructions[0] if i.kind is InstructionKind.POSITION_NEEDLE]
+    assert place.options == ("from_mark",), "from where his own fingers felt it"
+    assert (place.needle.x_mm, place.needle.y_mm) == landmark.entry_offset_mm
+    assert all(i.needle is None for i in instructions[0] if i is not place)
 
 
 def test_antisepsis_times_are_kept_before_and_after(tmp_path):
@@ -58,6 +87,7 @@ def test_antisepsis_times_are_kept_before_and_after(tmp_path):
     assert "V10" not in (trial.row["violations"] or "")
 
 
+@pytest.mark.timeout(900)
 def test_the_same_seed_leaves_the_same_bytes_and_another_seed_differs(tmp_path):
     rows = [run_short(tmp_path / name, "S1_IP", seed=seed).row for name, seed in (("a", 7), ("b", 7), ("c", 8))]
     assert rows[0] == rows[1]
