@@ -25,6 +25,11 @@ QUERY_TRIES = 3
 """A damaged or lost report is asked for again within the same 250 ms."""
 START_S = 4.0
 """Boards that restart when the port opens need about two seconds until the welcome line."""
+OVERDUE_LINES_MAX_N = 100
+"""Lines that are still taken after a deadline, for they may have arrived in time while this computer was busy: more
+than a report and what lies before it; a line that babbles has no end."""
+LOST_REPLY_S = 1.0
+"""Longest time for which late acknowledgements are collected after one was lost."""
 SETTLED = 0.002
 """Two positions in a row that differ by no more (mm, degrees) count as standing still: two counts of the report."""
 
@@ -71,6 +76,8 @@ class GrblController:
         self._alarm = ""
         self._restarted = False
         self._stale = False
+        self._overdue_n = 0
+        """Lines in a row that were read after their deadline."""
 
     # --- opening ------------------------------------------------------------------------------------------
 
@@ -191,9 +198,17 @@ class GrblController:
         return MotionStatus(time_ns, report.mode, report.state, position, report.estop, alarm, moving)
 
     def _read_line(self, at_ns: int) -> str:
-        """Next line that is not empty; alarms and restarts are noted on the way."""
+        """Next line that is not empty; alarms and restarts are noted on the way.
+
+        Raises ``NoReply`` at ``at_ns``, also when lines keep coming that nobody asked for.
+        """
         while True:
             deadline = self._clock.deadline(max(0.0, (at_ns - self._clock.now_ns()) / NS_PER_S))
+            self._overdue_n = self._overdue_n + 1 if deadline.expired else 0
+            if self._overdue_n > OVERDUE_LINES_MAX_N:
+                self._overdue_n = 0
+                self._line().drain()
+                raise NoReply(f"{self.device} at {self.url} sends lines without an end and no reply", port=self.url)
             raw = self._line().read_until(b"\n", deadline)
             line = raw.decode("ascii", "replace").strip()
             if not line:
@@ -274,7 +289,8 @@ class GrblController:
         """Ask with an empty line and take every ``ok`` that is still on the way, so that none is mistaken later."""
         self._line().write(b"\n")
         at_ns = self._clock.deadline(REPLY_S).at_ns
-        while True:
+        last = self._clock.deadline(LOST_REPLY_S)
+        while not last.expired:
             try:
                 self._read_line(at_ns)
                 at_ns = self._clock.deadline(0.05).at_ns

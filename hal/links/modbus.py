@@ -19,7 +19,7 @@ from pymodbus.pdu import DecodePDU, ModbusPDU
 
 from hal.clock import NS_PER_S, Clock
 from hal.errors import BadReply, ConfigError, DeviceError, NoReply
-from hal.links.serial import SerialLink, open_serial
+from hal.links.serial import LATE_CHUNKS_MAX_N, SerialLink, open_serial
 from hal.links.tcp_port import host_and_port
 
 WordOrder = Literal["big", "little"]
@@ -31,6 +31,10 @@ PATIENCE_S = 0.15
 """With a write and with the last attempt of a read; the attempts before it get a third and two thirds of it, so that
 one lost reply does not make a watched value too old (0.2 s for a pressure). At 9600 baud a request for four registers
 and its reply take 22 ms, the device some more, a USB adapter up to 16 ms."""
+
+FRAME_MAX_BYTES = 260
+"""Longest Modbus frame (TCP: 7 bytes of header and 253 of message; RTU 256). pymodbus asks for more after bytes whose
+function code it does not know (0 among them), so that a line that brings zeros would be waited for without end."""
 
 EXCEPTIONS = {
     1: "illegal function",
@@ -81,10 +85,11 @@ class _Master(ModbusClientMixin[ModbusPDU]):
         what = f"Modbus function {request.function_code} to unit {request.dev_id}"
         deadline = self._clock.deadline(self.patience_s)
         data = b""
+        late_n = 0
         while True:
-            chunk = self._link.read_some(deadline)
+            chunk = self._link.read_some(deadline) if late_n < LATE_CHUNKS_MAX_N else b""
             if not chunk:
-                got = f"only {data.hex(' ')} came" if data else "nothing came"
+                got = f"only {data[:40].hex(' ')} came" if data else "nothing came"
                 raise NoReply(
                     f"{self._link.url}: {what} was not answered within {self.patience_s:g} s ({got}); "
                     "check power, wiring (A/B), baud rate and unit number",
@@ -92,13 +97,14 @@ class _Master(ModbusClientMixin[ModbusPDU]):
                     command=what,
                 )
             data += chunk
+            late_n += deadline.expired
             try:
                 used, reply = self._framer.handleFrame(data, request.dev_id, self._transaction)
             except (ModbusException, ValueError, IndexError, struct.error) as error:
                 raise self._bad(what, data) from error
             if reply is not None:
                 return reply
-            if used:  # a whole frame that is damaged or another unit's
+            if used or len(data) > FRAME_MAX_BYTES:  # a whole frame that is damaged or another unit's, or no frame
                 raise self._bad(what, data)
 
     def _bad(self, what: str, data: bytes) -> BadReply:

@@ -13,8 +13,13 @@ import serial
 from serial.tools import list_ports
 
 from hal.clock import Clock, Deadline
-from hal.errors import ConfigError, LinkError, NoReply
+from hal.errors import BadReply, ConfigError, LinkError, NoReply
 from hal.links.tcp_port import TcpPort
+
+try:
+    from termios import error as TermiosError
+except ImportError:  # Windows has none, and pyserial raises OSError there
+    TermiosError = OSError  # type: ignore[misc,assignment]
 
 HANDLERS = "hal.links.handlers"
 if HANDLERS not in serial.protocol_handler_packages:
@@ -22,6 +27,11 @@ if HANDLERS not in serial.protocol_handler_packages:
 
 POLL_S = 0.01
 """Longest single wait in a real port, so that a stopped task unwinds soon."""
+LATE_CHUNKS_MAX_N = 2
+"""What had arrived while this computer was busy past the deadline is still taken: all that a port gives at once, and
+once more. A line that babbles gives more for ever."""
+BUFFER_MAX_BYTES = 1 << 16
+"""No reply of any device here has a hundredth of it: a line that brings more without an end is babbling."""
 
 
 class BytePort(Protocol):
@@ -60,7 +70,10 @@ class _DevicePort:
             self._clock.sleep(0)
 
     def reset_input_buffer(self) -> None:
-        self._serial.reset_input_buffer()
+        try:
+            self._serial.reset_input_buffer()
+        except TermiosError as error:  # tcflush on an unplugged USB adapter; it is no OSError
+            raise OSError(*error.args) from error
 
     def close(self) -> None:
         self._serial.close()
@@ -103,20 +116,23 @@ class SerialLink:
     def read_until(self, terminator: bytes, deadline: Deadline) -> bytes:
         """Read up to and including ``terminator``; what came after it stays for the next read.
 
-        Raises ``NoReply`` at the deadline; an unfinished part is dropped and named in the message.
+        Raises ``NoReply`` at the deadline, also when bytes keep coming; an unfinished part is dropped and named in the
+        message. Raises ``BadReply`` when more than 64 kB came without an end.
         """
-        looked = 0
+        wanted = f"a reply ending in {_shown(terminator)}"
+        looked = late_n = 0
         while True:
             found = self._buffer.find(terminator, max(0, looked - len(terminator) + 1))
             if found >= 0:
                 return self._take(found + len(terminator))
             looked = len(self._buffer)
-            self._more(deadline, f"a reply ending in {_shown(terminator)}")
+            late_n = self._more(deadline, wanted, late_n)
 
     def read(self, n: int, deadline: Deadline) -> bytes:
         """Read exactly ``n`` bytes; raises ``NoReply`` at the deadline."""
+        late_n = 0
         while len(self._buffer) < n:
-            self._more(deadline, f"{n} bytes")
+            late_n = self._more(deadline, f"{n} bytes", late_n)
         return self._take(n)
 
     def drain(self) -> None:
@@ -143,17 +159,25 @@ class SerialLink:
         del self._buffer[:n]
         return taken
 
-    def _more(self, deadline: Deadline, wanted: str) -> None:
-        try:
-            chunk = self._open_port().await_bytes(deadline.at_ns)
-        except OSError as error:
-            raise self._lost(error, "read") from error
+    def _more(self, deadline: Deadline, wanted: str, late_n: int) -> int:
+        """Take what arrives into the buffer; returns how many chunks in a row came after the deadline."""
+        chunk = b""
+        if late_n < LATE_CHUNKS_MAX_N:
+            try:
+                chunk = self._open_port().await_bytes(deadline.at_ns)
+            except OSError as error:
+                raise self._lost(error, "read") from error
         if not chunk:
             partial = bytes(self._buffer)
             self._buffer.clear()
             got = f"only {_shown(partial)} came" if partial else "nothing came"
             raise NoReply(f"{self.url}: waited for {wanted}, {got} before the deadline", port=self.url)
         self._buffer += chunk
+        if len(self._buffer) > BUFFER_MAX_BYTES:
+            babble = bytes(self._buffer[:64])
+            self._buffer.clear()
+            raise BadReply(f"{self.url}: sends without an end: {_shown(babble)}", port=self.url, raw=babble)
+        return late_n + deadline.expired
 
     def _lost(self, error: OSError, action: str) -> LinkError:
         return LinkError(

@@ -11,6 +11,9 @@ from hal.errors import ConfigError
 
 POLL_S = 0.01
 """How often a wait looks whether the calling task was told to stop."""
+CHUNK_BYTES = 4096
+DRAIN_MAX_N = 256
+"""Chunks (1 MB) that are thrown away at once: more is no late reply but a peer that sends faster than it is read."""
 
 
 def host_and_port(url: str) -> tuple[str, int]:
@@ -42,7 +45,7 @@ class TcpPort:
             remaining_s = (at_ns - self._clock.now_ns()) / NS_PER_S
             ready, _, _ = select.select([self._socket], [], [], min(POLL_S, max(0.0, remaining_s)))
             if ready:
-                data = self._socket.recv(4096)
+                data = self._socket.recv(CHUNK_BYTES)
                 if not data:
                     raise ConnectionResetError("the other end closed the connection")
                 return data
@@ -51,8 +54,10 @@ class TcpPort:
             self._clock.sleep(0)
 
     def reset_input_buffer(self) -> None:
-        while select.select([self._socket], [], [], 0)[0]:
-            if not self._socket.recv(4096):
+        for _ in range(DRAIN_MAX_N):
+            if not select.select([self._socket], [], [], 0)[0]:
+                return
+            if not self._socket.recv(CHUNK_BYTES):
                 raise ConnectionResetError("the other end closed the connection")
 
     def close(self) -> None:
