@@ -18,6 +18,13 @@ from hal.types import Vector
 NERVE_PENETRATION_MM = -0.5
 """V1: tip deeper than this inside the nerve surface (domain 7.1)."""
 PATH_VIOLATIONS = {"artery": "V2", "vein": "V2", "dura": "V3", "csf": "V3", "disc": "V5", "cartilage": "V5"}
+"""What the needle went through. V4 (pleura, viscera) is not among them: no phantom holds a surrogate of either, so no
+trial can show it, and ``violations_evaluable`` never names it."""
+GRAVE = frozenset({"V1", "V2", "V3", "V4", "V5", "V6"})
+"""Codes that forfeit success."""
+V1_AT_REST = "V1 (tip)"
+"""V1 judged where the reference instrument saw the tip at rest; nobody knows the way there."""
+AS_BUILT = "as_built"
 
 
 def drawn_truth(phantom: NominalPhantom, level: str, side: str, approach: Vector) -> dict[str, Any]:
@@ -36,7 +43,7 @@ def drawn_truth(phantom: NominalPhantom, level: str, side: str, approach: Vector
         "targets": {f"{lv}.{sd}": t.nerve_centre_mm for (lv, sd), t in phantom.targets.items()},
         "moments": {},
         "path_gap_mm": None,
-        "path_structures": [],
+        "path_structures": None,
         "spread_cover": None,
         "channel": None if channel is None else {"rim_mm": channel.rim_mm, "axis": channel.axis},
     }
@@ -62,15 +69,16 @@ def _in_channel(tip: Vector, channel: dict[str, Any], technique: Technique) -> b
     return radial <= (acceptance.channel_radius_mm or 0.0) and lo <= depth <= hi
 
 
-def violations(log: TrialLog, truth: dict[str, Any], *, wrong_level: bool, force_limit_n: float) -> list[str]:
-    """Codes V1-V10 that hold for this trial, sorted."""
+def violations(
+    log: TrialLog, truth: dict[str, Any], *, tip_gap_mm: float | None, wrong_level: bool, force_limit_n: float
+) -> list[str]:
+    """Codes V1-V10 that hold for this trial, sorted; ``tip_gap_mm`` is the gap to the nerve by the reference tip."""
     found: set[str] = set()
     gaps = [m["gap_mm"] for m in truth["moments"].values()]
-    if truth["path_gap_mm"] is not None:
-        gaps.append(truth["path_gap_mm"])
+    gaps += [gap for gap in (truth["path_gap_mm"], tip_gap_mm) if gap is not None]
     if gaps and min(gaps) < NERVE_PENETRATION_MM:
         found.add("V1")
-    found.update(PATH_VIOLATIONS[s] for s in truth["path_structures"] if s in PATH_VIOLATIONS)
+    found.update(PATH_VIOLATIONS[s] for s in truth["path_structures"] or () if s in PATH_VIOLATIONS)
     if log.p_peak_kpa is not None and log.p_peak_kpa > 100.0:
         found.add("V6")
     if log.blind_longest_mm > 5.0:
@@ -81,7 +89,47 @@ def violations(log: TrialLog, truth: dict[str, Any], *, wrong_level: bool, force
         found.add("V9")
     if log.checklist_short:
         found.add("V10")
-    return sorted(found, key=lambda code: int(code[1:]))
+    return _in_order(found)
+
+
+def evaluable(log: TrialLog, truth: dict[str, Any], *, tip_known: bool) -> list[str]:
+    """Codes that this trial could have shown: without the way of the needle, a pressure or a force nobody can tell."""
+    found: set[str] = set()
+    # A needle that was left in the gel has not told its last way; an empty list of structures is no way at all.
+    if truth["path_structures"] and log.t_out_ns is not None:
+        found |= {"V1", *PATH_VIOLATIONS.values()}
+    elif tip_known or truth["moments"]:
+        found.add(V1_AT_REST)
+    if log.p_peak_kpa is not None:
+        found.add("V6")
+    if log.steps_n:
+        found.add("V7")
+    if tip_known:
+        found.add("V8")
+    if log.force_peak_n is not None:
+        found.add("V9")
+    if log.t_contact_ns is not None:  # the checklist before it was gone through
+        found.add("V10")
+    return _in_order(found)
+
+
+def _in_order(codes: set[str]) -> list[str]:
+    return sorted(codes, key=lambda code: int(code.split()[0][1:]))
+
+
+def _mirrored(axes: Vector, side: str) -> Vector:
+    """Image axes (rows: lateral, elevational, depth) with signs that mean the same on either side.
+
+    The probe's lateral axis stays near the phantom's +X on both sides, so that "too medial" would change its sign
+    with the side and cancel in a mean. An axis across the body points away from the midline, one along it cranially.
+    """
+    out = np.array(axes, dtype=float)
+    outward = 1.0 if side == "left" else -1.0  # phantom X points to its left
+    for k in (0, 1):
+        across = abs(out[k, 0]) >= abs(out[k, 1])
+        if (out[k, 0] * outward if across else out[k, 1]) < 0.0:
+            out[k] = -out[k]
+    return out
 
 
 def _seconds(a: int | None, b: int | None) -> float | None:
@@ -141,16 +189,16 @@ def score(
     """
     row = counts(log)
     row["success"] = row["placement_success"] = row["first_pass_success"] = False
-    row["target_source"] = None if truth is None else truth.get("target_source", "as_built")
+    row["target_source"] = None if truth is None else truth.get("target_source", AS_BUILT)
     tip = log.reference_mm.get("at_injection")
-    if truth is None or (tip is None and log.ended == "finished"):
+    if truth is None or tip is None:
         row["outcome"] = "truth_missing" if log.ended == "finished" else log.ended
         if log.ended == "finished":  # nobody measured where the tip was: not known, which is not the same as no
             row["success"] = row["placement_success"] = row["first_pass_success"] = None
-        return row
-    if tip is None:
-        row["outcome"] = log.ended
-        row["violations"] = ";".join(violations(log, truth, wrong_level=False, force_limit_n=force_limit_n))
+        if truth is not None:
+            codes = violations(log, truth, tip_gap_mm=None, wrong_level=False, force_limit_n=force_limit_n)
+            row["violations"] = ";".join(codes)
+            row["violations_evaluable"] = ";".join(evaluable(log, truth, tip_known=False))
         return row
     aim = np.asarray(truth["aim_mm"])
     error = tip - aim
@@ -164,7 +212,7 @@ def score(
             row["angle_err_deg"] = float(np.degrees(np.arccos(cosine)))
     if log.image_axes is not None:
         row["err_inplane_mm"], row["err_elevational_mm"], row["err_depth_mm"] = (
-            float(v) for v in log.image_axes @ error
+            float(v) for v in _mirrored(log.image_axes, side) @ error
         )
     nerve_gap = _gap(tip, truth)
     row["tip_nerve_gap_mm"] = nerve_gap
@@ -174,15 +222,23 @@ def score(
     if log.confirmed_tip_rig_mm is not None:
         RigToPhantom = np.linalg.inv(np.asarray(PhantomToRig))
         seen = RigToPhantom[:3, :3] @ log.confirmed_tip_rig_mm + RigToPhantom[:3, 3]
-        row["image_tip_err_mm"] = float(np.linalg.norm(seen - tip))
+        # Where the phantom stands in its fixture is nominal unless somebody measured it: a difference between Rig and
+        # Phantom coordinates would then be the fixture's error under the name of the image's.
+        placed_truly = row["target_source"] == AS_BUILT
+        if placed_truly:
+            row["image_tip_err_mm"] = float(np.linalg.norm(seen - tip))
         if log.believed_aim_rig_mm is not None:
             believed = RigToPhantom[:3, :3] @ log.believed_aim_rig_mm + RigToPhantom[:3, 3]
-            row["aim_err_mm"] = float(np.linalg.norm(believed - aim))
+            if placed_truly:
+                row["aim_err_mm"] = float(np.linalg.norm(believed - aim))
             row["steer_err_mm"] = float(np.linalg.norm(seen - believed))
     row["spread_cover"] = truth.get("spread_cover")
     row["level_correct"] = _reached(tip, truth["targets"]) == f"{technique.level}.{side}"
-    codes = violations(log, truth, wrong_level=not row["level_correct"], force_limit_n=force_limit_n)
+    codes = violations(
+        log, truth, tip_gap_mm=nerve_gap, wrong_level=not row["level_correct"], force_limit_n=force_limit_n
+    )
     row["violations"] = ";".join(codes)
+    row["violations_evaluable"] = ";".join(evaluable(log, truth, tip_known=True))
     acceptance = technique.acceptance
     if acceptance.channel_radius_mm is not None and truth.get("channel"):
         placed = _in_channel(tip, truth["channel"], technique)
@@ -192,7 +248,7 @@ def score(
         )
     row["placement_success"] = placed
     row["spread_success"] = None if row["spread_cover"] is None else row["spread_cover"] >= 0.5
-    grave = {"V1", "V2", "V3", "V4", "V5", "V6"} & set(codes)
+    grave = GRAVE & set(codes)
     within = placed if acceptance.channel_radius_mm is not None else row["tte_mm"] <= acceptance.radius_mm
     row["success"] = log.ended == "finished" and within and row["level_correct"] and not grave
     row["first_pass_success"] = row["success"] and log.passes_n <= 1

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from experiments.log import TrialLog
-from experiments.scoring import score
+from experiments.scoring import drawn_truth, score
 from experiments.technique import load_technique
+from hal.phantom.materials import materials
+from hal.phantom.nominal import load_phantom
 
 
 def _truth(tip=(1.0, 0.0, 0.0)):
@@ -94,3 +96,98 @@ def test_s1_is_judged_by_its_channel():
     assert placed([4.0, 0.0, 0.0])
     assert not placed([4.4, 0.0, 0.0])
     assert not placed([0.0, 0.0, -6.0])
+
+
+# ---- which violations a trial could have shown ----------------------------------------------------------------
+
+
+def _measured_log(tip):
+    """Everything logged: needle out again, force, pressure, checklist."""
+    log = _log(tip)
+    log.t_contact_ns, log.t_out_ns, log.steps_n = 1, 2, 20
+    log.p_peak_kpa, log.force_peak_n = 30.0, 2.0
+    return log
+
+
+def _drawn():
+    phantom = load_phantom("lumbar_ref")
+    return drawn_truth(phantom, "L4", "left", np.array([0.0, 0.0, 1.0]))
+
+
+def test_a_trial_with_a_known_way_can_show_everything_but_v4():
+    row = _score(_measured_log([0.5, 0.0, 0.0]), _truth())
+    assert row["violations_evaluable"] == "V1;V2;V3;V5;V6;V7;V8;V9;V10"
+
+
+def test_no_phantom_holds_a_surrogate_that_v4_could_be_told_from():
+    assert not {"pleura", "viscera", "bowel", "kidney", "lung"} & set(materials())
+
+
+def test_where_nobody_knows_the_way_vessel_dura_and_joint_are_not_claimed_to_be_free():
+    truth = _drawn()
+    row = _score(_measured_log(truth["aim_mm"]), truth)
+    assert row["success"] and row["target_source"] == "nominal"
+    assert row["violations_evaluable"] == "V1 (tip);V6;V7;V8;V9;V10"
+
+
+def test_a_reference_tip_inside_the_nerve_is_v1_where_only_the_drawing_is_known():
+    truth = _drawn()
+    inside = truth["nerve_line_mm"][np.argmin(np.linalg.norm(truth["nerve_line_mm"] - truth["aim_mm"], axis=1))]
+    row = _score(_measured_log(inside), truth)
+    assert row["tte_mm"] < 5.0 and row["tip_nerve_gap_mm"] < -0.5
+    assert row["violations"] == "V1" and row["outcome"] == "miss"
+
+
+def test_without_pressure_force_and_tip_their_codes_could_not_be_shown():
+    log = _log(None)
+    log.steps_n = 3
+    assert _score(log, _drawn())["violations_evaluable"] == "V7"
+
+
+def test_a_needle_left_in_the_gel_has_not_told_its_way():
+    log = _measured_log(None)
+    log.ended, log.t_out_ns = "aborted", None
+    assert "V2" not in _score(log, _truth())["violations_evaluable"]
+
+
+# ---- what the error columns mean -----------------------------------------------------------------------------
+
+
+def _side_row(side, error, axes):
+    truth = _truth() | {"targets": {f"L4.{side}": [0.0, 0.0, 4.0]}}
+    log = _log(error)
+    log.image_axes = np.asarray(axes, float)
+    return score(log, load_technique("L4_IP_T"), side, truth, PhantomToRig=np.eye(4), force_limit_n=5.0)
+
+
+@pytest.mark.parametrize("flipped", [1.0, -1.0])
+def test_two_millimetres_too_medial_have_one_sign_on_either_side_however_the_probe_is_held(flipped):
+    axes = np.diag([flipped, flipped, 1.0])
+    left, right = _side_row("left", [-2.0, 0.5, 1.0], axes), _side_row("right", [2.0, 0.5, 1.0], axes)
+    for name, value in (("err_inplane_mm", -2.0), ("err_elevational_mm", 0.5), ("err_depth_mm", 1.0)):
+        assert left[name] == right[name] == value
+    assert left["err_x_mm"] == -right["err_x_mm"] == -2.0
+
+
+def test_in_a_lengthwise_image_in_plane_is_cranial_and_elevational_away_from_the_midline():
+    lengthwise = [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    for side, x in (("left", -2.0), ("right", 2.0)):
+        row = _side_row(side, [x, 0.5, 1.0], lengthwise)
+        assert (row["err_inplane_mm"], row["err_elevational_mm"]) == (0.5, -2.0)
+
+
+def test_the_place_of_the_fixture_is_not_reported_as_an_error_of_the_image():
+    shifted = np.eye(4)
+    shifted[:3, 3] = (4.0, 0.0, 0.0)
+
+    def row(source):
+        log = _log([0.5, 0.0, 0.0])
+        log.confirmed_tip_rig_mm, log.believed_aim_rig_mm = np.array([4.5, 0.0, 0.0]), np.array([4.2, 0.0, 0.0])
+        truth = _truth() | {"target_source": source}
+        return score(log, load_technique("L4_IP_T"), "left", truth, PhantomToRig=shifted, force_limit_n=5.0)
+
+    known, drawn = row("as_built"), row("nominal")
+    assert known["image_tip_err_mm"] == pytest.approx(0.0, abs=1e-9)
+    assert known["aim_err_mm"] == pytest.approx(0.2)
+    assert drawn.get("image_tip_err_mm") is None and drawn.get("aim_err_mm") is None
+    assert drawn["steer_err_mm"] == known["steer_err_mm"] == pytest.approx(0.3)
