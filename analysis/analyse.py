@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
-from analysis.criteria import Criterion, judge, overall
-from analysis.group import PLANES, closed, column, summarise
+from analysis.criteria import Criterion, judge, overall, shortfall
+from analysis.group import PLANES, closed, column, not_evaluated, summarise
 from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
 from rig.record import PlannedTrial, RecordedRun, Row, verify_run
@@ -20,10 +20,13 @@ def analyse(run: RecordedRun) -> Results:
     head = study.get("study", {})
     rows, planned = run.rows, run.planned
     faults = verify_run(run.path)
+    account = _account(rows, planned)
+    short = shortfall(account, run.manifest.reason if run.manifest else "")
     criteria = tuple(
-        judge(Criterion.from_toml(table), rows, simulated=run.simulated) for table in study.get("criteria", [])
+        judge(Criterion.from_toml(table), rows, simulated=run.simulated, short=short)
+        for table in study.get("criteria", [])
     )
-    verdict, reason = overall(criteria, faults, simulated=run.simulated)
+    verdict, reason = overall(criteria, faults, simulated=run.simulated, short=short)
     seed = run.opened.get("seed")
     return Results(
         study_id=str(head.get("id", "")),
@@ -35,7 +38,8 @@ def analyse(run: RecordedRun) -> Results:
         verdict_reason=reason,
         faults=faults,
         criteria=criteria,
-        accounting=_account(rows, planned),
+        accounting=account,
+        shortfall=short,
         approaches=_approaches(rows, planned),
         arms=_arms(rows, planned),
         contrasts=contrasts(rows),
@@ -92,6 +96,8 @@ def _account(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> Accounting
         evaluated_n=len(column(counted, "tte_mm")),
         truth_missing_n=sum(row["outcome"] == "truth_missing" for row in counted),
         cartridges_n=len({row["cartridge_id"] for row in rows}),
+        aim_sources=dict(sorted(Counter(str(row["target_source"] or "unknown") for row in counted).items())),
+        violations_not_evaluated=not_evaluated(counted),
     )
 
 

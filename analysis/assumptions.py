@@ -9,9 +9,16 @@ ASSUMPTIONS = (
     "Ultrasound frames come from a beam model with several elevation slices; there is no side lobe of a real array, "
     "no operator-set gain per depth and no patient motion.",
     "Needle bending, puncture force and friction follow published means for the gauge; lot-to-lot spread is assumed.",
-    "Line, syringe and tissue pressures follow a lumped model with assumed compliance and back-pressure.",
-    "The simulated operator's reaction time, tremor, perception and palpation errors are assumed profiles, fitted to "
-    "published summary figures and not to persons of this study.",
+    "The needle bends by the law that guidance expects (an arc of constant curvature, Rand 2016); only its size is "
+    "drawn. A real needle may bend in another way, and steering then does worse.",
+    "Line, syringe and tissue pressures follow a lumped model with assumed compliance and back-pressure. The "
+    "compliance of the simulated line follows the value of the rig file, which the pressure rules rely on.",
+    "Guidance knows the gel's mean speed of sound; the cartridge differs from it by temperature and a small drawn "
+    "scatter only.",
+    "The simulated operator's reaction time, tremor, placing, depth-reading and palpation errors are assumed profiles, "
+    "in part after published summary figures, and not of persons of this study. He does not look at the picture: a "
+    "hand that ultrasound leads follows the software's instructions.",
     "Devices answer as their manuals say; wear, electrical noise and faults outside the manuals do not occur.",
-    "The reference instrument's error is drawn from its declared uncertainty; it has no unknown bias.",
+    "The reference instrument errs at random only: 0.2 mm per axis in every reading of needle and phantom, whatever "
+    "uncertainty its rig file declares, averaged over 12 readings. It has no bias and no calibration error.",
 )

@@ -1,8 +1,13 @@
 """Judging the criteria that the study file fixed beforehand.
 
-Decision rule, the same for all: PASS when the one-sided 95 % bound meets the limit (risk of a false pass at most
-5 %), MARGINAL when only the estimate meets it, FAIL when the estimate does not, NOT EVALUATED when the statistic
-cannot be computed. A maximum has no bound: it is compared as it is. Data of a simulator are judged in the conditional.
+Decision rule: PASS when the one-sided 95 % bound meets the limit (risk of a false pass at most 5 %, trials taken as
+independent), MARGINAL when only the estimate meets it, FAIL when the estimate does not, NOT EVALUATED when the
+statistic cannot be computed. A maximum has no bound: it is compared as it is and promises nothing. Data of a simulator
+are judged in the conditional.
+
+Two things take a verdict away. A study that did not go to its planned end has none, since who stops when the figures
+please has another risk than the 5 % (``shortfall``). And a number that some of the trials do not have is not known of
+all of them: what was measured can fail the limit, but not meet it (``docs/decisions/0008``).
 """
 
 from __future__ import annotations
@@ -14,14 +19,19 @@ from typing import Any
 import numpy as np
 
 from analysis import intervals
-from analysis.group import closed, column
-from analysis.results import CriterionResult, Quantity
+from analysis.group import closed, column, not_evaluated
+from analysis.results import Accounting, CriterionResult, Quantity
 from hal.errors import ConfigError
 from rig.record import NAMES, Row
 
 PASS, MARGINAL, FAIL, NOT_EVALUATED = "PASS", "MARGINAL", "FAIL", "NOT EVALUATED"
 CONDITIONAL = {PASS: "WOULD PASS", MARGINAL: "WOULD BE MARGINAL", FAIL: "WOULD FAIL", NOT_EVALUATED: NOT_EVALUATED}
 STATISTICS = ("tolerance_95_95", "mean", "median", "p95", "success_lower_95", "max")
+ONE_WAY = {"success_lower_95": ">=", "tolerance_95_95": "<=", "max": "<="}
+"""Statistics that bound one side only; compared the other way they would pass whatever is short of the limit."""
+RESTS_ON_VIOLATIONS = ("success", "first_pass_success")
+GRAVE = ("V1", "V2", "V3", "V5", "V6")
+"""Codes that forfeit success and that a phantom can show (V4 has no surrogate in any)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,8 @@ class Criterion:
     text: str
     metric: str
     statistic: str
-    select: dict[str, str]
+    select: dict[str, tuple[str, ...]]
+    """Per column the values of which one must hold."""
     comparison: str
     limit: float
     unit: str
@@ -48,7 +59,7 @@ class Criterion:
                 str(table.get("text", name)),
                 str(table["metric"]),
                 str(table["statistic"]),
-                {str(key): str(value) for key, value in dict(table.get("select", {})).items()},
+                {str(key): _values(value) for key, value in dict(table.get("select", {})).items()},
                 str(table["comparison"]),
                 float(table["limit"]),
                 str(table.get("unit", "")),
@@ -60,33 +71,54 @@ class Criterion:
             raise ConfigError(f"study.toml, criterion {name}: unknown statistic {criterion.statistic!r}")
         if criterion.comparison not in ("<=", ">="):
             raise ConfigError(f"study.toml, criterion {name}: comparison must be <= or >=")
+        only = ONE_WAY.get(criterion.statistic, criterion.comparison)
+        if criterion.comparison != only:
+            raise ConfigError(f"study.toml, criterion {name}: {criterion.statistic} is compared with {only} only")
         unknown = sorted({criterion.metric, *criterion.select} - set(NAMES))
         if unknown:
             raise ConfigError(f"study.toml, criterion {name}: unknown column {', '.join(unknown)}")
         return criterion
 
     def rows(self, rows: Sequence[Row]) -> list[Row]:
-        return [row for row in rows if all(str(row[key]) == value for key, value in self.select.items())]
+        return [row for row in rows if all(str(row[key]) in values for key, values in self.select.items())]
 
     def meets(self, value: float) -> bool:
         return value <= self.limit if self.comparison == "<=" else value >= self.limit
 
 
-def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool) -> CriterionResult:
-    """Judge one criterion on all trials of the run (interrupted ones do not count)."""
+def shortfall(account: Accounting, ended: str) -> str:
+    """Why the plan was not carried out as written, with the run's own reason for ending; empty when it was."""
+    if not account.planned_n:
+        return "the record holds no plan of its trials"
+    lost = len(account.never_closed) + account.interrupted_n
+    if lost:
+        how = f"{len(account.never_closed)} never closed, {account.interrupted_n} interrupted and not repeated"
+        why = f"; the run ended: {ended}" if ended else ""
+        return f"{lost} of {account.planned_n} planned trials are missing ({how}){why}"
+    if account.unplanned:
+        return f"{len(account.unplanned)} trials are not in the plan"
+    return ""
+
+
+def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: str = "") -> CriterionResult:
+    """Judge one criterion on all trials of the run (interrupted ones do not count).
+
+    ``short`` is the study's ``shortfall``: with one there is a number, but no verdict.
+    """
     chosen = criterion.rows(closed(rows))
     estimate, bound = _statistic(criterion, chosen)
-    if bound.value is None or estimate.value is None:
-        verdict, reason = NOT_EVALUATED, bound.note or estimate.note
-    elif criterion.meets(bound.value):
-        verdict, reason = PASS, "the 95 % bound meets the limit"
-    elif criterion.meets(estimate.value):
-        verdict, reason = MARGINAL, "the estimate meets the limit, its 95 % bound does not"
-    else:
-        verdict, reason = FAIL, "the estimate does not meet the limit"
-    missing = len(chosen) - bound.n
-    if missing and criterion.statistic != "success_lower_95":
-        reason += f"; {missing} of {len(chosen)} trials have no {criterion.metric}"
+    verdict, reason = _verdict(criterion, estimate, bound)
+    unmeasured = 0 if criterion.statistic == "success_lower_95" else len(chosen) - estimate.n
+    if unmeasured:
+        words = f"{unmeasured} of {len(chosen)} trials have no {criterion.metric}"
+        if verdict in (PASS, MARGINAL):
+            verdict, reason = NOT_EVALUATED, f"{words}: what the others show is not known of all"
+        else:
+            reason += f"; {words}"
+    if criterion.metric in RESTS_ON_VIOLATIONS:
+        reason += _unseen(criterion, chosen)
+    if short:
+        verdict, reason = NOT_EVALUATED, "the study was not carried out as planned"
     return CriterionResult(
         identity=criterion.identity,
         text=criterion.text,
@@ -95,13 +127,44 @@ def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool) -> Crit
         comparison=criterion.comparison,
         limit=criterion.limit,
         unit=criterion.unit,
-        select=", ".join(f"{key} = {value}" for key, value in sorted(criterion.select.items())) or "all trials",
+        select=", ".join(f"{key} = {' or '.join(values)}" for key, values in sorted(criterion.select.items()))
+        or "all trials",
         source=criterion.source,
         estimate=estimate,
         bound=bound,
         verdict=CONDITIONAL[verdict] if simulated else verdict,
         reason=reason,
     )
+
+
+def _values(chosen: object) -> tuple[str, ...]:
+    return tuple(str(value) for value in chosen) if isinstance(chosen, list | tuple) else (str(chosen),)
+
+
+def _verdict(criterion: Criterion, estimate: Quantity, bound: Quantity) -> tuple[str, str]:
+    """By the numbers alone."""
+    if criterion.statistic == "max":
+        if estimate.value is None:
+            return NOT_EVALUATED, estimate.note
+        if criterion.meets(estimate.value):
+            return PASS, "the largest value seen meets the limit; nothing is claimed beyond these trials"
+        return FAIL, "the largest value seen does not meet the limit"
+    if bound.value is None or estimate.value is None:
+        return NOT_EVALUATED, bound.note or estimate.note
+    if criterion.meets(bound.value):
+        return PASS, "the 95 % bound meets the limit"
+    if criterion.meets(estimate.value):
+        return MARGINAL, "the estimate meets the limit, its 95 % bound does not"
+    return FAIL, "the estimate does not meet the limit"
+
+
+def _unseen(criterion: Criterion, rows: Sequence[Row]) -> str:
+    """Violations that successes were not asked about, because nothing on the bench could show them."""
+    good = [row for row in rows if row[criterion.metric] is True]
+    found = {code: n for code, n in not_evaluated(good).items() if code.split()[0] in GRAVE}
+    if not found:
+        return ""
+    return f"; not looked for in {max(found.values())} of {len(good)} successes: {', '.join(found)}"
 
 
 def _statistic(criterion: Criterion, rows: Sequence[Row]) -> tuple[Quantity, Quantity]:
@@ -115,10 +178,8 @@ def _statistic(criterion: Criterion, rows: Sequence[Row]) -> tuple[Quantity, Qua
     if criterion.statistic == "mean":
         return intervals.mean(x, unit), intervals.mean_bound(x, unit, upper=upper)
     if criterion.statistic == "max":
-        return intervals.largest(x, unit), intervals.largest(x, unit)
+        return intervals.largest(x, unit), intervals.refused(unit, len(x), "a largest value has no bound")
     if criterion.statistic == "tolerance_95_95":
-        if not upper:
-            return intervals.quantile(x, 0.05, unit), intervals.refused(unit, len(x), "only upper bounds are made")
         return _tolerance_estimate(x, unit), intervals.tolerance_bound(x, unit)
     p = 0.5 if criterion.statistic == "median" else 0.95
     return intervals.quantile(x, p, unit), intervals.quantile_bound(x, p, unit, upper=upper)
@@ -134,12 +195,16 @@ def _tolerance_estimate(x: intervals.Sample, unit: str) -> Quantity:
     return intervals.quantile(x, 0.95, unit)
 
 
-def overall(results: Sequence[CriterionResult], faults: Sequence[str], *, simulated: bool) -> tuple[str, str]:
-    """One verdict for the run and the reason for it."""
+def overall(
+    results: Sequence[CriterionResult], faults: Sequence[str], *, simulated: bool, short: str = ""
+) -> tuple[str, str]:
+    """One verdict for the run and the reason for it; ``short`` is the study's ``shortfall``."""
     if faults:
         return NOT_EVALUATED, "the record is not intact"
     if not results:
         return NOT_EVALUATED, "the study file holds no criterion"
+    if short:
+        return NOT_EVALUATED, short
     names = CONDITIONAL if simulated else {name: name for name in CONDITIONAL}
     for verdict in (FAIL, NOT_EVALUATED, MARGINAL):
         hit = [result.identity for result in results if result.verdict == names[verdict]]

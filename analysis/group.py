@@ -25,6 +25,8 @@ COMPONENTS: Mapping[str, str] = {
     "elevational": "err_elevational_mm",
     "depth": "err_depth_mm",
 }
+CODES = tuple(f"V{k}" for k in range(1, 11))
+"""Violation codes."""
 TIMES: Mapping[str, str] = {"scan": "t_scan_s", "needle": "t_needle_s", "total": "t_total_s"}
 
 
@@ -35,20 +37,28 @@ def column(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
 
 
 def closed(rows: Sequence[Row]) -> list[Row]:
-    """Trials that count: interrupted ones are repeated as new trials and are listed apart."""
+    """Trials that count. An interrupted one, ended by a person or by a fault of the program, is no failure of a
+    technique; nobody repeats it, it is listed apart, and its study gives no verdict (``criteria.shortfall``)."""
     return [row for row in rows if row["outcome"] != "interrupted"]
 
 
-def error_vectors(rows: Sequence[Row]) -> NDArray[np.float64]:
-    """Errors of shape (n, 3): away from the midline, cranial, deep (mm).
+def outward(row: Row, name: str) -> float:
+    """A signed error with + = away from the midline on either side.
 
-    The phantom's X points to its left, so the sign of a right-sided trial is turned: sides can then be pooled.
+    The phantom's X points to its left, so ``err_x_mm`` of a right-sided trial is turned; the columns along the image
+    axes are written that way already.
     """
+    value = float(str(row[name]))
+    return -value if name == "err_x_mm" and row["side"] == "right" else value
+
+
+def error_vectors(rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Errors of shape (n, 3): away from the midline, cranial, deep (mm), so that sides can be pooled."""
     found = []
     for row in rows:
         x, y, z = row["err_x_mm"], row["err_y_mm"], row["err_z_mm"]
         if isinstance(x, float) and isinstance(y, float) and isinstance(z, float):
-            found.append((-x if row["side"] == "right" else x, y, z))
+            found.append((outward(row, "err_x_mm"), y, z))
     return np.array(found, dtype=np.float64).reshape(len(found), 3)
 
 
@@ -56,6 +66,20 @@ def judged(rows: Sequence[Row], name: str, *, missing_counts: bool = True) -> Pr
     """Share of true cells; an empty cell is a failure, or left out with ``missing_counts=False``."""
     values = [row[name] for row in rows if missing_counts or row[name] is not None]
     return intervals.proportion(sum(value is True for value in values), len(values))
+
+
+def not_evaluated(rows: Sequence[Row]) -> dict[str, int]:
+    """Violation codes by the number of trials that could not have shown them.
+
+    ``V1 (way)``: only the place where the tip came to rest could be judged.
+    """
+    found: Counter[str] = Counter()
+    for row in rows:
+        could = {part.strip() for part in str(row["violations_evaluable"] or "").split(";")}
+        for code in CODES:
+            if code not in could:
+                found["V1 (way)" if code == "V1" and "V1 (tip)" in could else code] += 1
+    return {code: found[code] for code in ("V1", "V1 (way)", *CODES[1:]) if found[code]}
 
 
 def _split(rows: Sequence[Row], name: str) -> dict[str, int]:

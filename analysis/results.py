@@ -118,7 +118,7 @@ class CriterionResult:
     source: str
     estimate: Quantity
     bound: Quantity
-    """What is compared with the limit."""
+    """What is compared with the limit (a largest value has no bound and is compared itself)."""
     verdict: str
     reason: str
 
@@ -156,11 +156,15 @@ class Accounting:
     interrupted_n: int
     never_closed: tuple[str, ...]
     unplanned: tuple[str, ...]
-    """Closed trials that were not in the plan (repeats of interrupted ones)."""
+    """Trials that were not in the plan."""
     outcomes: Mapping[str, int]
     evaluated_n: int
     truth_missing_n: int
     cartridges_n: int
+    aim_sources: Mapping[str, int]
+    """Closed trials by where their aim point comes from: as_built or nominal."""
+    violations_not_evaluated: Mapping[str, int]
+    """Violation codes by the number of closed trials that could not have shown them."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,8 @@ class Results:
     """What of the record does not hold; empty when it is intact."""
     criteria: tuple[CriterionResult, ...]
     accounting: Accounting
+    shortfall: str
+    """Why the plan was not carried out as written; then there is no verdict. Empty when it was."""
     approaches: tuple[Group, ...]
     arms: tuple[Group, ...]
     contrasts: tuple[Contrast, ...]

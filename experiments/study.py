@@ -8,10 +8,19 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from experiments.technique import Technique, explain, load_technique, read_toml, shipped
 from hal.errors import ConfigError
+from rig.record import COLUMNS
+
+_KIND = {column.name: column.kind for column in COLUMNS}
+ONE_WAY = {
+    "success_lower_95": (">=", "it is a lower bound, and a lower bound below a limit shows nothing"),
+    "tolerance_95_95": ("<=", "it is an upper bound"),
+    "max": ("<=", "the largest value says nothing about a lower limit"),
+}
+"""Statistics that make sense with one comparison only, and why."""
 
 
 class _Data(BaseModel):
@@ -47,12 +56,36 @@ class Criterion(_Data):
     id: str
     text: str
     metric: str
+    """A column of trials.csv: a yes/no column for `success_lower_95`, a number column for the others."""
     statistic: Literal["tolerance_95_95", "mean", "median", "p95", "success_lower_95", "max"]
     comparison: Literal["<=", ">="]
+    """`success_lower_95` takes >= only, `tolerance_95_95` and `max` take <= only."""
     limit: float
     unit: str = ""
-    select: dict[str, str] = {}
+    select: dict[str, str | tuple[str, ...]] = {}
+    """Which trials: per column a value, or a list of values of which one must hold; all given columns together."""
     source: str = ""
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> Criterion:
+        for name in (self.metric, *self.select):
+            if name not in _KIND:
+                near = difflib.get_close_matches(name, _KIND, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                raise ValueError(f"criterion {self.id}: trials.csv has no column {name!r}{hint}")
+        for name, values in self.select.items():
+            if not values:
+                raise ValueError(f"criterion {self.id}: select.{name} is empty: no trial would be chosen")
+        yes_no = self.statistic == "success_lower_95"
+        if yes_no != (_KIND[self.metric] == "bool") or _KIND[self.metric] == "text":
+            wanted = "a yes/no column" if yes_no else "a number column"
+            raise ValueError(
+                f"criterion {self.id}: {self.statistic} needs {wanted}, {self.metric} is {_KIND[self.metric]}"
+            )
+        only, why = ONE_WAY.get(self.statistic, (self.comparison, ""))
+        if self.comparison != only:
+            raise ValueError(f"criterion {self.id}: {self.statistic} can only be compared with {only}: {why}")
+        return self
 
 
 class Study(_Data):
@@ -97,8 +130,21 @@ def load_study(name_or_path: str) -> Study:
         "phantom": _beside(path, design.phantom),
     }
     study = study.model_copy(update={"design": design.model_copy(update=there)})
-    study.loaded()
+    techniques = study.loaded().values()
+    for criterion in study.criteria:
+        if not any(_chosen(criterion, technique, side) for technique in techniques for side in design.sides):
+            raise ConfigError(f"{path}: criterion {criterion.id}: select chooses no trial of this study")
     return study
+
+
+def _chosen(criterion: Criterion, technique: Technique, side: str) -> bool:
+    """Whether a trial could belong to a criterion, by the columns that the study alone decides."""
+    known = {"technique": technique.id, "plane": technique.plane, "level": technique.level, "side": side}
+    return all(
+        known[name] in ((wanted,) if isinstance(wanted, str) else wanted)
+        for name, wanted in criterion.select.items()
+        if name in known
+    )
 
 
 def _beside(study_path: Path, name: str) -> str:

@@ -15,7 +15,8 @@ from rig.record import Row
 
 CAPTION = (
     "Components of the tip error, every trial, per arm: across (lateral, never negative) and along the planned "
-    "needle axis, and along the axes of the image where there was one. Black: mean with its 95 % interval. n "
+    "needle axis (+ = too deep), and along the axes of the image where there was one (in-plane: + = away from the "
+    "midline on either side, elevational: + = cranial, depth: + = deep). Black: mean with its 95 % interval. n "
     "stands under each name."
 )
 

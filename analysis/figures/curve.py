@@ -15,16 +15,18 @@ from rig.record import Row
 
 CAPTION = (
     "Share of the trials with a tip error of at most the value on the axis (logarithmic). Red line: acceptance "
-    "radius. Flag at 0.95: one-sided 95/95 tolerance bound where n allows one. Trials without a measured tip are "
+    "radius of the techniques that are judged by distance (S1 may be judged by its channel instead, see success). "
+    "Flag at 0.95: one-sided 95/95 tolerance bound where n allows one. Trials without a measured tip are "
     "not in the curve; their number stands in the legend."
 )
 
 
-def draw(rows: Sequence[Row], arms: Sequence[Group], radius_mm: float, stamp: Stamp) -> Figure:
-    """One curve per arm; ``radius_mm`` is the acceptance radius."""
+def draw(rows: Sequence[Row], arms: Sequence[Group], radii_mm: Sequence[float], stamp: Stamp) -> Figure:
+    """One curve per arm; ``radii_mm`` are the acceptance radii of the techniques."""
     figure = new_figure(2.15, stamp)
     axes = figure.subplots()
-    largest, smallest = radius_mm, radius_mm
+    everything = np.maximum(np.r_[column(closed(rows), "tte_mm"), np.asarray(radii_mm, dtype=float)], 0.01)
+    largest, smallest = (float(everything.max()), float(everything.min())) if len(everything) else (10.0, 1.0)
     for k, arm in enumerate(arms):
         own = [row for row in closed(rows) if row["plane"] == arm.plane]
         errors = np.sort(column(own, "tte_mm"))
@@ -40,7 +42,6 @@ def draw(rows: Sequence[Row], arms: Sequence[Group], radius_mm: float, stamp: St
         steps = np.arange(1, len(errors) + 1) / len(errors)
         axes.step(np.r_[errors[0], errors], np.r_[0.0, steps], where="post", color=colour)
         axes.plot(errors, steps, marker="o", ms=2.5, ls="", color=colour)
-        largest, smallest = max(largest, float(errors[-1])), min(smallest, float(errors[0]))
         if arm.tolerance.value is not None:
             bound = arm.tolerance.value
             axes.plot([bound, bound], [0.95, 1.04], color=colour, lw=2.2)
@@ -49,10 +50,11 @@ def draw(rows: Sequence[Row], arms: Sequence[Group], radius_mm: float, stamp: St
                 fontsize=7, color=colour,
             )  # fmt: skip
             largest = max(largest, bound)
-    axes.axvline(radius_mm, color=LIMIT, lw=1.0, ls="--")
-    axes.annotate(
-        f"{radius_mm:g} mm", (radius_mm, 0.02), xytext=(3, 0), textcoords="offset points", color=LIMIT, fontsize=7
-    )
+    for radius_mm in radii_mm:
+        axes.axvline(radius_mm, color=LIMIT, lw=1.0, ls="--")
+        axes.annotate(
+            f"{radius_mm:g} mm", (radius_mm, 0.02), xytext=(3, 0), textcoords="offset points", color=LIMIT, fontsize=7
+        )
     axes.axhline(0.95, color="#cccccc", lw=0.6, zorder=0)
     axes.set(xscale="log", xlim=(smallest / 1.4, largest * 1.4), ylim=(0, 1.25), yticks=[0.0, 0.25, 0.5, 0.75, 0.95])
     ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if smallest / 1.4 <= t <= largest * 1.4]

@@ -7,16 +7,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from analysis.acceptance import acceptances, spheres
 from analysis.figures import components, curve, forest, images, pressure, scatter, target, times
 from analysis.figures.style import Drawn, Stamp, save, styled
 from analysis.group import PLANES
 from analysis.results import CriterionResult, Results
 from rig.record import RecordedRun
-
-RADIUS_MM = 5.0
-"""Acceptance radius of the root techniques (domain facts 7.2), where no criterion of the study names one."""
-STRICT_MM = 3.0
-"""Strict radius of the same table."""
 
 
 def limit_of(criteria: Sequence[CriterionResult], metric: str) -> float | None:
@@ -30,8 +26,9 @@ def draw_all(run: RecordedRun, results: Results, folder: Path) -> tuple[Drawn, .
     for old in folder.iterdir():
         old.unlink()
     stamp = Stamp(results.simulated, results.demonstration)
-    radius = limit_of(results.criteria, "tte_mm") or RADIUS_MM
+    accepted = acceptances(run)
     rows, arms = list(run.rows), results.arms
+    radii = sorted({a.radius_mm for a in spheres(accepted, (row["technique"] for row in rows))})
     drawn: list[Drawn] = []
 
     def keep(name: str, title: str, caption: str, figure: Figure | None, kind: str = "svg") -> None:
@@ -42,9 +39,9 @@ def draw_all(run: RecordedRun, results: Results, folder: Path) -> tuple[Drawn, .
     with styled():
         if arms:
             if results.accounting.evaluated_n:
-                keep("target", "Target plot", target.CAPTION, target.draw(rows, arms, radius, STRICT_MM, stamp))
+                keep("target", "Target plot", target.CAPTION, target.draw(rows, arms, accepted, stamp))
                 keep("scatter", "Tip errors in three dimensions", scatter.CAPTION, scatter.draw(rows, arms, stamp))
-                keep("ecdf", "Cumulative tip error", curve.CAPTION, curve.draw(rows, arms, radius, stamp))
+                keep("ecdf", "Cumulative tip error", curve.CAPTION, curve.draw(rows, arms, radii, stamp))
                 keep("components", "Components of the error", components.CAPTION, components.draw(rows, arms, stamp))
             success = forest.draw_success(results.approaches, arms, limit_of(results.criteria, "success"), stamp)
             keep("success", "Success per approach", forest.SUCCESS_CAPTION, success)

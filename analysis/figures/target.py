@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
+from analysis.acceptance import Acceptance, spheres
 from analysis.figures.style import INK, LIMIT, MARKER, MUTED, Stamp, colour_of, name_levels, new_figure, say_empty
-from analysis.group import PLANES, closed
+from analysis.group import PLANES, closed, outward
 from analysis.results import Group
 from rig.record import Row
 
@@ -19,43 +20,47 @@ IMAGE_AXES = ("err_inplane_mm", "err_elevational_mm")
 BODY_AXES = ("err_x_mm", "err_y_mm")
 CAPTION = (
     "Tip position by the reference instrument relative to the aim point (centre), one panel per arm. With "
-    "ultrasound the axes are those of the image; without it (landmark) those of the phantom. Filled marker: left "
-    "side, open: right. Cross: mean with its 95 % interval per axis. Dashed circles: radius in mm; red: "
-    "acceptance radius. Scales differ between panels."
+    "ultrasound the axes are those of the image; without it (landmark) those of the phantom. Right sides are "
+    "mirrored: + is away from the midline on either side, and cranial. Filled marker: left side, open: right. Cross: "
+    "mean with its 95 % interval per axis. Dashed circles: radius in mm, from the technique files; red: acceptance "
+    "radius, grey: the strict one. A technique that is judged by a channel (S1) has no circle. Scales differ between "
+    "panels."
 )
 
 
-def draw(rows: Sequence[Row], arms: Sequence[Group], radius_mm: float, strict_mm: float, stamp: Stamp) -> Figure:
-    """One panel per arm; ``radius_mm`` is the acceptance radius, ``strict_mm`` the stricter one."""
+def draw(rows: Sequence[Row], arms: Sequence[Group], accepted: Mapping[str, Acceptance], stamp: Stamp) -> Figure:
+    """One panel per arm; ``accepted`` by technique."""
     figure = new_figure(2.6, stamp)
     panels = figure.subplots(1, max(1, len(arms)), squeeze=False)[0]
     for axes, arm in zip(panels, arms, strict=False):
         own = [row for row in closed(rows) if row["plane"] == arm.plane]
-        _panel(axes, own, arm.plane, radius_mm, strict_mm)
+        _panel(axes, own, arm.plane, spheres(accepted, (row["technique"] for row in own)))
     name_levels(figure)
     return figure
 
 
-def _points(rows: Sequence[Row], names: tuple[str, str]) -> tuple[NDArray[np.float64], list[Row]]:
+def points(rows: Sequence[Row], names: tuple[str, str]) -> tuple[NDArray[np.float64], list[Row]]:
+    """Positions of shape (n, 2) on two axes whose signs mean the same on either side, and their rows."""
     found = [row for row in rows if isinstance(row[names[0]], float) and isinstance(row[names[1]], float)]
-    values = [[float(str(row[name])) for name in names] for row in found]
+    values = [[outward(row, name) for name in names] for row in found]
     return np.array(values, dtype=float).reshape(len(found), 2), found
 
 
-def _panel(axes: Axes, rows: Sequence[Row], plane: str, radius_mm: float, strict_mm: float) -> None:
+def _panel(axes: Axes, rows: Sequence[Row], plane: str, accepted: Sequence[Acceptance]) -> None:
     names = IMAGE_AXES
-    points, found = _points(rows, names)
-    if not len(points):
+    tips, found = points(rows, names)
+    if not len(tips):
         names = BODY_AXES
-        points, found = _points(rows, names)
-    title = f"{PLANES.get(plane, plane)}, n = {len(points)} of {len(rows)}"
+        tips, found = points(rows, names)
+    title = f"{PLANES.get(plane, plane)}, n = {len(tips)} of {len(rows)}"
     axes.set_title(title, loc="left")
-    if not len(points):
+    if not len(tips):
         say_empty(axes, "no tip position measured")
         return
-    reach = max(radius_mm * 1.25, float(np.abs(points).max()) * 1.15)
+    circles = {a.strict_mm: MUTED for a in accepted} | {a.radius_mm: LIMIT for a in accepted}
+    reach = max([1.25 * radius for radius in circles] + [float(np.abs(tips).max()) * 1.15, 1.0])
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    for radius, colour in ((strict_mm, MUTED), (radius_mm, LIMIT)):
+    for radius, colour in circles.items():
         axes.add_patch(Circle((0, 0), radius, fill=False, ls="--", lw=0.9, ec=colour))
         axes.annotate(
             f"{radius:g}", (radius * 0.7071, -radius * 0.7071), fontsize=6.5, color=colour, xytext=(1, -7),
@@ -64,16 +69,16 @@ def _panel(axes: Axes, rows: Sequence[Row], plane: str, radius_mm: float, strict
     axes.axhline(0, lw=0.5, color=MUTED, zorder=0)
     axes.axvline(0, lw=0.5, color=MUTED, zorder=0)
     colour = colour_of(plane)
-    for (x, y), row in zip(points, found, strict=True):
+    for (x, y), row in zip(tips, found, strict=True):
         face = colour if row["side"] == "left" else "white"
         marker = MARKER.get(str(row["level"]), "D")
         axes.plot(x, y, marker=marker, ms=4.5, mfc=face, mec=colour, mew=1.0, ls="", alpha=0.9)
-    _cross(axes, points)
+    _cross(axes, tips)
     words = {
-        "err_inplane_mm": "in-plane, lateral (mm)",
-        "err_elevational_mm": "elevational (mm)",
-        "err_x_mm": "left of the phantom (mm)",
-        "err_y_mm": "cranial (mm)",
+        "err_inplane_mm": "in-plane, + = lateral (mm)",
+        "err_elevational_mm": "elevational, + = cranial (mm)",
+        "err_x_mm": "across, + = lateral (mm)",
+        "err_y_mm": "along, + = cranial (mm)",
     }
     axes.set(xlabel=words[names[0]], ylabel=words[names[1]])
 

@@ -56,6 +56,7 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
             for block in (
                 Paragraph(demonstration, "warning") if demonstration else None,
                 _fault_block(results),
+                _short_block(results),
                 Bullets(tuple(f"{c.identity}: {c.verdict}. {_sentence(c.reason)}" for c in results.criteria)),
                 Paragraph(_DECISION, "note"),
                 *(Picture(drawn) for drawn in figures if drawn.name in ON_COVER),
@@ -68,8 +69,10 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
 
 _DECISION = (
     "Decision rule, fixed before the run: PASS when the one-sided 95 % bound meets the limit (risk of a false "
-    "pass at most 5 % for each criterion), MARGINAL when only the estimate meets it, FAIL when the estimate does "
-    "not, NOT EVALUATED when the statistic cannot be computed. Results relate only to the items tested. The "
+    "pass at most 5 % for each criterion, trials taken as independent), MARGINAL when only the estimate meets it, "
+    "FAIL when the estimate does not, NOT EVALUATED when the statistic cannot be computed, when trials of the plan are "
+    "missing, or when some trials lack the number and the others do not fail. A criterion on the largest value (max) "
+    "is compared as it is: no risk is promised for it. Results relate only to the items tested. The "
     "limits are those of the study file and are not taken from a standard."
 )
 
@@ -100,6 +103,27 @@ def _fault_block(results: Results) -> Block | None:
     if not results.faults:
         return None
     return Paragraph("THE RECORD IS NOT INTACT. " + "; ".join(results.faults[:6]) + ".", "warning")
+
+
+def _short_block(results: Results) -> Block | None:
+    if not results.shortfall:
+        return None
+    text = (
+        "The study was not carried out as planned. Its numbers stand below, a verdict does not: who changes the number "
+    )
+    return Paragraph(text + "of trials may do so because of what he saw.", "warning")
+
+
+_SOURCES = {"as_built": "of the cartridge as built", "nominal": "by the drawing", "unknown": "of unknown source"}
+
+
+def _aim(results: Results) -> str:
+    found = results.accounting.aim_sources
+    words = ", ".join(f"{_SOURCES.get(name, name)} ({n} trials)" for name, n in found.items())
+    text = "1.5 mm outside the nerve's surface on the side of approach; the error is measured to it"
+    if "nominal" in found:
+        text += ". Where it is the drawing's, what the pour differs by is part of the error"
+    return f"{text}. Aim {words}" if words else text
 
 
 def _range(run: RecordedRun, name: str, unit: str, digits: int) -> str:
@@ -156,12 +180,17 @@ def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
         ("Planned trials", f"{account.planned_n} on {len({t.cartridge_id for t in run.planned})} cartridges"),
         ("Randomisation", f"blocks of one trial per approach, random order, seed {results.seed}"),
         ("Sample size", sample),
-        ("Aim point", "1.5 mm outside the nerve's surface on the side of approach; the error is measured to it"),
+        ("Aim point", _aim(results)),
         (
             "Tip position",
             "by the reference instrument at injection start, needle at rest; never from the guiding image",
         ),
-        ("Success", "tip within the acceptance radius, right level, none of the violations V1-V6; no tip, no success"),
+        (
+            "Success",
+            "tip within the acceptance radius of its technique (S1: in its channel), right level, none of the "
+            "violations V1-V6 found; no tip, no success. A code that could not be evaluated is not held against a "
+            "trial; those are listed under Results",
+        ),
         (
             "Reported after",
             "ASTM F2554 in words and in keeping bias and precision apart; ISO/IEC 17025 7.8 for the report",
@@ -207,8 +236,14 @@ def _accounting(results: Results) -> tuple[Block, ...]:
             str(len(a.never_closed)),
             ", ".join(a.never_closed[:12]) + (" …" if len(a.never_closed) > 12 else ""),
         ),
-        ("Repeats beyond the plan", str(len(a.unplanned)), ", ".join(a.unplanned[:12])),
-        ("Interrupted, to be repeated", str(a.interrupted_n), ""),
+        ("Not in the plan", str(len(a.unplanned)), ", ".join(a.unplanned[:12])),
+        (
+            "Interrupted",
+            str(a.interrupted_n),
+            "by a person or a fault of the program; no failure of a technique, and not repeated: no verdict"
+            if a.interrupted_n
+            else "",
+        ),
         ("Closed, all counted", str(a.closed_n), counted({k: n for k, n in a.outcomes.items() if k != "interrupted"})),
         ("Tip measured", str(a.evaluated_n), "basis of all error figures"),
         (
@@ -217,8 +252,22 @@ def _accounting(results: Results) -> tuple[Block, ...]:
             f"of these, truth missing: {a.truth_missing_n}; never a success",
         ),
     )
-    note = "No closed trial is excluded from the success figures."
+    note = "No closed trial is excluded from the success figures; interrupted ones are not in them."
     return (Table(("Step", "Trials", "Remark"), rows, "lrl", (2, 0.7, 5)), Paragraph(note, "note"))
+
+
+_UNSEEN = {
+    "V1 (way)": "V1 on the way there (where the tip came to rest it was judged)",
+    "V4": "V4 (pleura, viscera: the phantom has no surrogate of either)",
+}
+
+
+def _not_evaluated(results: Results) -> str:
+    """Which violations could not be evaluated, and in how many closed trials."""
+    n = results.accounting.closed_n
+    found = results.accounting.violations_not_evaluated.items()
+    words = "; ".join(f"{_UNSEEN.get(code, code)} in {'all' if k == n else f'{k} of'} {n}" for code, k in found)
+    return f"Violations that could not be evaluated, by closed trials: {words or 'none'}."
 
 
 def _results(results: Results) -> tuple[Block, ...]:
@@ -235,6 +284,7 @@ def _results(results: Results) -> tuple[Block, ...]:
     notes = sorted({g.tolerance.note for g in (*results.approaches, *results.arms) if g.tolerance.value is None})
     if notes:
         blocks.append(Paragraph(f"{DASH} in place of a bound: " + "; ".join(notes) + ".", "note"))
+    blocks.append(Paragraph(_not_evaluated(results), "note"))
     if results.literature:
         blocks += [
             Paragraph("Published figures, beside the freehand arms only; other needles, operators and tissue:"),
@@ -264,7 +314,10 @@ def _limitations(results: Results) -> tuple[Block, ...]:
         "A gel phantom is not a patient: it does not breathe, move, bleed or feel, and has no fascial planes.",
         "Nothing here is clinical advice, and no figure may be carried over to patients.",
         "Results relate to the cartridges, devices and settings named in this report only.",
-        "Trials in one cartridge share its pour and age; intervals of proportions take them as independent.",
+        "Trials in one cartridge share its pour, placement and age. Only the interval of a difference of mean errors "
+        "(bootstrap over cartridges) allows for that. All other bounds and intervals, those of the criteria and of the "
+        "difference of successes among them, take trials as independent: where cartridges differ, they are too narrow "
+        "and the risk of a false pass is above 5 %.",
     ]
     blocks: list[Block] = [Bullets(tuple(points))]
     if results.assumptions:

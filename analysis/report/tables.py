@@ -89,7 +89,8 @@ def components(results: Results) -> Table:
 
     caption = (
         "Components of the tip error, mean ± SD in mm: across (lateral, a distance) and along the planned needle "
-        "axis (axial, + = too deep), and along the axes of the image."
+        "axis (axial, + = too deep), and along the axes of the image: in-plane + = away from the midline on either "
+        "side, elevational + = cranial, depth + = deep."
     )
     titles = ("Lateral", "Axial", "In-plane", "Elevational", "Depth")
     return _groups(results, titles, cells, "rrrrr", (2, 1.5, 1.5, 1.5, 1.5, 1.5), caption)
@@ -139,9 +140,9 @@ def confirmation(results: Results) -> Table:
     titles = ("Direct/motion/fluid", "Confirmed", "Stops", "Reasons", "Violations", "Ref. mm", "Image mm", "No tip")
     caption = (
         "Tip confirmations by direct view, commanded motion and test injection; share of advance steps that were "
-        "confirmed; stop rules that fired per trial, with reasons; violations V1-V10; RMS error of the reference "
-        "instrument against the simulated truth and of the tip in the image against the reference instrument; "
-        "trials whose tip was not measured."
+        "confirmed; stop rules that fired per trial, with reasons; violations found (those that could not be looked "
+        "for are named below the tables); RMS error of the reference instrument against the simulated truth and of the "
+        "tip in the image against the reference instrument; trials whose tip was not measured."
     )
     return _groups(results, titles, cells, "crrllrrr", (1.8, 1.6, 1.0, 0.7, 1.7, 1.2, 0.8, 0.9, 0.7), caption)
 
@@ -163,8 +164,8 @@ def sources(results: Results) -> Table:
         "RMS of the tip error and of its parts, mm. Aim point: registered in the image against true (registration, "
         "build error of the phantom, speed of sound); steering: tip as seen against aim point as registered (bending, "
         "steps); reading: tip as seen against the reference instrument (calibration of image and carrier, detection); "
-        "reference: the reference instrument against the simulated truth. The parts are vectors: their lengths do not "
-        "add up."
+        "reference: the reference instrument against the simulated truth. Aim point and reading are empty where only "
+        "the drawing says where the phantom's parts lie. The parts are vectors: their lengths do not add up."
     )
     return _groups(results, titles, cells, "rrrrr", (2.2, 1.2, 1.2, 1.2, 1.2, 1.2), caption)
 
@@ -185,8 +186,8 @@ def contrasts(results: Results) -> Table:
     titles = ("Level", "First – second", "n", "Tip error, mm", "Success share", "Remark")
     caption = (
         "First arm minus second arm, with 95 % intervals. Tip error: difference of means, BCa bootstrap over "
-        "cartridges with a fixed seed. Success: Newcombe, which takes trials as independent. Intervals are not "
-        "adjusted for their number."
+        "cartridges with a fixed seed. Success: Newcombe, which takes trials as independent and is too "
+        "narrow where cartridges differ. Intervals are not adjusted for their number."
     )
     return Table(titles, rows, "llrrrl", (0.9, 2.2, 0.4, 1.9, 1.9, 2.4), caption)
 

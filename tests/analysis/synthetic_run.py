@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ id = "US-SUCCESS"
 text = "ultrasound-guided arms: lower 95 % bound of trial success"
 metric = "success"
 statistic = "success_lower_95"
-select = {{ guidance = "robot" }}
+select = {{ plane = ["in_plane", "out_of_plane"] }}
 comparison = ">="
 limit = 0.80
 source = "project default"
@@ -64,6 +64,7 @@ limit = 120.0
 unit = "s"
 source = "project default"
 """
+LEVELS = ("L4", "L5", "S1")
 PLANES = {"IP": "in_plane", "OOP": "out_of_plane", "LM": "landmark"}
 SPREAD_MM = {"in_plane": 0.7, "out_of_plane": 1.1, "landmark": 5.0}
 PITCH_MM = 0.35
@@ -80,13 +81,26 @@ def make(
     guidance: Mapping[str, str] | None = None,
     demonstration: bool = True,
     seal: bool = True,
+    radius_mm: float = 5.0,
+    never_run: Collection[str] = (),
+    interrupted: Collection[str] = (),
+    reason: str = "all planned trials were done",
 ) -> Path:
-    """Record a run of nine approaches x ``repeats`` and return its folder."""
+    """Record a run of nine approaches x ``repeats`` and return its folder.
+
+    Of the planned trials those ``never_run`` leave nothing, those ``interrupted`` are closed as that.
+    """
     clock = VirtualClock()
     study = STUDY.format(seed=seed, repeats=repeats).replace(
         "demonstration = true", f"demonstration = {str(demonstration).lower()}"
     )
+    techniques = {
+        f"techniques/{level}_{short}.toml": technique_file(f"{level}_{short}", radius_mm)
+        for level in LEVELS
+        for short in PLANES
+    }
     files = {
+        **techniques,
         "study.toml": study.encode(),
         "rig.toml": b'[rig]\nname = "drawn"\n',
         "phantom.toml": b'id = "lumbar_ref"\n',
@@ -103,7 +117,7 @@ def make(
         worker_clock = VirtualClock()
         cartridge = run.cartridge(cartridge_id, worker_clock)
         for trial in planned:
-            if trial.cartridge_id == cartridge_id:
+            if trial.cartridge_id == cartridge_id and trial.trial_id not in never_run:
                 _trial(
                     cartridge.trial(trial.trial_id, {"approach": trial.approach}),
                     trial,
@@ -111,18 +125,25 @@ def make(
                     worker_clock,
                     simulated,
                     frames,
+                    trial.trial_id in interrupted,
                 )
         cartridge.close()
         run.adopt(cartridge_id)
     if seal:
-        run.seal("all planned trials were done")
+        run.seal(reason)
     return run.path
+
+
+def technique_file(name: str, radius_mm: float) -> bytes:
+    """As much of a technique as analysis reads; S1 is judged by its channel."""
+    channel = "channel_radius_mm = 4.2\n" if name.startswith("S1") else ""
+    return f'id = "{name}"\n[acceptance]\nradius_mm = {radius_mm}\nstrict_mm = 3.0\n{channel}'.encode()
 
 
 def _plan(repeats: int, guidance: Mapping[str, str]) -> list[PlannedTrial]:
     planned: list[PlannedTrial] = []
     for block in range(repeats):
-        for k, level in enumerate(("L4", "L5", "S1")):
+        for k, level in enumerate(LEVELS):
             for m, (short, plane) in enumerate(PLANES.items()):
                 n = len(planned)
                 side = ("left", "right")[(block + k + m) % 2]
@@ -162,6 +183,7 @@ def _trial(
     clock: VirtualClock,
     simulated: bool,
     frames: bool,
+    interrupted: bool = False,
 ) -> None:
     error = rng.normal((0.3, -0.2, 0.4), SPREAD_MM[plan.plane])
     if plan.side == "right":
@@ -200,6 +222,8 @@ def _trial(
         )
     has_tip = not (missing or stopped)
     guided = plan.plane != "landmark"
+    outward = 1.0 if plan.side == "left" else -1.0
+    outcome = "stopped" if stopped else "truth_missing" if missing else "success" if success else "miss"
     record.close(
         {
             "simulated": simulated,
@@ -212,7 +236,7 @@ def _trial(
             "side": plan.side,
             "plane": plan.plane,
             "guidance": plan.guidance,
-            "outcome": "stopped" if stopped else "truth_missing" if missing else "success" if success else "miss",
+            "outcome": "interrupted" if interrupted else outcome,
             "end_reason": "force above the stop limit twice" if stopped else "checkout",
             "success": success,
             "placement_success": success,
@@ -222,7 +246,7 @@ def _trial(
             "tte_mm": tte if has_tip else None,
             "tte_lat_mm": float(np.hypot(read[0], read[1])) if has_tip else None,
             "tte_axial_mm": read[2] if has_tip else None,
-            "err_inplane_mm": read[0] if has_tip and guided else None,
+            "err_inplane_mm": outward * read[0] if has_tip and guided else None,
             "err_elevational_mm": read[1] if has_tip and guided else None,
             "err_depth_mm": read[2] if has_tip and guided else None,
             "err_x_mm": read[0] if has_tip else None,
@@ -255,6 +279,8 @@ def _trial(
             "v_inj_ml": 0.0 if stopped else 0.5,
             "force_peak_n": float(rng.gamma(9, 0.25)),
             "bone_contacts": int(rng.random() < 0.1),
+            "target_source": "as_built" if simulated else "nominal",
+            "violations_evaluable": "V1;V2;V3;V5;V6;V7;V8;V9;V10" if simulated else "V1 (tip);V6;V7;V8;V9;V10",
             "violations": "V1" if plan.plane == "landmark" and rng.random() < 0.25 else "",
             "frames_read": 300,
             "phantom_id": "lumbar_ref",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,14 @@ import pytest
 import synthetic_run
 
 from analysis.analyse import analyse
+from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
-from analysis.criteria import Criterion, judge, overall
-from analysis.group import error_vectors, summarise
-from analysis.results import rounded
+from analysis.criteria import Criterion, judge, overall, shortfall
+from analysis.group import error_vectors, not_evaluated, outward, summarise
+from analysis.results import Accounting, rounded
+from experiments.reference import READINGS_N
 from hal.errors import ConfigError
+from hal.sim.world import REFERENCE_NOISE_MM
 from rig.record import RunFolder
 from rig.record.rows import Row, normal_row
 
@@ -127,7 +131,94 @@ def test_a_trial_whose_tip_was_not_measured_is_a_failure_and_is_named() -> None:
     rows = _rows([1.0] * 29) + _rows([1.0], tte_mm=None, success=None, outcome="truth_missing")
     judged = judge(_criterion("success_lower_95", 0.9, ">=", "success"), rows, simulated=False)
     assert judged.estimate.value == pytest.approx(29 / 30)
-    assert "1 of 30 trials have no tte_mm" in judge(_criterion("max", 5.0), rows, simulated=False).reason
+
+
+@pytest.mark.parametrize("statistic", ["max", "mean", "median", "tolerance_95_95"])
+def test_what_the_measured_trials_show_is_no_pass_while_another_has_no_number(statistic: str) -> None:
+    whole = _rows([1.0, 1.2, 1.1, 0.9, 1.05, 1.15, 0.95, 1.08])
+    criterion = _criterion(statistic, 5.0)
+    assert judge(criterion, whole, simulated=False).verdict == "PASS"
+    short = judge(criterion, whole + _rows([9.0], tte_mm=None, outcome="stopped"), simulated=False)
+    assert short.verdict == "NOT EVALUATED" and "1 of 9 trials have no tte_mm" in short.reason
+    assert short.estimate.value == judge(criterion, whole, simulated=False).estimate.value
+
+
+def test_trials_without_a_number_do_not_save_a_criterion_that_the_others_fail() -> None:
+    rows = _rows([7.0, 8.0, 7.5, 7.2, 7.7, 7.9]) + _rows([1.0], tte_mm=None, outcome="stopped")
+    judged = judge(_criterion("mean", 5.0), rows, simulated=True)
+    assert judged.verdict == "WOULD FAIL" and "1 of 7 trials have no tte_mm" in judged.reason
+
+
+def test_a_largest_value_passes_without_a_bound_and_says_what_it_is() -> None:
+    judged = judge(_criterion("max", 5.0), _rows([1.0, 4.0]), simulated=False)
+    assert judged.verdict == "PASS" and judged.bound.value is None and judged.bound.n == 2
+    assert "largest value seen" in judged.reason and "bound" not in judged.reason
+    assert judge(_criterion("max", 3.0), _rows([1.0, 4.0]), simulated=False).verdict == "FAIL"
+
+
+def test_a_criterion_may_choose_trials_by_a_list_of_values() -> None:
+    both = {"plane": ["in_plane", "out_of_plane"], "level": "L4"}
+    table = {"id": "X", "metric": "tte_mm", "statistic": "max", "comparison": "<=", "limit": 5.0, "select": both}
+    criterion = Criterion.from_toml(table)
+    rows = [*_rows([1.0]), *_rows([2.0], plane="out_of_plane"), *_rows([9.0], plane="landmark")]
+    judged = judge(criterion, [*rows, *_rows([8.0], level="L5")], simulated=False)
+    assert judged.bound.n == 2 and judged.estimate.value == 2.0
+    assert judged.select == "level = L4, plane = in_plane or out_of_plane"
+
+
+def test_a_success_that_nothing_could_have_spoken_against_says_so() -> None:
+    criterion = _criterion("success_lower_95", 0.8, ">=", "success")
+    seen = _rows([1.0] * 3, violations_evaluable="V1;V2;V3;V5;V6;V7;V8")
+    blind = _rows([1.0] * 2, violations_evaluable="V1 (tip);V6;V7;V8") + _rows([9.0], violations_evaluable="")
+    assert "not looked for" not in judge(criterion, seen, simulated=False).reason
+    reason = judge(criterion, [*seen, *blind], simulated=False).reason
+    assert reason.endswith("not looked for in 2 of 5 successes: V1 (way), V2, V3, V5")
+
+
+# ---- a study that did not go to its planned end --------------------------------------------------------------
+
+
+def _account(**change: object) -> Accounting:
+    whole = Accounting(4, 4, 0, (), (), {}, 4, 0, 1, {}, {})
+    return replace(whole, **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, ""),
+        ({"never_closed": ("T003", "T004")}, "2 of 4 planned trials are missing"),
+        ({"closed_n": 3, "interrupted_n": 1}, "1 interrupted and not repeated); the run ended: finished"),
+        ({"planned_n": 0}, "no plan"),
+        ({"unplanned": ("T099",)}, "1 trials are not in the plan"),
+    ],
+)
+def test_a_study_is_short_when_planned_trials_are_missing_or_others_were_added(
+    change: dict[str, object], words: str
+) -> None:
+    found = shortfall(_account(**change), "finished")
+    assert words in found and bool(found) == bool(change)
+
+
+@pytest.mark.parametrize("how", ["never_run", "interrupted"])
+def test_a_study_that_was_stopped_early_gives_no_verdict_whatever_its_numbers(
+    run_path: Path, tmp_path: Path, how: str
+) -> None:
+    assert {c.verdict for c in analyse(RunFolder.open(run_path)).criteria} & {"WOULD PASS", "WOULD BE MARGINAL"}
+    reason = "stopped by the operator"
+    lost = {how: ("T026", "T027")}
+    results = analyse(RunFolder.open(synthetic_run.make(tmp_path, frames=False, reason=reason, **lost)))  # type: ignore[arg-type]
+    assert results.faults == ()
+    assert {c.verdict for c in results.criteria} | {results.verdict} == {"NOT EVALUATED"}
+    assert "2 of 27 planned trials are missing" in results.verdict_reason and reason in results.verdict_reason
+    assert all("not carried out as planned" in c.reason for c in results.criteria)
+    assert any(c.estimate.value is not None for c in results.criteria)
+    assert results.accounting.closed_n == 25
+
+
+def test_a_study_that_was_stopped_after_its_last_trial_is_judged(run_path: Path, tmp_path: Path) -> None:
+    stopped = analyse(RunFolder.open(synthetic_run.make(tmp_path, frames=False, reason="stopped by the operator")))
+    assert stopped.as_bytes() == analyse(RunFolder.open(run_path)).as_bytes()
 
 
 def test_interrupted_trials_do_not_count() -> None:
@@ -146,7 +237,16 @@ def test_too_few_trials_for_a_bound_are_not_evaluated_with_the_reason() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"statistic": "average"}, {"comparison": "<"}, {"metric": "tte"}, {"select": {"arm": "a"}}, {"limit": "x"}],
+    [
+        {"statistic": "average"},
+        {"comparison": "<"},
+        {"metric": "tte"},
+        {"select": {"arm": "a"}},
+        {"limit": "x"},
+        {"statistic": "success_lower_95", "metric": "success"},
+        {"statistic": "tolerance_95_95", "comparison": ">="},
+        {"statistic": "max", "comparison": ">="},
+    ],
 )
 def test_a_criterion_with_a_mistake_is_a_config_error(change: dict[str, object]) -> None:
     good = {"id": "X", "metric": "tte_mm", "statistic": "mean", "comparison": "<=", "limit": 1.0}
@@ -168,6 +268,24 @@ def test_errors_of_both_sides_share_the_lateral_sign() -> None:
     cells = {"err_x_mm": 2.0, "err_y_mm": 0.5, "err_z_mm": -1.0}
     left, right = _rows([1.0], side="left", **cells), _rows([1.0], side="right", **{**cells, "err_x_mm": -2.0})
     assert np.array_equal(error_vectors(left), error_vectors(right))
+
+
+def test_only_the_body_axis_still_has_to_be_mirrored() -> None:
+    cells = {"err_x_mm": 2.0, "err_inplane_mm": -2.0, "err_y_mm": 0.5}
+    (row,) = _rows([1.0], side="right", **cells)
+    assert [outward(row, name) for name in cells] == [-2.0, -2.0, 0.5]
+
+
+def test_codes_that_a_trial_could_not_show_are_counted_and_a_code_judged_at_rest_is_named_so() -> None:
+    rows = [*_rows([1.0], violations_evaluable="V1;V2;V3;V5;V6;V7;V8;V9;V10")]
+    rows += _rows([1.0], violations_evaluable="V1 (tip);V6;V7;V8;V10")
+    assert not_evaluated(rows) == {"V1 (way)": 1, "V2": 1, "V3": 1, "V4": 2, "V5": 1, "V9": 1}
+    assert not_evaluated(_rows([1.0]))["V1"] == 1
+
+
+def test_the_assumption_on_the_reference_instrument_has_the_numbers_of_the_simulation() -> None:
+    (text,) = (a for a in ASSUMPTIONS if "reference instrument" in a)
+    assert f"{REFERENCE_NOISE_MM:g} mm per axis" in text and f"{READINGS_N} readings" in text
 
 
 def test_rounding_leaves_no_minus_zero_and_no_nan() -> None:

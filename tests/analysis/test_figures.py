@@ -3,11 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import synthetic_run
+from matplotlib.patches import Circle
 
+from analysis import acceptance
+from analysis.acceptance import Acceptance, acceptances, spheres
 from analysis.analyse import analyse
-from analysis.figures import draw_all
+from analysis.figures import curve, draw_all, target
 from analysis.figures.pressure import chosen, find_fields, last_injection, words_of
+from analysis.figures.style import Stamp
+from experiments.technique import Acceptance as TechniqueAcceptance
 from hal.clock import VirtualClock
 from rig.record import Entry, Field, PlannedTrial, RunFolder, Stream
 from rig.record.rows import normal_row
@@ -94,3 +100,54 @@ def test_old_figures_do_not_outlive_their_run(tmp_path: Path) -> None:
     recorded = RunFolder.open(path)
     draw_all(recorded, analyse(recorded), path / "figures")
     assert not (path / "figures" / "old.svg").exists()
+
+
+# ---- circles and signs of the target plot --------------------------------------------------------------------
+
+
+def test_a_technique_that_names_no_radius_has_the_one_that_its_trials_are_scored_by() -> None:
+    own = TechniqueAcceptance()
+    assert (own.radius_mm, own.strict_mm) == (acceptance.RADIUS_MM, acceptance.STRICT_MM)
+
+
+@pytest.mark.parametrize("radius_mm", [4.0, 6.5])
+def test_the_circles_are_those_of_the_recorded_techniques_and_not_of_a_criterion(
+    tmp_path: Path, radius_mm: float
+) -> None:
+    run = RunFolder.open(synthetic_run.make(tmp_path, frames=False, radius_mm=radius_mm))
+    assert next(c["limit"] for c in run.study["criteria"] if c["metric"] == "tte_mm") == 5.0
+    results, stamp = analyse(run), Stamp(True, True)
+    figure = target.draw(run.rows, results.arms, acceptances(run), stamp)
+    for axes in figure.axes:
+        assert {p.radius for p in axes.patches if isinstance(p, Circle)} == {3.0, radius_mm}
+    (axes,) = curve.draw(run.rows, results.arms, [radius_mm], stamp).axes
+    assert f"{radius_mm:g} mm" in {text.get_text() for text in axes.texts}
+
+
+def test_a_technique_that_is_judged_by_its_channel_has_no_circle(tmp_path: Path) -> None:
+    run = RunFolder.open(synthetic_run.make(tmp_path, frames=False))
+    accepted = acceptances(run)
+    assert accepted["S1_IP"].by_channel and spheres(accepted, ["S1_IP", "S1_LM"]) == []
+    assert spheres(accepted, ["S1_IP", "L4_IP", "not recorded"]) == [Acceptance(5.0, 3.0, False)]
+    sacral = [row for row in run.rows if row["level"] == "S1"]
+    figure = target.draw(sacral, analyse(run).arms, accepted, Stamp(True, True))
+    assert not any(isinstance(patch, Circle) for axes in figure.axes for patch in axes.patches)
+
+
+def test_an_error_towards_the_midline_lies_on_one_side_of_the_target_plot() -> None:
+    cells = {"plane": "landmark", "err_y_mm": 0.0}
+    rows = [
+        normal_row({"trial_id": side, "side": side, "err_x_mm": x, **cells})
+        for side, x in (("left", -2.0), ("right", 2.0))
+    ]
+    tips, _ = target.points(rows, target.BODY_AXES)
+    assert tips[:, 0].tolist() == [-2.0, -2.0]
+    seen = [normal_row({"side": s, "err_inplane_mm": -2.0, "err_elevational_mm": 1.0}) for s in ("left", "right")]
+    assert target.points(seen, target.IMAGE_AXES)[0].tolist() == [[-2.0, 1.0], [-2.0, 1.0]]
+
+
+def test_the_axes_of_the_target_plot_say_what_plus_means(tmp_path: Path) -> None:
+    run = RunFolder.open(synthetic_run.make(tmp_path, frames=False))
+    figure = target.draw(run.rows, analyse(run).arms, acceptances(run), Stamp(True, True))
+    for axes in figure.axes:
+        assert "+ = lateral" in axes.get_xlabel() and "+ = cranial" in axes.get_ylabel()

@@ -1,15 +1,19 @@
 """The plan of a study: complete, balanced, reproducible, one insertion per root and side."""
 
 import re
+import tomllib
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.criteria import Criterion as Judged
 from experiments.plan import plan
 from experiments.study import load_study, narrowed, shipped, study_path
 from hal.errors import ConfigError
+from rig.cli.toml_text import toml_text
+from rig.record.rows import normal_row
 
 
 def _planned(seed, trials):
@@ -45,6 +49,58 @@ def test_impossible_choices_are_refused(change):
     wanted = {"trials": None, "seed": None, "techniques": ()} | change
     with pytest.raises(ConfigError):
         narrowed(load_study("lumbar"), **wanted)
+
+
+def _with_criterion(tmp_path, **change):
+    table = {
+        "id": "X",
+        "text": "x",
+        "metric": "success",
+        "statistic": "success_lower_95",
+        "comparison": ">=",
+        "limit": 0.8,
+    } | change
+    head = study_path("lumbar").read_text().split("[[criteria]]")[0]
+    path = tmp_path / "mine.toml"
+    path.write_text(head + toml_text({"criteria": [table]}))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"comparison": "<="}, "success_lower_95 can only be compared with >="),
+        ({"metric": "tte_mm", "statistic": "max"}, "max can only be compared with <="),
+        ({"metric": "tte_mm", "statistic": "tolerance_95_95"}, "tolerance_95_95 can only be compared with <="),
+        ({"metric": "tte_mm"}, "needs a yes/no column, tte_mm is float"),
+        ({"statistic": "mean"}, "needs a number column, success is bool"),
+        ({"metric": "outcome", "statistic": "mean"}, "needs a number column, outcome is text"),
+        ({"metric": "succes"}, "no column 'succes'; did you mean success"),
+        ({"select": {"plan": "in_plane"}}, "no column 'plan'; did you mean plane"),
+        ({"select": {"plane": []}}, "select.plane is empty"),
+        ({"select": {"plane": ["inplane"]}}, "chooses no trial"),
+        ({"select": {"level": "L4", "technique": ["S1_IP"]}}, "chooses no trial"),
+    ],
+)
+def test_a_criterion_that_could_not_be_judged_is_refused_when_the_study_is_read(tmp_path, change, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load_study(_with_criterion(tmp_path, **change))
+
+
+def test_a_criterion_may_choose_by_one_value_or_by_several(tmp_path):
+    chosen = {"plane": ["in_plane", "out_of_plane"], "side": "left", "guidance": "freehand"}
+    (criterion,) = load_study(_with_criterion(tmp_path, select=chosen)).criteria
+    assert criterion.select["plane"] == ("in_plane", "out_of_plane") and criterion.select["side"] == "left"
+
+
+@pytest.mark.parametrize("guidance", ["robot", "freehand"])
+def test_the_shipped_ultrasound_criteria_hold_for_whoever_has_the_needle_and_not_for_landmarks(guidance):
+    tables = tomllib.loads(study_path("lumbar").read_text())["criteria"]
+    row = {"trial_id": "T1", "guidance": guidance}
+    for table in (table for table in tables if table["id"].startswith("US-")):
+        judged = Judged.from_toml(table)
+        assert judged.rows([normal_row({**row, "plane": p}) for p in ("in_plane", "out_of_plane")]) != []
+        assert judged.rows([normal_row({**row, "plane": "landmark", "guidance": "landmark"})]) == []
 
 
 def test_files_named_in_a_study_are_found_beside_it_and_chosen_by_their_id(tmp_path):
