@@ -14,6 +14,22 @@ LINEAR = ProbeGeometry("linear", float("inf"), 0.0, 40.0, 10.0)
 SETTINGS = ImagingSettings()
 
 
+FWHM = 2.3548
+"""Full width at half maximum of a Gaussian with standard deviation 1."""
+
+
+def elevation_sigma_mm(depth_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Two-way standard deviation of the slice at 4 MHz, by the model of a fixed elevation lens.
+
+    FWHM = sqrt((0.886 lambda z / H)^2 + (H / 2 |1 - z / F|)^2 + floor^2) / sqrt 2, with H 13 mm, F 60 mm and a floor
+    of 1.1 mm. Worked out here and not taken from the renderer, so that a slice of another thickness is noticed.
+    """
+    wavelength_mm, height_mm, focus_mm, floor_mm, limit_mm = 1.54 / 4.0, 13.0, 60.0, 1.1, 3.4
+    diffraction = 0.886 * wavelength_mm * depth_mm / height_mm
+    defocus = height_mm / 2 * np.abs(1 - depth_mm / focus_mm)
+    return np.minimum(np.sqrt((diffraction**2 + defocus**2 + floor_mm**2) / 2), limit_mm) / FWHM
+
+
 def material(label: int, attenuation: float, impedance: float, backscatter_db: float = 0.0) -> Material:
     return Material(f"m{label}", label, 1540.0, attenuation, impedance, backscatter_db, 10, 0, 0, 0, 0, 1, 1, "")
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from acoustic_scenes import CURVED, LINEAR, SETTINGS, block, material, pose
+from acoustic_scenes import CURVED, LINEAR, SETTINGS, block, elevation_sigma_mm, material, pose
 from numpy.typing import NDArray
 
 from hal.sim.acoustics import needle_splat
@@ -33,8 +33,7 @@ def envelope(renderer: Renderer, at: NDArray[np.float64], needle: EchoNeedle) ->
 def test_tip_fades_out_of_plane_with_the_gaussian_slice(clear: Renderer) -> None:
     needle = EchoNeedle(np.array([[-1.0, 0.0, 60.0], [0.0, 0.0, 60.0]]))
     centre = envelope(clear, pose(), needle).max()
-    plan = clear.plan(SETTINGS)
-    sigma = plan.sigma_elevation_mm[round(60 / plan.sample_mm)]
+    sigma = elevation_sigma_mm(np.array(60.0))
     for dy in (0.4, 0.8, 1.2, 1.5):
         db = 20 * np.log10(envelope(clear, pose(y=dy), needle).max() / centre)
         expected = -4.34 * dy**2 / sigma**2
@@ -48,17 +47,16 @@ def test_a_needle_that_leaves_the_slice_shows_too_short_a_shaft(clear_linear: Re
     length = tip_y / np.sin(beta)
     tip = np.array([-20 + length * np.cos(beta), tip_y, 60.0])
     needle = EchoNeedle(np.array([[-20.0, 0.0, 60.0], tip]))
-    plan = clear_linear.plan(SETTINGS)
-    sigma = plan.sigma_elevation_mm[round(60 / plan.sample_mm)]
+    sigma = elevation_sigma_mm(np.array(60.0))
     profile = envelope(clear_linear, pose(), needle).max(axis=1)
     x = np.linspace(-20, 20, len(profile))
     plateau = profile[(x > -17) & (x < -14)].mean()
     visible = x[np.flatnonzero(profile > plateau / 10)[-1]]  # 20 dB below the shaft in the plane
     y_visible = sigma * np.sqrt(20 / 4.34)
-    expected = tip[0] - (tip_y - y_visible) / np.sin(beta) * np.cos(beta)
-    print("tip", tip[0], "visible to", visible, "expected", expected)
-    assert visible == pytest.approx(expected, abs=1.0)
-    assert tip[0] - visible > 15.0
+    expected = (tip_y - y_visible) / np.tan(beta)
+    print("too short by", tip[0] - visible, "expected", expected)
+    assert tip[0] - visible == pytest.approx(expected, abs=1.0)
+    assert expected > 15.0
 
 
 def test_out_of_plane_needle_is_a_dot(clear_linear: Renderer) -> None:

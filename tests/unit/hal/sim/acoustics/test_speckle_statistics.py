@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from acoustic_scenes import CURVED, SETTINGS, block, material, pose
+from acoustic_scenes import CURVED, SETTINGS, block, elevation_sigma_mm, material, pose
 from numpy.typing import NDArray
 
 from hal.sim.acoustics.renderer import Renderer
@@ -62,7 +62,7 @@ def test_speckle_decorrelates_out_of_plane_as_the_slice_thickness_says(lossless:
     plan = lossless.plan(SETTINGS)
     depth = np.arange(plan.grid.samples) * plan.sample_mm
     band = (depth > 50) & (depth < 70)
-    sigma = plan.sigma_elevation_mm[band].mean()
+    sigma = elevation_sigma_mm(depth[band]).mean()
     start = pose(1.0, 2.0, 4.0, turn_deg)
     a = field(lossless, start)[10:-10, band]
     for dy in (0.25, 0.5, 1.0, 1.5):
@@ -72,7 +72,7 @@ def test_speckle_decorrelates_out_of_plane_as_the_slice_thickness_says(lossless:
         rho = abs(np.vdot(a, b)) / np.sqrt(np.vdot(a, a).real * np.vdot(b, b).real)
         expected = np.exp(-(dy**2) / (4 * sigma**2))
         print("turn", turn_deg, "dy", dy, "rho", round(rho, 3), "expected", round(expected, 3))
-        assert rho == pytest.approx(expected, abs=0.03)
+        assert rho == pytest.approx(expected, abs=0.02)
 
 
 def test_speckle_moves_with_the_material_when_the_probe_moves_along_the_beam(lossless: Renderer) -> None:
@@ -90,7 +90,7 @@ def test_speckle_moves_with_the_material_when_the_probe_moves_along_the_beam(los
         lag_mm = (k + offset) * plan.sample_mm
         print("shift", shift_mm, "lag", round(lag_mm, 3), "rho", rho[k].round(3))
         assert lag_mm == pytest.approx(shift_mm, abs=plan.sample_mm / 2)
-        assert rho[k] >= 0.97
+        assert rho[k] >= 0.98
 
 
 def test_attenuation_slope_is_twice_alpha_times_frequency() -> None:
