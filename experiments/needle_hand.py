@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from experiments.log import TrialLog
+from hal.errors import SafetyStop
 from hal.types import Instruction, InstructionKind, Matrix, NeedlePose, OperatorResponse
 from rig.controller import Controller
 from rig.geometry.transforms import invert
@@ -24,6 +25,10 @@ STEP_SHARE, STEP_SD_MM = 0.12, 0.15
 """A step by hand differs from the one asked for by this share of it, and by what a hand cannot resolve [A]."""
 SURPRISE_MM = 2.5
 """A mark that reads this far from what was asked for is believed: the hand stopped on its way."""
+DECLINED = "operator_declined"
+"""Source of the hold, or of the stop, when a person answers that something cannot be done."""
+WITHDRAW_ASKED_N = 3
+"""How often a person is asked to withdraw before the rig is stopped with the needle where it is [A]."""
 PLACE_MM_S = 5.0
 OUT_MM_S = 10.0
 
@@ -127,6 +132,9 @@ class OperatorHand:
     Depth is what was asked for, what the marks on the shaft say and, where there is a picture, what it shows; each
     weighed by its spread. ``guided``: the image is looked at between steps, so that travel without a confirmed tip is
     limited as for a carrier and strong resistance that the person reports is a hold.
+
+    "Cannot" is an answer: nothing is believed to have moved, and ``HoldRequested`` (source ``operator_declined``) is
+    raised. A withdrawal that cannot be done is asked for again, then raises ``SafetyStop``: the needle is still in.
     """
 
     by = "freehand"
@@ -142,6 +150,9 @@ class OperatorHand:
         self._feed_mm = -ABOVE_SKIN_MM
         self._feed_sd_mm = MARK_SD_MM
         self._stopped_midway = False
+        """The depth is to be read off the shaft before anything is made of it."""
+        self._in_hand = False
+        """Somebody was asked to take the needle to the phantom."""
 
     def _ask(self, kind: InstructionKind, text: str, amount: float = 0.0, needle: NeedlePose | None = None,
              options: tuple[str, ...] = ()) -> OperatorResponse:  # fmt: skip
@@ -159,6 +170,19 @@ class OperatorHand:
             {"asked": kind.value, "text": text, "amount": amount, "done": answer.done, "value": answer.value},
         )
         return answer
+
+    def _have(self, kind: InstructionKind, text: str, amount: float = 0.0, needle: NeedlePose | None = None,
+              options: tuple[str, ...] = ()) -> OperatorResponse:  # fmt: skip
+        """As ``_ask``, for what must have been done when this returns."""
+        answer = self._ask(kind, text, amount, needle, options)
+        if not answer.done:
+            raise self._declined(text)
+        return answer
+
+    def _declined(self, text: str) -> HoldRequested:
+        """A person who began and could not go on may have moved the needle: its depth is read before the next use."""
+        self._stopped_midway = True
+        return HoldRequested(Trip(DECLINED, Severity.HOLD, f"the operator could not: {text}"))
 
     def _believe(self, feed_mm: float, sd_mm: float) -> None:
         self._feed_mm, self._feed_sd_mm = feed_mm, sd_mm
@@ -198,8 +222,9 @@ class OperatorHand:
 
     def place_pose(self, pose: NeedlePose, text: str, options: tuple[str, ...] = ()) -> None:
         """Have the needle placed as ``pose`` says (needle frame, or from the operator's own mark)."""
+        self._in_hand = True
+        self._have(InstructionKind.POSITION_NEEDLE, text, needle=pose, options=options)
         self._told = pose
-        self._ask(InstructionKind.POSITION_NEEDLE, text, needle=pose, options=options)
         self._believe(0.0, MARK_SD_MM)
 
     def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
@@ -208,7 +233,7 @@ class OperatorHand:
             if not blind:
                 self._controller.travel.check(self.feed_mm + amount_mm)
         slow = ("slow",) if speed_mm_s <= 1.0 else ()
-        answer = self._ask(
+        answer = self._have(
             InstructionKind.ADVANCE, f"Advance {amount_mm:.1f} mm, stop at resistance", amount_mm, options=slow
         )
         self._moved(amount_mm, answer.value)
@@ -216,12 +241,21 @@ class OperatorHand:
             raise HoldRequested(Trip("needle_force_felt", Severity.HOLD, "the operator felt strong resistance"))
 
     def withdraw(self, amount_mm: float, speed_mm_s: float) -> None:
-        answer = self._ask(InstructionKind.WITHDRAW, f"Withdraw {amount_mm:.1f} mm", amount_mm)
-        self._moved(-amount_mm, answer.value)
+        text = f"Withdraw {amount_mm:.1f} mm"
+        for _ in range(WITHDRAW_ASKED_N):
+            answer = self._ask(InstructionKind.WITHDRAW, text, amount_mm)
+            if answer.done:
+                self._moved(-amount_mm, answer.value)
+                return
+            self._stopped_midway = True
+        raise SafetyStop(
+            f"the operator, asked {WITHDRAW_ASKED_N} times, could not: {text}; the needle is still in the phantom",
+            source=DECLINED,
+        )
 
     def turn_bevel(self, bevel_deg: float) -> None:
         now = self._told.bevel_deg if self._told else 0.0
-        self._ask(InstructionKind.ROTATE_BEVEL, f"Turn the bevel by {bevel_deg - now:.0f} deg", bevel_deg - now)
+        self._have(InstructionKind.ROTATE_BEVEL, f"Turn the bevel by {bevel_deg - now:.0f} deg", bevel_deg - now)
         if self._told is not None:
             self._told = replace(self._told, bevel_deg=bevel_deg)
 
@@ -233,21 +267,30 @@ class OperatorHand:
             f"Keep the needle in the skin. Tilt its hub {abs(outward):.0f} deg {'away from' if outward > 0 else 'to'} "
             f"the midline and {abs(tilt_deg):.0f} deg towards the {'head' if tilt_deg > 0 else 'feet'}"
         )
-        self._told = replace(told, lateral_deg=told.lateral_deg + lateral_deg, tilt_deg=told.tilt_deg + tilt_deg)
-        self._ask(
+        self._have(
             InstructionKind.TURN_NEEDLE, text, float(np.hypot(lateral_deg, tilt_deg)),
             NeedlePose(0.0, 0.0, lateral_deg, tilt_deg, 0.0),
         )  # fmt: skip
+        self._told = replace(told, lateral_deg=told.lateral_deg + lateral_deg, tilt_deg=told.tilt_deg + tilt_deg)
 
     def out(self) -> None:
-        self.withdraw(self.feed_mm + ABOVE_SKIN_MM, 10.0)
+        if not self._in_hand:  # nobody was told to take it to the phantom
+            return
+        try:
+            depth_mm = self.feed_mm
+        except HoldRequested as hold:
+            if hold.source != DECLINED:
+                raise
+            depth_mm = self._feed_mm  # it leaves the skin wherever it stands
+        self.withdraw(depth_mm + ABOVE_SKIN_MM, 10.0)
         self._believe(-ABOVE_SKIN_MM, MARK_SD_MM)
+        self._stopped_midway = False
 
     @property
     def feed_mm(self) -> float:
         if self._stopped_midway:
+            read = self._have(InstructionKind.READ_VALUE, "Read the depth mark at the skin, in mm").value
             self._stopped_midway = False
-            read = self._ask(InstructionKind.READ_VALUE, "Read the depth mark at the skin, in mm").value
             if read is not None:
                 self._believe(read, MARK_SD_MM)
         return self._feed_mm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from experiments.needle_hand import DECLINED
 from experiments.states import State
 from experiments.steps.advance import aim_rig, redirect
 from experiments.steps.confirm_prediction import predict
@@ -25,6 +26,8 @@ def reassess(trial: Trial, hold: HoldRequested, state: State) -> State:
     planned volume would come on top of it, and the rest alone would be another injection than the study asks for.
     """
     trial.controller.wait(PAUSE_S)
+    if hold.source == DECLINED:  # a person who cannot is not asked for something else instead
+        raise trial.stop(hold.reason)
     if hold.source.startswith(BONE_SOURCES):
         trial.log.bone_contacts_n += 1
     if state is State.BLIND_ADVANCE:
