@@ -252,6 +252,11 @@ def _role_problems(config: RigConfig) -> Iterator[str]:
     for name in config.safety.estop_inputs:
         if name not in config.devices:
             yield f"safety.estop_inputs: {name!r} is not among the devices"
+    if "estop" in config.devices and "estop" not in config.safety.estop_inputs:
+        yield (
+            "devices.estop: it is not among safety.estop_inputs, so that pressing it would stop nothing; "
+            'add "estop" there, or leave the device out'
+        )
     if not config.safety.estop_inputs:
         yield "safety.estop_inputs: at least one emergency-stop input is needed; without one nothing may move"
     if not config.rig.simulated and not config.safety.hardware_cut:

@@ -36,11 +36,13 @@ class Driver:
     def open(self) -> Identity:
         if self._settings.key:
             self._console.start()
+            self._console.stop_is_read = True
         self._pressed = False
         return Identity(self.role, "key_estop", "key and signal" if self._settings.key else "signal")
 
     def close(self) -> None:
         self._pressed = True
+        self._console.stop_is_read = False
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
         return SafeReport(self.role, True, "passive input")

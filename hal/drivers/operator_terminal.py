@@ -10,6 +10,8 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+from _thread import interrupt_main
+from collections.abc import Callable
 from functools import cache
 from typing import TextIO
 
@@ -26,17 +28,22 @@ NO = frozenset({"n", "no", "nein", "x"})
 
 
 class Console:
-    """Lines that a person types, and where they are shown what for."""
+    """Lines that a person types, and where they are shown what for.
 
-    def __init__(self, source: TextIO, sink: TextIO) -> None:
+    ``stop`` always stops: it presses the key emergency stop where the rig has one, and counts as Ctrl-C where not.
+    """
+
+    def __init__(self, source: TextIO, sink: TextIO, interrupt: Callable[[], None] = interrupt_main) -> None:
         self._source = source
         self._sink = sink
+        self._interrupt = interrupt
         self._lines: queue.Queue[str] = queue.Queue()
         self._thread: threading.Thread | None = None
-        self._stop_words: list[str] = []
         self.ended = False
         self.stop_requested = False
-        """Somebody typed ``stop``: read by the key emergency stop."""
+        """Somebody typed ``stop``."""
+        self.stop_is_read = False
+        """A key emergency stop looks at it."""
 
     def start(self) -> None:
         """Begin reading; once per console."""
@@ -49,6 +56,8 @@ class Console:
             text = line.strip()
             if text.lower() == "stop":
                 self.stop_requested = True
+                if not self.stop_is_read:
+                    self._interrupt()
             else:
                 self._lines.put(text)
         self.ended = True
@@ -64,6 +73,11 @@ class Console:
                     device="operator",
                 ) from None
             return None
+
+    @property
+    def stop_hint(self) -> str:
+        """What typing ``stop`` does on this rig."""
+        return "stop = emergency stop" if self.stop_is_read else "stop = end the run, as Ctrl-C does"
 
     def drop(self) -> None:
         """Forget what was typed before the question."""
@@ -133,7 +147,7 @@ class Driver:
         self._instruction = instruction
         self._console.drop()
         bell = "\a" if self._settings.bell else ""
-        self._console.say(f"{bell}>> {instruction.text}\n   {_hint(instruction)}")
+        self._console.say(f"{bell}>> {instruction.text}\n   {_hint(instruction)}; {self._console.stop_hint}")
 
     def poll(self) -> OperatorResponse | None:
         """The answer once a line that fits has been typed."""
@@ -186,4 +200,4 @@ def _hint(instruction: Instruction) -> str:
         return "type the number and Enter; n = cannot"
     if instruction.kind in OFFERS_NUMBER:
         return "Enter = done, or the depth read off the shaft (mm); n = cannot"
-    return "Enter = done; n = cannot; stop = emergency stop"
+    return "Enter = done; n = cannot"

@@ -42,8 +42,14 @@ def keyboard():
 
 
 @pytest.fixture
-def console(keyboard):
-    return Console(keyboard, io.StringIO())
+def interrupts():
+    """One entry for every Ctrl-C that the console has made of a typed stop."""
+    return []
+
+
+@pytest.fixture
+def console(keyboard, interrupts):
+    return Console(keyboard, io.StringIO(), lambda: interrupts.append("Ctrl-C"))
 
 
 def shown(console):
@@ -125,7 +131,29 @@ def test_nobody_answers_in_simulated_time(console):
         operator_terminal.Driver(operator_terminal.Settings(), VirtualClock(), console).open()
 
 
-def test_typing_stop_presses_the_key_stop_until_released(console, keyboard):
+def test_typing_stop_counts_as_ctrl_c_on_a_rig_without_a_key_stop_and_is_offered_as_that(
+    console, keyboard, interrupts
+):
+    driver = operator(console)
+    driver.begin(Instruction(InstructionKind.ADVANCE, "advance"))
+    assert "stop = end the run, as Ctrl-C does" in shown(console)
+    assert "emergency stop" not in shown(console)
+    keyboard.type("stop")
+    wait_for(lambda: interrupts)
+    assert driver.poll() is None, "stop is no answer"
+
+
+def test_a_key_stop_by_signal_alone_leaves_the_typed_stop_as_ctrl_c(console, keyboard, interrupts):
+    stop = estop.Driver(estop.Settings(key=False), WallClock(), console)
+    stop.open()
+    driver = operator(console)
+    keyboard.type("stop")
+    wait_for(lambda: interrupts)
+    assert not stop.read()
+    driver.close()
+
+
+def test_typing_stop_presses_the_key_stop_until_released(console, keyboard, interrupts):
     stop = estop.Driver(estop.Settings(), WallClock(), console)
     assert isinstance(stop, EStop)
     assert stop.read()  # not opened: absent counts as pressed
@@ -137,6 +165,9 @@ def test_typing_stop_presses_the_key_stop_until_released(console, keyboard):
     assert not stop.read()
     stop.press()
     assert stop.read()
+    assert interrupts == [] and console.stop_hint == "stop = emergency stop"
+    stop.close()
+    assert console.stop_hint != "stop = emergency stop"
 
 
 def answers(console, keyboard, *groups):
