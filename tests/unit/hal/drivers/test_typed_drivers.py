@@ -7,7 +7,7 @@ import queue
 import threading
 
 import pytest
-from waiting import until
+from waiting import PATIENCE_S, until
 
 from hal.clock import VirtualClock, WallClock
 from hal.drivers import estop, manual_entry, operator_terminal
@@ -251,7 +251,7 @@ def test_a_person_who_pushes_is_told_to_stop_while_the_question_waits_and_then_a
     assert isinstance(driver, Interruptible)
     thread, errors = under_way(console, lambda: driver.infuse(0.5, 3.0))
     driver.interrupt()
-    thread.join(2.0)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive(), "not only after the patience with an answer"
     assert isinstance(errors[0], DeviceError) and "taken back" in str(errors[0])
     assert "!! STOP pushing" in shown(console)
@@ -275,7 +275,7 @@ def test_an_interruption_between_two_tries_of_one_question_is_not_forgotten(cons
 
     console.say = interrupted
     keyboard.type("much")
-    thread.join(2.0)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive() and "taken back" in str(errors[0])
 
 
@@ -283,6 +283,7 @@ def test_a_push_that_nobody_confirms_is_asked_for_before_the_next_count(console,
     driver = manual("ManualPump", console, answer_s=0.1)
     with pytest.raises(NoReply):
         driver.infuse(0.5, 3.0)
+    driver.settings = driver.settings.model_copy(update={"answer_s": PATIENCE_S})  # now somebody is there
     answers(console, keyboard, ["0"])
     assert driver.read().dispensed_ml == 0.0
 
@@ -294,7 +295,7 @@ def test_a_person_who_sets_the_probe_arm_is_told_to_stop_and_its_scales_are_read
     driver.read()
     thread, errors = under_way(console, lambda: driver.jog(Pose6(11, 2, 3, 0, 0, 90), 10.0))
     driver.interrupt()
-    thread.join(2.0)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive() and "taken back" in str(errors[0])
     assert "!! STOP. Do not move the probe arm" in shown(console)
     answers(console, keyboard, ["6 2 3 0 0 90"])
