@@ -95,7 +95,9 @@ def run_cartridge(
     needle = next(iter(job.techniques.values())).needle
     bench = None
     if simulated_here:
-        bench = simulate(config, clock, cartridge_seed=job.cartridge.seed, phantom=job.phantom, needle=needle)
+        bench = simulate(
+            config, clock, cartridge_seed=job.cartridge.seed, phantom=job.phantom, needle=needle, age_h=job.age_h
+        )
     record = CartridgeRecord(job.run, job.cartridge.cartridge_id, clock)
     completed, failure, kind = 0, "", ""
     devices: tuple[DeviceRecord, ...] = ()

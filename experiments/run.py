@@ -116,6 +116,12 @@ def check_rig(study: Study, config: RigConfig, techniques: dict[str, Technique])
     missing = sorted(needs - roles)
     if missing:
         raise ConfigError(f"this rig ({config.rig.name}) has no {', '.join(missing)}, which the study needs")
+    others = sorted({t.needle for t in techniques.values()} - {config.needle.name})
+    if others:
+        raise ConfigError(
+            f"this rig ({config.rig.name}) holds the needle {config.needle.name}, the study's techniques need "
+            f"{', '.join(others)}: one study uses one kind of needle, named in the rig file too"
+        )
     blocked = undecided(study, techniques, config)
     if blocked:
         raise ConfigError(

@@ -20,7 +20,6 @@ from experiments.sight import Sight, View
 from experiments.states import State
 from experiments.technique import Path_, Technique
 from hal.errors import DeviceError, LimitViolation, LinkError, RecordError, RigError, SafetyStop
-from hal.phantom.materials import materials
 from hal.phantom.needles import NeedleSpec, load_needle
 from hal.phantom.nominal import NominalPhantom
 from hal.phantom.target import Target
@@ -109,9 +108,12 @@ class Trial:
 
     def __post_init__(self) -> None:
         self.needle: NeedleSpec = load_needle(self.technique.needle)
-        self.sound_speed_m_s = materials()["muscle"].sound_speed_m_s
-        """Nominal speed of sound of the gel; images are corrected with it."""
+        measured = self.about.get("temp_c")
+        speed_of_sound = self.controller.rig.config.gel.speed(measured if isinstance(measured, float) else None)
+        self.sound_speed_m_s = speed_of_sound.c_m_s
+        """Of the gel at its temperature, by the rig file; images are corrected with it."""
         self.log.sound_speed_m_s = self.sound_speed_m_s
+        self.event("gel", sound_speed_m_s=speed_of_sound.c_m_s, u_m_s=speed_of_sound.u_m_s, temperature_c=measured)
         scanner = self.controller.rig.ultrasound
         imaging = scanner.settings() if scanner is not None else ImagingSettings()
         self.imaging_depth_mm = imaging.depth_mm

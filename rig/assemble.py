@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -25,7 +25,7 @@ from hal.interfaces import (
     Tracker,
     Ultrasound,
 )
-from hal.types import Identity
+from hal.types import Frame, Identity, Matrix
 from rig.config import ROLES, RigConfig
 from rig.geometry.transforms import TransformGraph
 from rig.lanes import Channel, Lane
@@ -156,6 +156,16 @@ def _open_all(clock: Clock, groups: Mapping[str, list[tuple[str, Device]]]) -> d
     return identities
 
 
+def _calibrated(read: Callable[[], Frame | None], ImageToProbe: Matrix) -> Callable[[], Frame | None]:
+    """Frames with the rig's own calibration in place of what the link declares."""
+
+    def frame() -> Frame | None:
+        found = read()
+        return None if found is None else replace(found, ImageToProbe=ImageToProbe)
+
+    return frame
+
+
 def open_rig(config: RigConfig, clock: Clock, bench_id: str = "", provided: Mapping[str, Device] | None = None) -> Rig:
     """Build all drivers, open all devices at once, start the lanes.
 
@@ -192,6 +202,8 @@ def open_rig(config: RigConfig, clock: Clock, bench_id: str = "", provided: Mapp
             polled = getattr(device, "polled", True)
             period_s = config.limits.polling_of(role).idle_s if polled and role != "operator" else 0.0
             read = getattr(device, "read", None) or (lambda: None)
+            if role == "ultrasound" and config.frames.ImageToProbe is not None:
+                read = _calibrated(read, config.frames.ImageToProbe.as_matrix())
             channels[role] = Channel(role, read, period_s)
             lane.add(channels[role])
             lanes[role] = lane

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from hal import registry
 from hal.errors import ConfigError
+from hal.phantom.needles import load_needle
 from hal.types import Matrix, ProbeGeometry
+from rig.calibration.sound_speed import WATER_GEL_SLOPE_M_S_C, WATER_GEL_SLOPE_U_M_S_C, SoundSpeed
 from rig.geometry.transforms import TransformGraph, rotation
 from rig.safety.limits import Limits
 
@@ -81,7 +83,7 @@ class Frames(_Strict):
     TrackerToRig: Placement = Placement()
     PhantomToRig: Placement = Placement()
     ImageToProbe: Placement | None = None
-    """None: the ultrasound link declares it."""
+    """As calibrated (``phantomrig calibrate nwire``): takes the place of what the ultrasound link declares."""
 
     def graph(self) -> TransformGraph:
         """All placements as a transform graph."""
@@ -94,18 +96,51 @@ class Frames(_Strict):
 
 
 class Needle(_Strict):
-    """The needle in use."""
+    """The needle in use: its gauge and length follow from its name (``hal/phantom/data/needles.toml``)."""
 
     name: str = "22G_quincke_120"
-    gauge: int = Field(default=22, ge=14, le=30)
-    length_mm: float = Field(default=120.0, gt=0.0)
+
+    @field_validator("name")
+    @classmethod
+    def _on_the_shelf(cls, name: str) -> str:
+        try:
+            load_needle(name)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    @property
+    def gauge(self) -> int:
+        """Sets the force limit."""
+        return int(load_needle(self.name).gauge.rstrip("G"))
+
+    @property
+    def length_mm(self) -> float:
+        return load_needle(self.name).length_mm
+
+
+class Gel(_Strict):
+    """What is known of the gel: depths in the image are corrected with its speed of sound at its temperature."""
+
+    sound_speed_m_s: float = Field(default=1545.0, gt=1300.0, lt=1800.0)
+    """As measured (``phantomrig calibrate sound-speed``); the default is that of the muscle gel's recipe."""
+    u_sound_speed_m_s: float = Field(default=5.0, ge=0.0)
+    """Standard uncertainty."""
+    temperature_c: float = 22.0
+    """At which that holds."""
+
+    def speed(self, temperature_c: float | None) -> SoundSpeed:
+        """At the gel's present temperature; at the stated one when nobody measures it."""
+        stated = SoundSpeed(
+            self.sound_speed_m_s, self.u_sound_speed_m_s, self.temperature_c, WATER_GEL_SLOPE_M_S_C,
+            WATER_GEL_SLOPE_U_M_S_C, "as stated in the rig file",
+        )  # fmt: skip
+        return stated if temperature_c is None else stated.at(temperature_c)
 
 
 class Line(_Strict):
     """Syringe, extension and needle as one compliance and one resistance (``facts`` of the domain, 3.1 and 3.2)."""
 
-    syringe_diameter_mm: float = Field(default=12.06, gt=0.0)
-    """5 mL plastic syringe, as New Era lists it."""
     compliance_ul_kpa: float = Field(default=0.5, gt=0.0)
     resistance_kpa_min_ml: float = Field(default=3.1, ge=0.0)
     """Needle plus extension, by theory: 22G x 120 mm 2.8 and 500 mm of 1.0 mm tubing 0.34."""
@@ -133,6 +168,7 @@ class RigConfig(_Strict):
     frames: Frames = Frames()
     probe: ProbeGeometry = ProbeGeometry("compact convex", 40.0, 60.0, 40.0, 14.0)
     needle: Needle = Needle()
+    gel: Gel = Gel()
     line: Line = Line()
     limits: Limits = Field(default_factory=Limits)
     safety: Safety = Safety()

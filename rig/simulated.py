@@ -33,16 +33,19 @@ def needs_bench(config: RigConfig) -> bool:
     )
 
 
-def simulate(config: RigConfig, clock: Clock, *, cartridge_seed: int, phantom: str, needle: str) -> SimulatedBench:
-    """Pour one cartridge and put a simulated bench around it; raises ``ConfigError`` for a bad ``[sim]`` table."""
+def simulate(
+    config: RigConfig, clock: Clock, *, cartridge_seed: int, phantom: str, needle: str, age_h: float | None = None
+) -> SimulatedBench:
+    """Pour one cartridge and put a simulated bench around it; raises ``ConfigError`` for a bad ``[sim]`` table.
+
+    ``age_h``: of the cartridge when the bench is switched on (default: that of ``[sim.build]``).
+    """
     from hal.sim.bench import Bench, BenchSpec
     from hal.sim.settings import sim_settings
 
     graph = config.frames.graph()
     names = ("PhantomToRig", "HolderToRig", "CarrierToRig", "TrackerToRig")
     frames = {name: graph.get(name.removesuffix("ToRig"), "Rig") for name in names}
-    settings = sim_settings({**config.sim, "phantom": phantom})
-    spec = BenchSpec(
-        settings, frames, config.probe, needle, config.line.compliance_ul_kpa, config.line.syringe_diameter_mm
-    )
+    settings = sim_settings({**config.sim, "phantom": phantom}).at_age(age_h)
+    spec = BenchSpec(settings, frames, config.probe, needle, config.line.compliance_ul_kpa)
     return Bench(spec, clock, cartridge_seed)

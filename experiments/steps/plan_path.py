@@ -85,12 +85,7 @@ def plan_step(trial: Trial) -> State:
         plan = towards_entry(trial, plan)
     trial.plan = plan
     trial.controller.travel.declare_clear(plan.feed_mm - trial.technique.advance.near_bone_zone_mm)
-    trial.bending = nominal_bending(
-        NeedleLine(plan.entry_mm, plan.direction),
-        trial.needle.bevel,
-        int(trial.needle.gauge.rstrip("G")),
-        youngs_kpa=18.0,
-    )
+    trial.bending = nominal_bending(NeedleLine(plan.entry_mm, plan.direction), trial.needle)
     if trial.guidance == "freehand":
         trial.bending = hand_prior(trial.bending)
     RigToPhantom = np.linalg.inv(trial.PhantomToRig)[:3, :3]

@@ -7,6 +7,7 @@ errors from the bench's seed.
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -72,7 +73,12 @@ class BenchSpec:
     probe: ProbeGeometry
     needle: str
     compliance_ul_kpa: float
-    syringe_diameter_mm: float
+    """As the rig file states it; the line at hand differs."""
+
+
+GEL_CURVATURE_SD = 0.15
+"""Relative standard deviation of the bending between gels, beside that between needles [A]: the published figures are
+for one ballistic gel."""
 
 
 class CarrierAxes:
@@ -181,12 +187,13 @@ def _endpoint(core: WireCore, clock: Clock, lock: threading.RLock) -> Endpoint:
 
 
 def _poured(s: SimSettings, cartridge_seed: int) -> AsBuilt:
-    return build(load_phantom(s.phantom), cartridge_seed, s.build)
+    return build(load_phantom(s.phantom), cartridge_seed, s.poured)
 
 
 def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed: int) -> World:
     s = spec.settings
     kind = load_needle(spec.needle)
+    kind = replace(kind, curvature_sd=math.hypot(kind.curvature_sd, GEL_CURVATURE_SD))
     renderer = Renderer(Scene.of(built.volume, by_label()), spec.probe, s.frame_quality, seed=cartridge_seed)
     line = LineSpec(
         compliance_ul_kpa=spec.compliance_ul_kpa, gauge=int(kind.gauge.rstrip("G")), needle_mm=kind.length_mm

@@ -77,6 +77,9 @@ class Hydraulics:
         self.resistance_kpa_min_ml = line.resistance_kpa_min_ml(bore_error_mm)
         """Of the needle at hand; it differs from the nominal one by the tolerance of its bore."""
         self.end_loss_kpa_min2_ml2 = end_loss_kpa_min2_ml2(line.bore_mm + bore_error_mm, line.density_kg_m3)
+        error = random.Random(f"compliance {seed}").gauss(0.0, line.compliance_sd)
+        self.compliance_ul_kpa = line.compliance_ul_kpa * min(max(1.0 + error, 0.5), 1.5)
+        """Of the syringe and line at hand."""
         self.line_pressure_kpa = 0.0
         """At the sensor, between syringe and line."""
         self.tip_pressure_kpa = 0.0
@@ -121,7 +124,7 @@ class Hydraulics:
         self._time_s += dt_s
         site = self._at(material if tip_in_gel else None, tip_mm)
         tissue_kpa = site.pressure_kpa(self._time_s)
-        capacity = self.line.compliance_ul_kpa
+        capacity = self.compliance_ul_kpa
         before_kpa = self.line_pressure_kpa
         still_kpa = max(VACUUM_KPA, before_kpa + pushed_ul / capacity)
         """Pressure at the end if nothing leaves."""

@@ -34,6 +34,8 @@ class LineSpec:
 
     compliance_ul_kpa: float = 0.5
     """Syringe, line and air bubbles together: 0.3 (small syringe, pressure line) to 5 (20 mL plastic, soft line)."""
+    compliance_sd: float = 0.12
+    """Relative standard deviation of syringe and line about what a rig file states: known to about 25 % [A]."""
     gauge: int = 22
     needle_mm: float = 90.0
     needle_id_mm: float | None = None

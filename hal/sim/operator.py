@@ -171,7 +171,7 @@ class SimulatedOperator:
         u = float(self._rng.random())
         if u > self._who.palpation_right:
             index += -1 if u < self._who.palpation_right + self._who.palpation_cranial else 1
-        index = min(max(index, 0), LEVELS.index("L5"))
+        index = min(max(index, 0), LEVELS.index("S1"))
         tip = self._spinous(LEVELS[index])
         self._mark = np.array(
             [
@@ -185,7 +185,8 @@ class SimulatedOperator:
     def _spinous(self, level: str) -> Vector:
         scene = self._world.built.scene
         nominal = self._world.built.nominal
-        drawn = nominal.landmarks[f"{level}.spinous_tip"]
+        # Below L5 the next thing that a finger feels in the midline is the sacral crest.
+        drawn = nominal.landmarks["S1.median_crest" if level == "S1" else f"{level}.spinous_tip"]
         before = nominal.frames[level]
         after = next(f for b, f in zip(scene.bones, scene.frames, strict=True) if b.name == level)
         return np.asarray(after.to_phantom((drawn - before.origin_mm) @ before.rotation))

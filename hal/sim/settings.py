@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -79,6 +80,7 @@ class SimSettings(BaseModel):
     phantom: str = "lumbar_ref"
     operator: str = "expert"
     temperature_c: float = Field(default=22.0, ge=5.0, le=35.0)
+    """Of bench and gel; ``build.temperature_c`` is set to it."""
     frame_quality: Literal["full", "fast"] = "full"
     frame_rate_hz: float = Field(default=20.0, ge=1.0, le=60.0)
     depth_mm: float = Field(default=95.0, ge=40.0, le=160.0)
@@ -89,6 +91,17 @@ class SimSettings(BaseModel):
     """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds."""
     faults: tuple[BenchFault, ...] = ()
     """What goes wrong, and when."""
+
+    @property
+    def poured(self) -> BuildErrors:
+        """How the cartridge is poured, at the temperature of the bench."""
+        return replace(self.build, temperature_c=self.temperature_c)
+
+    def at_age(self, age_h: float | None) -> SimSettings:
+        """The same bench with a cartridge of this age."""
+        if age_h is None:
+            return self
+        return self.model_copy(update={"build": replace(self.build, age_days=age_h / 24.0)})
 
 
 def sim_settings(table: dict[str, Any]) -> SimSettings:

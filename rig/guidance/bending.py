@@ -13,17 +13,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hal.phantom.needles import NeedleSpec
 from hal.types import Vector
 from rig.guidance.needle_line import NeedleLine
 
-KAPPA_PER_M = {"short_bevel": 3.11, "quincke": 2.78, "chiba": 2.41, "tuohy": 2.39, "whitacre": 0.23}
-"""Rand 2016, 22G at 80 mm, as a curvature."""
-GAUGE_FACTOR = {20: 0.6, 21: 0.8, 22: 1.0, 23: 1.25, 25: 1.6}
-"""Assumed; the 25G value was not published as a figure."""
-
 FACTOR_SD = 0.4
+"""Gel differs from the ballistic gel of the source [A]."""
 ANGLE_SD_DEG = 0.4
 OFFSET_SD_MM = 0.4
+"""Guide and entry: the clearance of a guide bush and the carrier's own calibration [A]."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +167,7 @@ def advise_bevel(bending: Bending, feed_now_mm: float, aim_mm: Vector, gain_mm: 
     return BevelAdvice(True, angle, stay, best, f"turning the bevel brings the end from {stay:.1f} to {best:.1f} mm")
 
 
-def nominal_bending(line: NeedleLine, tip_type: str, gauge: int, youngs_kpa: float = 18.0,
-                    bevel_deg: float = 0.0) -> Bending:  # fmt: skip
-    """Prior model of a needle type; raises ``KeyError`` for an unknown type or gauge."""
+def nominal_bending(line: NeedleLine, needle: NeedleSpec, youngs_kpa: float = 18.0, bevel_deg: float = 0.0) -> Bending:
+    """Prior model of a needle on the shelf: curvature by Rand 2016 and gauge (``hal/phantom/data/needles.toml``)."""
     stiffness = float(np.clip(youngs_kpa / 18.0, 0.4, 1.5))
-    kappa = KAPPA_PER_M[tip_type] * GAUGE_FACTOR[gauge] * stiffness
-    return Bending(line, kappa, (BevelSegment(0.0, bevel_deg),))
+    return Bending(line, 1000.0 * needle.curvature_per_mm * stiffness, (BevelSegment(0.0, bevel_deg),))

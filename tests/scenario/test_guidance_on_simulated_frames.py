@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hal.phantom.materials import by_label
+from hal.phantom.needles import load_needle
 from hal.phantom.nominal import NominalPhantom, load_phantom
 from hal.sim.acoustics.renderer import Renderer
 from hal.sim.acoustics.scan_grid import ScanGrid
@@ -186,7 +187,9 @@ def _insertion(bench: Bench, feed_fraction: float):
     line = NeedleLine(plan.entry_mm, plan.direction)
     pose = plan.ProbeToRig.copy()
     pose[2, 3] = 3.0
-    bending = nominal_bending(line, "quincke", 22, bevel_deg=bevel_in_plane(line, pose[:3, 1], np.array([0, 0, -1.0])))
+    bending = nominal_bending(
+        line, load_needle("22G_quincke_120"), bevel_deg=bevel_in_plane(line, pose[:3, 1], np.array([0, 0, -1.0]))
+    )
     return bending, pose, feed_fraction * plan.feed_mm
 
 

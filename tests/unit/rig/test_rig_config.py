@@ -55,7 +55,7 @@ def test_placements_become_a_transform_graph():
         (GOOD + "[limitz]\n", ["limitz", "unknown key", "did you mean 'limits'"]),
         (GOOD + "[limits.pressure]\nhold_kPa = 80\n", ["limits.pressure.hold_kPa", "did you mean 'hold_kpa'"]),
         (GOOD + "[limits.force]\nprobe_n = 'much'\n", ["limits.force.probe_n", "much"]),
-        (GOOD + "[needle]\ngauge = 5\n", ["needle.gauge = 5"]),
+        (GOOD + '[needle]\nname = "22G_quinke_120"\n', ["needle.name", "did you mean 22G_quincke_120"]),
         ("[rig]\nsimulated = true\n" + HOLDER, ["rig.name", "missing"]),
         (GOOD + '[devices.pumpe]\ndriver = "new_era_pump"\n', ["devices.pumpe", "did you mean 'pump'"]),
         (GOOD.replace("new_era_pump", "new_era_pmup"), ["devices.pump.driver", "did you mean new_era_pump"]),

@@ -81,7 +81,7 @@ def bench():
     ]
     settings = sim_settings({"faults": faults})
     clock = VirtualClock()
-    bench = Bench(BenchSpec(settings, frames, config.probe, "22G_quincke_120", 0.5, 12.06), clock, 7)
+    bench = Bench(BenchSpec(settings, frames, config.probe, "22G_quincke_120", 0.5), clock, 7)
     bench.publish()
     yield bench
     bench.close()

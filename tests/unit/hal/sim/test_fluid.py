@@ -16,7 +16,7 @@ from hal.sim.fluid_tissue import CONTEXTS
 
 TIP = (1.0, 2.0, 30.0)
 DT = 0.005
-NOMINAL = LineSpec(id_tolerance_mm=0.0)
+NOMINAL = LineSpec(compliance_sd=0.0, id_tolerance_mm=0.0)
 
 
 def _material(context: str, opening_kpa: float, plateau_kpa: float) -> Material:
@@ -101,7 +101,7 @@ def test_steady_flow_into_air_costs_resistance_times_flow() -> None:
 
 def test_the_time_constant_is_resistance_times_compliance() -> None:
     """22G x 90 mm and 2 uL/kPa: 0.25 s (bare needle, theory)."""
-    line = LineSpec(compliance_ul_kpa=2.0, extension_mm=0.0, k_line=1.0, id_tolerance_mm=0.0)
+    line = LineSpec(compliance_ul_kpa=2.0, compliance_sd=0.0, extension_mm=0.0, k_line=1.0, id_tolerance_mm=0.0)
     injection = Injection(line)
     fluid = injection.push(0.252, 0.5, None, dt=0.001)
     steady = fluid.resistance_kpa_min_ml * 0.5
@@ -269,3 +269,11 @@ def test_an_unknown_context_is_an_error() -> None:
 def test_impossible_lines_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"bore|positive"):
         LineSpec(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_line_at_hand_differs_from_what_the_rig_file_states() -> None:
+    stated = LineSpec(compliance_ul_kpa=0.5)
+    found = [Injection(stated, seed=seed).fluid.compliance_ul_kpa / 0.5 for seed in range(200)]
+    spread = (sum((value - 1.0) ** 2 for value in found) / len(found)) ** 0.5
+    assert spread == pytest.approx(0.12, rel=0.2)
+    assert min(found) >= 0.5

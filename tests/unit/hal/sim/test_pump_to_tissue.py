@@ -97,7 +97,7 @@ def test_the_pressure_does_not_depend_on_how_often_somebody_looks(poll_s: float)
 
 
 def test_a_tip_on_bone_shows_as_a_straight_rise_until_the_pump_is_stopped() -> None:
-    bench = Bench(materials()["bone"], LineSpec(compliance_ul_kpa=2.0))
+    bench = Bench(materials()["bone"], LineSpec(compliance_ul_kpa=2.0, compliance_sd=0.0))
     bench.pump.infuse(1.0, 3.0)
     bench.clock.sleep(0.5)
     times_s, readings = [], []
@@ -114,7 +114,7 @@ def test_a_tip_on_bone_shows_as_a_straight_rise_until_the_pump_is_stopped() -> N
 
 def test_what_the_pump_counts_is_more_than_what_arrives() -> None:
     """Play of the drive and what the line keeps under pressure are missing at the tip."""
-    bench = Bench(materials()["perineural"], LineSpec(compliance_ul_kpa=2.0))
+    bench = Bench(materials()["perineural"], LineSpec(compliance_ul_kpa=2.0, compliance_sd=0.0))
     bench.infuse(0.2, 3.0, 0.05, 5.0)
     counted_ml = bench.pump.read().dispensed_ml
     fluid = bench.syringe.fluid

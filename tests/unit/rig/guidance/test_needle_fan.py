@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hal.phantom.needles import load_needle
 from hal.types import Vector
 from rig.geometry.registration import rigid_matrix
 from rig.guidance.bending import nominal_bending
@@ -82,6 +83,6 @@ def test_a_needle_across_the_beam_is_refused() -> None:
 
 def test_a_tip_elsewhere_is_not_confirmed() -> None:
     seen = tip_by_plateau(*fan(40.0, 35.0, 47.0), LINE)
-    bending = nominal_bending(LINE, "whitacre", 22)
+    bending = nominal_bending(LINE, load_needle("22G_whitacre_119"))
     assert confirm_fan(bending.predict(40.0), seen).confirmed
     assert not confirm_fan(bending.predict(44.0), seen).confirmed

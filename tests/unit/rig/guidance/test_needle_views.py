@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hal.phantom.needles import load_needle
 from rig.geometry.registration import rigid_matrix
 from rig.guidance.bending import nominal_bending
 from rig.guidance.confirmation import (
@@ -55,7 +56,7 @@ def draw(
 
 
 EMPTY = draw(None)
-PREDICTION = nominal_bending(LINE, "whitacre", 22).predict(FEED)
+PREDICTION = nominal_bending(LINE, load_needle("22G_whitacre_119")).predict(FEED)
 TIP = PREDICTION.tip_mm
 
 
