@@ -15,7 +15,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rig", default="", help="rig.toml of the bench for tests marked hardware")
 
 
+SCENARIO_TIMEOUT_S = 900
+"""A scenario runs whole trials, and the first one of a process compiles: minutes on a busy machine. A single test
+elsewhere has the time that ``pyproject.toml`` gives."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name == "scenario" and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SCENARIO_TIMEOUT_S))
     if config.getoption("--hardware"):
         return
     skip = pytest.mark.skip(reason="needs a real device; give --hardware (and --rig FILE)")

@@ -14,7 +14,7 @@ TEST = "tests/hardware/test_bench_hardware.py"
 
 def pytest_run(*options: str) -> str:
     command = [sys.executable, "-m", "pytest", TEST, "-q", "-rs", "-p", "no:cacheprovider", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120).stdout
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=220).stdout
 
 
 def test_hardware_tests_are_skipped_with_a_reason_by_default():

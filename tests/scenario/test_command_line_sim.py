@@ -16,7 +16,6 @@ from rig.config import load_config
 ROOT = Path(__file__).parents[2]
 BOTH = {"holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact"}
 MOUNTS_N = 2 * len(BOTH) + 2
-pytestmark = pytest.mark.timeout(900)  # the first start compiles, which takes minutes on a busy machine
 
 
 @pytest.fixture(scope="module")
