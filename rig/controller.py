@@ -11,24 +11,24 @@ States: ``idle -> running -> (held -> running) | stopped``; ``stopped -> running
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from hal.clock import NS_PER_S, Clock
 from hal.errors import DeviceError, LinkError, SafetyStop
 from hal.interfaces import Operator
-from hal.types import Frame, Instruction, MotionMode, NeedlePose, OperatorResponse, Pose6, SafeReport
+from hal.types import Frame, Instruction, NeedlePose, OperatorResponse, Pose6, SafeReport
 from rig.assemble import Rig
 from rig.lanes import Sample, Ticket
 from rig.pose_history import PoseHistory
 from rig.safety.deadman import ScanDeadman
 from rig.safety.estop import EStopLatch, EStopState
+from rig.safety.halt import ACTUATORS, Halt
 from rig.safety.interlocks import Guard, levels_for
 from rig.safety.interrupt import Interrupt
 from rig.safety.limits import Limits
 from rig.safety.proof import Proof, prove_all
-from rig.safety.safe_state import make_safe
 from rig.safety.stop import ForcedStop, HoldRequested, Severity, Trip
 from rig.safety.travel import NeedleTravel
 from rig.safety.volume import VolumeLedger
@@ -45,8 +45,6 @@ PEDAL = "pedal"
 PAUSE = "pause"
 PAUSE_MAX_S = 1800.0
 """Longest pause: after half an hour the gel has dried and the checklist no longer holds [A]."""
-ACTUATORS = ("pump", "carrier", "holder")
-"""What moves, in the order of stopping."""
 
 
 class Journal(Protocol):
@@ -80,6 +78,7 @@ class Controller:
         self.journal = journal
         self.interrupt = interrupt or Interrupt()
         self.estop = EStopLatch()
+        self.halt = Halt(rig, clock, self._note)
         self.travel = NeedleTravel(limits.motion.blind_advance_mm)
         self.volumes = VolumeLedger(limits.volume)
         self.probe_history = PoseHistory("holder")
@@ -111,7 +110,6 @@ class Controller:
         self._running = False
         self._stop: SafetyStop | None = None
         self._forced = False
-        self._safe_reports: tuple[SafeReport, ...] | None = None
         for role, history in (("holder", self.probe_history), ("carrier", self.needle_history)):
             if role in rig.channels:
                 rig.channels[role].listeners.append(history.add)
@@ -248,7 +246,7 @@ class Controller:
         """Stop what moves, then tell the technique."""
         self._delivered.add(trip.source)
         stopping: list[tuple[str, Ticket[None]]] = []
-        self._interrupt(role for role in ACTUATORS if self._attended[role])
+        self.halt.interrupt(role for role in ACTUATORS if self._attended[role])
         for role in ACTUATORS:
             if self._attended[role] and role in self.rig.lanes:
                 lane = self.rig.lanes[role]
@@ -266,16 +264,6 @@ class Controller:
                 self._trip(Trip(f"{role}_stop", Severity.HARD, f"the {role} did not stop on '{trip.reason}': {why}"))
         self.journal.append("hold", {**trip.as_dict(), "stopped": [role for role, _ in stopping]})
         raise HoldRequested(trip)
-
-    def _interrupt(self, roles: Iterable[str]) -> None:
-        """At once and beside the lanes: a person who pushes is told, a command that has not begun is not begun."""
-        for role in roles:
-            interrupt = getattr(getattr(self.rig, role, None), "interrupt", None)
-            if interrupt is not None:
-                try:
-                    interrupt()
-                except Exception as error:  # the stop itself must follow
-                    self._note("interrupt_failed", {"device": role, "error": str(error)})
 
     def _trip(self, trip: Trip) -> NoReturn:
         self._stop = SafetyStop(trip.reason, source=trip.source)
@@ -304,29 +292,7 @@ class Controller:
 
         The person at the needle is told first, unless the run has simply ended (``tell`` False).
         """
-        if self._safe_reports is None:
-            self._safe_reports = ()
-            told = self._tell_the_hand() if tell else ()
-            self._interrupt(ACTUATORS)
-            self._safe_reports = (*make_safe(self.rig, self.clock), *told)
-            reports = [{"device": r.device, "safe": r.safe, "detail": r.detail} for r in self._safe_reports]
-            self._note("make_safe", {"reason": reason, "reports": reports})
-            if self._stop is not None and self.rig.operator is not None:
-                unproven = [r for r in self._safe_reports if not r.safe and r.device != "operator"]
-                moving = "; ".join(f"{r.device} NOT proven safe ({r.detail})" for r in unproven)
-                warning = f" {moving}: cut its power." if moving else ""
-                self.rig.operator.show(f"The rig has stopped: {reason}.{warning} Leave the needle where it is.")
-        return self._safe_reports
-
-    def _tell_the_hand(self) -> tuple[SafeReport, ...]:
-        """A person at the needle stops faster than any line: told first, and told is not proven."""
-        operator = self.rig.operator
-        if operator is None:
-            return ()
-        try:
-            return (operator.make_safe(self.clock.deadline(0.0)),)
-        except Exception as error:
-            return (SafeReport("operator", False, f"could not be told: {error}"),)
+        return self.halt.make_safe(reason, tell=tell, stopped=self._stop is not None)
 
     def acknowledge(self) -> bool:
         """A person has looked: leave the stopped state. False while the cause is still there.
@@ -340,25 +306,14 @@ class Controller:
         if not self.estop.acknowledge():
             return False
         now_ns = self.clock.now_ns()
-        if any(guard.check(now_ns) is not None for guard in self._guard_list) or self._still_moving():
+        if any(guard.check(now_ns) is not None for guard in self._guard_list) or self.halt.still_moving():
             return False
         self.interrupt.count = 0
         self._forced = False
         self._stop = None
-        self._safe_reports = None
+        self.halt.forget()
         self.journal.append("acknowledged", {})
         return True
-
-    def _still_moving(self) -> tuple[str, ...]:
-        """Actuators that say themselves that they have not come to rest."""
-        pump, found = self.newest("pump"), []
-        if pump is not None and pump.running:
-            found.append("pump")
-        for role in ("carrier", "holder"):
-            state = self.newest(role)
-            if state is not None and state.mode is MotionMode.MOVING:
-                found.append(role)
-        return tuple(found)
 
     def _read_all_anew(self) -> bool:
         """One reading of every watched device; False when one of them failed or did not answer in time."""
