@@ -7,6 +7,7 @@ model for the next step. In plane one frame is enough; out of plane the image pl
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -121,8 +122,10 @@ def _fluid(trial: Trial) -> Confirmation:
     if _out_of_plane(trial):
         trial.sight.move(plane_through(trial, prediction.tip_mm))
     before = trial.sight.take("fluid before")
-    result = inject(trial.controller, advance.fluid_ml, advance.fluid_rate_ml_min, test=True, line=trial.line_model())
-    trial.note_injection(result, test=True)
+    inject(
+        trial.controller, advance.fluid_ml, advance.fluid_rate_ml_min, test=True, line=trial.line_model(),
+        note=partial(trial.note_injection, test=True),
+    )  # fmt: skip
     after = trial.sight.take("fluid after")
     trial.view = after
     seen = find_fluid(

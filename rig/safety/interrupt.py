@@ -1,7 +1,7 @@
 """Two-stage Ctrl-C: the first asks for an orderly stop, the second forces it after the safe state, a third kills.
 
-SIGTERM and SIGHUP (a lost terminal) count as Ctrl-C. SIGUSR1 presses the key emergency stop, where the rig has one:
-another terminal or program can stop the rig.
+SIGTERM and SIGHUP (a lost terminal) count as Ctrl-C. SIGUSR1 presses the key emergency stop, where the rig has one,
+else it counts as Ctrl-C too: another terminal or program can stop the rig.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class Interrupt:
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._handle)
         usr1 = getattr(signal, "SIGUSR1", None)
-        if press is not None and usr1 is not None:
-            self._previous[usr1] = signal.signal(usr1, lambda number, frame: press())
+        if usr1 is not None:  # without a key stop it counts as Ctrl-C: by default it would kill without a safe state
+            act = press or self.request
+            self._previous[usr1] = signal.signal(usr1, lambda number, frame: act())
 
     def restore(self) -> None:
         """Give the signals back."""
