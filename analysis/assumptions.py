@@ -12,7 +12,8 @@ ASSUMPTIONS = (
     "The needle bends by the law that guidance expects (an arc of constant curvature, Rand 2016); only its size is "
     "drawn. A real needle may bend in another way, and steering then does worse.",
     "Line, syringe and tissue pressures follow a lumped model with assumed compliance and back-pressure. The "
-    "compliance of the simulated line follows the value of the rig file, which the pressure rules rely on.",
+    "simulated line's compliance is that of the rig file, which the pressure rules rely on, give or take a drawn "
+    "scatter: a rig file that is wrong about its line is not simulated.",
     "Guidance knows the gel's mean speed of sound; the cartridge differs from it by temperature and a small drawn "
     "scatter only.",
     "The simulated operator's reaction time, tremor, placing, depth-reading and palpation errors are assumed profiles, "

@@ -93,7 +93,7 @@ def shortfall(account: Accounting, ended: str) -> str:
     lost = len(account.never_closed) + account.interrupted_n
     if lost:
         how = f"{len(account.never_closed)} never closed, {account.interrupted_n} interrupted and not repeated"
-        why = f"; the run ended: {ended}" if ended else ""
+        why = f"; the run ended: {ended.removeprefix('ended early: ')}" if ended else ""
         return f"{lost} of {account.planned_n} planned trials are missing ({how}){why}"
     if account.unplanned:
         return f"{len(account.unplanned)} trials are not in the plan"

@@ -196,7 +196,7 @@ def _account(**change: object) -> Accounting:
 def test_a_study_is_short_when_planned_trials_are_missing_or_others_were_added(
     change: dict[str, object], words: str
 ) -> None:
-    found = shortfall(_account(**change), "finished")
+    found = shortfall(_account(**change), "ended early: finished")
     assert words in found and bool(found) == bool(change)
 
 
