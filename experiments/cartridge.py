@@ -24,6 +24,7 @@ from hal.errors import DeviceError, LinkError, RecordError, RigError, SafetyStop
 from hal.phantom.nominal import load_phantom
 from hal.types import Instruction, InstructionKind
 from rig.assemble import Rig
+from rig.calibration.in_force import InForce
 from rig.config import RigConfig
 from rig.controller import Controller
 from rig.geometry.registration import make_surface
@@ -35,6 +36,7 @@ from rig.record import Calibration, CartridgeRecord, DeviceRecord, TrialRecord
 from rig.safety.stop import HoldRequested
 from rig.simulated import SimulatedBench, needs_bench, simulate
 
+NO_CERTIFICATES = InForce()
 STOPS_MAX_N = 2
 """Safety stops of one cartridge that a person may release; the next one ends the run."""
 RELEASE_S = 1800.0
@@ -53,6 +55,8 @@ class CartridgeJob:
     phantom: str
     age_h: float
     """Of the cartridge when the rig is opened for it."""
+    calibrated: InForce = NO_CERTIFICATES
+    """Certificates in place of what the rig file states; a simulated bench stands as the file states it."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ def run_cartridge(
             config, clock, cartridge_seed=job.cartridge.seed, phantom=job.phantom, needle=needle, age_h=job.age_h
         )
     record = CartridgeRecord(job.run, job.cartridge.cartridge_id, clock)
+    config = job.calibrated.applied_to(config)
     completed, failure, kind = 0, "", ""
     devices: tuple[DeviceRecord, ...] = ()
     reason = "finished"
@@ -108,7 +113,7 @@ def run_cartridge(
             rig = controller.rig
             if scene is not None:
                 scene.attach(rig)
-            devices = tuple(DeviceRecord(identity, declared(rig, role)) for role, identity in rig.identities.items())
+            devices = tuple(DeviceRecord(identity, _worth(job, rig, role)) for role, identity in rig.identities.items())
             controller.self_test()
             for planned in job.cartridge.trials:
                 if progress is not None:
@@ -149,8 +154,11 @@ def _with_record(error: Exception) -> str:
     return f"{error}; and the record: {lost}" if isinstance(lost, RecordError) else str(error)
 
 
-def declared(rig: Rig, role: str) -> Calibration:
-    """What a device's rig file states of its worth; only the reference instrument states anything yet."""
+def _worth(job: CartridgeJob, rig: Rig, role: str) -> Calibration:
+    """By certificate; the reference instrument else by what its rig file declares."""
+    certified = job.calibrated.of(role)
+    if certified is not None:
+        return certified
     if role != "tracker" or rig.tracker is None:
         return Calibration()
     bending = "sees" if rig.tracker.sees_bending else "does not see"

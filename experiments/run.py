@@ -11,13 +11,14 @@ from pathlib import Path
 from queue import Empty
 from typing import Any, Protocol
 
-from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
+from experiments.cartridge import NO_CERTIFICATES, CartridgeJob, CartridgeResult, run_cartridge
 from experiments.decidable import undecided
 from experiments.plan import PlannedCartridge, plan
 from experiments.study import Study
 from experiments.technique import Technique
 from hal.clock import WallClock
 from hal.errors import ConfigError
+from rig.calibration.in_force import InForce
 from rig.config import RigConfig
 from rig.live_scene import LiveScene
 from rig.record import PlannedTrial as RecordedPlan
@@ -55,6 +56,7 @@ def conduct(
     workers: int,
     watcher: Watcher,
     scene: LiveScene | None = None,
+    calibrated: InForce = NO_CERTIFICATES,
 ) -> StudyOutcome:
     """Run a study from an empty run folder to a sealed one; ``scene`` is told of it while it happens (one worker).
 
@@ -75,7 +77,9 @@ def conduct(
     run.plan(_recorded(cartridges, techniques, config))
     watcher.planned(cartridges)
     jobs = [
-        CartridgeJob(run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h)
+        CartridgeJob(
+            run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h, calibrated
+        )
         for c in cartridges
     ]
     planned_n = sum(len(c.trials) for c in cartridges)

@@ -158,6 +158,13 @@ class Safety(_Strict):
     """True when the emergency stop also cuts drive and pump power; required on a real bench."""
 
 
+class Calibrations(_Strict):
+    """Where the certificates of this rig are kept."""
+
+    folder: str = ""
+    """Beside the rig file unless absolute; empty = none. What stands there replaces ``[frames]`` and ``[gel]``."""
+
+
 class RigConfig(_Strict):
     """One ``rig.toml``."""
 
@@ -172,8 +179,17 @@ class RigConfig(_Strict):
     line: Line = Line()
     limits: Limits = Field(default_factory=Limits)
     safety: Safety = Safety()
+    calibrations: Calibrations = Calibrations()
     path: Path | None = Field(default=None, exclude=True)
     """The file that this was read from."""
+
+    @property
+    def calibration_folder(self) -> Path | None:
+        """The folder of certificates; None when the rig file names none."""
+        if not self.calibrations.folder:
+            return None
+        beside = self.path.parent if self.path is not None else Path()
+        return beside / self.calibrations.folder
 
     def driver_settings(self, role: str) -> BaseModel | None:
         """Validated settings of a role's driver; None for a device that the simulated bench provides.

@@ -1,4 +1,4 @@
-"""``phantomrig calibrate``: temporal, pivot, spin, landmarks, register and status, on recorded files.
+"""``phantomrig calibrate``: temporal, pivot, spin, landmarks and register, on recorded files.
 
 Each prints for a person on stderr and one JSON object with ``--json``; data that cannot hold the calibration are
 refused with the reason (exit code 2) and the JSON says so.
@@ -6,7 +6,6 @@ refused with the reason (exit code 2) and the JSON says so.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -204,27 +203,3 @@ def landmarks(
                     "rms_mm": naming.rms_mm,
                 }
             )
-
-
-@app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(help="folder of certificates")],
-    today: Annotated[str, typer.Option(help="date to judge by, e.g. 2026-03-01")],
-    json: AsJson = False,
-) -> None:
-    """Which calibrations are in force, due, expired, withdrawn or damaged on a date."""
-    from hal.errors import ConfigError
-    from rig.calibration.registry import CalibrationRegistry
-
-    with answers(json):
-        try:
-            day = datetime.date.fromisoformat(today)
-        except ValueError:
-            raise ConfigError(f"--today {today!r} is no date like 2026-03-01") from None
-        if not folder.is_dir():
-            raise ConfigError(f"{folder}: is no folder")
-        rows = CalibrationRegistry(folder).standings(day)
-        for row in rows:
-            say(f"{row.state:11} {row.path.stem:20} {row.detail}")
-        if json:
-            emit({"today": day.isoformat(), "certificates": [r.as_json() for r in rows]})

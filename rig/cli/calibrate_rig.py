@@ -25,17 +25,21 @@ def measure(
     scanner, else what ``session`` and ``measure_latency`` raise.
     """
     import json
+    from datetime import UTC, datetime
 
     import numpy as np
 
-    from experiments.calibrations.latency import measure_latency
+    from experiments.calibrations.latency import SPEEDS_MM_S, measure_latency
     from experiments.calibrations.session import session
-    from hal.errors import ConfigError
+    from hal.errors import ConfigError, LimitViolation
     from rig.calibration.certificate_picture import draw_temporal
+    from rig.calibration.in_force import in_force
     from rig.config import load_config
     from rig.geometry.transforms import invert, to_pose6
+    from rig.motion import check_probe
 
     config = load_config(rig if rig is not None else "simulated")
+    config = in_force(config, datetime.now(UTC).date()).applied_to(config)
     missing = [role for role in ("holder", "ultrasound") if role not in config.devices]
     if missing:
         raise ConfigError(f"this rig ({config.rig.name}) has no {' and no '.join(missing)}: nothing to compare")
@@ -44,6 +48,10 @@ def measure(
         FaceToPhantom = np.eye(4)
         FaceToPhantom[:3, 3] = x_mm, y_mm, indentation_mm
         pose = to_pose6(invert(frames.get("Holder", "Rig")) @ frames.get("Phantom", "Rig") @ FaceToPhantom)
+        try:
+            check_probe(pose, SPEEDS_MM_S[1], config.limits.motion)
+        except LimitViolation as error:
+            raise ConfigError(f"--x {x_mm:g} --y {y_mm:g}: {error}") from None
         with journal.activity("latency", {"x_mm": x_mm, "y_mm": y_mm, "strokes_n": strokes_n}) as outcome:
             result = measure_latency(controller, pose, strokes_n=strokes_n, seed=seed)
             outcome.update(lag_s=result.calibration.lag_s, interval_s=list(result.calibration.interval_s))

@@ -8,12 +8,14 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
 from typing import Literal
 
 from hal import registry
 from hal.errors import ConfigError
+from rig.calibration.in_force import in_force
 from rig.cli.devices import by_wire
 from rig.config import ROLES, RigConfig, load_config
 
@@ -141,6 +143,7 @@ def _rig_file(rig: Path | str) -> list[Finding]:
     findings += _roles(config)
     if not config.rig.simulated:
         findings += [finding for role in config.devices for finding in _port(role, config)]
+    findings += _calibrations(config)
     for role, table in config.devices.items():
         name = str(table["driver"])
         entry = registry.drivers().get(name)
@@ -148,6 +151,21 @@ def _rig_file(rig: Path | str) -> list[Finding]:
             advice = "compare it with a transcript of the device first"
             findings.append(Finding("warning", role, f"driver {name} is unverified", advice))
     return findings
+
+
+def _calibrations(config: RigConfig) -> Iterator[Finding]:
+    if config.calibration_folder is None:
+        if not config.rig.simulated:
+            advice = "file certificates (phantomrig calibrate certify) and name their folder in [calibrations]"
+            yield Finding("warning", "calibrations", "none: positions are as good as the figures typed in", advice)
+        return
+    try:
+        standing = in_force(config, datetime.now(UTC).date())
+    except ConfigError as error:
+        yield Finding("error", "calibrations", str(error))
+        return
+    names = ", ".join(f"{c.identity} ({c.transform or c.device})" for c in standing.certificates) or "none"
+    yield Finding("ok", "calibrations", f"in force: {names}")
 
 
 def _roles(config: RigConfig) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hal.errors import ConfigError, LinkError, RecordError
 from hal.phantom.nominal import load_phantom
 from hal.phantom.spec import phantom_names
 from rig.assemble import RigNotOpened, open_rig
+from rig.calibration.in_force import InForce, in_force
 from rig.cli.output import Exit, one_line, say
 from rig.cli.progress import StudyProgress
 from rig.cli.stop_signals import workers_stop_too
@@ -59,6 +61,8 @@ class Order:
     workers: int
     files: dict[str, bytes]
     """Copies for the run folder, by name."""
+    calibrated: InForce
+    """Certificates in place of what the rig file states."""
 
 
 def run_study(
@@ -127,10 +131,11 @@ def checked(
         _check_bench(config)
     if not config.rig.simulated and config.devices.get("operator", {}).get("driver") == AUTOMATIC:
         raise ConfigError(f"devices.operator: {AUTOMATIC!r} is for simulated rigs only; a bench needs a person")
-    copies = copies_of(chosen, config)
-    _try_devices(config)
+    calibrated = in_force(config, datetime.now(UTC).date())
+    copies = copies_of(chosen, config) | {f"calibrations/{path.name}": path.read_bytes() for path in calibrated.files}
+    _try_devices(calibrated.applied_to(config))
     default = WORKERS_SIMULATED if in_process else 1
-    return Order(chosen, config, out, workers or default, copies)
+    return Order(chosen, config, out, workers or default, copies, calibrated)
 
 
 def _check_bench(config: RigConfig) -> None:
@@ -216,7 +221,7 @@ def _conducted(order: Order, progress: StudyProgress, scene: LiveScene | None) -
     with workers_stop_too(), progress:
         return conduct(
             order.study, order.config, order.out, files=order.files, workers=order.workers, watcher=progress,
-            scene=scene,
+            scene=scene, calibrated=order.calibrated,
         )  # fmt: skip
 
 

@@ -1,0 +1,179 @@
+"""``phantomrig calibrate certify | withdraw | status``: results become certificates that a rig file points at."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rig.cli.calibrate_frames import AsJson, answers
+from rig.cli.output import emit, say
+
+if TYPE_CHECKING:
+    from rig.calibration.certificate import Certificate, Value
+
+Folder = Annotated[Path, typer.Argument(help="folder of certificates")]
+Today = Annotated[str, typer.Option(help="date to judge by, e.g. 2026-03-01 (default: today)")]
+
+
+def certificate_from(
+    result: Path,
+    identity: str,
+    kind: str,
+    device: str,
+    by: str,
+    due: str,
+    *,
+    serial: str = "",
+    method: str = "",
+    transform: str = "",
+    values: tuple[str, ...] = (),
+) -> Certificate:
+    """A certificate from the JSON that a ``calibrate`` command printed or wrote.
+
+    The matrix of ``transform`` is looked for under that name, then under ``matrix``; its 6x6 covariance under
+    ``covariance``. ``values``: ``NAME=VALUE:U:UNIT``. Raises ``ConfigError`` for a file that holds no accepted result.
+    """
+    import json
+
+    from hal.errors import ConfigError
+    from rig.calibration.certificate import Certificate, file_sha256
+
+    try:
+        lines = result.read_text().strip()
+        data: dict[str, Any] = json.loads(lines if lines.startswith("{\n") else lines.splitlines()[-1])
+    except (OSError, ValueError, IndexError) as error:
+        raise ConfigError(f"{result}: is no JSON result of a calibration: {error}") from None
+    if not isinstance(data, dict) or data.get("ok") is not True:
+        raise ConfigError(f"{result}: is not an accepted result (ok is not true): nothing is certified")
+    matrix: list[list[float]] = []
+    covariance: list[list[float]] = []
+    if transform:
+        matrix = list(data.get(transform) or data.get("matrix") or [])
+        covariance = list(data.get("covariance") or [])
+        if not matrix:
+            raise ConfigError(f"{result}: holds no matrix {transform}")
+    return Certificate(
+        identity=identity,
+        kind=kind,
+        device=device,
+        serial=serial,
+        performed_by=by,
+        performed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        due=due,
+        method=method or f"phantomrig calibrate, {data.get('kind', kind)}",
+        result=data,
+        simulated=bool(data.get("simulated", False)),
+        transform=transform,
+        matrix=tuple(tuple(float(v) for v in row) for row in matrix),
+        covariance=tuple(tuple(float(v) for v in row) for row in covariance),
+        values={**_standard(kind, data), **dict(_value(text) for text in values)},
+        inputs={result.name: file_sha256(result)},
+    )
+
+
+def _standard(kind: str, data: dict[str, Any]) -> dict[str, Value]:
+    """The numbers that a run uses, from results of known kinds."""
+    from rig.calibration.certificate import Value
+
+    if kind == "sound_speed" and {"c_m_s", "u_m_s", "temperature_c"} <= data.keys():
+        return {
+            "sound_speed_m_s": Value(data["c_m_s"], data["u_m_s"], "m/s"),
+            "temperature_c": Value(data["temperature_c"], 0.0, "degC"),
+        }
+    if kind == "temporal" and {"lag_s", "standard_uncertainty_s"} <= data.keys():
+        return {"lag_s": Value(data["lag_s"], data["standard_uncertainty_s"], "s")}
+    return {}
+
+
+def _value(text: str) -> tuple[str, Value]:
+    from hal.errors import ConfigError
+    from rig.calibration.certificate import Value
+
+    try:
+        name, rest = text.split("=", 1)
+        value, u, unit = rest.split(":", 2)
+        return name.strip(), Value(float(value), float(u), unit.strip())
+    except ValueError:
+        raise ConfigError(f"--value {text!r} is not NAME=VALUE:U:UNIT, as tip_mm=120.3:0.2:mm") from None
+
+
+def _day(text: str) -> date:
+    from hal.errors import ConfigError
+
+    try:
+        return date.fromisoformat(text) if text else datetime.now(UTC).date()
+    except ValueError:
+        raise ConfigError(f"--today {text!r} is no date like 2026-03-01") from None
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the commands into the group ``calibrate``."""
+
+    @app.command(
+        epilog="Example:  phantomrig calibrate register nominal.txt measured.txt --json > r.json   then   phantomrig "
+        "calibrate certify r.json calibrations --identity PR-2026-014 --kind phantom_registration --device phantom "
+        "--transform PhantomToRig --by AB --due 2026-12-31"
+    )
+    def certify(
+        result: Annotated[Path, typer.Argument(help="JSON of an accepted calibration (the output of --json)")],
+        folder: Folder,
+        identity: Annotated[str, typer.Option(help="unique name, e.g. PR-2026-014")],
+        kind: Annotated[str, typer.Option(help="phantom_registration, probe, temporal, sound_speed, pivot, ...")],
+        device: Annotated[str, typer.Option(help="role in the rig file that it belongs to, e.g. ultrasound")],
+        by: Annotated[str, typer.Option(help="who performed it")],
+        due: Annotated[str, typer.Option(help="last day of validity, e.g. 2026-12-31; empty: until replaced")] = "",
+        transform: Annotated[str, typer.Option(help="AToB, when the result is a transform")] = "",
+        serial: Annotated[str, typer.Option(help="serial number of the device")] = "",
+        method: Annotated[str, typer.Option(help="how it was done, in words")] = "",
+        value: Annotated[list[str] | None, typer.Option(help="further number NAME=VALUE:U:UNIT")] = None,
+        json: AsJson = False,
+    ) -> None:
+        """File an accepted result as a certificate with a due date."""
+        from rig.calibration.registry import CalibrationRegistry
+
+        with answers(json):
+            made = certificate_from(
+                result, identity, kind, device, by, due, serial=serial, method=method, transform=transform,
+                values=tuple(value or ()),
+            )  # fmt: skip
+            path = CalibrationRegistry(folder).add(made)
+            say(f"certificate: {path}" + (" (SIMULATED rig)" if made.simulated else ""))
+            if json:
+                emit({"certificate": str(path), "sha256": made.sha256, "simulated": made.simulated})
+
+    @app.command()
+    def withdraw(
+        folder: Folder,
+        identity: Annotated[str, typer.Argument(help="which certificate")],
+        reason: Annotated[str, typer.Option(help="why")],
+        by: Annotated[str, typer.Option(help="who withdraws it")],
+        json: AsJson = False,
+    ) -> None:
+        """Take a certificate out of force for good; its file stays."""
+        from rig.calibration.registry import CalibrationRegistry
+
+        with answers(json):
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            CalibrationRegistry(folder).withdraw(identity, reason=reason, by=by, at=at)
+            say(f"{identity} is withdrawn")
+            if json:
+                emit({"withdrawn": identity, "reason": reason, "by": by, "at": at})
+
+    @app.command()
+    def status(folder: Folder, today: Today = "", json: AsJson = False) -> None:
+        """Which calibrations are in force, due, expired, withdrawn or damaged on a date."""
+        from hal.errors import ConfigError
+        from rig.calibration.registry import CalibrationRegistry
+
+        with answers(json):
+            day = _day(today)
+            if not folder.is_dir():
+                raise ConfigError(f"{folder}: is no folder")
+            rows = CalibrationRegistry(folder).standings(day)
+            for row in rows:
+                say(f"{row.state:11} {row.path.stem:20} {row.detail}")
+            if json:
+                emit({"today": day.isoformat(), "certificates": [r.as_json() for r in rows]})

@@ -1,0 +1,123 @@
+"""From a calibration's result to a certificate to the rig that uses it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hal.errors import ConfigError
+from rig.calibration.in_force import in_force
+from rig.cli.main import app
+from rig.config import load_config
+
+TODAY = datetime.date.today()
+MATRIX = [[1, 0, 0, 301.5], [0, 1, 0, 249.0], [0, 0, 1, 150.5], [0, 0, 0, 1]]
+
+
+def run(*words):
+    result = CliRunner().invoke(app, ["calibrate", *map(str, words)], catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def certify(folder, data, identity="PR-1", kind="phantom_registration", device="phantom", *more):
+    path = folder / f"{identity}.result.txt"
+    path.write_text(json.dumps(data) + "\n")
+    return run(
+        "certify", path, folder / "certificates", "--identity", identity, "--kind", kind, "--device", device,
+        "--by", "AB", *more,
+    )  # fmt: skip
+
+
+def rig_pointing_at(folder: Path, simulated=True):
+    config = load_config("simulated")
+    text = config.path.read_text().replace("[sim]", '[calibrations]\nfolder = "certificates"\n\n[sim]', 1)
+    path = folder / "rig.toml"
+    path.write_text(text)
+    return load_config(path)
+
+
+def registration(**changes):
+    return {"ok": True, "matrix": MATRIX, "covariance": np.diag([1e-6] * 3 + [0.04] * 3).tolist()} | changes
+
+
+def test_a_certified_registration_takes_the_place_of_the_rig_files_frame(tmp_path):
+    told = certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--transform", "PhantomToRig")
+    assert told[0] == 0
+    config = rig_pointing_at(tmp_path)
+    applied = in_force(config, TODAY).applied_to(config)
+    assert applied.frames.graph().get("Phantom", "Rig") == pytest.approx(np.array(MATRIX))
+    assert applied.frames.PhantomToRig.uncertainty_mm == pytest.approx(0.2)
+    assert config.frames.graph().get("Phantom", "Rig")[0, 3] == 300.0, "the file itself says what it said"
+
+
+def test_a_certified_speed_of_sound_corrects_the_images(tmp_path):
+    data = {"ok": True, "kind": "sound_speed", "c_m_s": 1452.0, "u_m_s": 2.0, "temperature_c": 24.0}
+    assert certify(tmp_path, data, "SS-1", "sound_speed", "ultrasound")[0] == 0
+    config = rig_pointing_at(tmp_path)
+    standing = in_force(config, TODAY)
+    gel = standing.applied_to(config).gel
+    assert gel.speed(None).c_m_s == 1452.0
+    assert gel.speed(26.0).c_m_s == pytest.approx(1457.0)
+    assert gel.speed(26.0).u_m_s > 2.0
+    record = standing.of("ultrasound")
+    assert record is not None and record.identity == "SS-1" and "1452 m/s, u = 2" in record.uncertainty
+    assert standing.of("pump") is None
+
+
+def test_an_expired_certificate_stops_a_run_before_anything_is_made(tmp_path):
+    yesterday = (TODAY - datetime.timedelta(days=1)).isoformat()
+    code, _, told = certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--due", yesterday)
+    assert code == 2 and "lies before" in told
+    certify(tmp_path, registration(), "PR-2", "phantom_registration", "phantom", "--due", TODAY.isoformat())
+    config = rig_pointing_at(tmp_path)
+    assert in_force(config, TODAY).certificates
+    with pytest.raises(ConfigError, match=r"PR-2 .* was due .* calibrate again"):
+        in_force(config, TODAY + datetime.timedelta(days=1))
+
+
+def test_a_changed_certificate_is_named(tmp_path):
+    certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--transform", "PhantomToRig")
+    file = tmp_path / "certificates" / "PR-1.json"
+    file.write_text(file.read_text().replace("301.5", "302.5"))
+    with pytest.raises(ConfigError, match="was changed after it was issued"):
+        in_force(rig_pointing_at(tmp_path), TODAY)
+
+
+def test_a_withdrawn_certificate_is_not_used(tmp_path):
+    certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--transform", "PhantomToRig")
+    assert run("withdraw", tmp_path / "certificates", "PR-1", "--reason", "fixture was hit", "--by", "AB")[0] == 0
+    assert in_force(rig_pointing_at(tmp_path), TODAY).certificates == ()
+
+
+def test_what_a_simulated_rig_calibrated_says_nothing_about_a_real_one(tmp_path):
+    certify(tmp_path, registration(simulated=True), "PR-1", "phantom_registration", "phantom")
+    config = rig_pointing_at(tmp_path)
+    assert in_force(config, TODAY).certificates[0].simulated
+    real = config.model_copy(update={"rig": config.rig.model_copy(update={"simulated": False})})
+    with pytest.raises(ConfigError, match="simulated rig"):
+        in_force(real, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "words"),
+    [
+        ({"ok": False, "reason": "residual"}, (), "not an accepted result"),
+        ({"ok": True}, ("--transform", "PhantomToRig"), "holds no matrix PhantomToRig"),
+        ({"ok": True}, ("--value", "tip=1"), "NAME=VALUE:U:UNIT"),
+        ({"ok": True, "matrix": [[1, 0], [0, 1]]}, ("--transform", "PhantomToRig"), "finite 4x4 matrix"),
+    ],
+)
+def test_what_is_no_accepted_result_is_not_certified(tmp_path, data, more, words):
+    code, _, told = certify(tmp_path, data, "X-1", "other", "phantom", *more)
+    assert code == 2 and words in told
+    assert not (tmp_path / "certificates" / "X-1.json").exists()
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="there is no folder"):
+        in_force(rig_pointing_at(tmp_path), TODAY)
