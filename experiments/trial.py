@@ -196,7 +196,7 @@ class Trial:
         values = [None if v != v else float(v) for v in (result.opening_kpa, result.peak_kpa, result.plateau_kpa)]
         log.note_pressure(*values)
         told = {key: value for key, value in result.as_dict().items() if key in TOLD_OF_INJECTION}
-        self.event("injection", purpose="test" if test else "injection", **told)
+        self.event("injection", purpose="test" if test else "main", **told)
         streams = self.record.streams
         if not self._pressure_declared:
             self._pressure_declared = True
