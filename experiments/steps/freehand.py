@@ -25,6 +25,7 @@ from rig.guidance.needle import NeedleView, StripSettings, find_needle
 from rig.guidance.needle_crossing import elevation_from_sweep
 
 ENTRY_SD_MM, ANGLE_SD_DEG = 2.0, 4.0
+"""How well a hand places entry and angle: between expert and novice (``facts/domain.md`` 6)."""
 MEMORY = 0.8
 """Weight of what was known against the newest look: about five looks (8 mm of way) are remembered."""
 OFFSETS_MM = tuple(float(v) for v in np.arange(-6.0, 6.1, 1.5))

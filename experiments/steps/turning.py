@@ -22,6 +22,7 @@ STEER_MM = 3.0
 SMALL_MM = 1.5
 """Predicted miss above which a needle that is still shallow is tilted a little."""
 TURN_MAX_DEG = 12.0
+"""Largest tilt that is asked for in one go [A]."""
 ELASTIC_MM = 27.0
 """A needle of 22G in gel of 18 kPa is a beam on an elastic foundation of this length, (4 E I / E_gel)^(1/4): so far
 into the gel a tilt of the hub has faded to 1/e."""

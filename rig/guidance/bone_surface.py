@@ -25,7 +25,10 @@ PLATEAU_GREY = 6.0
 
 @dataclass(frozen=True)
 class BoneSettings:
-    """Weights of the search; grey values are 0..255."""
+    """Weights of the search; grey values are 0..255.
+
+    Unless a source stands beside it, a number was tuned on simulated frames of the seeds 100-112 [A].
+    """
 
     min_range_mm: float = 6.0
     """Skin and face reverberation end above this range."""

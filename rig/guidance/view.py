@@ -23,7 +23,7 @@ GREY_PER_DB = 255.0 / 60.0
 
 @dataclass(frozen=True)
 class ViewLimits:
-    """Guards of ST4."""
+    """Guards of ST4 (``facts/domain.md`` 4.2): half of the aperture open, 6 dB, target in the middle third."""
 
     min_open_fraction: float = 0.5
     min_snr_db: float = 6.0
