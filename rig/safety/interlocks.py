@@ -52,8 +52,16 @@ class Level:
         return Trip(self.name, self.severity, words + (f" ({more})" if more else ""), value, self.limit)
 
 
+MEASURED: dict[str, Callable[[Any], float]] = {
+    "pressure": lambda reading: float(reading.pressure_kpa),
+    "needle_force": lambda reading: float(reading.force_n),
+    "probe_force": lambda reading: float(reading.force_n),
+}
+"""Roles whose reading is one measured quantity."""
+
+
 class Guard:
-    """All conditions of one role: fault, age, levels.
+    """All conditions of one role: fault, age, levels, a value that stands still.
 
     A level is a pure function of the reading, so the verdict on a reading is kept until the next one arrives.
     """
@@ -69,6 +77,10 @@ class Guard:
         self._hard: Trip | None = None
         self._since_ns = start_ns
         self._max_age_ns = 0
+        self._attended = False
+        self._value: float | None = None
+        self._equal_n = 0
+        """Attended readings in a row that equalled the one before."""
         self.attend(False, start_ns)
 
     def attend(self, attended: bool, now_ns: int) -> None:
@@ -76,6 +88,29 @@ class Guard:
         seconds = self._polling.stale_attended_s if attended else self._polling.stale_idle_s
         self._max_age_ns = int(seconds * NS_PER_S)
         self._since_ns = now_ns
+        self._attended = attended
+
+    @property
+    def judges_frozen(self) -> bool:
+        """Whether this role's readings must change while something depends on them."""
+        return self._polling.frozen_n > 0 and self.role in MEASURED
+
+    def evaluate_frozen(self, equal_n: int) -> Trip | None:
+        """A value that stands still behind intact replies is no measurement: real sensors carry noise."""
+        if not self.judges_frozen or equal_n < self._polling.frozen_n:
+            return None
+        reason = (
+            f"{self.role}: {equal_n} readings in a row are equal to the last digit; the sensor or its amplifier hangs "
+            "(or its steps are coarser than its noise: limits.polling, frozen_n)"
+        )
+        return Trip(f"{self.role}_frozen", Severity.HARD, reason, float(equal_n), float(self._polling.frozen_n))
+
+    def _count_equal(self, reading: Any) -> None:
+        value = MEASURED[self.role](reading)
+        if value != self._value:
+            self._value, self._equal_n = value, 0
+        elif self._attended:
+            self._equal_n += 1
 
     def evaluate_age(self, sample_ns: int | None, now_ns: int) -> Trip | None:
         """Too old is as bad as too high."""
@@ -109,6 +144,9 @@ class Guard:
             trips = [t for t in (level.evaluate(sample.value) for level in self.levels) if t is not None]
             self._hard = next((t for t in trips if t.severity is Severity.HARD), None)
             self.holds = tuple(t for t in trips if t.severity is Severity.HOLD)
+            if self._hard is None and self.judges_frozen:
+                self._count_equal(sample.value)
+                self._hard = self.evaluate_frozen(self._equal_n)
         return self._hard
 
 

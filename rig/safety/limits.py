@@ -107,14 +107,17 @@ class Polling:
     attended_s: float
     stale_idle_s: float
     stale_attended_s: float
+    frozen_n: int = 0
+    """So many attended readings in a row that are equal to the last digit: the sensor no longer measures. 0 = not
+    judged (for an instrument whose steps are coarser than its noise)."""
 
 
 POLLING: dict[str, Polling] = {
     "holder": Polling(0.5, 0.1, 2.0, 0.6),
     "carrier": Polling(0.5, 0.1, 2.0, 0.6),
     "pump": Polling(0.5, 0.1, 2.0, 0.6),
-    "pressure": Polling(0.25, 0.02, 1.0, 0.2),
-    "needle_force": Polling(0.25, 0.04, 1.0, 0.25),
+    "pressure": Polling(0.25, 0.02, 1.0, 0.2, 50),
+    "needle_force": Polling(0.25, 0.04, 1.0, 0.25, 50),
     "probe_force": Polling(0.5, 0.1, 2.0, 0.5),
     "contact": Polling(0.25, 0.04, 1.0, 0.25),
     "estop": Polling(0.1, 0.1, 0.5, 0.5),
@@ -123,7 +126,8 @@ POLLING: dict[str, Polling] = {
     "ultrasound": Polling(0.0, 0.0, 0.0, 0.0),
     "operator": Polling(0.0, 0.0, 0.0, 0.0),
 }
-"""Defaults by role [A]; pressure at 50 Hz while injecting (domain 3.2 asks for at least 20 Hz)."""
+"""Defaults by role [A]; pressure at 50 Hz while injecting (domain 3.2 asks for at least 20 Hz). 50 equal readings are
+1 s of injecting, or 2 s of advancing: 2 mm near bone."""
 
 FORCE_N = {18: 8.0, 20: 6.3, 21: 5.7, 22: 5.0, 23: 4.4, 25: 3.0, 27: 2.0}
 """Strong resistance by gauge: 22G and 25G from domain 2.2, the others scaled with the outer diameter [A]."""

@@ -56,6 +56,8 @@ def _prove_guard(guard: Guard) -> Iterator[Proof]:
     century_ns = 10**10 * NS_PER_S
     tripped = guard.evaluate_age(0, century_ns)
     yield Proof(f"{guard.role}_stale", tripped is not None, guard.evaluate_age(century_ns, century_ns) is None)
+    if guard.judges_frozen:
+        yield Proof(f"{guard.role}_frozen", guard.evaluate_frozen(10**6) is not None, guard.evaluate_frozen(1) is None)
     fault = guard.evaluate_fault(RuntimeError("test"))
     yield Proof(f"{guard.role}_fault", fault is not None, guard.evaluate_fault(None) is None)
 

@@ -39,6 +39,13 @@ class Tiny:
         self.dead = False
         self.latency_s = 0.001
         self.opened = self.closed = False
+        self.frozen = False
+        self._read_n = 0
+
+    def noise(self) -> float:
+        """No two readings of a sensor are equal, unless it is ``frozen``."""
+        self._read_n += 0 if self.frozen else 1
+        return 1e-9 * (self._read_n % 7)
 
     def call(self, what: str) -> None:
         if what:
@@ -213,7 +220,7 @@ class TinyPressure(Tiny):
             self._kpa += ((pumped - self._pumped) / steps - flow * (now - self._at_ns) / 1e9 / steps) / self.c_ml_kpa
             self._kpa = max(self._kpa, 0.0)
         self._at_ns, self._pumped = now, pumped
-        return PressureReading(now, self._kpa if self.fixed_kpa is None else self.fixed_kpa, 21.0)
+        return PressureReading(now, (self._kpa if self.fixed_kpa is None else self.fixed_kpa) + self.noise(), 21.0)
 
     def zero(self) -> None:
         self._kpa = 0.0
@@ -226,7 +233,7 @@ class TinyForce(Tiny):
 
     def read(self) -> ForceReading:
         self.call("")
-        return ForceReading(self.clock.now_ns(), self.force_n)
+        return ForceReading(self.clock.now_ns(), self.force_n + self.noise())
 
     def tare(self) -> None:
         self.force_n = 0.0
@@ -242,7 +249,7 @@ class BoneForce(TinyForce):
     def read(self) -> ForceReading:
         self.call("")
         depth = max(0.0, self.carrier.feed_mm - self.bone_mm)
-        return ForceReading(self.clock.now_ns(), self.force_n + self.n_mm * depth)
+        return ForceReading(self.clock.now_ns(), self.force_n + self.n_mm * depth + self.noise())
 
 
 class TinyContact(Tiny):

@@ -155,6 +155,13 @@ def test_two_lost_readings_of_the_pressure_are_repeated_in_time_and_do_not_stop_
     assert_nothing_was_sent_twice(trial)
 
 
+def test_a_pressure_that_is_frozen_behind_intact_replies_stops_the_injection(tmp_path, clean):
+    trial = run_faulty(tmp_path, "S1_IP", fault("pressure", "stale", mid_injection(clean)), seed=SEED)
+    assert_stopped(trial, "pressure: 50 readings in a row are equal to the last digit")
+    pumped = trial.displaced_ml(trial.end_ns) - clean.displaced_ml(int(mid_injection(clean) * NS_PER_S))
+    assert pumped <= 1.5 * RATE_ML_S
+
+
 def test_a_stalled_pump_stops_the_trial_with_the_alarm_in_words(tmp_path, clean):
     trial = run_faulty(tmp_path, "S1_IP", fault("pump", "jam", mid_injection(clean)), seed=SEED)
     assert_stopped(trial, "pump reports an alarm .motor stalled")
@@ -229,7 +236,6 @@ def test_replies_of_the_force_sensor_that_come_too_late_stop_the_needle(tmp_path
     assert_stopped(trial, "needle_force: .*(no reading|not answered)")
 
 
-@pytest.mark.xfail(strict=True, reason="a value that stands still behind intact, fresh replies is not recognised yet")
 def test_a_force_that_is_frozen_behind_intact_replies_is_recognised(tmp_path, clean):
     trial = run_faulty(tmp_path, "S1_IP", fault("needle_force", "stale", entered(clean, "ST6")), seed=SEED)
     assert trial.result.failure_kind == "safety" and "needle_force" in trial.result.failure

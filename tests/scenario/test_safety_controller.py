@@ -139,6 +139,36 @@ def test_attention_itself_does_not_count_as_stale(clock):
             controller.wait(0.3)
 
 
+def test_a_force_that_stands_still_while_the_needle_depends_on_it_stops_the_rig(clock):
+    bench, controller = run(clock)
+    bench.needle_force.frozen = True
+    controller.wait(30.0)  # nobody depends on it
+    began_ns = clock.now_ns()
+    with (
+        pytest.raises(SafetyStop, match="needle_force: 50 readings in a row are equal"),
+        controller.attending("needle_force"),
+    ):
+        controller.wait(5.0)
+    assert 1.9 <= (clock.now_ns() - began_ns) / 1e9 <= 2.3
+
+
+def test_equal_readings_of_several_short_moves_add_up_and_one_that_differs_clears_them(clock):
+    bench, controller = run(clock)
+    bench.needle_force.frozen = True
+    for _ in range(3):
+        with controller.attending("needle_force"):
+            controller.wait(0.5)
+        controller.wait(1.0)
+    bench.needle_force.frozen = False
+    with controller.attending("needle_force"):
+        controller.wait(0.1)
+    bench.needle_force.frozen = True
+    with controller.attending("needle_force"):
+        controller.wait(1.5)
+    with pytest.raises(SafetyStop, match="equal"), controller.attending("needle_force"):
+        controller.wait(1.5)
+
+
 def test_a_device_that_fails_stops_the_rig_and_names_itself(clock):
     bench, controller = run(clock)
     bench.contact.dead = True
