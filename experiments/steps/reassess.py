@@ -16,6 +16,9 @@ from rig.safety.stop import HoldRequested
 PAUSE_S = 2.0
 NEAR_MM = 2.0
 """A stop this near the aim point is answered by drawing back a little, not by a new path."""
+IMAGE_LOST = "image_lost"
+IMAGE_BACK_S = 20.0
+"""How long a needle at rest waits for pictures before it is taken out: a scanner that is connected again [A]."""
 BONE_SOURCES = ("needle_force", "needle_force_slope")
 
 
@@ -39,6 +42,8 @@ def reassess(trial: Trial, hold: HoldRequested, state: State) -> State:
         raise trial.stop(f"held with {injected_ml:.3g} of {planned_ml:g} mL injected, not begun again: {hold.reason}")
     if state in (State.TEST_INJECT, State.INJECT):
         return draw_back(trial, hold.reason)
+    if hold.source == IMAGE_LOST and state is State.ADVANCE and _pictures_are_back(trial):
+        return State.ADVANCE
     if state in (State.ENTRY, State.ADVANCE):
         if trial.bending is not None:
             prediction = predict(trial)
@@ -46,6 +51,18 @@ def reassess(trial: Trial, hold: HoldRequested, state: State) -> State:
                 trial.hand.withdraw(1.0, 1.0)
                 return State.AT_TARGET
         return redirect(trial, hold.reason)
-    if hold.source == "image_lost" and state in (State.LONGITUDINAL, State.TRANSVERSE, State.OPTIMISE):
+    if hold.source == IMAGE_LOST and state in (State.LONGITUDINAL, State.TRANSVERSE, State.OPTIMISE):
         return state
     raise trial.stop(hold.reason)
+
+
+def _pictures_are_back(trial: Trial) -> bool:
+    """The needle rests where it is: nothing is lost by looking again before a good path is given up."""
+    try:
+        trial.controller.frame(newer_than_ns=trial.now_ns, timeout_s=IMAGE_BACK_S)
+    except HoldRequested as hold:
+        if hold.source != IMAGE_LOST:
+            raise
+        return False
+    trial.event("pictures_back")
+    return True

@@ -268,16 +268,27 @@ def test_pictures_lost_for_5_s_during_the_scan_are_waited_for_and_the_scan_is_re
     assert_nothing_was_sent_twice(trial)
 
 
-def test_without_pictures_the_needle_takes_no_further_step_and_is_drawn_out(tmp_path, clean):
+def test_pictures_lost_for_8_s_during_the_advance_are_waited_for_with_the_needle_at_rest(tmp_path, clean):
     """8 s: the step under way ends, then the next picture is waited for; a loss of 5 s may pass within that."""
     at_s = mid_advance(clean)
     trial = run_faulty(tmp_path, "S1_IP", fault("ultrasound", "silent", at_s, at_s + 8.0), seed=SEED)
     hold = next(h for h in trial.of("hold") if h["source"] == "image_lost")
     assert "no ultrasound image for 3 s" in hold["reason"]
-    assert trial.of("redirection")[0]["reason"].startswith("no ultrasound image")
+    assert trial.of("pictures_back") and not trial.of("redirection")
     feeds = feeds_between(trial, at_s, at_s + 8.0)
     assert max(feeds) - feeds[0] <= 2.05, "no step without a confirmed tip"
-    assert trial.result.failure == "" and trial.row["outcome"] in ("success", "miss", "stopped")
+    assert trial.result.failure == "" and trial.row["outcome"] == clean.row["outcome"]
+    assert_nothing_was_sent_twice(trial)
+
+
+def test_when_the_pictures_stay_away_the_needle_is_drawn_out(tmp_path, clean):
+    at_s = mid_advance(clean)
+    trial = run_faulty(tmp_path, "S1_IP", fault("ultrasound", "silent", at_s, at_s + 60.0), seed=SEED)
+    assert trial.of("redirection")[0]["reason"].startswith("no ultrasound image")
+    assert not trial.of("pictures_back")
+    feeds = feeds_between(trial, at_s, at_s + 60.0)
+    assert max(feeds) - feeds[0] <= 2.05 and min(feeds) < 0.0
+    assert trial.result.failure == ""
     assert_nothing_was_sent_twice(trial)
 
 
