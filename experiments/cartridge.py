@@ -222,7 +222,7 @@ def _released(controller: Controller, stop: SafetyStop) -> bool:
     carrier = controller.rig.carrier
     how = "Needle out by hand" if carrier is None else "A needle in the carrier is withdrawn by it, any other by hand"
     text = f"the rig stopped: {stop.reason}. {how}; bench looked over: go on with the next trial?"
-    instruction = Instruction(InstructionKind.CONFIRM, text, options=("needle_out",))
+    instruction = Instruction(InstructionKind.CONFIRM, text, manner=("needle_out",))
     for attempt in range(HOLDS_IN_A_ROW_MAX_N):
         try:
             answer = controller.ask(instruction, RELEASE_S)

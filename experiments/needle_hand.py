@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.log import TrialLog
 from hal.errors import SafetyStop
-from hal.types import Instruction, InstructionKind, Matrix, NeedlePose, OperatorResponse
+from hal.types import BONE, Instruction, InstructionKind, Matrix, NeedlePose, OperatorResponse
 from rig.controller import Controller
 from rig.geometry.transforms import invert
 from rig.guidance.needle_line import NeedleLine, angles_from_direction
@@ -155,8 +155,8 @@ class OperatorHand:
         """Somebody was asked to take the needle to the phantom."""
 
     def _ask(self, kind: InstructionKind, text: str, amount: float = 0.0, needle: NeedlePose | None = None,
-             options: tuple[str, ...] = ()) -> OperatorResponse:  # fmt: skip
-        instruction = Instruction(kind, text, amount, needle, options)
+             manner: tuple[str, ...] = ()) -> OperatorResponse:  # fmt: skip
+        instruction = Instruction(kind, text, amount, needle, manner=manner)
         try:
             answer = self._controller.ask(instruction, self.WAIT_S, attend=("needle_force", "contact"))
         except BaseException:
@@ -172,9 +172,9 @@ class OperatorHand:
         return answer
 
     def _have(self, kind: InstructionKind, text: str, amount: float = 0.0, needle: NeedlePose | None = None,
-              options: tuple[str, ...] = ()) -> OperatorResponse:  # fmt: skip
+              manner: tuple[str, ...] = ()) -> OperatorResponse:  # fmt: skip
         """As ``_ask``, for what must have been done when this returns."""
-        answer = self._ask(kind, text, amount, needle, options)
+        answer = self._ask(kind, text, amount, needle, manner)
         if not answer.done:
             raise self._declined(text)
         return answer
@@ -220,10 +220,10 @@ class OperatorHand:
             f"{tilt:+.0f} deg cranial; tip on the skin",
         )
 
-    def place_pose(self, pose: NeedlePose, text: str, options: tuple[str, ...] = ()) -> None:
+    def place_pose(self, pose: NeedlePose, text: str, manner: tuple[str, ...] = ()) -> None:
         """Have the needle placed as ``pose`` says (needle frame, or from the operator's own mark)."""
         self._in_hand = True
-        self._have(InstructionKind.POSITION_NEEDLE, text, needle=pose, options=options)
+        self._have(InstructionKind.POSITION_NEEDLE, text, needle=pose, manner=manner)
         self._told = pose
         self._believe(0.0, MARK_SD_MM)
 
@@ -233,11 +233,12 @@ class OperatorHand:
             if not blind:
                 self._controller.travel.check(self.feed_mm + amount_mm)
         slow = ("slow",) if speed_mm_s <= 1.0 else ()
-        answer = self._have(
-            InstructionKind.ADVANCE, f"Advance {amount_mm:.1f} mm, stop at resistance", amount_mm, options=slow
-        )
+        text = f"Advance {amount_mm:.1f} mm{', slowly (1 mm/s)' if slow else ''}, stop at resistance"
+        answer = self._have(InstructionKind.ADVANCE, text, amount_mm, manner=slow)
         self._moved(amount_mm, answer.value)
-        if self._guided and answer.text == "bone":
+        if answer.text == BONE and answer.value is None:
+            self._stopped_midway = True
+        if self._guided and answer.text == BONE:
             raise HoldRequested(Trip("needle_force_felt", Severity.HOLD, "the operator felt strong resistance"))
 
     def withdraw(self, amount_mm: float, speed_mm_s: float) -> None:

@@ -245,6 +245,13 @@ class Instruction:
     """mm, degrees or the unit that ``text`` names."""
     needle: NeedlePose | None = None
     options: tuple[str, ...] = ()
+    """Answers to choose from; empty: done or cannot."""
+    manner: tuple[str, ...] = ()
+    """How or on what, for an operator that cannot read ``text``, which says it too: a landmark, ``slow``, ..."""
+
+
+BONE = "bone"
+"""Text of the answer to an advance that ended at strong resistance."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def palpate(trial: Trial) -> State:
     assert landmark is not None
     trial.log.t_contact_ns = trial.now_ns
     text = f"palpate {landmark.palpate} and mark it"
-    answer = trial.controller.ask(Instruction(InstructionKind.PALPATE, text, options=(landmark.palpate,)), PALPATE_S)
+    answer = trial.controller.ask(Instruction(InstructionKind.PALPATE, text, manner=(landmark.palpate,)), PALPATE_S)
     if not answer.done:
         raise trial.stop("the landmark could not be palpated")
     trial.log.t_plan_ns = trial.now_ns

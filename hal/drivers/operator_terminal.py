@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from hal.clock import Clock, Deadline
 from hal.errors import DeviceError
-from hal.types import Identity, Instruction, InstructionKind, OperatorResponse, SafeReport
+from hal.types import BONE, Identity, Instruction, InstructionKind, OperatorResponse, SafeReport
 
 NEEDS_NUMBER = frozenset({InstructionKind.READ_VALUE})
 OFFERS_NUMBER = frozenset({InstructionKind.ADVANCE, InstructionKind.WITHDRAW})
@@ -158,8 +158,11 @@ class Driver:
         if line is None:
             return None
         now_ns = self._clock.now_ns()
-        value = parse_number(line)
-        if line.lower() in NO:
+        bone, number = _resistance(line) if instruction.kind is InstructionKind.ADVANCE else (False, line)
+        value = parse_number(number)
+        if bone and (value is not None or not number):
+            response = OperatorResponse(now_ns, True, BONE, value)
+        elif line.lower() in NO:
             response = OperatorResponse(now_ns, False, line)
         elif instruction.kind in NEEDS_NUMBER and value is None:
             self._console.say(f"   {line!r} is not a number; {_hint(instruction)}")
@@ -184,6 +187,13 @@ class Driver:
         self._console.say(f"   {text}")
 
 
+def _resistance(line: str) -> tuple[bool, str]:
+    """``b``, ``bone``, or either with the depth read: whether resistance was met, and the rest of the line."""
+    word, _, rest = line.strip().partition(" ")
+    met = word.lower() in ("b", BONE)
+    return met, rest.strip() if met else line
+
+
 def _choice(line: str, options: tuple[str, ...]) -> str | None:
     if line == "":
         return options[0] if len(options) == 1 else None
@@ -198,6 +208,8 @@ def _hint(instruction: Instruction) -> str:
         return "type " + ", ".join(f"{i + 1} = {o}" for i, o in enumerate(instruction.options)) + "; n = cannot"
     if instruction.kind in NEEDS_NUMBER:
         return "type the number and Enter; n = cannot"
+    if instruction.kind is InstructionKind.ADVANCE:
+        return "Enter = done, or the depth off the shaft (mm); b = stopped by resistance (b 31 = there); n = cannot"
     if instruction.kind in OFFERS_NUMBER:
         return "Enter = done, or the depth read off the shaft (mm); n = cannot"
     return "Enter = done; n = cannot"

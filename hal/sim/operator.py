@@ -17,7 +17,7 @@ from hal.clock import NS_PER_S, Clock, Deadline
 from hal.errors import ConfigError, DeviceError
 from hal.sim.hand import Hand
 from hal.sim.world import World
-from hal.types import Identity, Instruction, InstructionKind, NeedlePose, OperatorResponse, SafeReport, Vector
+from hal.types import BONE, Identity, Instruction, InstructionKind, NeedlePose, OperatorResponse, SafeReport, Vector
 
 LEVELS = ("L2", "L3", "L4", "L5", "S1")
 TIP_ON_SKIN_MM = 1.0
@@ -126,7 +126,7 @@ class SimulatedOperator:
         if now < self._ready_ns:
             return None
         answer = OperatorResponse(now, self._ready.done, self._ready.text, self._ready.value)
-        if self._asked and answer.value is not None and answer.text in ("depth", "bone"):
+        if self._asked and answer.value is not None and answer.text in ("depth", BONE):
             feed = self.hand.pose(now).feed_mm
             answer = OperatorResponse(
                 now, True, answer.text, feed + float(self._rng.normal(0, self._who.depth_mark_sd_mm))
@@ -153,7 +153,7 @@ class SimulatedOperator:
         self.hand.start(after, self._clock.now_ns(), duration_s)
 
     def _confirm(self, instruction: Instruction, reaction_s: float) -> None:
-        if "needle_out" in instruction.options and self._world.needle_source is self.hand:
+        if "needle_out" in instruction.manner and self._world.needle_source is self.hand:
             here = self.hand.pose(self._clock.now_ns())
             self._move(self._with_feed(here, -10.0), self._who.confirm_s)
         self._answer(reaction_s + self._who.confirm_s)
@@ -166,7 +166,7 @@ class SimulatedOperator:
 
     def _palpate(self, instruction: Instruction, reaction_s: float) -> None:
         """Feel for a spinous process; the level may be a neighbour's, mostly the one above."""
-        level = instruction.options[0].split(".")[0]
+        level = instruction.manner[0].split(".")[0]
         index = LEVELS.index(level)
         u = float(self._rng.random())
         if u > self._who.palpation_right:
@@ -197,7 +197,7 @@ class SimulatedOperator:
         if wanted is None:
             raise DeviceError("POSITION_NEEDLE without a pose", device="operator")
         entry = np.array([wanted.x_mm, wanted.y_mm, 0.0])
-        if "from_mark" in instruction.options:
+        if "from_mark" in instruction.manner:
             T = np.linalg.inv(self._world.placement.CarrierToRig) @ self._world.placement.PhantomToRig
             entry = T[:3, :3] @ (self._mark + entry) + T[:3, 3]
         entry[:2] += self._rng.normal(0.0, self._who.entry_sd_mm, 2)
@@ -214,7 +214,7 @@ class SimulatedOperator:
 
     def _advance(self, instruction: Instruction, reaction_s: float) -> None:
         here = self.hand.pose(self._clock.now_ns())
-        slow = "slow" in instruction.options
+        slow = "slow" in instruction.manner
         amount = self._step(instruction.amount)
         duration = amount / (self._who.near_mm_s if slow else self._who.advance_mm_s)
         self._move(self._with_feed(here, here.feed_mm + amount), duration)
@@ -265,5 +265,5 @@ class SimulatedOperator:
             self._clock.sleep(reaction_s)
             self.hand.freeze(self._clock.now_ns())
             self._ready_ns = self._clock.now_ns()
-            self._ready = OperatorResponse(self._ready_ns, True, "bone", 0.0)
+            self._ready = OperatorResponse(self._ready_ns, True, BONE, 0.0)
             self._feeling = False

@@ -70,9 +70,9 @@ def test_the_landmark_arm_uses_no_frame_and_is_not_given_the_level(tmp_path, mon
     assert len({trial.row["tte_mm"] for trial in trials}) == 3, "it does not lie at one place"
     landmark = load_technique("L5_LM").landmark
     (palpate,) = [i for i in instructions[0] if i.kind is InstructionKind.PALPATE]
-    assert palpate.options == (landmark.palpate,) and palpate.needle is None and palpate.amount == 0.0
+    assert palpate.manner == (landmark.palpate,) and palpate.needle is None and palpate.amount == 0.0
     (place,) = [i for i in instructions[0] if i.kind is InstructionKind.POSITION_NEEDLE]
-    assert place.options == ("from_mark",), "from where his own fingers felt it"
+    assert place.manner == ("from_mark",), "from where his own fingers felt it"
     assert (place.needle.x_mm, place.needle.y_mm) == landmark.entry_offset_mm
     assert all(i.needle is None for i in instructions[0] if i is not place)
 

@@ -102,6 +102,16 @@ def test_options_are_chosen_by_number_or_beginning(console, keyboard):
     assert answer(driver, keyboard, choose, "middle", "1").text == "left"
 
 
+@pytest.mark.parametrize(
+    ("typed", "text", "depth"), [("b", "bone", None), ("bone 31,5", "bone", 31.5), ("32", "32", 32.0), ("", "", None)]
+)
+def test_an_advance_is_answered_by_the_depth_or_by_where_it_met_resistance(console, keyboard, typed, text, depth):
+    advance = Instruction(InstructionKind.ADVANCE, "Advance 1.0 mm, slowly (1 mm/s)", 1.0, manner=("slow",))
+    response = answer(operator(console), keyboard, advance, typed)
+    assert (response.done, response.text, response.value) == (True, text, depth)
+    assert "b = stopped by resistance" in shown(console) and "1 = slow" not in shown(console)
+
+
 def test_what_was_typed_before_the_question_is_not_its_answer(console, keyboard):
     driver = operator(console)
     keyboard.type("yes")
