@@ -166,6 +166,25 @@ def bench(json: AsJson = False, trial: Annotated[bool, typer.Option(help="also t
             emit(dict(figures))
 
 
+@app.command(epilog="Examples:  phantomrig score   |   phantomrig score --part bone --phantoms 4 --json")
+def score(
+    part: Annotated[
+        list[str] | None, typer.Option(help="only this part: bone, level, needle (may be repeated)")
+    ] = None,
+    phantoms: Annotated[int, typer.Option(help="how many phantoms are poured, each with its own seed")] = 3,
+    first_seed: Annotated[int, typer.Option(help="seed of the first phantom (100-112 are refused)")] = 900,
+    json: AsJson = False,
+) -> None:
+    """Measure on simulated frames how well guidance finds bone, level and needle."""
+    from rig.cli.score import measure, show
+
+    with exit_codes():
+        result = measure(part or (), phantoms, first_seed)
+        show(result)
+        if json:
+            emit(result)
+
+
 @app.command(epilog="Examples:  phantomrig metrics runs/lumbar-...   |   phantomrig metrics recording.igs.mha --json")
 def metrics(
     path: Annotated[Path, typer.Argument(help="run folder, trial folder, sequence file or Perk Tutor log")],

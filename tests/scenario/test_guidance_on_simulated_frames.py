@@ -2,111 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
-from hal.phantom.materials import by_label
-from hal.phantom.needles import load_needle
-from hal.phantom.nominal import NominalPhantom, load_phantom
-from hal.sim.acoustics.renderer import Renderer
-from hal.sim.acoustics.scan_grid import ScanGrid
-from hal.sim.acoustics.scene import Scene
-from hal.sim.acoustics.states import EchoNeedle
-from hal.sim.build import AsBuilt, build
-from hal.types import ImagingSettings, Matrix, Pixels, ProbeGeometry
-from rig.config import Gel
-from rig.geometry.registration import Points, apply_transform, invert_rigid, make_surface, rigid_matrix
+from rig.cli.score_bench import CORRECTED, PRESS_MM, PROBE, SETTINGS, Bench, pour
+from rig.cli.score_bone import facing, true_ranges
+from rig.cli.score_level import sweep
+from rig.cli.score_needle import insertion, true_needle
+from rig.geometry.registration import apply_transform, make_surface, rigid_matrix
 from rig.guidance.anatomy_fit import fit_anatomy, refine_level, start_from_shift
-from rig.guidance.bending import Bending, bevel_in_plane, nominal_bending
-from rig.guidance.bone_surface import BoneSurface, find_bone
 from rig.guidance.confirmation import confirm_direct, confirm_motion, confirm_motion_sweep
-from rig.guidance.dorsal_map import DorsalMap, dorsal_map
 from rig.guidance.landmarks import check_registration, find_landmarks, frame_slice, model_slice
-from rig.guidance.level import LevelCount, count_levels
 from rig.guidance.needle import find_needle
 from rig.guidance.needle_line import NeedleLine
 from rig.guidance.needle_motion import find_motion
-from rig.guidance.panorama import SweepFrame, stitch
 from rig.guidance.planning import PathRules, plan_path, probe_pose
 from rig.guidance.view import judge_view
 
-PROBE = ProbeGeometry("compact", 40.0, 60.0, 40.0, 14.0)
-SETTINGS = ImagingSettings(depth_mm=95.0)
-ImageToProbe = ScanGrid.of(PROBE, SETTINGS).ImageToProbe
-GEL_M_S = Gel().speed(None).c_m_s
-"""What a rig file says of the gel, as guidance has it; the pour has another speed, which only the renderer knows."""
-CORRECTED = np.diag([*[GEL_M_S / SETTINGS.sound_speed_m_s] * 3, 1.0]) @ ImageToProbe
-"""As a trial corrects the scanner's scale."""
 SEED = 8101
-PRESS_MM = 4.0
-
-
-@dataclass
-class Bench:
-    """A phantom in the rig, seen through the probe."""
-
-    nominal: NominalPhantom
-    built: AsBuilt
-    renderer: Renderer
-    PhantomToRig: Matrix
-
-    def frame(self, ProbeToRig: Matrix, needle_rig: Points | None = None) -> Pixels:
-        RigToPhantom = invert_rigid(self.PhantomToRig)
-        echo = None if needle_rig is None else EchoNeedle(apply_transform(RigToPhantom, needle_rig))
-        return self.renderer.render(RigToPhantom @ ProbeToRig, SETTINGS, needle=echo,
-                                    sound_speed_m_s=self.built.sound_speed_m_s)  # fmt: skip
-
-    def bone(self, ProbeToRig: Matrix) -> BoneSurface:
-        return find_bone(self.frame(ProbeToRig), ImageToProbe, PROBE, SETTINGS.depth_mm,
-                         sound_speed_m_s=GEL_M_S, assumed_speed_m_s=SETTINGS.sound_speed_m_s)  # fmt: skip
-
-    def placed(self, *shift_mm: float) -> Bench:
-        return Bench(
-            self.nominal, self.built, self.renderer, rigid_matrix(np.radians([0.5, -0.4, 0.6]), np.array(shift_mm))
-        )
-
-    def sweep(self) -> tuple[LevelCount, Points]:
-        frames = {x: [SweepFrame(self.bone(p), p) for y in np.arange(-95.0, 90.0, 13.0)
-                      for p in [probe_pose(x, y, PRESS_MM, 0, 0, 90)]] for x in (33.0, 20.0)}  # fmt: skip
-        count = count_levels([stitch(f, x) for x, f in frames.items()], self.map(), process_line=0)
-        points = [f.surface.rig_points(f.ProbeToRig, 0.4) for line in frames.values() for f in line]
-        return count, np.concatenate(points)
-
-    def map(self) -> DorsalMap:
-        points, names = self.nominal.dorsal_bone_points(1.0)
-        return dorsal_map(points, names)
 
 
 @pytest.fixture(scope="module")
 def bench() -> Bench:
-    nominal = load_phantom("lumbar_ref")
-    built = build(nominal, SEED)
-    renderer = Renderer(Scene.of(built.volume, by_label()), PROBE, "fast", SEED)
-    return Bench(nominal, built, renderer, np.eye(4))
-
-
-def true_ranges(built: AsBuilt, surface: BoneSurface, ProbeToPhantom: Matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Range of the true bone along each line and the cosine of incidence; NaN without bone."""
-    grid = surface.grid
-    lines = len(grid.starts_mm)
-    start = np.zeros((lines, 3))
-    start[:, [0, 2]] = grid.starts_mm
-    way = np.zeros((lines, 3))
-    way[:, [0, 2]] = grid.directions
-    start, way = apply_transform(ProbeToPhantom, start), way @ ProbeToPhantom[:3, :3].T
-    t = np.zeros(lines)
-    for _ in range(250):
-        d = built.scene.distance_mm(start + t[:, None] * way)
-        t = np.where(d < 0.02, t, t + np.maximum(0.9 * d, 0.02))
-    hit = (built.scene.distance_mm(start + t[:, None] * way) < 0.02) & (t < 90.0)
-    p = start + t[:, None] * way
-    normal = np.stack(
-        [built.scene.distance_mm(p + 0.05 * e) - built.scene.distance_mm(p - 0.05 * e) for e in np.eye(3)], 1
-    )
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
-    return np.where(hit, t, np.nan), -(normal * way).sum(axis=1)
+    return pour(SEED, "fast")
 
 
 def test_bone_that_faces_the_probe_is_found_within_half_a_millimetre(bench: Bench) -> None:
@@ -119,9 +37,7 @@ def test_bone_that_faces_the_probe_is_found_within_half_a_millimetre(bench: Benc
         )
         surface = bench.bone(pose)
         truth, cosine = true_ranges(bench.built, surface, pose)
-        filled = np.nan_to_num(truth, nan=200.0)
-        step = np.maximum(np.abs(np.diff(filled, prepend=filled[0])), np.abs(np.diff(filled, append=filled[-1])))
-        faces = np.isfinite(truth) & (cosine > 0.45) & (step < 2.5) & surface.contact
+        faces = facing(truth, cosine, surface.contact)
         expected += int(faces.sum())
         found += int((faces & surface.found).sum())
         errors.append((surface.range_mm - truth)[faces & surface.found])
@@ -136,8 +52,8 @@ def test_bone_that_faces_the_probe_is_found_within_half_a_millimetre(bench: Benc
 def test_the_level_is_counted_and_the_target_followed_wherever_the_phantom_lies(
     bench: Bench, shift: tuple[float, float, float]
 ) -> None:
-    placed = bench.placed(*shift)
-    count, points = placed.sweep()
+    placed = bench.placed(np.array(shift), np.array([0.5, -0.4, 0.6]))
+    count, points = sweep(placed)
     assert count.sure, count.reason
     tip = apply_transform(placed.PhantomToRig, placed.nominal.landmarks["L4.tp_tip.left"])
     assert count.processes_y_mm["L4"] == pytest.approx(tip[1], abs=5.0)
@@ -184,32 +100,8 @@ RULES = PathRules(True, (15, 45), (-10, 30), 35, 10)
 def _insertion(bench: Bench, feed_fraction: float):
     plan = plan_path(bench.nominal.target("L4", "left"), np.eye(4), RULES, PROBE, bench.nominal.bone_distance, side=1)
     assert plan.ok, plan.reason
-    line = NeedleLine(plan.entry_mm, plan.direction)
-    pose = plan.ProbeToRig.copy()
-    pose[2, 3] = 3.0
-    bending = nominal_bending(
-        line, load_needle("22G_quincke_120"), bevel_deg=bevel_in_plane(line, pose[:3, 1], np.array([0, 0, -1.0]))
-    )
+    bending, pose = insertion(plan)
     return bending, pose, feed_fraction * plan.feed_mm
-
-
-def true_needle(
-    bending: Bending, pose: Matrix, feed: float, factor: float, in_plane_deg: float, off_plane_deg: float
-) -> Points:
-    """The needle that was really pushed in: an arc of its own curvature, from a guide that is a little askew.
-
-    Written anew here. What guidance predicts knows neither the factor nor the angles.
-    """
-    x, y = bending.line.lateral_axes()
-    (segment,) = bending.bevel
-    away = -(np.cos(np.radians(segment.bevel_deg)) * x + np.sin(np.radians(segment.bevel_deg)) * y)
-    start = bending.line.direction + np.radians(in_plane_deg) * away + np.radians(off_plane_deg) * pose[:3, 1]
-    start /= np.linalg.norm(start)
-    across = away - (away @ start) * start
-    across /= np.linalg.norm(across)
-    kappa = 1e-3 * bending.kappa_per_m * factor
-    s = np.append(np.arange(0.0, feed, 1.0), feed)[:, None]
-    return bending.line.entry_mm + np.sin(kappa * s) / kappa * start + (1 - np.cos(kappa * s)) / kappa * across
 
 
 @pytest.mark.parametrize("fraction", [0.6, 0.85])
