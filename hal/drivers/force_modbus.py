@@ -9,24 +9,19 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from hal.clock import Clock, Deadline
-from hal.errors import BadReply, DeviceError, LinkError, NoReply, RigError
-from hal.links.modbus import PATIENCE_S, ModbusLink, open_modbus, unpack
-from hal.types import ForceReading, Identity, SafeReport
+from hal.clock import Clock
+from hal.drivers.modbus_sensor import ModbusSensor, ModbusSettings
+from hal.errors import BadReply, DeviceError, LinkError, NoReply
+from hal.links.modbus import ModbusLink, unpack
+from hal.types import ForceReading, Identity
 
 
-class Settings(BaseModel):
+class Settings(ModbusSettings):
     """How the amplifier is connected and where it keeps the force."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    url: str
     role: Literal["needle_force", "probe_force"] = "needle_force"
-    baudrate: int = Field(default=115200, gt=0)
-    unit: int = Field(default=1, ge=1, le=247)
-    timeout_s: float = Field(default=PATIENCE_S, gt=0, le=5)
     value_address: int = Field(default=0, ge=0, le=0xFFFF)
     """Address on the wire (0-based) of the value."""
     function: Literal[3, 4] = 3
@@ -45,42 +40,25 @@ class Settings(BaseModel):
     tare_tolerance_n: float = Field(default=0.2, gt=0)
 
 
-class Driver:
-    """Implements ``hal.interfaces.ForceSensor``."""
+class Driver(ModbusSensor[Settings]):
+    """Implements ``hal.interfaces.ForceSensor``; the amplifiers have no common identity to ask for."""
+
+    what = "force sensor"
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
+        super().__init__(settings, clock)
         self.role = settings.role
-        self._settings = settings
-        self._clock = clock
-        self._link: ModbusLink | None = None
         self._host_tare_n = 0.0
 
-    def open(self) -> Identity:
-        """Connect and read a plausible force; the amplifiers have no common identity to ask for."""
-        settings = self._settings
-        self._link = open_modbus(
-            settings.url, settings.unit, settings.baudrate, self._clock, timeout_s=settings.timeout_s
-        )
-        try:
-            self._value_n()
-        except (NoReply, BadReply, DeviceError) as error:
-            self.close()
-            raise LinkError(
-                f"the device on {settings.url} does not answer like a load-cell amplifier with a {settings.format} "
-                f"at register {settings.value_address}: {error}",
-                port=settings.url,
-                command="identify",
-            ) from error
-        except BaseException:
-            self.close()
-            raise
-        simulated = self._link.simulated
-        return Identity(role=self.role, driver=f"modbus_{self.role}", model="load cell on Modbus", simulated=simulated)
+    @property
+    def like(self) -> str:
+        return f"a load-cell amplifier with a {self._settings.format} at register {self._settings.value_address}"
 
-    def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+    def recognise(self, link: ModbusLink) -> Identity:
+        """A plausible force."""
+        self._value_n()
+        driver = f"modbus_{self.role}"
+        return Identity(role=self.role, driver=driver, model="load cell on Modbus", simulated=link.simulated)
 
     def read(self) -> ForceReading:
         """Force in newtons, tared; ``DeviceError`` when it is no number or beyond the range."""
@@ -109,13 +87,8 @@ class Driver:
                 code="tare",
             ) from lost
 
-    def make_safe(self, deadline: Deadline) -> SafeReport:
-        """A sensor moves nothing: safe means that it still answers."""
-        try:
-            reading = self.read()
-        except RigError as error:
-            return SafeReport(self.role, False, str(error))
-        return SafeReport(self.role, not deadline.expired, f"passive; reads {reading.force_n:.2f} N")
+    def shown(self, reading: ForceReading) -> str:
+        return f"reads {reading.force_n:.2f} N"
 
     def _value_n(self) -> float:
         settings, link = self._settings, self._opened()
@@ -135,8 +108,3 @@ class Driver:
                 code="range",
             )
         return force_n
-
-    def _opened(self) -> ModbusLink:
-        if self._link is None:
-            raise LinkError(f"{self.role} on {self._settings.url} is not open", port=self._settings.url)
-        return self._link

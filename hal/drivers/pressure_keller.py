@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from hal.clock import Clock, Deadline
-from hal.errors import BadReply, DeviceError, LinkError, NoReply, RigError
-from hal.links.modbus import PATIENCE_S, ModbusLink, open_modbus
-from hal.types import Identity, PressureReading, SafeReport
+from hal.clock import Clock
+from hal.drivers.modbus_sensor import ModbusSensor, ModbusSettings
+from hal.errors import BadReply, DeviceError, LinkError, NoReply
+from hal.links.modbus import ModbusLink
+from hal.types import Identity, PressureReading
 
 KPA_PER_BAR = 100.0
 P1_AND_TEMPERATURE = 0x0100
@@ -31,57 +32,30 @@ ZERO_FROM_KPA = 5.0
 the needle 10 kPa per metre, and bench lines are shorter than half of one [A]."""
 
 
-class Settings(BaseModel):
+class Settings(ModbusSettings):
     """How the transmitter is connected."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    url: str
-    baudrate: int = Field(default=115200, gt=0)
     unit: int = Field(default=1, ge=1, le=250)
-    timeout_s: float = Field(default=PATIENCE_S, gt=0, le=5)
+    """250 is transparent: whatever transmitter is there answers."""
 
 
-class Driver:
+class Driver(ModbusSensor[Settings]):
     """Implements ``hal.interfaces.PressureSensor``; 100 readings per second are possible at 115200 baud."""
 
     role = "pressure"
+    what = "pressure sensor"
+    like = "a KELLER X-line transmitter"
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._link: ModbusLink | None = None
+        super().__init__(settings, clock)
         self.range_kpa = (math.nan, math.nan)
 
-    def open(self) -> Identity:
-        """Connect, check by echo and range registers that a KELLER answers, and read once."""
-        settings = self._settings
-        quiet_s = max(QUIET_LEAST_S, QUIET_BITS / settings.baudrate)
-        link = open_modbus(
-            settings.url, settings.unit, settings.baudrate, self._clock, timeout_s=settings.timeout_s, quiet_s=quiet_s
-        )
-        try:
-            firmware = self._identify(link)
-        except (BadReply, NoReply, DeviceError) as error:
-            link.close()
-            raise LinkError(
-                f"the device on {settings.url} does not answer like a KELLER X-line transmitter: {error}",
-                port=settings.url,
-                command="identify",
-            ) from error
-        except BaseException:
-            link.close()
-            raise
-        self._link = link
-        return Identity(
-            role=self.role,
-            driver="keller_pressure",
-            model=f"KELLER X-line {self.range_kpa[0]:g}..{self.range_kpa[1]:g} kPa",
-            firmware=firmware,
-            simulated=link.simulated,
-        )
+    @property
+    def quiet_s(self) -> float:
+        return max(QUIET_LEAST_S, QUIET_BITS / self._settings.baudrate)
 
-    def _identify(self, link: ModbusLink) -> str:
+    def recognise(self, link: ModbusLink) -> Identity:
+        """Echo, range and firmware of a KELLER."""
         echoed = link.echo(ECHO_PATTERN)
         if echoed != ECHO_PATTERN:
             raise BadReply(f"echo test returned {echoed.hex(' ')}", port=link.url, raw=echoed)
@@ -90,12 +64,13 @@ class Driver:
             raise BadReply(f"pressure range reads {low_bar:g}..{high_bar:g} bar", port=link.url)
         self.range_kpa = (low_bar * KPA_PER_BAR, high_bar * KPA_PER_BAR)
         word = link.read_registers(FIRMWARE, 1)[0]
-        return f"{word >> 8}.{word & 0xFF}"
-
-    def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        return Identity(
+            role=self.role,
+            driver="keller_pressure",
+            model=f"KELLER X-line {self.range_kpa[0]:g}..{self.range_kpa[1]:g} kPa",
+            firmware=f"{word >> 8}.{word & 0xFF}",
+            simulated=link.simulated,
+        )
 
     def read(self) -> PressureReading:
         """Gauge pressure and temperature of the cell; ``DeviceError`` when the channel is broken or overloaded."""
@@ -138,15 +113,5 @@ class Driver:
                 code="zero",
             ) from lost
 
-    def make_safe(self, deadline: Deadline) -> SafeReport:
-        """A sensor moves nothing: safe means that it still answers."""
-        try:
-            reading = self.read()
-        except RigError as error:
-            return SafeReport(self.role, False, str(error))
-        return SafeReport(self.role, not deadline.expired, f"passive; reads {reading.pressure_kpa:.1f} kPa")
-
-    def _opened(self) -> ModbusLink:
-        if self._link is None:
-            raise LinkError(f"pressure sensor on {self._settings.url} is not open", port=self._settings.url)
-        return self._link
+    def shown(self, reading: PressureReading) -> str:
+        return f"reads {reading.pressure_kpa:.1f} kPa"
