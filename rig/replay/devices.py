@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ class Settings(BaseModel):
     sees_bending: bool = False
 
 
-class _Player:
+class _Player(ABC):
     """Common to the devices: opening, the timeline, closing."""
 
     role = ""
@@ -54,8 +55,9 @@ class _Player:
         self._start_ns = self._clock.now_ns()
         return Identity(self.role, f"replay_{self.role}", f"recording {source.name}", simulated=source.simulated)
 
+    @abstractmethod
     def _prepare(self, source: Source) -> None:
-        raise NotImplementedError
+        """Take from the recording what this role plays; raises ``ConfigError`` when it is not in it."""
 
     def close(self) -> None:
         self._source = None

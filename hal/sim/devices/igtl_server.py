@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class Schedule:
         return self.taken_ns(index) + self.latency_ns
 
 
-class IgtlServer:
+class IgtlServer(ABC):
     """Base of the simulated servers: a ``WireCore`` that streams samples of a ``Schedule``.
 
     As PlusServer does, it speaks header version 1 until its client sends a version-2 message. Subclasses give
@@ -118,13 +119,13 @@ class IgtlServer:
                 self.refused[packet.type] += 1
                 self._reply(Status(12, 0, "UNKNOWN", f"{packet.type} is not understood"), self.device, now_ns)
 
+    @abstractmethod
     def _answer(self, packet: Packet, message: Message, now_ns: int) -> bool:
         """Handle a message of the subclass's own; False when it is not one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _sample(self, index: int, taken_ns: int) -> bytes:
         """The messages of one sample."""
-        raise NotImplementedError
 
     def _state_text(self) -> str:
         return f"streaming at {self.schedule.rate_hz:g} Hz" if self._streaming else "not streaming"
