@@ -18,8 +18,8 @@ PARTS = ("bone", "level", "needle")
 SEEN_SEEDS = range(100, 113)
 """Guidance was developed on these."""
 BONE_ROWS = {
-    "facing": "facing the probe",
-    "facing_sure": "facing, confidence above 0.5",
+    "facing": "facing probe",
+    "facing_sure": "confidence > 0.5",
     "all_with_bone": "all with bone",
 }
 
@@ -122,9 +122,10 @@ def _mm(*values: float | None) -> str:
 
 def _bone_table(bone: dict[str, Any]) -> Any:
     none = bone["without_bone"]
+    false = f"bone on {none['found_n']} of {none['lines_n']} lines without bone"
     table = _table(
-        f"Bone surface, {bone['frames_n']} frames; bone on {none['found_n']} of {none['lines_n']} lines without bone",
-        ("lines", "n", "found", "median (mm)", "RMSE below 2 mm", "RMSE (mm)", "over 1 mm", "over 2 mm"),
+        f"Bone surface (mm), {bone['frames_n']} frames; {false}",
+        ("lines", "n", "found", "median", "RMSE < 2", "RMSE", "> 1 mm", "> 2 mm"),
     )
     for key, name in BONE_ROWS.items():
         row = bone[key]
