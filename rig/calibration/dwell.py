@@ -83,12 +83,17 @@ def find_dwells(
     """Resting places of the tip, in order of their first visit.
 
     ``times_ns`` (n,), ``poses`` (n, 4, 4) ``StylusToReference``, ``tip_mm`` (3,) in the stylus frame. Raises
-    ``CalibrationRefused`` (``missing time stamps``, ``constant input``, ``no dwell``).
+    ``CalibrationRefused`` (``missing time stamps``, ``time stamps disordered``, ``constant input``, ``no dwell``).
     """
     t = np.asarray(times_ns, dtype=np.float64) / 1e9
     m = np.asarray(poses, dtype=np.float64)
-    if len(t) != len(m) or not np.all(np.isfinite(t)) or np.any(np.diff(t) <= 0):
-        raise CalibrationRefused("missing time stamps", f"{len(m)} poses need as many rising time stamps, got {len(t)}")
+    if len(t) != len(m) or not np.all(np.isfinite(t)):
+        raise CalibrationRefused("missing time stamps", f"{len(m)} poses need as many time stamps, got {len(t)}")
+    if np.any(np.diff(t) <= 0):
+        late, first = int(np.sum(np.diff(t) <= 0)), int(np.argmax(np.diff(t) <= 0)) + 1
+        raise CalibrationRefused(
+            "time stamps disordered", f"{late} of {len(t)} time stamps repeat or go back, first at pose {first}"
+        )
     tip = np.asarray(tip_mm, dtype=np.float64)
     at = m[:, :3, :3] @ tip + m[:, :3, 3]
     shaft = m[:, :3, :3] @ (tip / max(float(np.linalg.norm(tip)), 1e-9))

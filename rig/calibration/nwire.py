@@ -159,7 +159,8 @@ def calibrate_nwire(
     """Calibrate a probe from a tracked recording of the wire phantom that ``config`` defines.
 
     ``expected``: an earlier or nominal ``ImageToProbe`` (default: the configuration's, if it has one), against which
-    flipped and scaled image axes are named. ``limit_mm``: refused when the held-out rms is larger.
+    flipped and scaled image axes are named; flipped against one that was given here: refused. ``limit_mm``: refused
+    when the held-out rms is larger.
     Raises ``CalibrationRefused`` or ``ConfigError``, each naming what is wrong.
     """
     if method not in METHODS:
@@ -175,13 +176,17 @@ def calibrate_nwire(
     orthogonal = fit_orthogonal(fitted, middle, target)
     in_plane = fit(points, orthogonal=True, in_plane=True)
     matrix = {"linear": fitted.ImageToProbe, "orthogonal": orthogonal, "in_plane": in_plane}[method]
+    asked = expected is not None
     if expected is None and "ImageToProbe" in config.transforms:
         expected = config.transforms["ImageToProbe"].matrix
     findings, check = diagnose(seen, points, matrix, expected)
     held = k_fold(points, folds, orthogonal=method == "orthogonal", in_plane=method == "in_plane")
     if held.rms_mm > limit_mm or abs(fitted.raw_angle_deg - 90.0) > _REFUSE_ANGLE_DEG:
         _refuse_misfit(seen, held, fitted.raw_angle_deg, limit_mm, findings)
+    _refuse_contradiction(seen, held, findings, asked)
     notes = list(seen.notes)
+    if expected is None:
+        notes.append("no earlier calibration to compare with: a picture flipped or stretched on its way fits as well")
     if abs(fitted.raw_angle_deg - 90.0) > _WARN_ANGLE_DEG:
         notes.append(f"the fitted image axes are {fitted.raw_angle_deg:.2f} deg apart instead of 90")
     samples = bootstrap(points)
@@ -282,6 +287,23 @@ def _refuse_still(seen: Observations) -> None:
         )
 
 
+def _refuse_contradiction(seen: Observations, held: ErrorSummary, findings: tuple[Finding, ...], asked: bool) -> None:
+    """Refuse what the motion contradicts, and pictures that run against the calibration that was asked for.
+
+    A configuration's own ``ImageToProbe`` may be of another mounting of the marker: against that it is only told.
+    """
+    against = [f for f in findings if f.refuses or (asked and f.code == "image_flipped")]
+    if not against:
+        return
+    told = [f for f in findings if f in against or f.code in ("pose_frozen", "phantom_scaled")]
+    raise CalibrationRefused(
+        against[0].code,
+        f"{seen.name}: {'; or '.join(f.text for f in told)}",
+        advice="Nothing was corrected: remove the cause and repeat the step named",
+        figures={"held_out": held.as_json(), "findings": [f.as_json() for f in findings]},
+    )
+
+
 def _refuse_misfit(
     seen: Observations, held: ErrorSummary, angle_deg: float, limit_mm: float, findings: tuple[Finding, ...]
 ) -> None:
@@ -289,7 +311,8 @@ def _refuse_misfit(
     swapped = other_definitions(seen)
     if swapped is not None:
         found.insert(0, swapped)
-    cause = "; ".join(f.text for f in found) or "no single cause explains it; do pictures and poses belong together?"
+    unknown = "no single cause explains it; pictures and poses may not belong together"
+    cause = "; ".join(f.text for f in found) or unknown
     raise CalibrationRefused(
         "misfit",
         f"{seen.name}: held-out error is {held.rms_mm:.2f} mm rms (limit {limit_mm:g} mm), its image axes are "

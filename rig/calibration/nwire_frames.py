@@ -14,12 +14,11 @@ from rig.calibration.dots import Dots, find_dots, luminance
 from rig.calibration.dots_labelling import Labeller, Labelling, Refusal, Scale
 from rig.calibration.nwire_phantom import WirePhantom
 from rig.calibration.plus_config import PlusConfig
+from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import FrameError, TransformGraph
 
 Array = NDArray[np.float64]
 
-_RIGID = 2e-3
-"""Largest deviation of a pose from a rotation, as a share; six printed digits give 1e-5."""
 _SAMPLE = 16
 _FINER_PX = 6.0
 """Guesses of the pitch that are tried when a file gives none: dots of 6, 3 and 1.5 pixels."""
@@ -51,6 +50,11 @@ class Observations:
     pitch_guess_mm: tuple[float, float]
     time_s: Array = field(repr=False)
     """Shape (n,)."""
+    stretch_mm: Array | None = field(repr=False)
+    """Shape (n, 3, 3), last index the tracker's axis: how the phantom shifts in the probe's frame, mm, per unit of
+    scale of the positions along that axis. None when probe and reference are not seen by one tracker."""
+    frozen: tuple[str, ...]
+    """Poses of probe or reference that are the same to the last digit in all frames."""
     sample: tuple[tuple[Dots, Matrix], ...] = field(repr=False)
     """Raw dots and pose of some frames, labelled or not, for finding out what is wrong."""
     notes: tuple[str, ...] = ()
@@ -111,7 +115,9 @@ def observe(
     return Observations(
         sequence.path.name, phantom, np.array(order, dtype=np.intp), stack, tuple(found[k] for k in order),
         tuple(verdicts[k] for k in sorted(verdicts)), size, pitch,
-        np.array([(sequence.frames[k].time_ns or 0) / 1e9 for k in order]), tuple(sample), tuple(notes),
+        np.array([(sequence.frames[k].time_ns or 0) / 1e9 for k in order]),
+        _stretch_mm([sequence.frames[k] for k in order], config), _frozen([sequence.frames[k] for k in order], config),
+        tuple(sample), tuple(notes),
     )  # fmt: skip
 
 
@@ -221,24 +227,39 @@ def _pose(frame: SequenceFrame, fixed: dict[str, Matrix], source: str, target: s
         return f"no chain of transforms joins {source} and {target}; known frames: {', '.join(sorted(graph.frames))}"
 
 
+def _stretch_mm(frames: list[SequenceFrame], config: PlusConfig) -> Array | None:
+    """Shift of the reference in the probe's frame per unit of scale of each axis of the tracker (n, 3, axis)."""
+    probe, reference = f"{config.frames.probe}To", f"{config.frames.reference}To"
+    seen = {n.removeprefix(probe) for f in frames[:1] for n in f.transforms if n.startswith(probe)}
+    seen &= {n.removeprefix(reference) for f in frames[:1] for n in f.transforms if n.startswith(reference)}
+    if len(seen) != 1:
+        return None
+    tracker = seen.pop()
+    try:
+        at = np.array([[f.transforms[probe + tracker], f.transforms[reference + tracker]] for f in frames])
+    except KeyError:
+        return None
+    apart_mm = at[:, 1, :3, 3] - at[:, 0, :3, 3]
+    return np.asarray(np.swapaxes(at[:, 0, :3, :3], 1, 2) * apart_mm[:, None, :])
+
+
+def _frozen(frames: list[SequenceFrame], config: PlusConfig) -> tuple[str, ...]:
+    """A real tracker's poses jitter even of a thing that is clamped."""
+    names = config.frames
+    found = []
+    ours = (f"{names.probe}To", f"{names.reference}To")
+    for name in sorted({n for f in frames for n in f.transforms if n.startswith(ours)}):
+        poses = [f.transforms[name] for f in frames if name in f.transforms]
+        if len(poses) > 1 and all(np.array_equal(poses[0], pose) for pose in poses[1:]):
+            found.append(name)
+    return tuple(found)
+
+
 def _check_rigid(what: str, matrix: Matrix) -> None:
     """Raise ``ConfigError`` naming the axis when a pose is scaled, skewed or mirrored."""
-    r = matrix[:3, :3]
-    if not np.isfinite(matrix).all():
-        raise ConfigError(f"{what} has numbers that are not finite")
-    for product, frame in ((r.T @ r, "source"), (r @ r.T, "target")):
-        sizes = np.sqrt(np.diag(product))
-        off = np.abs(sizes - 1.0)
-        straight = np.abs(product - np.diag(np.diag(product))).max() < 0.2 * off.max()
-        if off.max() > _RIGID and straight and np.sum(off > 0.3 * off.max()) == 1:
-            worst = int(np.argmax(off))
-            raise ConfigError(
-                f"{what} is no rotation: axis {'xyz'[worst]} of its {frame} frame is scaled by {sizes[worst]:.4f}"
-            )
-    if np.abs(r @ r.T - np.eye(3)).max() > 2 * _RIGID:
-        raise ConfigError(f"{what} is no rotation: its axes are scaled or skewed")
-    if np.linalg.det(r) < 0.0:
-        raise ConfigError(f"{what} is mirrored (determinant -1): one of its axes is flipped")
+    why = why_not_rigid(matrix)
+    if why:
+        raise ConfigError(f"{what} {why}")
 
 
 def _refuse_constant(sequence: Sequence, poses: dict[int, Matrix]) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from hal.links.sequence import Sequence
+from hal.links.sequence import Sequence, SequenceFrame
 from hal.types import Matrix, Vector
 from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import invert
 
 MIN_POSES_N = 20
@@ -28,6 +29,11 @@ MAX_OUTLIERS = 0.2
 MAX_RMS_MM = 2.0
 """Residual above which the tip did not rest [A]; give the tracker's own limit where it is known."""
 MAX_TIP_SD_MM = 0.5
+SCALE_SIGMAS = 4.0
+MIN_SCALE_OFF = 0.01
+SCALE_EXPLAINS = 0.8
+"""One axis of the positions is named as out of scale from 1 % and 4 standard uncertainties on, and when undoing it
+takes a fifth of the residual away [A]."""
 Poses = NDArray[np.float64]
 """(n, 4, 4) ``MarkerToTracker``."""
 
@@ -101,6 +107,8 @@ def _valid(sequence: Sequence, tool: str, reference: str) -> list[tuple[int | No
     for frame in sequence.frames:
         if tool not in frame.transforms or {tool, reference} & frame.invalid:
             continue
+        for name in filter(None, (tool, reference)):
+            refuse_unless_rigid(sequence, frame, name)
         pose = frame.transforms[tool]
         if reference:
             if reference not in frame.transforms:
@@ -114,6 +122,30 @@ def _valid(sequence: Sequence, tool: str, reference: str) -> list[tuple[int | No
     return out
 
 
+def refuse_unless_rigid(sequence: Sequence, frame: SequenceFrame, name: str) -> None:
+    """Raise ``CalibrationRefused`` (``no rotation``) naming frame and axis when a recorded pose cannot be one."""
+    why = why_not_rigid(frame.transforms[name]) if name in frame.transforms else ""
+    if why:
+        raise CalibrationRefused(
+            "no rotation",
+            f"{sequence.path.name}: frame {frame.index}: {name} {why}",
+            advice="Look at the tracker's settings of axes and units, or at what wrote the file",
+            figures={"frame": frame.index},
+        )
+
+
+def checked_poses(poses: Poses) -> Poses:
+    """The poses (n, 4, 4) as an array; raises ``CalibrationRefused`` for one that is no rotation and a shift."""
+    m = np.asarray(poses, dtype=np.float64)
+    if m.ndim != 3 or m.shape[1:] != (4, 4):
+        raise CalibrationRefused("bad poses", f"poses must have the shape (n, 4, 4), got {m.shape}")
+    for k, pose in enumerate(m):
+        why = why_not_rigid(pose)
+        if why:
+            raise CalibrationRefused("no rotation", f"pose {k} {why}", figures={"pose": k})
+    return m
+
+
 def calibrate_pivot(
     poses: Poses,
     *,
@@ -124,12 +156,11 @@ def calibrate_pivot(
 ) -> PivotCalibration:
     """Tip of the tool in its marker's frame from poses (n, 4, 4) about a resting tip.
 
-    Raises ``CalibrationRefused`` with code ``too few``, ``no motion``, ``one axis`` (turned about one axis only),
+    Raises ``CalibrationRefused`` with code ``too few``, ``no rotation``, ``no motion``, ``one axis`` (turned about one
+    axis only), ``axis scale`` (one axis of the positions has a wrong scale or sign),
     ``narrow`` (spread), ``outliers``, ``moved`` (the tip wandered), ``residual`` or ``uncertain``.
     """
-    m = np.asarray(poses, dtype=np.float64)
-    if m.ndim != 3 or m.shape[1:] != (4, 4) or not np.all(np.isfinite(m)):
-        raise CalibrationRefused("bad poses", f"poses must be finite (n, 4, 4), got {m.shape}")
+    m = checked_poses(poses)
     if len(m) < MIN_POSES_N:
         raise CalibrationRefused("too few", f"{len(m)} poses, at least {MIN_POSES_N} needed")
     turn = _check_turns(m[:, :3, :3])
@@ -149,6 +180,7 @@ def calibrate_pivot(
     length = np.linalg.norm(rest[keep], axis=1)
     rms = float(np.sqrt(np.mean(length**2)))
     figures: dict[str, object] = {"rms_mm": rms, "spread_deg": turn, "outliers_n": len(outliers), "poses_n": len(m)}
+    _refuse_axis_scale(m[keep], rms, figures)
     if len(outliers) > MAX_OUTLIERS * len(m):
         raise CalibrationRefused(
             "outliers",
@@ -226,6 +258,39 @@ def _check_turns(r: NDArray[np.float64]) -> float:
             figures={"turns_deg": sizes.tolist()},
         )
     return widest
+
+
+def _refuse_axis_scale(m: Poses, rms_mm: float, figures: dict[str, object]) -> None:
+    """Refuse when one axis of the tracker's positions, scaled, makes the poses meet in one point.
+
+    ``R tip + p + d p_k e_k = pivot`` is linear in the scale error ``d`` of axis k. Its scatter is widened for
+    neighbouring poses, which share their error.
+    """
+    n = len(m)
+    widen = np.sqrt(max(1, round(n ** (1.0 / 3.0))))
+    found: list[tuple[float, int, float, float]] = []
+    for k in range(3):
+        column = np.zeros((n, 3))
+        column[:, k] = m[:, k, 3]
+        a = np.hstack([m[:, :3, :3].reshape(-1, 3), np.tile(-np.eye(3), (n, 1)), column.reshape(-1, 1)])
+        b = -m[:, :3, 3].ravel()
+        x = np.linalg.lstsq(a, b, rcond=None)[0]
+        left_mm = float(np.sqrt(np.sum((b - a @ x) ** 2) / n))
+        sd = left_mm / np.sqrt(3.0) * float(np.sqrt(np.linalg.pinv(a.T @ a)[6, 6])) * widen
+        if abs(x[6]) > max(SCALE_SIGMAS * sd, MIN_SCALE_OFF) and left_mm < SCALE_EXPLAINS * rms_mm:
+            found.append((left_mm, k, 1.0 / (1.0 + float(x[6])), sd))
+    if not found:
+        return
+    left_mm, k, scale, sd = min(found)
+    off = f"is out of scale by {100 * (scale - 1.0):+.1f} % (+-{100 * sd:.1f} %)"
+    what = "runs the wrong way" if scale < 0.0 else off
+    raise CalibrationRefused(
+        "axis scale",
+        f"axis {'xyz'[k]} of the tracker's positions {what}: the poses miss one pivot by {rms_mm:.2f} mm (rms), and by "
+        f"{left_mm:.2f} mm with that undone",
+        advice="Look at the tracker's settings of that axis; nothing was corrected",
+        figures=figures | {"axis": "xyz"[k], "scale": scale, "scale_sd": sd, "rms_if_undone_mm": left_mm},
+    )
 
 
 def _extremes(r: NDArray[np.float64]) -> float:

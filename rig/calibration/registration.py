@@ -145,8 +145,8 @@ def register_fiducials(
     ``fle_mm`` is the localisation error of one measured point, root of its mean square length, from repeats (not from
     this fit). ``check_names`` are held out of the fit and measure its error. ``targets`` are points of A.
 
-    Raises ``CalibrationRefused`` with code ``too few``, ``collinear``, ``mirrored``, ``swapped``, ``axis scale``,
-    ``scale``, ``bad point``, ``residual`` or ``check points``. A scale is never fitted away.
+    Raises ``CalibrationRefused`` with code ``too few``, ``collinear``, ``constant input``, ``mirrored``, ``swapped``,
+    ``axis scale``, ``scale``, ``bad point``, ``residual`` or ``check points``. A scale is never fitted away.
     """
     if not (np.isfinite(fle_mm) and fle_mm > 0.0):
         raise CalibrationRefused(
@@ -163,6 +163,7 @@ def register_fiducials(
     _enough(used, nominal, measured)
     a, b = nominal.only(used), measured.only(used)
     _spread(a, fle_mm)
+    _refuse_constant(b, a, fle_mm)
     rest = rigid_rest(a.points_mm, b.points_mm)
     rms = float(np.sqrt((rest**2).sum(axis=1).mean()))
     expected = expected_fre_mm(len(a), fle_mm)
@@ -239,6 +240,18 @@ def _spread(a: Fiducials, fle_mm: float) -> None:
             f"limit {MAX_ROTATION_SD_DEG} deg",
             advice="Add a landmark away from the line",
             figures={"spread_mm": spread.tolist(), "turn_sd_deg": float(turn)},
+        )
+
+
+def _refuse_constant(b: Fiducials, a: Fiducials, fle_mm: float) -> None:
+    """Measured points that are one and the same place: a frozen tracker, and no scale of the phantom."""
+    apart = float(np.linalg.norm(b.points_mm - b.points_mm.mean(axis=0), axis=1).max())
+    if apart <= 5.0 * fle_mm and apart < 1e-2 * float(a.principal_spread_mm[0]):
+        raise CalibrationRefused(
+            "constant input",
+            f"all {len(b)} measured points are one place (within {apart:.2f} mm) and the nominal ones are not",
+            advice="The tracker was frozen, one point was copied, or the lengths are not in mm",
+            figures={"extent_mm": apart},
         )
 
 

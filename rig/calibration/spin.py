@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from hal.types import Matrix, Vector
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.pivot import MIN_POSES_N, PivotCalibration, Poses
+from rig.calibration.pivot import MIN_POSES_N, PivotCalibration, Poses, checked_poses
 
 MIN_SPIN_DEG = 60.0
 """[A] A third of a half turn; below it the wobble of the hand passes for the axis."""
@@ -50,12 +50,10 @@ class SpinCalibration:
 def calibrate_spin(poses: Poses, pivot: PivotCalibration, *, draws: int = 100, seed: int = 1) -> SpinCalibration:
     """Axis of a tool from poses (n, 4, 4) while it turned about itself.
 
-    Raises ``CalibrationRefused`` with code ``too few``, ``no motion``, ``little spin``, ``wobble`` or ``no axis``
-    (the turn was not about one axis).
+    Raises ``CalibrationRefused`` with code ``too few``, ``no rotation``, ``no motion``, ``little spin``, ``wobble`` or
+    ``no axis`` (the turn was not about one axis).
     """
-    m = np.asarray(poses, dtype=np.float64)
-    if m.ndim != 3 or m.shape[1:] != (4, 4) or not np.all(np.isfinite(m)):
-        raise CalibrationRefused("bad poses", f"poses must be finite (n, 4, 4), got {m.shape}")
+    m = checked_poses(poses)
     if len(m) < MIN_POSES_N:
         raise CalibrationRefused("too few", f"{len(m)} poses, at least {MIN_POSES_N} needed")
     r = m[:, :3, :3]

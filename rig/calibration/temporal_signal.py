@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hal.links.sequence import Sequence
 from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.calibration.pivot import refuse_unless_rigid
 from rig.geometry.transforms import invert
 
 MIN_SAMPLES_N = 20
@@ -97,6 +98,8 @@ def pose_signal(sequence: Sequence, tool: str, reference: str = "") -> MotionSig
     positions = np.full((len(sequence.frames), 3), np.nan)
     for k, frame in enumerate(sequence.frames):
         if tool in frame.transforms and not {tool, reference} & frame.invalid:
+            for name in filter(None, (tool, reference)):
+                refuse_unless_rigid(sequence, frame, name)
             matrix = frame.transforms[tool]
             if reference:
                 if reference not in frame.transforms:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from rig.cli.output import emit, exit_codes, say
+from rig.cli.output import emit, exit_codes, one_line, say
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 Picture = Annotated[Path | None, typer.Option(help="write a picture of the residuals (.png or .svg)")]
@@ -29,15 +29,18 @@ def add_commands(to: typer.Typer) -> None:
 
 @contextmanager
 def answers(json: bool) -> Iterator[None]:
-    """A refusal is printed as JSON too, then ends as bad input."""
+    """A refusal, or input that cannot be used, is printed as JSON too, then ends as bad input."""
+    from hal.errors import ConfigError
     from rig.calibration.certificate_refusal import CalibrationRefused
 
     with exit_codes():
         try:
             yield
-        except CalibrationRefused as refused:
-            if json:
-                emit(refused.as_json())
+        except ConfigError as error:
+            if json and isinstance(error, CalibrationRefused):
+                emit(error.as_json())
+            elif json:
+                emit({"ok": False, "code": "bad input", "reason": one_line(error)})
             raise
 
 
@@ -65,6 +68,12 @@ def temporal(
         result = estimate_lag(a, pose_signal(two, second_transform, reference), max_lag_s=max_lag)
         low, high = (1e3 * v for v in result.interval_s)
         say(f"lag {1e3 * result.lag_s:+.1f} ms (95 %: {low:+.1f} to {high:+.1f}); late: {result.late_stream}")
+        if not result.steady:
+            drift, u = 1e3 * result.drift_s_per_min, 1e3 * result.drift_uncertainty_s_per_min
+            say(
+                f"THE LAG IS NOT STEADY: it changes by {drift:+.0f} +-{u:.0f} ms per minute. The two clocks run apart "
+                "or a queue grows; one lag does not correct this"
+            )
         cost = result.latency.cost(speed)
         say(
             f"at {speed:g} mm/s: {cost.uncorrected_mm:.2f} mm uncorrected, corrected {cost.bias_mm:.2f} mm (standard), "
@@ -141,6 +150,7 @@ def register(
 
     with answers(json):
         a, b = read_fiducials(nominal), read_fiducials(measured)
+        fitted = tuple(n for n in a.names if n in b.names and n not in (check or ()))
         at = {}
         if targets is not None:
             table = read_fiducials(targets)
@@ -148,8 +158,8 @@ def register(
         try:
             result = register_fiducials(a, b, fle_mm=fle, check_names=tuple(check or ()), targets=at)
         except CalibrationRefused as refused:
-            if picture is not None and len(set(a.names) & set(b.names)) >= 3:
-                say(f"picture: {draw_registration(picture, a, b, fle, refused)}")
+            if picture is not None and len(fitted) >= 3:
+                say(f"picture: {draw_registration(picture, a.only(fitted), b.only(fitted), fle, refused)}")
             raise
         say(f"fit residual {result.fre_rms_mm:.3f} mm, {result.fre_expected_mm:.3f} mm expected (not accuracy)")
         for target in result.targets:
@@ -157,7 +167,7 @@ def register(
         if result.checks is not None:
             say(f"at held-out points: {result.checks.rms_mm:.3f} mm rms, {result.checks.max_mm:.3f} mm max")
         if picture is not None:
-            say(f"picture: {draw_registration(picture, a, b, fle)}")
+            say(f"picture: {draw_registration(picture, a.only(fitted), b.only(fitted), fle)}")
         if json:
             emit(result.as_json())
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hal.errors import ConfigError
-from rig.cli.output import emit, exit_codes, say
+from rig.cli.calibrate_frames import answers
+from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
     from hal.types import Matrix
@@ -155,7 +156,7 @@ def nwire(
     json: AsJson = False,
 ) -> None:
     """Calibrate a probe from images of an N-wire phantom."""
-    with exit_codes():
+    with answers(json):
         result = calibrate_nwire_files(recording, config, validation, method, pitch, expected, limit, out)
         c, h = result.calibration, result.k_fold
         say(f"{c.used_n} of {len(c.verdicts)} frames used; held-out mean {h.mean_mm:.2f}, p95 {h.p95_mm:.2f} mm")
@@ -176,7 +177,7 @@ def sound_speed(
     json: AsJson = False,
 ) -> None:
     """Speed of sound from known depths or wires (or of water), and the depth correction that follows."""
-    with exit_codes():
+    with answers(json):
         speed = sound_speed_from(
             temperature, tuple(depth or ()), u_depth, row_pitch, u_row_pitch, nominal_row_pitch, assumed
         )
@@ -200,7 +201,7 @@ def volume(
     json: AsJson = False,
 ) -> None:
     """Reconstruct a tracked sweep as a volume."""
-    with exit_codes():
+    with answers(json):
         sweep = reconstruct_files(recording, config, out, frame, spacing, clip, interpolation, compounding, holes)
         say(f"{sweep.used_n} frames, {sweep.volume.size} voxels: {out}")
         for index, why in sweep.refused:

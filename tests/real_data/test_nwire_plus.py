@@ -166,8 +166,36 @@ def test_flipped_pictures_are_named_against_the_published_calibration(
 ) -> None:
     assert third.pixels is not None
     flipped = replace(third, pixels=third.pixels[:, :, ::-1])
-    result = calibrate_nwire(flipped, config, expected=answer.ImageToProbe)
-    assert any(f.code == "image_flipped" and "x (columns)" in f.text for f in result.findings)
+    with pytest.raises(CalibrationRefused, match=r"image axis x \(columns\) runs the other way"):
+        calibrate_nwire(flipped, config, expected=answer.ImageToProbe)
+
+
+@pytest.mark.parametrize(
+    ("axis", "factor", "message"),
+    [
+        (1, 1.1, "axis y of the tracker's positions is out of scale"),
+        (0, -1.0, "axis x of the tracker's positions runs the wrong way"),
+        (2, -1.0, "axis z of the tracker's positions runs the wrong way"),
+    ],
+)
+def test_scale_or_sign_of_one_axis_of_the_positions_is_refused_with_its_axis(
+    third: Sequence, config: PlusConfig, axis: int, factor: float, message: str
+) -> None:
+    spoilt = np.eye(4)
+    spoilt[axis, axis] = factor
+    frames = tuple(replace(f, transforms={k: _at(m, spoilt) for k, m in f.transforms.items()}) for f in third.frames)
+    with pytest.raises(CalibrationRefused, match=message):
+        calibrate_nwire(replace(third, frames=frames), config)
+
+
+def test_reference_that_stands_still_to_the_last_digit_is_told(third: Sequence, config: PlusConfig) -> None:
+    still = third.frames[0].transforms["ReferenceToTracker"]
+    frames = tuple(replace(f, transforms=f.transforms | {"ReferenceToTracker": still}) for f in third.frames)
+    try:
+        told = [f.text for f in calibrate_nwire(replace(third, frames=frames), config).findings]
+    except CalibrationRefused as refused:
+        told = [refused.reason]
+    assert any("ReferenceToTracker is the same to the last digit in all" in text for text in told)
 
 
 @pytest.mark.parametrize("swapped", [("#1", "#2", "#3"), ("#5", "#6", "#7", "#8")])
@@ -208,6 +236,13 @@ def test_command_writes_result_configuration_and_pictures(tmp_path: Path) -> Non
     assert np.array_equal(written.ImageToProbe, np.array(data["ImageToProbe"]))
     assert read_plus_config(tmp_path / CONFIG.name).phantom is not None
     assert (tmp_path / "residuals.png").exists()
+
+
+def _at(pose: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The pose with only its position changed."""
+    out = pose.copy()
+    out[:, 3] = change @ pose[:, 3]
+    return out
 
 
 def _changed(config: PlusConfig, factors: np.ndarray) -> PlusConfig:

@@ -66,6 +66,47 @@ def test_a_refusal_is_json_exit_code_two_and_a_picture(tmp_path: Path) -> None:
     assert picture.exists()
 
 
+def test_measured_points_that_are_one_place_are_constant_input(tmp_path: Path) -> None:
+    nominal = tmp_path / "nominal.txt"
+    nominal.write_text(NOMINAL)
+    code, answer = run("register", nominal, table(tmp_path / "m.txt", lambda p: 0 * p), "--fle", 0.2, "--json")
+    assert (code, answer["code"]) == (2, "constant input")
+
+
+def test_a_flipped_or_scaled_pose_is_refused_with_frame_and_axis(tmp_path: Path) -> None:
+    from test_pivot_and_spin import swing
+
+    for change, told in (([1, 1, -1, 1], "frame 0: StylusToTracker is mirrored"), ([1, 1.1, 1, 1], "axis y of its")):
+        poses = swing(n=60) * np.array(change)[:, None]
+        file = write_sequence(tmp_path / "pivot.igs.mha", np.arange(60) / 20, poses, "StylusToTracker")
+        for words in (("pivot", file), ("temporal", file, file, "--first-transform", "StylusToTracker")):
+            extra = ("--second-transform", "StylusToTracker") if words[0] == "temporal" else ()
+            code, answer = run(*words, *extra, "--json")
+            assert (code, answer["code"]) == (2, "no rotation")
+            assert told in answer["reason"]
+
+
+def test_a_lag_that_grows_is_told(tmp_path: Path) -> None:
+    from test_temporal_lag import uneven
+
+    def poses(t):
+        m = np.tile(np.eye(4), (len(t), 1, 1))
+        m[:, 2, 3] = uneven(t)
+        return m
+
+    slow, fast = np.arange(1, 20, 0.05), np.arange(0, 23, 0.02)
+    first = write_sequence(tmp_path / "a.igs.mha", slow, poses(1.01 * slow), "HolderToRig")
+    second = write_sequence(tmp_path / "b.igs.mha", fast, poses(fast), "ProbeToTracker")
+    result = CliRunner().invoke(app, ["temporal", str(first), str(second), "--first-transform", "HolderToRig"])
+    assert result.exit_code == 0
+    assert "THE LAG IS NOT STEADY: it changes by +59" in result.output
+
+
+def test_bad_input_is_json_too(tmp_path: Path) -> None:
+    code, answer = run("pivot", tmp_path / "none.mha", "--json")
+    assert (code, answer["ok"], answer["code"]) == (2, False, "bad input")
+
+
 @pytest.mark.parametrize("command", ["pivot", "temporal", "register"])
 def test_files_that_are_not_there_are_bad_input(tmp_path: Path, command: str) -> None:
     missing = tmp_path / "none.mha"

@@ -107,7 +107,7 @@ def test_dwells_that_are_no_fiducials_are_refused() -> None:
 def test_spoiled_recordings_are_refused() -> None:
     times, poses = recording([0, 1, 2])
     assert refused(lambda: find_dwells(times[:-1], poses, TIP)).code == "missing time stamps"
-    assert refused(lambda: find_dwells(times[::-1], poses, TIP)).code == "missing time stamps"
+    assert refused(lambda: find_dwells(times[::-1], poses, TIP)).code == "time stamps disordered"
     assert refused(lambda: find_dwells(times, np.tile(poses[:1], (len(poses), 1, 1)), TIP)).code == "constant input"
     assert refused(lambda: find_dwells(*recording([0, 1, 2], rest_s=0.3), TIP)).code == "no dwell"
 

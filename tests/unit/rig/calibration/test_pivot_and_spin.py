@@ -87,11 +87,37 @@ def test_without_noise_the_tip_is_exact() -> None:
         (swing(noise=5.0), "residual"),
         (swing(wild=0.4), "outliers"),
         (swing(walk=3.0), "moved"),
-        (np.full((60, 4, 4), np.nan), "bad poses"),
+        (np.full((60, 4, 4), np.nan), "no rotation"),
+        (np.zeros((60, 4, 4)), "no rotation"),
+        (swing() * np.array([1, 1, -1, 1])[:, None], "no rotation"),
     ],
 )
 def test_poor_motion_is_refused(poses, code: str) -> None:
     assert refused(lambda: calibrate_pivot(poses)).code == code
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("factor", [-1.0, 1.05])
+def test_wrong_scale_or_sign_of_one_axis_of_the_positions_is_refused_with_its_axis(axis: int, factor: float) -> None:
+    poses = swing()
+    poses[:, axis, 3] *= factor
+    why = refused(lambda: calibrate_pivot(poses))
+    assert why.code == "axis scale"
+    assert f"axis {'xyz'[axis]} of the tracker's positions" in why.reason
+    assert why.figures["scale"] == pytest.approx(factor, rel=0.02)
+
+
+def test_good_recordings_are_not_refused_for_an_axis_scale() -> None:
+    for seed in range(60):
+        calibrate_pivot(swing(seed, wild=0.05), draws=20)
+
+
+def test_a_mirrored_or_scaled_pose_of_the_spin_is_refused() -> None:
+    tip = calibrate_pivot(swing())
+    for row, factor in ((2, -1.0), (1, 1.1)):
+        poses = spun()
+        poses[:, row, :3] *= factor
+        assert refused(lambda p=poses: calibrate_spin(p, tip)).code == "no rotation"
 
 
 def test_swinging_in_one_plane_is_refused_or_told_as_uncertain() -> None:
