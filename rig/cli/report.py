@@ -8,6 +8,7 @@ from pathlib import Path
 from analysis.analyse import analyse
 from analysis.figures import draw_all
 from analysis.report import compose, render_html, render_pdf
+from rig.cli.output import say
 from rig.record import RunFolder
 from rig.record.appendfile import write_whole
 from rig.record.canonical import sha256_file
@@ -21,6 +22,8 @@ def make_report(run: Path) -> Path:
     be used and ``RecordError`` when it cannot be written.
     """
     recorded = RunFolder.open(run)
+    if recorded.manifest is None:
+        say(f"{run} was not sealed (killed, or still running): what is there is analysed, and the report says so")
     results = analyse(recorded)
     write_whole(run / "results.json", results.as_bytes())
     view = compose(recorded, results, draw_all(recorded, results, run / "figures"))
