@@ -15,6 +15,7 @@ from analysis.perk_player import lost, played
 from analysis.solid import Solid
 from hal.errors import ConfigError, RecordError
 from hal.types import Matrix
+from rig.geometry.rigid import why_not_rigid
 from rig.record.interchange.fiducials import read_fiducials
 from rig.record.interchange.formats import ENDINGS, read_recording
 from rig.record.interchange.motions import log_tracks, require_tracks, sequence_tracks, trial_tracks
@@ -47,12 +48,14 @@ def measure(
             needle_mm,
         )
         child = None if tip is None else read_tfm(tip)
+        if child is not None and (why := why_not_rigid(child)):
+            raise ConfigError(f"{tip}: the frame of a needle {why}")
         if path.is_dir():
             return _folder(path, scene, child)
         if path.suffix.lower() == ".xml":
             return _log(path, scene, child)
         if path.suffix.lower() in ENDINGS:
-            tracks = sequence_tracks(read_recording(path, with_pixels=False))
+            tracks = sequence_tracks(read_recording(path))  # with pixels: a file that was cut off is told
             return {"source": path.name, "kind": "sequence", **_tools(_motions(tracks, str(path), child), scene)}
     except RecordError as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -104,7 +107,8 @@ def _tools(motions: Mapping[str, Motion], scene: Scene) -> dict[str, Any]:
         name: {"perk_tutor": _plain(perk_tutor(motion, scene)), "corrected": _plain(corrected(motion, scene))}
         for name, motion in motions.items()
     }
-    return {"tools": tools, "differences": dict(DIFFERENCES)}
+    still = [name for name, motion in motions.items() if np.array_equal(motion.matrices, motion.matrices[:1].repeat(len(motion.matrices), axis=0))]
+    return {"tools": tools, "never_moved": still, "differences": dict(DIFFERENCES)}
 
 
 def _motions(tracks: Mapping[str, PoseTrack], what: str, child: Matrix | None) -> dict[str, Motion]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hal.errors import ConfigError
 from hal.links.sequence import Sequence
 from hal.types import Matrix, NeedlePose, Pose6
+from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import from_needle_pose, from_pose6
 from rig.record.interchange.perk_tutor import PerkLog, PoseTrack
 from rig.record.reading import RecordedTrial
@@ -34,13 +35,14 @@ def trial_tracks(trial: RecordedTrial) -> dict[str, PoseTrack]:
         times = np.array([head.time_ns for head in frames.heads], dtype=np.int64)
         found["ProbeToRig"] = increasing(times, np.array([head.ProbeToRig for head in frames.heads]))
     for stream in trial.streams().values():
-        named = _of_stream(stream)
+        named = stream_track(stream)
         if named is not None and len(stream.time_ns):
             found[named[0]] = named[1]
     return found
 
 
-def _of_stream(stream: Stream) -> tuple[str, PoseTrack] | None:
+def stream_track(stream: Stream) -> tuple[str, PoseTrack] | None:
+    """Name and poses of a stream that holds the axes of a carrier; None for one that does not."""
     fields = set(stream.values)
     if fields >= set(HOLDER):
         return "ProbeToHolder", _posed(stream, HOLDER, lambda row: from_pose6(Pose6(*row)))
@@ -59,7 +61,11 @@ def _posed(stream: Stream, fields: tuple[str, ...], pose: Callable[[list[float]]
 
 
 def sequence_tracks(sequence: Sequence) -> dict[str, PoseTrack]:
-    """Tracks of a recording, each over the frames in which its transform is there, valid and timed."""
+    """Tracks of a recording, each over the frames in which its transform is there, valid and timed.
+
+    Raises ``ConfigError`` for a valid pose that is not finite, is mirrored or has a scaled axis: a tracker gives none.
+    ``ImageTo...`` holds pixel sizes and need only be finite.
+    """
     names = dict.fromkeys(name for frame in sequence.frames for name in frame.transforms)
     found = {}
     for name in names:
@@ -68,6 +74,10 @@ def sequence_tracks(sequence: Sequence) -> dict[str, PoseTrack]:
             for frame in sequence.frames
             if name in frame.transforms and name not in frame.invalid and frame.time_ns is not None
         ]
+        for frame in used:
+            why = why_not_rigid(frame.transforms[name])
+            if why and (not name.startswith("Image") or not np.isfinite(frame.transforms[name]).all()):
+                raise ConfigError(f"{sequence.path}: frame {frame.index}: {name} {why}")
         if used:
             times = np.array([frame.time_ns for frame in used], dtype=np.int64)
             found[name] = increasing(times, np.array([frame.transforms[name] for frame in used]))

@@ -4,7 +4,8 @@ Three kinds of sequence, because one file has one image size and one clock of fr
 
 * ``<trial>``: the frames whose pixels were kept (one file per image size),
 * ``<trial>_poses``: every frame that guidance consumed, poses and findings without pixels,
-* ``<trial>_stream_<name>``: every sample of one signal, its values under the names of the record, units in the header.
+* ``<trial>_stream_<name>``: every sample of one signal, its values under the names of the record, units in the header;
+  the axes of holder and needle carrier also as the transforms that they make.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import numpy as np
 
 from hal.errors import ConfigError, RecordError
 from hal.links.sequence import Sequence
+from hal.types import Matrix
 from rig.record.frames import FrameReader, RecordedFrame
 from rig.record.interchange.formats import write_recording
+from rig.record.interchange.motions import stream_track
 from rig.record.interchange.recording import FrameEntry, make_recording
 from rig.record.reading import RecordedTrial
 from rig.record.streams import Stream
@@ -34,8 +37,11 @@ def trial_recordings(trial: RecordedTrial) -> dict[str, Sequence]:
     }
     found = dict(_images(trial.trial_id, frames, about))
     if len(frames):
-        entries = [_entry(head, image_valid=False) for head in frames.heads]
-        found[f"{trial.trial_id}_poses"] = make_recording(Path(f"{trial.trial_id}_poses"), entries, None, header=about)
+        heads = _once(list(frames.heads))
+        entries = [_entry(head, image_valid=False) for head in heads]
+        left_out = {"RepeatedFramesLeftOut": str(len(frames) - len(heads))}
+        stem = f"{trial.trial_id}_poses"
+        found[stem] = make_recording(Path(stem), entries, None, header=about | left_out)
     for name, stream in streams.items():
         if len(stream.time_ns):
             stem = f"{trial.trial_id}_stream_{name}"
@@ -65,10 +71,23 @@ def export_trial(trial: RecordedTrial, folder: Path, ending: str = ".igs.mha") -
     return written
 
 
+def _once(heads: list[RecordedFrame]) -> list[RecordedFrame]:
+    """Without frames whose time is not after the one before: guidance may consume one picture twice, and no reader
+    of sequences takes two frames of one time."""
+    kept: list[RecordedFrame] = []
+    for head in heads:
+        if not kept or head.time_ns > kept[-1].time_ns:
+            kept.append(head)
+    return kept
+
+
 def _images(trial_id: str, frames: FrameReader, about: dict[str, str]) -> dict[str, Sequence]:
     images: dict[tuple[int, int], list[tuple[RecordedFrame, np.ndarray]]] = {}
-    for n, head in enumerate(frames.heads):
-        if frames.kept(n):
+    kept = [n for n in range(len(frames)) if frames.kept(n)]
+    alone = {id(head) for head in _once([frames.heads[n] for n in kept])}
+    for n in kept:
+        head = frames.heads[n]
+        if id(head) in alone:
             pixels = frames.pixels(n)
             if pixels is not None:
                 images.setdefault((pixels.shape[0], pixels.shape[1]), []).append((head, pixels))
@@ -98,8 +117,12 @@ def _samples(stem: str, stream: Stream, about: dict[str, str]) -> Sequence:
     units = {f"Unit_{name}": unit or "1" for name, unit in stream.units.items()}
     names = list(stream.values)
     table = np.stack([stream.values[name] for name in names], axis=1) if names else np.empty((len(stream.time_ns), 0))
+    poses: dict[int, dict[str, Matrix]] = {}
+    named = stream_track(stream)
+    if named is not None and "To" in named[0]:
+        poses = {t: {named[0]: m} for t, m in zip(named[1].time_ns.tolist(), named[1].matrices, strict=True)}
     entries = [
-        FrameEntry(int(time_ns), fields=dict(zip(names, map(repr, row), strict=True)), image_valid=False)
-        for time_ns, row in zip(stream.time_ns.tolist(), table.tolist(), strict=True)
+        FrameEntry(t, poses.get(t, {}), fields=dict(zip(names, map(repr, row), strict=True)), image_valid=False)
+        for t, row in zip(stream.time_ns.tolist(), table.tolist(), strict=True)
     ]
     return make_recording(Path(stem), entries, None, header={**about, "StreamName": stream.name, **units})
