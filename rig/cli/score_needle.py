@@ -245,7 +245,13 @@ class NeedleScore:
                 way: {method: counted([a[method] for a in answers]) for method in METHODS}
                 for way, answers in self.by_bevel.items()
             },
+            "normal_confirmed_by_phantom": {method: self._by_phantom(method) for method in METHODS},
         }
+
+    def _by_phantom(self, method: str) -> list[int]:
+        # The bounds take scenes as independent; the spread of these says how far they are not.
+        confirmed = [a[method].confirmed for a in self.answers["normal"]]
+        return [sum(confirmed[k : k + self.scenes_n]) for k in range(0, len(confirmed), self.scenes_n)]
 
     def _kinds(self, method: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for kind in KINDS:

@@ -70,6 +70,7 @@ def test_the_kinds_of_scenes_add_up(result, method):
         assert sum(kinds[kind][count] for kind in KINDS) == kinds["all"][count]
     by_bevel = result["parts"]["needle"]["normal_by_bevel"]
     assert sum(rows[method]["confirmed_n"] for rows in by_bevel.values()) == kinds["normal"]["confirmed_n"]
+    assert result["parts"]["needle"]["normal_confirmed_by_phantom"][method] == [kinds["normal"]["confirmed_n"]]
     row = kinds["all"]
     assert row["false_n"] == len(row["false_errors_mm"]) <= row["confirmed_n"] <= row["found_n"] <= row["scenes_n"]
     if row["false_n"] == 0:
