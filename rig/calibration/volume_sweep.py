@@ -12,6 +12,7 @@ from hal.errors import ConfigError
 from hal.links.sequence import Sequence
 from hal.types import Matrix
 from rig.calibration.dots import luminance
+from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import FrameError, TransformGraph
 from rig.geometry.volume_reconstruction import Compounding, Interpolation, Volume, reconstruct
 
@@ -64,6 +65,10 @@ def reconstruct_sweep(
     """
     if recording.pixels is None:
         raise ConfigError(f"{recording.path}: is a recording without images; a volume needs them")
+    if recording.frames and all(frame.time_ns is None for frame in recording.frames):
+        raise ConfigError(
+            f"{recording.path}: no frame has a Timestamp, so pictures and poses cannot be shown to belong together"
+        )
     poses: list[Matrix] = []
     used: list[int] = []
     refused: list[tuple[int, str]] = []
@@ -73,6 +78,9 @@ def reconstruct_sweep(
             graph.add(name, matrix)
         for name, matrix in item.transforms.items():
             if name not in item.invalid and name not in transforms:
+                why = why_not_rigid(matrix)
+                if why and (not name.startswith(image) or not np.isfinite(matrix).all()):
+                    raise ConfigError(f"{recording.path}: frame {item.index}: {name} {why}")
                 graph.add(name, matrix)
         if not item.image_valid:
             refused.append((item.index, "ImageStatus is INVALID"))
@@ -89,7 +97,9 @@ def reconstruct_sweep(
     stack = np.array(poses)
     if np.ptp(stack, axis=0).max() < 1e-9:
         raise ConfigError(f"{recording.path}: all poses are the same; the tracker is frozen or the probe was not moved")
-    images = [np.ascontiguousarray(np.clip(luminance(recording.image(k)), 0, 255).astype(np.uint8)) for k in used]
+    images = [_grey(recording, k) for k in used]
+    if all(np.array_equal(images[0], picture) for picture in images[1:]):
+        raise ConfigError(f"{recording.path}: all pictures are the same; the picture is frozen")
     clip = clip_px if clip_px is not None else changing_part(images)
     volume = reconstruct(
         images,
@@ -104,6 +114,11 @@ def reconstruct_sweep(
     axes = stack[:, :3, :3].mean(axis=0).T
     axes /= np.linalg.norm(axes, axis=1, keepdims=True)
     return SweepVolume(volume, len(used), tuple(refused), clip, axes, interpolation, compounding, hole_voxels)
+
+
+def _grey(recording: Sequence, index: int) -> NDArray[np.uint8]:
+    """One picture as bytes; rounded, since the weights of the three colours add up to a hair below one."""
+    return np.ascontiguousarray(np.rint(np.clip(luminance(recording.image(index)), 0, 255)).astype(np.uint8))
 
 
 def changing_part(images: list[NDArray[np.uint8]]) -> tuple[int, int, int, int]:

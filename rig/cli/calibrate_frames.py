@@ -99,7 +99,7 @@ def pivot(
     from rig.calibration.pivot import calibrate_pivot, tool_poses
 
     with answers(json):
-        result = calibrate_pivot(tool_poses(read_sequence(recording, with_pixels=False), tool, reference))
+        result = calibrate_pivot(tool_poses(read_sequence(recording), tool, reference))
         x, y, z = result.tip_mm
         say(
             f"tip {x:.3f} {y:.3f} {z:.3f} mm, standard uncertainty {result.tip_sd_mm:.3f} mm; residual "
@@ -125,8 +125,8 @@ def spin(
     from rig.calibration.spin import calibrate_spin
 
     with answers(json):
-        tip = calibrate_pivot(tool_poses(read_sequence(pivot_recording, with_pixels=False), tool, reference))
-        result = calibrate_spin(tool_poses(read_sequence(spin_recording, with_pixels=False), tool, reference), tip)
+        tip = calibrate_pivot(tool_poses(read_sequence(pivot_recording), tool, reference))
+        result = calibrate_spin(tool_poses(read_sequence(spin_recording), tool, reference), tip)
         say(f"axis known to {result.axis_sd_deg:.3f} deg (standard), turned by {result.spin_deg:.0f} deg")
         if json:
             emit(result.as_json() | {"pivot": tip.as_json()})
@@ -190,7 +190,7 @@ def landmarks(
     from rig.geometry.fiducials import read_fiducials
 
     with answers(json):
-        times, poses = valid_tool_poses(read_sequence(recording, with_pixels=False), tool, reference)
+        times, poses = valid_tool_poses(read_sequence(recording), tool, reference)
         dwells = find_dwells(times, poses, tip)
         naming = name_dwells(read_fiducials(nominal), [d.point_mm for d in dwells], tolerance_mm=tolerance)
         rows = [

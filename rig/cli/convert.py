@@ -87,7 +87,7 @@ def _sequence(source: Path, target: Path) -> Path:
 def _read(source: Path) -> Sequence:
     suffix = source.suffix.lower()
     if suffix in ENDINGS:
-        return read_recording(source, timed=False)
+        return read_recording(source)
     if suffix == ".dcm":
         return dicom_recording(source)
     if suffix in VIDEO:

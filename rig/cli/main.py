@@ -200,6 +200,8 @@ def metrics(
 
     with exit_codes():
         found = measure(path, tissue=tissue, targets=targets, tip=tip)
+        if found.get("never_moved"):
+            say(f"never moved, not by the last digit (frozen?): {', '.join(found['never_moved'])}")
         if json:
             emit(found)
         else:

@@ -38,7 +38,8 @@ def measure(
 
     ``path``: a run folder, one trial's folder, ``.igs.mha|mhd|nrrd`` or a Perk Tutor ``.xml`` log. ``tissue`` is a
     closed ``.stl`` and ``targets`` a ``.fcsv`` or ``.mrk.json``, in world; ``tip`` a ``.tfm`` with the needle's
-    frame in the tracked tool's. Raises ``ConfigError`` for anything that cannot be used.
+    frame in the tracked tool's. ``never_moved`` of a result names tools whose poses are all the same to the last digit
+    (a frozen tracker, or no tool). Raises ``ConfigError`` for anything that cannot be used.
     """
     try:
         scene = Scene(
@@ -107,7 +108,7 @@ def _tools(motions: Mapping[str, Motion], scene: Scene) -> dict[str, Any]:
         name: {"perk_tutor": _plain(perk_tutor(motion, scene)), "corrected": _plain(corrected(motion, scene))}
         for name, motion in motions.items()
     }
-    still = [name for name, motion in motions.items() if np.array_equal(motion.matrices, motion.matrices[:1].repeat(len(motion.matrices), axis=0))]
+    still = [name for name, motion in motions.items() if not np.ptp(motion.matrices, axis=0).any()]
     return {"tools": tools, "never_moved": still, "differences": dict(DIFFERENCES)}
 
 
