@@ -38,6 +38,12 @@ Array = NDArray[np.float64]
 METHODS = ("linear", "orthogonal", "in_plane")
 MIN_FRAMES = 10
 """As PLUS asks."""
+_ADVICE = {
+    "pose": "The tracker lost a marker: look at its line of sight",
+    "time": "Look at the recorder's time stamps",
+    "image": "The image source was not connected",
+    "repeat": "Leave repeated pictures out when recording",
+}
 _MOVED_MM = 5.0
 _TURNED_DEG = 3.0
 _WARN_ANGLE_DEG = 1.0
@@ -263,7 +269,12 @@ def _refuse_few(seen: Observations) -> None:
         return
     why = reasons(seen)
     finding = other_definitions(seen)
-    advice = finding.text if finding is not None else "Check the phantom definition, the depth and the gain"
+    lost = Counter(v.refusal.code for v in seen.verdicts if v.refusal is not None)
+    advice = "Check the phantom definition, the depth and the gain"
+    if finding is not None:
+        advice = finding.text
+    elif lost and lost.most_common(1)[0][0] in _ADVICE:
+        advice = _ADVICE[lost.most_common(1)[0][0]]
     raise CalibrationRefused(
         "frames",
         f"{seen.name}: {len(seen.frame)} of {len(seen.verdicts)} frames are usable, at least {MIN_FRAMES} are "

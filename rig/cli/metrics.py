@@ -108,7 +108,10 @@ def _tools(motions: Mapping[str, Motion], scene: Scene) -> dict[str, Any]:
         name: {"perk_tutor": _plain(perk_tutor(motion, scene)), "corrected": _plain(corrected(motion, scene))}
         for name, motion in motions.items()
     }
-    still = [name for name, motion in motions.items() if not np.ptp(motion.matrices, axis=0).any()]
+    tracked = {
+        name: motion for name, motion in motions.items() if not name.startswith("Image")
+    }  # a pixel size is no tool
+    still = [name for name, motion in tracked.items() if not np.ptp(motion.matrices, axis=0).any()]
     return {"tools": tools, "never_moved": still, "differences": dict(DIFFERENCES)}
 
 

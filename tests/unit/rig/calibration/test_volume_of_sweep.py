@@ -140,6 +140,47 @@ def test_recording_without_motion_or_chain_is_refused():
         reconstruct_sweep(recording, {})
 
 
+def _posed(change) -> Sequence:
+    recording = sequence()
+    frames = tuple(
+        SequenceFrame(f.index, f.time_ns, {k: change(m) for k, m in f.transforms.items()}, frozenset(), {})
+        for f in recording.frames
+    )
+    return Sequence(recording.path, recording.header, frames, recording.pixels)
+
+
+@pytest.mark.parametrize(
+    ("recording", "message"),
+    [
+        (_posed(lambda m: m * np.array([1, 1, -1, 1])[:, None]), "frame 0: ProbeToReference is mirrored"),
+        (_posed(lambda m: m * np.array([1, 1.1, 1, 1])[:, None]), "axis y .* is scaled by 1.1"),
+        (_posed(lambda m: m * np.nan), "ProbeToReference has numbers that are not finite"),
+    ],
+)
+def test_poses_that_are_no_rotation_make_no_volume(recording: Sequence, message: str):
+    with pytest.raises(ConfigError, match=message):
+        reconstruct_sweep(recording, {"ImageToProbe": np.eye(4)})
+
+
+def test_frozen_pictures_and_pictures_without_times_make_no_volume():
+    recording = sequence()
+    frozen = np.repeat(recording.pixels[:1], len(recording.frames), axis=0)
+    with pytest.raises(ConfigError, match="the picture is frozen"):
+        reconstruct_sweep(Sequence(recording.path, {}, recording.frames, frozen), {"ImageToProbe": np.eye(4)})
+    untimed = tuple(SequenceFrame(f.index, None, f.transforms, frozenset(), {}) for f in recording.frames)
+    with pytest.raises(ConfigError, match="no frame has a Timestamp"):
+        reconstruct_sweep(Sequence(recording.path, {}, untimed, recording.pixels), {"ImageToProbe": np.eye(4)})
+
+
+def test_colour_pictures_of_equal_channels_make_the_same_volume():
+    recording = sequence()
+    colour = Sequence(
+        recording.path, recording.header, recording.frames, np.repeat(recording.pixels[..., None], 3, axis=3)
+    )
+    one, two = (reconstruct_sweep(r, {"ImageToProbe": np.eye(4)}, spacing_mm=1.0).volume for r in (recording, colour))
+    assert np.array_equal(one.grey, two.grey)
+
+
 def test_volume_of_unknown_ending_or_place_is_refused(tmp_path):
     volume = reconstruct([np.zeros((20, 30), np.uint8)] * 2, poses(2))
     with pytest.raises(ConfigError, match=r"\.mha or \.nrrd"):
