@@ -186,9 +186,9 @@ class SimulatedOperator:
         scene = self._world.built.scene
         nominal = self._world.built.nominal
         # Below L5 the next thing that a finger feels in the midline is the sacral crest.
-        drawn = nominal.landmarks["S1.median_crest" if level == "S1" else f"{level}.spinous_tip"]
-        before = nominal.frames[level]
-        after = next(f for b, f in zip(scene.bones, scene.frames, strict=True) if b.name == level)
+        bone, landmark = ("sacrum", "S1.median_crest") if level == "S1" else (level, f"{level}.spinous_tip")
+        drawn, before = nominal.landmarks[landmark], nominal.frames[bone]
+        after = next(f for b, f in zip(scene.bones, scene.frames, strict=True) if b.name == bone)
         return np.asarray(after.to_phantom((drawn - before.origin_mm) @ before.rotation))
 
     def _position(self, instruction: Instruction, reaction_s: float) -> None:
