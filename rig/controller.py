@@ -78,7 +78,7 @@ class Controller:
         self.journal = journal
         self.interrupt = interrupt or Interrupt()
         self.estop = EStopLatch()
-        self.halt = Halt(rig, clock, self._note)
+        self.halt = Halt(rig, clock, self._note, self._disarm)
         self.travel = NeedleTravel(limits.motion.blind_advance_mm)
         self.volumes = VolumeLedger(limits.volume)
         self.probe_history = PoseHistory("holder")
@@ -118,6 +118,11 @@ class Controller:
         deadman = ScanDeadman(self.rig.channels[role], self.rig.device(role).stop)  # type: ignore[attr-defined]
         self.rig.lanes[role].add_deadman(deadman)
         return deadman
+
+    def _disarm(self) -> None:
+        """The safe state is on its way through the lanes: a stop of their own would only follow it."""
+        for deadman in self._deadmen.values():
+            deadman.attend(False, self.clock.now_ns())
 
     # -- life --------------------------------------------------------------------------------------------
 
@@ -187,8 +192,6 @@ class Controller:
         if self._stop is not None:
             self._raise_stop()
         now_ns = self.clock.now_ns()
-        for deadman in self._deadmen.values():
-            deadman.beat(now_ns)
         self._hard(now_ns)
         holds: list[Trip] = []
         for guard in self._guard_list:
@@ -206,6 +209,8 @@ class Controller:
             self._judge_holds(holds)
 
     def _hard(self, now_ns: int) -> None:
+        for deadman in self._deadmen.values():  # also while a hold waits for its stops: somebody does watch
+            deadman.beat(now_ns)
         if self.interrupt.count and self._running:
             self._trip(Trip("operator", Severity.HARD, "stopped by the operator (Ctrl-C)"))
         if self._running and self._read_estop() is not EStopState.DISENGAGED:

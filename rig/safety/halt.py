@@ -20,11 +20,15 @@ __all__ = ["ACTUATORS", "Halt"]
 class Halt:
     """The safe state of one rig."""
 
-    def __init__(self, rig: Rig, clock: Clock, note: Callable[[str, dict[str, Any]], None]) -> None:
+    def __init__(
+        self, rig: Rig, clock: Clock, note: Callable[[str, dict[str, Any]], None], disarm: Callable[[], None]
+    ) -> None:
         self._rig = rig
         self._clock = clock
         self._note = note
         """Writes to the journal, and never raises: a full disk must not keep the pump running."""
+        self._disarm = disarm
+        """Ends the lanes' own stops; called when nothing more can hang before the safe state is commanded."""
         self._reports: tuple[SafeReport, ...] | None = None
 
     def forget(self) -> None:
@@ -47,6 +51,7 @@ class Halt:
             self._reports = ()
             told = self._tell_the_hand() if tell else ()
             self.interrupt(ACTUATORS)
+            self._disarm()
             self._reports = (*make_safe(self._rig, self._clock), *told)
             reports = [{"device": r.device, "safe": r.safe, "detail": r.detail} for r in self._reports]
             self._note("make_safe", {"reason": reason, "reports": reports})

@@ -582,6 +582,18 @@ def test_when_the_scan_stands_still_the_pump_is_stopped_by_its_own_lane(clock):
     assert safe_calls(bench) == SAFE
 
 
+def test_a_slow_safe_state_is_not_taken_for_a_scan_that_stands_still(clock):
+    bench, controller = run(clock)
+    bench.carrier.latency_s = 0.9
+    with pytest.raises(SafetyStop, match="axial needle force"), controller.attending("pump", "needle_force"):
+        bench.needle_force.force_n = 11.0
+        controller.wait(2.0)
+    assert "pump.stop" not in bench.log and safe_calls(bench) == SAFE
+    bench.needle_force.force_n, bench.carrier.latency_s = 0.2, 0.001
+    clock.sleep(2.0)
+    assert controller.acknowledge()
+
+
 def test_a_scan_that_may_rest_because_nothing_moves_is_not_missed(clock):
     bench, controller = run(clock)
     clock.sleep(0.9)
