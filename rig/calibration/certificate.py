@@ -58,7 +58,7 @@ class Certificate:
     """``AToB`` when the calibration is a transform."""
     matrix: tuple[tuple[float, ...], ...] = ()
     covariance: tuple[tuple[float, ...], ...] = ()
-    """6x6 as ``UncertainTransform.rigid``."""
+    """6x6 as ``UncertainTransform.rigid``, or 12x12 as its ``spread`` where scales are uncertain too."""
     values: Mapping[str, Value] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     """File name -> SHA-256 of what it was made from."""
@@ -83,8 +83,7 @@ class Certificate:
             frames_of(self.transform)
             if np.shape(self.matrix) != (4, 4) or not np.all(np.isfinite(np.asarray(self.matrix))):
                 raise ConfigError(f"certificate {self.identity}: {self.transform} needs a finite 4x4 matrix")
-            if self.covariance:
-                UncertainTransform.rigid(np.asarray(self.matrix), self.covariance)
+            self._uncertain()
         elif self.matrix or self.covariance:
             raise ConfigError(f"certificate {self.identity}: a matrix needs the name of its transform")
         for name, value in self.values.items():
@@ -106,10 +105,10 @@ class Certificate:
         """As a step of the transform graph; raises ``ConfigError`` when the calibration is no transform."""
         if not self.transform:
             raise ConfigError(f"certificate {self.identity} ({self.kind}) is no transform")
-        cov = np.asarray(self.covariance) if self.covariance else None
-        return Step(
-            self.transform, UncertainTransform.rigid(np.asarray(self.matrix), cov), self.identity, self.due_date
-        )
+        return Step(self.transform, self._uncertain(), self.identity, self.due_date)
+
+    def _uncertain(self) -> UncertainTransform:
+        return UncertainTransform.stated(np.asarray(self.matrix), np.asarray(self.covariance))
 
     def as_json(self) -> dict[str, object]:
         body = asdict(self)

@@ -8,6 +8,8 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from hal.errors import ConfigError
 from rig.calibration.certificate import Certificate
 from rig.calibration.registry import CalibrationRegistry
@@ -30,7 +32,8 @@ class InForce:
         frames, gel = dict(config.frames), config.gel
         for c in self.certificates:
             if c.transform in Frames.model_fields:
-                u_mm = max((c.covariance[i][i] for i in (3, 4, 5)), default=0.0) ** 0.5 if c.covariance else 0.0
+                _, spread = c.step().transform.point(np.zeros(3))
+                u_mm = float(np.sqrt(np.diag(spread).max()))
                 frames[c.transform] = Placement.model_validate({"matrix": c.matrix, "uncertainty_mm": u_mm})
             if c.kind == GEL:
                 gel = _gel(c)

@@ -33,8 +33,9 @@ def certificate_from(
 ) -> Certificate:
     """A certificate from the JSON that a ``calibrate`` command printed or wrote.
 
-    The matrix of ``transform`` is looked for under that name, then under ``matrix``; its 6x6 covariance under
-    ``covariance``. ``values``: ``NAME=VALUE:U:UNIT``. Raises ``ConfigError`` for a file that holds no accepted result.
+    The matrix of ``transform`` is looked for under that name, then under ``matrix``; its covariance under
+    ``covariance`` (6x6) or ``covariance12`` (a probe calibration: scales too). ``values``: ``NAME=VALUE:U:UNIT``.
+    Raises ``ConfigError`` for a file that holds no accepted result.
     """
     import json
 
@@ -52,7 +53,7 @@ def certificate_from(
     covariance: list[list[float]] = []
     if transform:
         matrix = list(data.get(transform) or data.get("matrix") or [])
-        covariance = list(data.get("covariance") or [])
+        covariance = list(data.get("covariance") or data.get("covariance12") or [])
         if not matrix:
             raise ConfigError(f"{result}: holds no matrix {transform}")
     return Certificate(
@@ -100,7 +101,8 @@ def _value(text: str) -> tuple[str, Value]:
         raise ConfigError(f"--value {text!r} is not NAME=VALUE:U:UNIT, as tip_mm=120.3:0.2:mm") from None
 
 
-def _day(text: str) -> date:
+def day_of(text: str) -> date:
+    """Today when empty; raises ``ConfigError`` for what is no date."""
     from hal.errors import ConfigError
 
     try:
@@ -169,7 +171,7 @@ def add_to(app: typer.Typer) -> None:
         from rig.calibration.registry import CalibrationRegistry
 
         with answers(json):
-            day = _day(today)
+            day = day_of(today)
             if not folder.is_dir():
                 raise ConfigError(f"{folder}: is no folder")
             rows = CalibrationRegistry(folder).standings(day)

@@ -43,6 +43,13 @@ def cross_matrix(v: ArrayLike) -> NDArray[np.float64]:
     return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
 
 
+def _require_covariance(c: Covariance) -> None:
+    size = max(float(np.abs(np.diag(c)).max(initial=0.0)), 1e-12)
+    symmetric = bool(np.all(np.isfinite(c))) and np.allclose(c, c.T, atol=1e-9 * size)
+    if not symmetric or np.linalg.eigvalsh(c)[0] < -1e-9 * size:
+        raise ConfigError("the covariance of a transform must be finite and symmetric with no negative variance")
+
+
 _RIGID = _rigid_generators()
 _TO_RIGID = np.linalg.pinv(_RIGID)
 
@@ -76,10 +83,20 @@ class UncertainTransform:
         c = np.asarray(covariance, dtype=np.float64)
         if c.shape != (6, 6) or not np.all(np.isfinite(c)):
             raise ConfigError(f"the covariance of a transform is 6x6 and finite, got shape {c.shape}")
-        size = float(np.abs(np.diag(c)).max(initial=0.0))
-        if not np.allclose(c, c.T, atol=1e-9 * max(size, 1e-12)) or np.linalg.eigvalsh(c)[0] < -1e-9 * max(size, 1e-12):
-            raise ConfigError("the covariance of a transform must be symmetric with no negative variance")
+        _require_covariance(c)
         return UncertainTransform(np.asarray(matrix, dtype=np.float64), _RIGID @ c @ _RIGID.T)
+
+    @staticmethod
+    def stated(matrix: Matrix, covariance: ArrayLike) -> UncertainTransform:
+        """From what a calibration states: nothing (exact), 6x6 as ``rigid``, or 12x12 as ``spread``.
+
+        Raises ``ConfigError`` for another shape, and when it is not symmetric and positive.
+        """
+        c = np.asarray(covariance, dtype=np.float64)
+        if c.shape != (12, 12):
+            return UncertainTransform.rigid(matrix, c if c.size else None)
+        _require_covariance(c)
+        return UncertainTransform(np.asarray(matrix, dtype=np.float64), c)
 
     @staticmethod
     def about(matrix: Matrix, covariance: ArrayLike, centre_mm: ArrayLike) -> UncertainTransform:

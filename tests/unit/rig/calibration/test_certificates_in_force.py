@@ -51,8 +51,21 @@ def test_a_certified_registration_takes_the_place_of_the_rig_files_frame(tmp_pat
     config = rig_pointing_at(tmp_path)
     applied = in_force(config, TODAY).applied_to(config)
     assert applied.frames.graph().get("Phantom", "Rig") == pytest.approx(np.array(MATRIX))
-    assert applied.frames.PhantomToRig.uncertainty_mm == pytest.approx(0.2)
+    lever_mm2 = 301.5**2 + 249.0**2  # of the turn by 1 mrad about the rig's origin, largest along z
+    assert applied.frames.PhantomToRig.uncertainty_mm == pytest.approx((0.04 + 1e-6 * lever_mm2) ** 0.5)
     assert config.frames.graph().get("Phantom", "Rig")[0, 3] == 300.0, "the file itself says what it said"
+
+
+def test_a_probe_calibration_keeps_the_spread_of_its_pixel_pitch(tmp_path):
+    pitch = np.diag([0.1, 0.1, 0.1, 1.0])
+    spread = np.zeros((12, 12))
+    spread[0, 0] = 1e-4  # 1 % of the pitch of a column
+    data = {"ok": True, "kind": "nwire", "ImageToProbe": pitch.tolist(), "covariance12": spread.tolist()}
+    assert certify(tmp_path, data, "IP-1", "probe", "ultrasound", "--transform", "ImageToProbe")[0] == 0
+    (standing,) = in_force(rig_pointing_at(tmp_path), TODAY).certificates
+    found = standing.step().transform
+    assert found.point_sd_mm([400.0, 0.0, 0.0]) == pytest.approx(0.4), "1 % of 40 mm"
+    assert found.point_sd_mm([0.0, 400.0, 0.0]) == 0.0
 
 
 def test_a_certified_speed_of_sound_corrects_the_images(tmp_path):
