@@ -210,7 +210,12 @@ class FrameGraph:
                 raise MissingTransform(f"frame {frame!r} is not known; known frames: {', '.join(sorted(self.frames))}")
         if source == target:
             return Chain(source, target, UncertainTransform.exact(np.eye(4)), ())
-        ways = [w for w in self._ways(source, target) if set(via) <= {f for s in w for f in s.ends}]
+        every = self._ways(source, target)
+        ways = [w for w in every if set(via) <= {f for s in w for f in s.ends}]
+        if every and not ways:
+            raise MissingTransform(
+                f"no chain from {source} to {target} passes {', '.join(via)}; there is {'; '.join(map(_path, every))}"
+            )
         if not ways:
             raise MissingTransform(
                 f"no transform joins {source} and {target}: {source} reaches {_names(self._reach(source))}, "
