@@ -73,7 +73,7 @@ def draw_registration(
     if refusal is None:
         figure.suptitle("accepted", color=GOOD)
     else:
-        figure.suptitle("REFUSED: " + _wrapped(refusal.reason), color=BAD, fontsize=10)
+        figure.suptitle("REFUSED: " + wrapped(refusal.reason), color=BAD, fontsize=10)
     return _save(figure, path)
 
 
@@ -159,7 +159,8 @@ def _short(name: str) -> str:
     return name if len(name) < 40 else "..." + name[-36:]
 
 
-def _wrapped(text: str, width: int = 150) -> str:
+def wrapped(text: str, width: int = 150) -> str:
+    """In lines of about ``width`` letters."""
     lines, line = [], ""
     for word in text.split():
         if len(line) + len(word) > width:

@@ -131,7 +131,16 @@ def register_surface(
 
     best = fit(used, AToB_start)
     if not best.ok:
-        raise CalibrationRefused("fit", best.reason, advice="Scan more of the bone, from more directions")
+        flipped = _flip_that_fits(used, fit, AToB_start)
+        if flipped:
+            raise CalibrationRefused(
+                "mirrored", f"the bone fits only with axis {flipped} reversed: it has the wrong sign"
+            )
+        raise CalibrationRefused(
+            "fit",
+            best.reason,
+            advice="Scan more of the bone, from more directions, and state about where it is",
+        )
     limit = 2.0 * max(point_sd_mm, 0.1)
     apart = _starts(used, fit, best)
     scales = _scales(used, surface, best, correlated_points, point_sd_mm)
@@ -266,6 +275,15 @@ def _scales(
             close = np.abs(rest) < 6.0 * point_sd_mm
             out.append(SurfaceScale(axis, scale, u, float(np.sqrt(np.mean(rest[close] ** 2))), float(close.mean())))
     return tuple(out)
+
+
+def _flip_that_fits(used: Points, fit: Callable[[Points, Matrix], SurfaceFit], AToB_start: Matrix) -> str:
+    """Axis whose reversal about the frame's origin lets a fit succeed that fails without; empty: none."""
+    for k, axis in enumerate(AXES):
+        other = fit(used * np.where(np.arange(3) == k, -1.0, 1.0), AToB_start)
+        if other.ok and other.inlier_fraction >= 0.7:
+            return axis
+    return ""
 
 
 def _mirror(

@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from rig import __version__
-from rig.cli import calibrate_certificates, calibrate_chain, calibrate_frames, calibrate_nwire, calibrate_rig
+from rig.cli import (
+    calibrate_certificates,
+    calibrate_chain,
+    calibrate_frames,
+    calibrate_nwire,
+    calibrate_rig,
+    calibrate_surface,
+)
 from rig.cli.output import Exit, emit, exit_codes, say
 
 app = typer.Typer(
@@ -28,6 +35,7 @@ calibrate_nwire.add_to(calibrate_frames.app)
 calibrate_rig.add_to(calibrate_frames.app)
 calibrate_certificates.add_to(calibrate_frames.app)
 calibrate_chain.add_to(calibrate_frames.app)
+calibrate_surface.add_to(calibrate_frames.app)
 
 RigFile = Annotated[Path | None, typer.Option("--rig", help="rig.toml of the bench (default: the simulated rig)")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from recordings import FOLDER, needs
 
-from hal.sim.meshes import read_mesh, voxel_volume
+from hal.phantom.mesh import read_mesh
+from hal.sim.meshes import voxel_volume
 
 VOLUME_ML = {"L1": 68.8, "L2": 73.8, "L3": 80.6, "L4": 72.6, "L5": 76.2, "S1": 244.6, "Pelvis": 770.0}
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hal.errors import ConfigError
-from hal.sim.meshes import SurfaceMesh, read_mesh, voxel_volume, voxelise
+from hal.phantom.mesh import SurfaceMesh, read_mesh, surface_points
+from hal.sim.meshes import voxel_volume, voxelise
 from hal.sim.volume import LabelVolume
 
 CUBE = """# a cube of 2 cm in metres

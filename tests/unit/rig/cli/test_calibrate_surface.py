@@ -1,0 +1,128 @@
+"""``phantomrig calibrate surface``: a phantom by points of its bone, from files."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+from typer.testing import CliRunner
+
+from hal.phantom.nominal import load_phantom
+from rig.cli.main import app
+from rig.geometry.transforms import apply, invert
+
+START = "PhantomToRig=300,250,150"
+
+
+def run(*words: object) -> tuple[int, dict[str, object], str]:
+    result = CliRunner().invoke(app, ["calibrate", "surface", *map(str, words), "--json"], catch_exceptions=False)
+    return result.exit_code, json.loads(result.stdout), result.stderr
+
+
+@cache
+def pose() -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", [1, -1, 2], degrees=True).as_matrix()
+    matrix[:3, 3] = 301.5, 249.0, 150.7
+    return matrix
+
+
+@cache
+def bone() -> np.ndarray:
+    """Points of the dorsal bone from the sacrum to L4, as a bench would measure them, mm."""
+    drawn, _ = load_phantom("lumbar_ref").dorsal_bone_points(1.0)
+    near = drawn[(np.abs(drawn[:, 0]) < 35) & (drawn[:, 1] > -50) & (drawn[:, 1] < 45)]
+    rng = np.random.default_rng(5)
+    return np.asarray(apply(pose(), near[rng.choice(len(near), 900, replace=False)]) + rng.normal(0, 0.5, (900, 3)))
+
+
+def table(folder: Path, points: np.ndarray, head: str = "x,y,z") -> Path:
+    path = folder / "bone.csv"
+    np.savetxt(path, points, delimiter=",", header=head, comments="")
+    return path
+
+
+def test_the_phantom_is_found_where_it_stands_within_what_is_claimed(tmp_path: Path) -> None:
+    picture = tmp_path / "bone.png"
+    code, found, told = run(table(tmp_path, bone()), "lumbar_ref", "--start", START, "--picture", picture)
+    assert code == 0 and picture.stat().st_size > 10_000
+    assert found["transform"] == "PhantomToRig" and np.shape(found["covariance"]) == (6, 6)
+    assert "not accuracy" in told and "does not tell whether x is reversed" in told
+    phantom = load_phantom("lumbar_ref")
+    for level in ("L4", "L5", "S1"):
+        target = phantom.target(level, "left").nerve_centre_mm
+        off = apply(np.array(found["matrix"]), target) - apply(pose(), target)
+        assert np.linalg.norm(off) < 3.0 * found["predicted_target_sd_mm"][f"{level}_left"]  # type: ignore[index]
+
+
+def test_the_result_can_be_certified_under_the_name_of_its_start(tmp_path: Path) -> None:
+    _, found, _ = run(table(tmp_path, bone()), "lumbar_ref", "--start", START)
+    (tmp_path / "pr.json").write_text(json.dumps(found) + "\n")
+    words = ["certify", tmp_path / "pr.json", tmp_path / "c", "--identity", "PR-1", "--kind", "phantom_registration",
+             "--device", "phantom", "--by", "AB", "--transform", "PhantomToRig"]  # fmt: skip
+    assert CliRunner().invoke(app, ["calibrate", *map(str, words)], catch_exceptions=False).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "said"),
+    [
+        (lambda p: (p - p.mean(axis=0)) * [1, 1, 1.06] + p.mean(axis=0), "axis scale", "axis z is out of scale"),
+        (lambda p: p * [1, 1, -1], "mirrored", "axis z reversed"),
+        (lambda p: p[:30], "fit", "bone points"),
+        (lambda p: p + [0, 34, 0], "residual", "from the surface"),
+        (lambda p: np.full_like(p, 7.0), "fit", "bone points"),
+        (lambda p: p / 1000.0, "fit", "lie near the surface"),
+    ],
+)
+def test_spoiled_points_are_refused_with_the_reason_and_a_picture(tmp_path, spoil, code, said) -> None:
+    picture = tmp_path / "refused.png"
+    exit_code, answer, told = run(table(tmp_path, spoil(bone())), "lumbar_ref", "--start", START, "--picture", picture)
+    assert (exit_code, answer["ok"], answer["code"]) == (2, False, code)
+    assert said in told and picture.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no points"),
+        ("x y z\n1 2 3\n1 2\n", "line 3"),
+        ("1 2 3\nx y z\n", "line 2"),
+        ("P1 1 2 3 4\n", "line 1"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "bone.txt"
+    path.write_text(text)
+    code, answer, told = run(path, "lumbar_ref")
+    assert code == 2 and said in told and answer["code"] == "bad input"
+
+
+def test_points_of_a_mesh_file_and_named_points_of_slicer_are_taken_too(tmp_path: Path) -> None:
+    """A bumpy sheet as OBJ, in metres; points as fcsv in RAS."""
+    x, y = np.meshgrid(np.arange(-30.0, 31.0, 3.0), np.arange(-30.0, 31.0, 3.0), indexing="ij")
+    z = 6 * np.sin(x / 7) * np.cos(y / 9) + 4 * np.cos(x / 11 + y / 6)
+    corners = np.column_stack([x.ravel(), y.ravel(), z.ravel()])
+    n = len(x)
+    faces = [
+        f"f {i * n + j + 1} {i * n + j + 2} {(i + 1) * n + j + 2} {(i + 1) * n + j + 1}"
+        for i in range(n - 1)
+        for j in range(n - 1)
+    ]
+    (tmp_path / "sheet.obj").write_text(
+        "\n".join([*(f"v {a / 1e3} {b / 1e3} {c / 1e3}" for a, b, c in corners), *faces])
+    )
+    inner = corners[(np.abs(corners[:, 0]) < 25) & (np.abs(corners[:, 1]) < 25)]
+    moved = apply(invert(pose()), inner + [301.5, 249.0, 150.7]) + np.random.default_rng(2).normal(0, 0.1, inner.shape)
+    rows = [f"{k},{p[0]:.4f},{p[1]:.4f},{p[2]:.4f},0,0,0,1,1,1,0,B{k},,\n" for k, p in enumerate(moved)]
+    (tmp_path / "bone.fcsv").write_text("# CoordinateSystem = RAS\n" + "".join(rows))
+    code, found, told = run(
+        tmp_path / "bone.fcsv", tmp_path / "sheet.obj", "--unit", 1000, "--point-sd", 0.3, "--correlated", 1
+    )
+    assert code == 0, told
+    shift = np.eye(4)
+    shift[:3, 3] = 301.5, 249.0, 150.7
+    assert np.array(found["matrix"]) == pytest.approx(invert(pose()) @ shift, abs=0.3)
