@@ -156,14 +156,13 @@ def _with_record(error: Exception) -> str:
 
 def _worth(job: CartridgeJob, rig: Rig, role: str) -> Calibration:
     """By certificate; the reference instrument else by what its rig file declares."""
-    certified = job.calibrated.of(role)
-    if certified is not None:
+    certified = job.calibrated.of(role) or Calibration()
+    if role != "tracker" or rig.tracker is None or job.calibrated.qualification is not None:
         return certified
-    if role != "tracker" or rig.tracker is None:
-        return Calibration()
     bending = "sees" if rig.tracker.sees_bending else "does not see"
     u_mm = rig.tracker.tip_uncertainty_mm
-    return Calibration(uncertainty=f"u = {u_mm:g} mm per axis (k = 1), {bending} the needle bend; as declared")
+    declared = f"u = {u_mm:g} mm per axis (k = 1), {bending} the needle bend; as declared"
+    return replace(certified, uncertainty="; ".join(filter(None, (certified.uncertainty, declared))))
 
 
 def _one(

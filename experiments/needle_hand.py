@@ -75,7 +75,7 @@ class CarrierHand:
         self._controller = controller
         self._log = log
         self._CarrierToRig: Matrix = controller.rig.frames.get("Carrier", "Rig")
-        self._line: NeedleLine | None = None
+        self._mount = controller.rig.config.needle.mount
 
     def _pose(self) -> NeedlePose:
         state = self._controller.read("carrier")
@@ -88,10 +88,10 @@ class CarrierHand:
         entry = RigToCarrier[:3, :3] @ line.entry_mm + RigToCarrier[:3, 3]
         entry = entry - entry[2] / direction[2] * direction
         lateral, tilt = angles_from_direction(direction)
-        self._line = line
-        move_needle(self._controller, replace(self._pose(), feed_mm=-ABOVE_SKIN_MM), OUT_MM_S)
-        target = NeedlePose(float(entry[0]), float(entry[1]), lateral, tilt, -ABOVE_SKIN_MM, bevel_deg)
+        self.out()
+        target = self._mount.pose_on(entry, lateral, tilt, bevel_deg, -ABOVE_SKIN_MM)
         move_needle(self._controller, target, PLACE_MM_S)
+        self._controller.travel.ahead_mm = self._mount.ahead_mm(target)
 
     def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
         pose = self._pose()
@@ -108,14 +108,18 @@ class CarrierHand:
         rotate_bevel(self._controller, bevel_deg)
 
     def out(self) -> None:
-        move_needle(self._controller, replace(self._pose(), feed_mm=-ABOVE_SKIN_MM), OUT_MM_S)
+        pose = self._pose()
+        up_mm = -ABOVE_SKIN_MM - self._mount.ahead_mm(pose)
+        move_needle(self._controller, replace(pose, feed_mm=up_mm), OUT_MM_S)
 
     def seen(self, feed_mm: float, sd_mm: float) -> None:
         """A carrier knows its feed: what the image disagrees by is kept by the trial (``feed_bias_mm``)."""
 
     @property
     def feed_mm(self) -> float:
-        return self._pose().feed_mm
+        """Of the tip, from where the shaft meets the skin."""
+        pose = self._pose()
+        return pose.feed_mm + self._mount.ahead_mm(pose)
 
     @property
     def feed_sd_mm(self) -> float:
@@ -123,7 +127,7 @@ class CarrierHand:
 
     @property
     def line(self) -> NeedleLine:
-        return NeedleLine.from_pose(self._pose(), self._CarrierToRig)
+        return NeedleLine.from_pose(self._pose(), self._CarrierToRig, self._mount)
 
 
 class OperatorHand:

@@ -69,7 +69,7 @@ def conduct(
         workers = 1  # a real bench has one phantom fixture, a live scene one rig
     techniques = study.loaded()
     cartridges = plan(study, techniques)
-    check_rig(study, config, techniques)
+    check_rig(study, config, techniques, calibrated)
     clock = WallClock()
     run = RunFolder.create(
         out, study.study.id, clock, files=files, seed=study.study.seed, simulated=config.rig.simulated
@@ -77,9 +77,7 @@ def conduct(
     run.plan(_recorded(cartridges, techniques, config))
     watcher.planned(cartridges)
     jobs = [
-        CartridgeJob(
-            run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h, calibrated
-        )
+        CartridgeJob(run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h, calibrated)
         for c in cartridges
     ]
     planned_n = sum(len(c.trials) for c in cartridges)
@@ -108,9 +106,11 @@ def conduct(
     return StudyOutcome(run.path, planned_n, completed, failure, kind, sum(r.virtual_s for r in results.values()))
 
 
-def check_rig(study: Study, config: RigConfig, techniques: dict[str, Technique]) -> None:
-    """The rig must have what the techniques need, and an instrument that can decide the criteria; raises
-    ``ConfigError`` with all gaps."""
+def check_rig(
+    study: Study, config: RigConfig, techniques: dict[str, Technique], calibrated: InForce = NO_CERTIFICATES
+) -> None:
+    """The rig must have what the techniques need, and an instrument that can decide the criteria: as qualified by a
+    certificate, else as declared. Raises ``ConfigError`` with all gaps."""
     roles = set(config.devices)
     needs = {"pump"}
     if any(t.plane != "landmark" for t in techniques.values()):
@@ -126,13 +126,15 @@ def check_rig(study: Study, config: RigConfig, techniques: dict[str, Technique])
             f"this rig ({config.rig.name}) holds the needle {config.needle.name}, the study's techniques need "
             f"{', '.join(others)}: one study uses one kind of needle, named in the rig file too"
         )
-    blocked = undecided(study, techniques, config)
+    blocked = undecided(study, techniques, calibrated.applied_to(config))
     if blocked:
-        raise ConfigError(
-            f"this rig ({config.rig.name}) cannot decide the study. "
-            + "; ".join(blocked)
-            + ". Use a better instrument, or state sees_bending and tip_uncertainty_mm as it was qualified"
-        )
+        certificate = calibrated.qualification
+        advice = ". Use a better instrument"
+        if certificate is None:
+            advice += ", or state sees_bending and tip_uncertainty_mm as it was qualified"
+        else:
+            advice += f": this one is as {certificate.identity} of {certificate.performed_at[:10]} qualified it"
+        raise ConfigError(f"this rig ({config.rig.name}) cannot decide the study. " + "; ".join(blocked) + advice)
 
 
 def each_cartridge(

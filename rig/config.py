@@ -23,6 +23,7 @@ from hal.errors import ConfigError
 from hal.phantom.needles import load_needle
 from hal.types import Matrix, ProbeGeometry
 from rig.calibration.sound_speed import WATER_GEL_SLOPE_M_S_C, WATER_GEL_SLOPE_U_M_S_C, SoundSpeed
+from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import TransformGraph, rotation
 from rig.safety.limits import Limits
 
@@ -39,6 +40,10 @@ _REAL_PORT = re.compile(r"^(/dev/(?!pts/)\S+|COM\d+|hwgrep://.*|rfc2217://.*)$",
 _SIMULATED_PORT = re.compile(r"^(rigsim://.*|/dev/pts/\d+)$")
 _LOCAL_HOST = re.compile(r"(^|//|@)(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)([:/]|$)", re.IGNORECASE)
 _URL = re.compile(r"^[a-z+0-9]+://([^:/]+)", re.IGNORECASE)
+
+
+TIP_OFFSET_MAX_MM = 10.0
+"""Less than the needle's height above the skin while it is moved sideways (12 mm): it stays out of the gel [A]."""
 
 
 class _Strict(BaseModel):
@@ -99,6 +104,17 @@ class Needle(_Strict):
     """The needle in use: its gauge and length follow from its name (``hal/phantom/data/needles.toml``)."""
 
     name: str = "22G_quincke_120"
+    tip_offset_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Of the tip from where the carrier's axes put it, needle frame (``phantomrig calibrate needle-tip``)."""
+    run_out_mm: tuple[float, float] = (0.0, 0.0)
+    """The part of the offset that turns with the bevel, at bevel 0."""
+
+    @field_validator("tip_offset_mm", "run_out_mm")
+    @classmethod
+    def _in_the_hub(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(abs(v) <= TIP_OFFSET_MAX_MM for v in values):
+            raise ValueError(f"each must lie within +-{TIP_OFFSET_MAX_MM:g} mm: a tip further off is another needle")
+        return values
 
     @field_validator("name")
     @classmethod
@@ -117,6 +133,11 @@ class Needle(_Strict):
     @property
     def length_mm(self) -> float:
         return load_needle(self.name).length_mm
+
+    @property
+    def mount(self) -> NeedleMount:
+        """How it sits in the carrier."""
+        return NeedleMount(self.tip_offset_mm, self.run_out_mm)
 
 
 class Gel(_Strict):

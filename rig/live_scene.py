@@ -13,7 +13,7 @@ import numpy as np
 from hal.links.publisher import Publisher
 from hal.types import Frame, HolderState, Matrix, NeedlePose, Pose6, PressureReading
 from rig.assemble import Rig
-from rig.geometry.transforms import from_needle_pose, from_pose6
+from rig.geometry.transforms import from_pose6
 
 SAID = ("state.entered", "hold", "trip", "redirection", "reference")
 """Events that go out as texts."""
@@ -32,6 +32,7 @@ class LiveScene:
         publisher = self._publisher
         publisher.simulated = rig.simulated
         HolderToRig, CarrierToRig = _base(rig, "Holder"), _base(rig, "Carrier")
+        mount = rig.config.needle.mount
 
         def holder(sample: Any) -> None:
             state: HolderState = sample.value
@@ -42,9 +43,10 @@ class LiveScene:
 
         def carrier(sample: Any) -> None:
             pose: NeedlePose = sample.value.pose
-            publisher.transform("NeedleToCarrier", from_needle_pose(pose), sample.value.time_ns)
+            NeedleToCarrier = mount.frame(pose)
+            publisher.transform("NeedleToCarrier", NeedleToCarrier, sample.value.time_ns)
             if CarrierToRig is not None:
-                publisher.transform("NeedleToRig", CarrierToRig @ from_needle_pose(pose), sample.value.time_ns)
+                publisher.transform("NeedleToRig", CarrierToRig @ NeedleToCarrier, sample.value.time_ns)
 
         def pressure(sample: Any) -> None:
             reading: PressureReading = sample.value

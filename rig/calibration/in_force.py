@@ -12,12 +12,13 @@ import numpy as np
 
 from hal.errors import ConfigError
 from rig.calibration.certificate import Certificate
+from rig.calibration.in_force_values import GEL, INSTRUMENT, NEEDLE_TIP, gel_of, needle_of, tracker_of, words_of
 from rig.calibration.registry import CalibrationRegistry
-from rig.config import Frames, Gel, Placement, RigConfig
+from rig.config import Frames, Placement, RigConfig
 from rig.record import Calibration
 
-GEL = "sound_speed"
-"""Kind of the certificate whose values ``sound_speed_m_s`` and ``temperature_c`` replace those of ``[gel]``."""
+ONE_ONLY = (GEL, NEEDLE_TIP, INSTRUMENT)
+"""Kinds of which one alone may be in force, whatever frame or serial number it names."""
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,36 @@ class InForce:
     files: tuple[Path, ...] = ()
 
     def applied_to(self, config: RigConfig) -> RigConfig:
-        """The rig with calibrated transforms and speed of sound in place of the stated ones."""
-        frames, gel = dict(config.frames), config.gel
+        """The rig with calibrated transforms, speed of sound, needle tip and instrument in place of the stated ones.
+
+        Raises ``ConfigError`` for a certificate that does not fit the rig, or contradicts what the rig file declares.
+        """
+        frames, gel, needle, devices = dict(config.frames), config.gel, config.needle, dict(config.devices)
         for c in self.certificates:
             if c.transform in Frames.model_fields:
                 _, spread = c.step().transform.point(np.zeros(3))
                 u_mm = float(np.sqrt(np.diag(spread).max()))
                 frames[c.transform] = Placement.model_validate({"matrix": c.matrix, "uncertainty_mm": u_mm})
             if c.kind == GEL:
-                gel = _gel(c)
-        return config.model_copy(update={"frames": Frames(**frames), "gel": gel})
+                gel = gel_of(c)
+            if c.kind == NEEDLE_TIP:
+                needle = needle_of(c, needle)
+            if c.kind == INSTRUMENT:
+                devices["tracker"] = tracker_of(c, config)
+        update = {"frames": Frames(**frames), "gel": gel, "needle": needle, "devices": devices}
+        return config.model_copy(update=update)
+
+    @property
+    def qualification(self) -> Certificate | None:
+        """Of the reference instrument; None when the rig file's word stands."""
+        return next((c for c in self.certificates if c.kind == INSTRUMENT), None)
 
     def of(self, role: str) -> Calibration | None:
         """What the record says of a device's calibration; None when no certificate names it."""
         own = [c for c in self.certificates if c.device == role]
         if not own:
             return None
-        words = [f"{n} {v.value:g} {v.unit}, u = {v.standard_uncertainty:g}" for c in own for n, v in c.values.items()]
+        words = [word for c in own for word in words_of(c)]
         return Calibration(
             "; ".join(c.identity for c in own),
             "; ".join(c.performed_at[:10] for c in own),
@@ -56,8 +70,8 @@ class InForce:
 def in_force(config: RigConfig, today: datetime.date) -> InForce:
     """The certificates of the rig file's folder that stand today; none when it names no folder.
 
-    Raises ``ConfigError`` for a folder that is not there, and for certificates that are expired, damaged, or made with
-    a simulated rig while this one is real.
+    Raises ``ConfigError`` for a folder that is not there, and for certificates that are expired, damaged, made with a
+    simulated rig while this one is real, two of what can be one only, or that do not fit the rig (``applied_to``).
     """
     folder = config.calibration_folder
     if folder is None:
@@ -78,11 +92,10 @@ def in_force(config: RigConfig, today: datetime.date) -> InForce:
             raise ConfigError(f"{c.identity} was made with a simulated rig and says nothing about this one")
         found.append(c)
         files.append(row.path)
-    return InForce(tuple(found), tuple(files))
-
-
-def _gel(c: Certificate) -> Gel:
-    speed, at = c.values.get("sound_speed_m_s"), c.values.get("temperature_c")
-    if speed is None or at is None:
-        raise ConfigError(f"{c.identity}: a {GEL} certificate needs the values sound_speed_m_s and temperature_c")
-    return Gel(sound_speed_m_s=speed.value, u_sound_speed_m_s=speed.standard_uncertainty, temperature_c=at.value)
+    for kind in ONE_ONLY:
+        several = [c.identity for c in found if c.kind == kind]
+        if len(several) > 1:
+            raise ConfigError(f"{folder}: {' and '.join(several)} are both in force as {kind}: withdraw one of them")
+    standing = InForce(tuple(found), tuple(files))
+    standing.applied_to(config)  # what does not fit is said now, not when the devices are open
+    return standing

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from hal.types import NeedlePose, Vector
 from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import from_needle_pose
 from rig.geometry.tre import fit_rigid_many
 from rig.geometry.uncertain import UncertainTransform, cross_matrix
@@ -37,17 +38,33 @@ class NeedleTipCalibration:
     """(2,) in the needle frame at bevel 0, turns with the bevel; NaN when the bevel was not turned."""
     covariance: NDArray[np.float64] = field(repr=False)
     """(3, 3) of the offset."""
+    joint: NDArray[np.float64] = field(repr=False)
+    """(11, 11), or (9, 9) without run-out: turn and shift of the carrier (about its origin in the reference), offset,
+    run-out; their errors belong together."""
     rms_mm: float
     residuals_mm: NDArray[np.float64] = field(repr=False)
     poses_n: int
 
+    @property
+    def mount(self) -> NeedleMount:
+        """How the needle sits in the carrier; no run-out when the bevel was not turned."""
+        x, y, z = (float(v) for v in self.offset_mm)
+        a, b = (float(v) if np.isfinite(v) else 0.0 for v in self.run_out_mm)
+        return NeedleMount((x, y, z), (a, b))
+
     def tip_mm(self, pose: NeedlePose) -> Vector:
         """Calibrated tip in the carrier's frame."""
-        local = self.offset_mm.copy()
-        if np.all(np.isfinite(self.run_out_mm)):
-            local[:2] += _turned(pose.bevel_deg) @ self.run_out_mm
-        m = from_needle_pose(pose)
-        return np.asarray(m[:3, :3] @ local + m[:3, 3])
+        return np.asarray(self.mount.frame(pose)[:3, 3])
+
+    def predicted(self, pose: NeedlePose) -> tuple[Vector, NDArray[np.float64]]:
+        """The tip of a pose in the reference's frame (3,), and the covariance (3, 3) that the fit leaves it."""
+        CarrierToReference = self.CarrierToReference.matrix
+        turn = CarrierToReference[:3, :3]
+        moved = turn @ self.tip_mm(pose)
+        axes = turn @ from_needle_pose(pose)[:3, :3]
+        jac = np.hstack([-cross_matrix(moved), np.eye(3), axes, axes[:, :2] @ _turned(pose.bevel_deg)])
+        jac = jac[:, : len(self.joint)]
+        return np.asarray(moved + CarrierToReference[:3, 3]), np.asarray(jac @ self.joint @ jac.T)
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -57,6 +74,7 @@ class NeedleTipCalibration:
             "offset_mm": self.offset_mm.tolist(),
             "offset_sd_mm": np.sqrt(np.diag(self.covariance)).tolist(),
             "run_out_mm": [None if np.isnan(v) else float(v) for v in self.run_out_mm],
+            "run_out_sd_mm": [None, None] if len(self.joint) < 11 else np.sqrt(np.diag(self.joint)[9:]).tolist(),
             "rms_mm": self.rms_mm,
             "poses_n": self.poses_n,
         }
@@ -140,7 +158,8 @@ def calibrate_needle_tip(
     # the fit turned about s; the graph's covariance turns about the reference's origin
     placed = UncertainTransform.about(matrix, covariance[:6, :6], s)
     run_out = local[3:].copy() if turned else np.full(2, np.nan)
-    return NeedleTipCalibration(placed, local[:3].copy(), run_out, covariance[6:9, 6:9], rms, rest, len(poses))
+    offset = local[:3].copy()
+    return NeedleTipCalibration(placed, offset, run_out, covariance[6:9, 6:9], covariance, rms, rest, len(poses))
 
 
 def _turned(bevel_deg: float) -> NDArray[np.float64]:

@@ -120,7 +120,8 @@ def checked(
     chosen = narrowed(load_study(study), trials=trials, seed=seed, techniques=techniques)
     config = load_config(rig if rig is not None else SHIPPED_RIG)
     loaded = chosen.loaded()
-    check_rig(chosen, config, loaded)
+    calibrated = in_force(config, datetime.now(UTC).date())
+    check_rig(chosen, config, loaded, calibrated)
     phantom = load_phantom(chosen.design.phantom)
     for cartridge in plan(chosen, loaded):
         for trial in cartridge.trials:
@@ -131,7 +132,6 @@ def checked(
         _check_bench(config)
     if not config.rig.simulated and config.devices.get("operator", {}).get("driver") == AUTOMATIC:
         raise ConfigError(f"devices.operator: {AUTOMATIC!r} is for simulated rigs only; a bench needs a person")
-    calibrated = in_force(config, datetime.now(UTC).date())
     copies = copies_of(chosen, config) | {f"calibrations/{path.name}": path.read_bytes() for path in calibrated.files}
     _try_devices(calibrated.applied_to(config))
     default = WORKERS_SIMULATED if in_process else 1

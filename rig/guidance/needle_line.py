@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hal.types import Matrix, NeedlePose, Vector
+from rig.geometry.needle_mount import ON_AXIS, NeedleMount
 
 
 def direction_from_angles(lateral_deg: float, tilt_deg: float) -> Vector:
@@ -30,9 +31,11 @@ class NeedleLine:
     """Unit vector into the phantom."""
 
     @staticmethod
-    def from_pose(pose: NeedlePose, CarrierToRig: Matrix) -> NeedleLine:
-        """Axis of a carrier pose; the entry point lies on the plane z = 0 of the carrier frame."""
-        entry = CarrierToRig[:3, :3] @ np.array([pose.x_mm, pose.y_mm, 0.0]) + CarrierToRig[:3, 3]
+    def from_pose(pose: NeedlePose, CarrierToRig: Matrix, mount: NeedleMount = ON_AXIS) -> NeedleLine:
+        """Shaft of a carrier pose; the entry point lies on the plane z = 0 of the carrier frame."""
+        aside, _ = mount.aside_mm(pose.lateral_deg, pose.tilt_deg, pose.bevel_deg)
+        on_plane = np.array([pose.x_mm + aside[0], pose.y_mm + aside[1], 0.0])
+        entry = CarrierToRig[:3, :3] @ on_plane + CarrierToRig[:3, 3]
         return NeedleLine(entry, CarrierToRig[:3, :3] @ direction_from_angles(pose.lateral_deg, pose.tilt_deg))
 
     def at(self, feed_mm: float) -> Vector:

@@ -15,7 +15,9 @@ class NeedleTravel:
         self.blind_mm = 0.0
         """Travel of this trial that lay beyond the limit (only possible where blind advance was allowed)."""
         self.clear_to_mm = 0.0
-        """Feed up to which the path was declared free of bone; beyond it the needle goes slowly."""
+        """Feed of the tip up to which the path was declared free of bone; beyond it the needle goes slowly."""
+        self.ahead_mm = 0.0
+        """How far the tip is ahead of the carrier's feed, as calibrated."""
 
     @property
     def since_confirmed_mm(self) -> float:
@@ -39,7 +41,7 @@ class NeedleTravel:
 
     def check_speed(self, feed_mm: float, speed_mm_s: float, bone_speed_mm_s: float) -> None:
         """Raise ``LimitViolation`` for a feed target beyond the declared part at more than the speed near bone."""
-        if speed_mm_s > bone_speed_mm_s + 1e-9 and feed_mm > self.clear_to_mm + 1e-6:
+        if speed_mm_s > bone_speed_mm_s + 1e-9 and feed_mm + self.ahead_mm > self.clear_to_mm + 1e-6:
             raise LimitViolation(
                 "needle speed where bone may be met (mm/s)",
                 speed_mm_s,
