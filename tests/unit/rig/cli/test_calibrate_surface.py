@@ -73,7 +73,7 @@ def test_the_result_can_be_certified_under_the_name_of_its_start(tmp_path: Path)
         (lambda p: (p - p.mean(axis=0)) * [1, 1, 1.06] + p.mean(axis=0), "axis scale", "axis z is out of scale"),
         (lambda p: p * [1, 1, -1], "mirrored", "axis z reversed"),
         (lambda p: p[:30], "fit", "bone points"),
-        (lambda p: p + [0, 34, 0], "residual", "from the surface"),
+        (lambda p: np.add(p, [0, 34, 0]), "residual", "from the surface"),
         (lambda p: np.full_like(p, 7.0), "fit", "bone points"),
         (lambda p: p / 1000.0, "fit", "lie near the surface"),
     ],
@@ -116,7 +116,9 @@ def test_points_of_a_mesh_file_and_named_points_of_slicer_are_taken_too(tmp_path
         "\n".join([*(f"v {a / 1e3} {b / 1e3} {c / 1e3}" for a, b, c in corners), *faces])
     )
     inner = corners[(np.abs(corners[:, 0]) < 25) & (np.abs(corners[:, 1]) < 25)]
-    moved = apply(invert(pose()), inner + [301.5, 249.0, 150.7]) + np.random.default_rng(2).normal(0, 0.1, inner.shape)
+    moved = apply(invert(pose()), np.add(inner, [301.5, 249.0, 150.7])) + np.random.default_rng(2).normal(
+        0, 0.1, inner.shape
+    )
     rows = [f"{k},{p[0]:.4f},{p[1]:.4f},{p[2]:.4f},0,0,0,1,1,1,0,B{k},,\n" for k, p in enumerate(moved)]
     (tmp_path / "bone.fcsv").write_text("# CoordinateSystem = RAS\n" + "".join(rows))
     code, found, told = run(
