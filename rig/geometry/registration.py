@@ -123,6 +123,26 @@ class SurfaceFit:
     centre_mm: Vector = field(repr=False)
     """Point of B about which the rotations of the covariance are taken."""
     iterations: int = 0
+    response: NDArray[np.float64] = field(repr=False, default_factory=lambda: np.zeros((6, 0)))
+    """(6, n): how the pose (as in ``covariance``) answers when a measured point moves by 1 mm along its normal."""
+    normals: NDArray[np.float64] = field(repr=False, default_factory=lambda: np.zeros((0, 3)))
+    """(n, 3) of the surface at the measured points, frame B."""
+    prior_share: NDArray[np.float64] = field(repr=False, default_factory=lambda: np.zeros((6, 6)))
+    """(6, 6): how the pose answers when the pose that the prior is about moves."""
+
+    def moved_by(self, shift_mm: NDArray[np.float64], prior_moved: NDArray[np.float64] | None = None) -> Vector:
+        """Change of the pose, shape (6,) as in ``covariance``, when every measured point is shifted.
+
+        ``shift_mm`` (n, 3), frame B; ``prior_moved`` (6,) the change of the start pose that the prior is about. To
+        first order: implicit derivative of the last weighted least squares, its pairs and weights held.
+        """
+        moved = -self.response @ np.einsum("ij,ij->i", shift_mm, self.normals)
+        return np.asarray(moved if prior_moved is None else moved + self.prior_share @ prior_moved)
+
+    def moved_point(self, pose_moved: Vector, point_mm: Vector) -> Vector:
+        """Where a point of B then goes to in A, as a shift (3,) along the axes of B: the inverse of the change."""
+        arm = np.asarray(point_mm, dtype=np.float64) - self.centre_mm
+        return np.asarray(-(pose_moved[3:] + np.cross(pose_moved[:3], arm)))
 
     def point_covariance(self, point_mm: Vector) -> NDArray[np.float64]:
         """3x3 covariance (mm^2) of a point of frame B due to the fit."""
@@ -173,6 +193,7 @@ def fit_to_surface(
         prior_info = np.diag(1.0 / sd**2)
     moved = np.zeros(6)
     information = np.eye(6)
+    gain, normal = np.zeros((6, n)), np.zeros((n, 3))
     keep = np.ones(n, dtype=bool)
     plane = np.zeros(n)
     rms = float("nan")
@@ -200,6 +221,7 @@ def fit_to_surface(
         information = (jac[used].T * (w[used] / (sigma2 * correlated_points))) @ jac[used]
         gradient = (jac[used].T * (w[used] / (sigma2 * correlated_points))) @ plane[used]
         lhs = information + prior_info + 1e-9 * np.eye(6)
+        gain = jac.T * (w / (sigma2 * correlated_points))
         delta = np.asarray(-np.linalg.solve(lhs, gradient + prior_info @ moved), dtype=np.float64)
         moved = moved + delta
         turn = rigid_matrix(delta[:3], np.zeros(3))
@@ -218,4 +240,5 @@ def fit_to_surface(
         ok, reason = False, f"{int(keep.sum())} of {n} bone points lie near the surface, at least {min_inliers} needed"
     elif worst > max_sd_mm:
         ok, reason = False, f"one direction is open: standard deviation {worst:.1f} mm, limit {max_sd_mm:.1f} mm"
-    return SurfaceFit(ok, reason, AToB, rms, fraction, keep, np.abs(plane), covariance, centre, done)
+    return SurfaceFit(ok, reason, AToB, rms, fraction, keep, np.abs(plane), covariance, centre, done,
+                      covariance @ gain, normal, covariance @ prior_info)  # fmt: skip

@@ -40,6 +40,8 @@ class AnatomyFit:
     fit: SurfaceFit | None = field(repr=False, default=None)
     hypotheses: tuple[tuple[float, float], ...] = ()
     """(start shift along Y mm, cost mm) of every start that was tried; the first is the counted level."""
+    used: NDArray[np.int64] = field(repr=False, default_factory=lambda: np.zeros(0, dtype=np.int64))
+    """Which of the points that were given took part in ``fit``, in its order."""
 
     def point_sd_mm(self, phantom_point_mm: Vector) -> float:
         """Largest standard deviation (mm) of a mapped phantom point, build tolerance included; infinite without a
@@ -53,10 +55,13 @@ class AnatomyFit:
 
 def thin(points: Points, weights: NDArray[np.float64], count: int = MAX_POINTS) -> tuple[Points, NDArray[np.float64]]:
     """At most ``count`` points, evenly taken."""
-    if len(points) <= count:
-        return points, weights
-    pick = np.linspace(0, len(points) - 1, count).astype(np.int64)
+    pick = picked(len(points), count)
     return points[pick], weights[pick]
+
+
+def picked(n: int, count: int = MAX_POINTS) -> NDArray[np.int64]:
+    """Places of at most ``count`` of ``n`` points, evenly taken."""
+    return np.arange(n) if n <= count else np.linspace(0, n - 1, count).astype(np.int64)
 
 
 def _cost(fit: SurfaceFit, cap_mm: float = 4.0) -> float:
@@ -106,7 +111,8 @@ def fit_anatomy(
             if apart > 10.0 and c < min_hypothesis_ratio * cost:
                 ok = False
                 reason = f"a start {s:+.0f} mm along the spine fits as well ({c:.2f} against {cost:.2f} mm)"
-    return AnatomyFit(ok, reason, PhantomToRig, fit.rms_mm, fit.inlier_fraction, len(points), fit, hypotheses)
+    return AnatomyFit(ok, reason, PhantomToRig, fit.rms_mm, fit.inlier_fraction, len(points), fit, hypotheses,
+                      picked(len(rig_points)))  # fmt: skip
 
 
 def refine_level(
@@ -131,6 +137,7 @@ def refine_level(
     in_phantom = apply_transform(invert_rigid(start.PhantomToRig), rig_points)
     near = np.hypot(in_phantom[:, 0] - phantom_centre_mm[0], in_phantom[:, 1] - phantom_centre_mm[1]) <= radius_mm
     points, w = thin(rig_points[near], w[near])
+    used = np.flatnonzero(near)[picked(int(near.sum()))]
     tight = prior or PosePrior((1.5, 1.5, 1.5), (2.0, 2.0, 2.0))
     RigToPhantom = invert_rigid(start.PhantomToRig)
     fit = fit_to_surface(
@@ -138,8 +145,9 @@ def refine_level(
     )
     if not fit.ok or fit.rms_mm > max_rms_mm or fit.inlier_fraction < 0.5:
         reason = fit.reason or f"local fit refused (rms {fit.rms_mm:.1f} mm, {fit.inlier_fraction:.0%} inliers)"
-        return AnatomyFit(False, reason, start.PhantomToRig, fit.rms_mm, fit.inlier_fraction, len(points), start.fit)
-    return AnatomyFit(True, "", invert_rigid(fit.AToB), fit.rms_mm, fit.inlier_fraction, len(points), fit)
+        return AnatomyFit(False, reason, start.PhantomToRig, fit.rms_mm, fit.inlier_fraction, len(points), start.fit,
+                          used=start.used)  # fmt: skip
+    return AnatomyFit(True, "", invert_rigid(fit.AToB), fit.rms_mm, fit.inlier_fraction, len(points), fit, used=used)
 
 
 def start_from_shift(shift_mm: tuple[float, float, float]) -> Matrix:
