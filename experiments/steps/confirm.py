@@ -1,7 +1,8 @@
 """Where is the tip? Direct view, commanded small motion, small test injection - in the order the technique says.
 
 The prediction comes from the feed and the bending model, the answer from the image; a confirmed tip corrects the
-model for the next step. In plane one frame is enough; out of plane the image plane is fanned over the predicted tip.
+model for the next step. In plane one frame against its like without the needle is enough; out of plane the image plane
+is fanned over the predicted tip.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from functools import partial
 import numpy as np
 
 from experiments.sight import View
+from experiments.steps.confirm_by_motion import look_by_motion
 from experiments.steps.confirm_in_plane import acquire_in_plane, look_beside, look_in_plane
 from experiments.steps.confirm_out_of_plane import acquire_by_fan, look_by_fan, plane_through
 from experiments.steps.confirm_prediction import predict
 from experiments.trial import Trial
 from hal.types import Vector
-from rig.guidance.confirmation import Confirmation, confirm_fluid, confirm_motion, first_confirmed
-from rig.guidance.needle_motion import find_fluid, find_motion
+from rig.guidance.confirmation import Confirmation, confirm_fluid, first_confirmed
+from rig.guidance.needle_motion import find_fluid
 from rig.guidance.scan_lines import invert_affine
 from rig.injection import inject
 
@@ -50,7 +52,7 @@ def confirm_tip(
             beside = None if answers[-1].confirmed else look_beside(trial)
             answers += [] if beside is None else [beside]
         elif method == "motion":
-            answers.append(_motion(trial))
+            answers.append(look_by_motion(trial))
         elif method == "fluid" and fluid and _fluid_left(trial):
             answers.append(_fluid(trial))
         if answers and answers[-1].confirmed:
@@ -81,34 +83,6 @@ def detections(view: View, tip_rig_mm: Vector | None) -> dict[str, object]:
     in_probe = np.linalg.inv(view.ProbeToRig) @ np.append(tip_rig_mm, 1.0)
     column, row = (invert_affine(view.ImageToProbe) @ in_probe)[:2]
     return {"tip_px": [float(column), float(row)], "tip_rig_mm": [float(v) for v in tip_rig_mm]}
-
-
-def _motion(trial: Trial) -> Confirmation:
-    """A commanded feed forward, looked at before and after; within the blind limit it is also part of the way."""
-    amount = trial.technique.advance.motion_mm
-    prediction = predict(trial)
-    if _out_of_plane(trial):
-        trial.sight.move(plane_through(trial, prediction.tip_mm))
-    before = trial.sight.take("motion before")
-    left = trial.controller.travel.limit_mm - trial.controller.travel.since_confirmed_mm
-    trial.hand.withdraw(amount, trial.technique.advance.near_speed_mm_s)
-    after = trial.sight.take("motion after")
-    back = predict(trial)
-    seen = find_motion(
-        after.pixels, before.pixels, trial.image_to_probe(before), before.ProbeToRig, prediction.tip_mm,
-        prediction.direction, amount,
-    )  # fmt: skip
-    # A person goes back over track that the needle has just left; what marks and hand leave open is no new ground.
-    known = trial.hand.by == "freehand"
-    trial.hand.advance(amount, trial.technique.advance.near_speed_mm_s, blind=known)
-    trial.view = trial.sight.take("needle")
-    trial.event(
-        "motion",
-        left_mm=left,
-        feed_mm=trial.hand.feed_mm,
-        back_mm=float(np.linalg.norm(back.tip_mm - prediction.tip_mm)),
-    )
-    return confirm_motion(prediction, seen, before.ProbeToRig)
 
 
 def _fluid_left(trial: Trial) -> bool:

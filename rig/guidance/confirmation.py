@@ -69,6 +69,8 @@ class ConfirmationLimits:
     max_sd_mm: float = 1.0
     elevation_sd_mm: float = 1.0
     """What a seen needle says about its distance from the plane (slice of about 2 mm)."""
+    max_beside_mm: float = 1.0
+    """How far a sweep may find the tip beside the working plane: half of that slice."""
     max_prediction_sd_mm: float = 3.0
 
 
@@ -186,22 +188,30 @@ def confirm_motion(
 def confirm_motion_sweep(
     prediction: TipPrediction, looks: Sequence[tuple[Matrix, MotionView]], limits: ConfirmationLimits | None = None
 ) -> Confirmation:
-    """The same commanded motion seen from parallel planes (in or out of plane): the tip in all three directions.
+    """The same commanded motion seen from parallel planes: the tip in all three directions.
 
-    ``looks`` are ``(ProbeToRig, view)`` of at least three planes at most 2 mm apart. The strength of the change over
-    the
-    elevation of the plane says where across the slice the tip lies, so that the needle beside the plane that a single
-    look cannot
-    tell is told here.
+    ``looks`` are ``(ProbeToRig, view)`` of at least three planes at most 2 mm apart. Two things must hold. The plane
+    nearest to the predicted tip must confirm by itself (``confirm_motion``), so that a needle that turned away is not
+    found again in a plane far from where it should be. And the change must be strongest within the slice of that plane
+    and fall off to both sides: one plane alone takes the shaft of a needle that left the slice for its tip.
     """
     lim = limits or ConfirmationLimits()
     if len(looks) < 3:
         return _none(prediction, f"{len(looks)} planes, 3 needed")
     offsets = [-float(apply_transform(invert_rigid(pose), prediction.tip_mm)[1]) for pose, _ in looks]
+    home_pose, home = looks[int(np.argmin(np.abs(offsets)))]
+    alone = confirm_motion(prediction, home, home_pose, lim)
+    if not alone.confirmed:
+        return alone
     greys = [view.change_grey if view.found else 0.0 for _, view in looks]
     elevation = elevation_from_sweep(offsets, greys)
     if not elevation.found:
-        return _none(prediction, elevation.reason)
+        return _none(prediction, elevation.reason, alone.distance_mm)
+    if sum(grey > 0.0 for grey in greys) < 2:
+        return _none(prediction, "only one plane shows the motion: its place across the slice is not known")
+    beside = elevation.offset_mm - min(offsets, key=abs)
+    if abs(beside) > lim.max_beside_mm:
+        return _none(prediction, f"what moved is strongest {abs(beside):.1f} mm beside the working plane")
     best = int(np.argmax(greys))
     pose, view = looks[best]
     normal = pose[:3, 1]
@@ -209,8 +219,13 @@ def confirm_motion_sweep(
     distance = float(np.linalg.norm(tip - prediction.tip_mm))
     if distance > lim.agree_mm:
         return _none(prediction, f"what moved lies {distance:.1f} mm from the predicted tip", distance)
-    if max(view.sd_mm, elevation.sd_mm) > lim.max_sd_mm:
-        return _none(prediction, "what moved is not compact", distance)
+    if view.sd_mm > lim.max_sd_mm:
+        return _none(prediction, f"what moved is not compact (sd {view.sd_mm:.1f} mm)", distance)
+    if elevation.sd_mm > lim.max_sd_mm:
+        reason = (
+            f"what moved is about as strong in three planes: its place is not certain (sd {elevation.sd_mm:.1f} mm)"
+        )
+        return _none(prediction, reason, distance)
     along = prediction.direction - (prediction.direction @ normal) * normal
     along = along / np.linalg.norm(along)
     spread = _covariance(along, normal, view.sd_mm, view.sd_mm, max(elevation.sd_mm, 0.2))

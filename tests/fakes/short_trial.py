@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
 from experiments.plan import PlannedCartridge, PlannedTrial
-from experiments.technique import load_technique
+from experiments.technique import Technique, load_technique
 from rig.config import RigConfig, load_config
 from rig.live_scene import LiveScene
 
@@ -42,11 +42,12 @@ def run_short(
     seed: int = 101,
     config: RigConfig | None = None,
     scene: LiveScene | None = None,
+    data: Technique | None = None,
 ) -> ShortTrial:
-    """Run one trial in ``folder``; ``scene`` looks on."""
+    """Run one trial in ``folder``; ``scene`` looks on; ``data`` takes the place of the technique's file."""
     for name in ("cartridges", "trials"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    data = load_technique(technique)
+    data = data or load_technique(technique)
     planned = PlannedTrial("T001", technique, data.level, side, 1, "C01", 1, seed)
     job = CartridgeJob(
         folder, PlannedCartridge("C01", seed, (planned,)), {technique: data}, config or rig(), "lumbar_ref", 24.0

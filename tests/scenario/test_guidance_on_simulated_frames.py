@@ -8,7 +8,7 @@ import pytest
 from rig.cli.score_bench import CORRECTED, PRESS_MM, PROBE, SETTINGS, Bench, pour
 from rig.cli.score_bone import facing, true_ranges
 from rig.cli.score_level import sweep
-from rig.cli.score_needle import insertion, true_needle
+from rig.cli.score_needle import KINDS, draw, insertion, judge, true_needle
 from rig.geometry.registration import apply_transform, make_surface, rigid_matrix
 from rig.guidance.anatomy_fit import fit_anatomy, refine_level, start_from_shift
 from rig.guidance.confirmation import confirm_direct, confirm_motion, confirm_motion_sweep
@@ -148,3 +148,13 @@ def test_a_needle_that_leaves_the_slice_is_never_confirmed(bench: Bench, yaw_deg
             assert not confirm_direct(prediction, view, plane).confirmed
             assert not confirm_motion(prediction, looks[-1][1], plane).confirmed
     assert not confirm_motion_sweep(prediction, looks).confirmed
+
+
+def test_needles_that_left_the_slice_and_deceive_one_plane_of_motion_do_not_deceive_five() -> None:
+    seed, kind = 109, "exit"  # of the seeds that guidance was developed on
+    bench = pour(seed, "full")
+    for number in (3, 11, 17):
+        rng = np.random.default_rng([seed, 2, KINDS.index(kind), number])
+        answers = judge(bench, draw(bench, kind, rng), rng)
+        assert answers["motion, one plane"].false, "a scene that deceives nobody shows nothing"
+        assert not answers["motion, five planes"].confirmed

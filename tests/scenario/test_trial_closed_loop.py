@@ -35,6 +35,18 @@ def test_no_step_goes_deeper_than_two_millimetres_without_a_confirmed_tip(tmp_pa
             assert following - feed <= 2.0 + 0.05
 
 
+def test_motion_alone_confirms_in_plane_only_what_five_planes_have_seen(tmp_path):
+    technique = load_technique("L4_IP_T")
+    moved_only = technique.model_copy(update={"advance": technique.advance.model_copy(
+        update={"confirm_order": ("motion",), "redirections_max_n": 1})})  # fmt: skip
+    trial = run_short(tmp_path, "L4_IP_T", data=moved_only)
+    tips, motions = trial.of("tip"), trial.of("motion")
+    assert len(tips) == len(motions) and any(tip["confirmed"] for tip in tips)
+    for tip, motion in zip(tips, motions, strict=True):
+        assert motion["feed_mm"] == pytest.approx(tip["feed_mm"], abs=0.01), "the needle is back where it was"
+        assert motion["planes_n"] == 5 if tip["confirmed"] else motion["planes_n"] in (1, 5)
+
+
 @pytest.mark.parametrize("shift", [(4.0, 0.0, 0.0), (0.0, 4.0, 0.0)])
 def test_when_the_phantom_is_shifted_by_4_mm_the_needle_follows_the_image(tmp_path, shift):
     here = run_short(tmp_path / "here", "L4_IP_T")

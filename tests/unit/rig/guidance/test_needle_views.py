@@ -23,7 +23,7 @@ from rig.guidance.confirmation import (
 from rig.guidance.needle import find_needle
 from rig.guidance.needle_crossing import elevation_from_sweep
 from rig.guidance.needle_line import NeedleLine, direction_from_angles
-from rig.guidance.needle_motion import find_fluid, find_motion
+from rig.guidance.needle_motion import MotionView, find_fluid, find_motion
 
 PITCH = 0.25
 ImageToProbe = np.array([[PITCH, 0, 0, -50.0], [0, 0, PITCH, 0.0], [0, PITCH, 0, 0.0], [0, 0, 0, 1.0]])
@@ -131,20 +131,45 @@ def test_fluid_at_the_tip_confirms_and_fluid_elsewhere_does_not() -> None:
     assert not find_fluid(draw(TIP), draw(TIP), ImageToProbe, POSE, TIP, 0.18).found
 
 
-def test_a_sweep_tells_on_which_side_of_the_plane_the_tip_lies() -> None:
+PLANES_MM = (-2.0, -1.0, 0.0, 1.0, 2.0)
+
+
+def swept(greys: tuple[float, ...]) -> list[tuple[np.ndarray, MotionView]]:
+    """The same motion seen from five planes, so strong in each (0 = not found there)."""
     motion = find_motion(draw(TIP - DIRECTION), draw(TIP), ImageToProbe, POSE, TIP, DIRECTION, 1.0)
-    looks = []
-    for y in (-2.0, -1.0, 0.0, 1.0, 2.0):
-        pose = rigid_matrix(np.zeros(3), np.array([0.0, y, 0.0]))
-        grey = motion.change_grey - 8.0 * (y - 0.6) ** 2
-        looks.append((pose, replace(motion, change_grey=grey, tip_rig_mm=motion.tip_rig_mm + np.array([0.0, y, 0.0]))))
+    assert confirm_motion(PREDICTION, motion, POSE).confirmed
+    return [
+        (
+            rigid_matrix(np.zeros(3), np.array([0.0, y, 0.0])),
+            replace(motion, found=g > 0, change_grey=g, plane_offset_mm=-y,
+                    tip_rig_mm=motion.tip_rig_mm + np.array([0.0, y, 0.0])),
+        )
+        for y, g in zip(PLANES_MM, greys, strict=True)
+    ]  # fmt: skip
+
+
+def test_a_sweep_tells_on_which_side_of_the_plane_the_tip_lies() -> None:
+    looks = swept(tuple(60.0 - 8.0 * (y - 0.6) ** 2 for y in PLANES_MM))
     answer = confirm_motion_sweep(PREDICTION, looks)
     assert answer.confirmed, answer.reason
     assert 0.2 < answer.tip_rig_mm[1] - TIP[1] < 0.7
-    aside = np.array([0.0, 3.0, 0.0])
-    beside = [(rigid_matrix(np.zeros(3), aside) @ p, replace(v, tip_rig_mm=v.tip_rig_mm + aside)) for p, v in looks]
-    assert not confirm_motion_sweep(PREDICTION, beside).confirmed
     assert not confirm_motion_sweep(PREDICTION, looks[:2]).confirmed
+
+
+@pytest.mark.parametrize(
+    ("greys", "says"),
+    [
+        ((60.0, 55.0, 40.0, 25.0, 0.0), "end of the sweep"),
+        ((0.0, 25.0, 50.0, 58.0, 53.0), "beside the working plane"),
+        ((0.0, 0.0, 45.0, 0.0, 0.0), "only one plane"),
+        ((0.0, 0.0, 0.0, 45.0, 30.0), "nothing moved here"),
+        ((44.9, 44.9, 45.0, 44.9, 44.9), "hardly changes"),
+    ],
+)
+def test_a_tip_that_does_not_lie_in_the_slice_is_not_confirmed_by_a_sweep(greys: tuple[float, ...], says: str) -> None:
+    looks = [(pose, view if view.found else replace(view, reason="nothing moved here")) for pose, view in swept(greys)]
+    answer = confirm_motion_sweep(PREDICTION, looks)
+    assert not answer.confirmed and says in answer.reason
 
 
 def test_fluid_that_is_largest_at_the_end_of_a_sweep_is_not_confirmed() -> None:

@@ -1,0 +1,76 @@
+"""A commanded feed back and forth shows the tip: what moved with the needle lies at its end.
+
+In plane one picture cannot tell the tip from the shaft of a needle that has left the slice, so a picture that shows the
+motion is not enough: the planes beside it must show it weaker.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from experiments.sight import View
+from experiments.steps.confirm_out_of_plane import plane_through
+from experiments.steps.confirm_prediction import predict
+from experiments.trial import Trial
+from hal.types import Matrix
+from rig.guidance.bending import TipPrediction
+from rig.guidance.confirmation import Confirmation, confirm_motion, confirm_motion_sweep
+from rig.guidance.needle_motion import MotionView, find_motion
+
+BESIDE_MM = (-2.0, -1.0, 1.0, 2.0)
+"""Planes beside the working one along the elevation axis: with it a sweep over twice the thickness of the slice."""
+
+
+def look_by_motion(trial: Trial) -> Confirmation:
+    """Withdraw and advance by ``motion_mm``; within the blind limit that is also part of the way.
+
+    The other planes are looked at only when the working plane has shown the motion where it should be.
+    """
+    amount, speed = trial.technique.advance.motion_mm, trial.technique.advance.near_speed_mm_s
+    prediction = predict(trial)
+    across = trial.technique.plane == "out_of_plane"
+    if across:
+        trial.sight.move(plane_through(trial, prediction.tip_mm))
+    home = trial.sight.ProbeToRig
+    deep = trial.sight.take("motion before")
+    left_mm = trial.controller.travel.limit_mm - trial.controller.travel.since_confirmed_mm
+    trial.hand.withdraw(amount, speed)
+    drawn = trial.sight.take("motion after")
+    back = predict(trial)
+    seen = _moved(trial, prediction, drawn, deep)
+    answer = confirm_motion(prediction, seen, deep.ProbeToRig)
+    beside = [] if across or not answer.confirmed else [_beside(home, mm) for mm in BESIDE_MM]
+    drawn_beside = [trial.sight.look(pose, "motion after") for pose in beside]
+    # A person goes back over track that the needle has just left; what marks and hand leave open is no new ground.
+    trial.hand.advance(amount, speed, blind=trial.hand.by == "freehand")
+    if beside:
+        looks = [(deep.ProbeToRig, seen)]
+        for pose, drawn_here in zip(reversed(beside), reversed(drawn_beside), strict=True):
+            view = trial.sight.look(pose, "motion before")
+            looks.append((view.ProbeToRig, _moved(trial, prediction, drawn_here, view)))
+        answer = confirm_motion_sweep(prediction, looks)
+        trial.sight.move(home)
+    trial.view = trial.sight.take("needle")
+    trial.event(
+        "motion",
+        left_mm=left_mm,
+        feed_mm=trial.hand.feed_mm,
+        back_mm=float(np.linalg.norm(back.tip_mm - prediction.tip_mm)),
+        planes_n=1 + len(beside),
+    )
+    return answer
+
+
+def _moved(trial: Trial, prediction: TipPrediction, drawn: View, deep: View) -> MotionView:
+    """The tip from two frames of one place: needle withdrawn, needle where it is predicted."""
+    return find_motion(
+        drawn.pixels, deep.pixels, trial.image_to_probe(deep), deep.ProbeToRig, prediction.tip_mm, prediction.direction,
+        trial.technique.advance.motion_mm,
+    )  # fmt: skip
+
+
+def _beside(ProbeToRig: Matrix, by_mm: float) -> Matrix:
+    """The pose shifted along the probe's elevation axis."""
+    pose = ProbeToRig.copy()
+    pose[:3, 3] += by_mm * ProbeToRig[:3, 1]
+    return pose
