@@ -1,8 +1,9 @@
 """Sequence metafiles (``.igs.mha``, ``.igs.mhd`` with a data file): tracked frames as PLUS and Slicer record them.
 
 A text header with global fields, per-frame fields ``Seq_Frame0000_<Name>``, then pixels, plain or zlib. Nothing of
-the header is dropped: every field is kept as text, in order. Recordings without pixels (tracker only, ``DimSize =
-0 0 N`` or none) are read too. Times are decimal seconds and become integer nanoseconds exactly.
+the header is dropped: every field is kept as text, in order; one that is given twice with two values is refused.
+Recordings without pixels (tracker only, ``DimSize = 0 0 N`` or none) are read too. Times are decimal seconds and
+become integer nanoseconds exactly. Pixels must be exactly as many as announced, with their checksum.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hal.clock import NS_PER_S
 from hal.errors import ConfigError
 from hal.types import Matrix
 
@@ -23,7 +25,14 @@ _FRAME_KEY = re.compile(r"Seq_Frame(\d+)_(\w+)\Z")
 _TRANSFORM = "Transform"
 _STATUS = "TransformStatus"
 _MAX_HEADER_BYTES = 64 << 20
-_MAX_PIXEL_BYTES = 8 << 30
+MAX_PIXEL_BYTES = 8 << 30
+MAX_INDEX_DIGITS = 7
+MOST_BARE_FRAMES = 100_000
+"""So many frames may have no field at all (hours of images without times); more are a wrong number."""
+_LONGEST_STAMP = 40
+"""Characters of a time stamp; nanoseconds since 1970 need 20."""
+_MAX_TIME_NS = (1 << 63) - 1
+"""292 years: what 64 bits hold."""
 ELEMENTS = {
     "MET_CHAR": "i1",
     "MET_UCHAR": "u1",
@@ -84,6 +93,60 @@ class Sequence:
         return image[::-1] if rows else image
 
 
+def exact_ns(text: str) -> int:
+    """Nanoseconds of decimal seconds, exactly; raises ``ValueError`` also for more than 292 years."""
+    try:
+        seconds = Decimal(text if len(text) <= _LONGEST_STAMP else "nan")
+        if not seconds.is_finite() or abs(seconds) * NS_PER_S > _MAX_TIME_NS:
+            raise InvalidOperation
+    except (InvalidOperation, Overflow):
+        raise ValueError(f"{text[:60]!r} is no possible number of seconds") from None
+    return int((seconds * NS_PER_S).to_integral_value())
+
+
+def put_once(fields: dict[str, str], key: str, value: str) -> None:
+    """Enter a field; raises ``ValueError`` when it is there already with another value."""
+    if fields.setdefault(key, value) != value:
+        raise ValueError(f"{key} is given twice ({fields[key][:60]!r}, {value[:60]!r}); which one holds is unknown")
+
+
+def frame_index(digits: str) -> int:
+    """Number of a frame as written in a key; raises ``ValueError`` for one that no recording has."""
+    if len(digits) > MAX_INDEX_DIGITS:
+        raise ValueError(f"a frame number of {len(digits)} digits is not possible")
+    return int(digits)
+
+
+def data_beside(path: Path, where: str) -> Path:
+    """The data file that a header names, which must lie beside it; raises ``ValueError``."""
+    name = where.removeprefix("./")
+    if "\0" in name or "/" in name or "\\" in name or name in ("", ".", "..") or name == path.name:
+        raise ValueError(f"its data file {where[:60]!r} is no other file in the same folder; only such a one is read")
+    return path.parent / name
+
+
+def unpacked(data: bytes, expected: int, window_bits: int) -> bytes:
+    """Exactly ``expected`` bytes out of a zlib or gzip stream, its checksum proven.
+
+    Raises ``ValueError`` when there are more, and when the stream is damaged or ends early (then, if nothing is
+    damaged, it says how many bytes there are as its second argument). Never holds more than ``expected`` + 1 bytes.
+    """
+    unpacker = zlib.decompressobj(window_bits)
+    try:
+        raw = unpacker.decompress(data, expected + 1)
+        if len(raw) == expected and not unpacker.eof:
+            raw += unpacker.decompress(unpacker.unconsumed_tail, 1)  # reads the checksum behind the pixels
+    except zlib.error as error:
+        raise ValueError(f"its compressed pixels are damaged: {error}") from None
+    if len(raw) < expected:
+        raise ValueError("was cut off", len(raw))
+    if len(raw) > expected:
+        raise ValueError("holds more pixels than its header announces; which of the two is wrong is unknown")
+    if not unpacker.eof:
+        raise ValueError("was cut off behind its pixels (their checksum is not there)")
+    return raw
+
+
 def read_sequence(path: Path, *, with_pixels: bool = True) -> Sequence:
     """Read one recording; raises ``ConfigError`` with one clear message for a file that cannot be read."""
     try:
@@ -111,6 +174,8 @@ class _Reader:
         known = max(self._frames, default=-1) + 1
         if known > count:
             raise self._fail(f"has fields of frame {known - 1} but announces {count} frames")
+        if count > len(self._frames) + MOST_BARE_FRAMES:
+            raise self._fail(f"announces {count} frames and has fields of {len(self._frames)}; was its header cut off?")
         frames = tuple(self._frame(index, self._frames.get(index, {})) for index in range(count))
         pixels = self._pixels(at, size) if self._with_pixels and size is not None and size[0] * size[1] else None
         return Sequence(self._path, self._header, frames, pixels)
@@ -135,10 +200,13 @@ class _Reader:
             if not separator or not key:
                 raise self._fail(f"is no sequence metafile: {text.strip()[:60]!r} is not of the form key = value")
             match = _FRAME_KEY.match(key)
-            if match is not None:
-                self._frames.setdefault(int(match[1]), {})[match[2]] = value
-            else:
-                self._header[key] = value
+            try:
+                if match is not None:
+                    put_once(self._frames.setdefault(frame_index(match[1]), {}), match[2], value)
+                else:
+                    put_once(self._header, key, value)
+            except ValueError as error:
+                raise self._fail(f"{key[:40]}: {error}") from None
             if key == "ElementDataFile":
                 return at
 
@@ -181,10 +249,9 @@ class _Reader:
 
     def _time_ns(self, index: int, text: str) -> int:
         try:
-            time_ns = Decimal(text) * 1_000_000_000
-            return int(time_ns.to_integral_value())
-        except (InvalidOperation, ValueError, OverflowError):
-            raise self._fail(f"frame {index}: Timestamp {text!r} is no number") from None
+            return exact_ns(text)
+        except ValueError as error:
+            raise self._fail(f"frame {index}: Timestamp {error}") from None
 
     def _pixels(self, at: int, size: tuple[int, int, int]) -> NDArray[np.generic]:
         name = self._header.get("ElementType", "")
@@ -197,28 +264,32 @@ class _Reader:
         except ValueError:
             components = 0
         expected = size[0] * size[1] * size[2] * components * kind.itemsize
-        if not 0 < expected <= _MAX_PIXEL_BYTES:
+        if not 0 < expected <= MAX_PIXEL_BYTES:
             raise self._fail(f"{expected} bytes of pixels are announced, which is not possible")
-        data = self._raw(at, expected)
-        if len(data) < expected:
-            frame_bytes = expected // size[2]
-            raise self._fail(f"was cut off: pixels of {len(data) // frame_bytes} of {size[2]} frames are there")
+        if self._header.get("BinaryData", "True").lower() != "true" or self._header.get("HeaderSize", "0") != "0":
+            raise self._fail("pixels written as text, or behind a header of their own (HeaderSize), are not read")
+        data = self._raw(at, expected, expected // size[2], size[2])
         shape = (size[2], size[1], size[0]) if components == 1 else (size[2], size[1], size[0], components)
         return np.frombuffer(data, kind, count=expected // kind.itemsize).reshape(shape)
 
-    def _raw(self, at: int, expected: int) -> bytes:
+    def _raw(self, at: int, expected: int, frame_bytes: int, count: int) -> bytes:
         where = self._header["ElementDataFile"]
-        if where == "LOCAL":
-            data = self._data[at:]
-        else:
-            other = self._path.parent / Path(where).name  # only a file beside the header is followed
-            try:
-                data = other.read_bytes()
-            except OSError as error:
-                raise self._fail(f"its data file {other.name} cannot be read: {error.strerror}") from None
-        if self._header.get("CompressedData", "False").lower() != "true":
-            return data
         try:
-            return zlib.decompressobj().decompress(data, expected)
-        except zlib.error as error:
-            raise self._fail(f"its compressed pixels are damaged: {error}") from None
+            data = self._data[at:] if where == "LOCAL" else data_beside(self._path, where).read_bytes()
+        except ValueError as error:
+            raise self._fail(str(error)) from None
+        except OSError as error:
+            raise self._fail(f"its data file {where} cannot be read: {error.strerror}") from None
+        there = len(data)
+        try:
+            if self._header.get("CompressedData", "False").lower() == "true":
+                return unpacked(data, expected, zlib.MAX_WBITS)
+        except ValueError as error:
+            if len(error.args) == 1:
+                raise self._fail(str(error)) from None
+            there = error.args[1]
+        if there < expected:
+            raise self._fail(f"was cut off: pixels of {there // frame_bytes} of {count} frames are there")
+        if there > expected:
+            raise self._fail(f"holds {there - expected} bytes more than the {expected} that its header announces")
+        return data

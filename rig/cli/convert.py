@@ -40,6 +40,8 @@ def convert(source: Path, target: Path) -> Path:
             raise ConfigError(f"{source}: is a run folder; name one trial, such as {source / 'trials'}/T001")
         if source.is_dir():
             return _trial(source, target)
+        if target.is_dir():
+            raise ConfigError(f"{target} is a folder; give the name of a file")
         if target.suffix.lower() == ".tfm":
             return write_tfm(target, _linear(source))
         if target.name.endswith(POINTS):

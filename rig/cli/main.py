@@ -217,7 +217,7 @@ def metrics(
             print(dumps(found, indent=1))
 
 
-@app.command(epilog="Examples:  phantomrig convert runs/x/trials/T001 T001.igs.mha  |  phantomrig convert a.dcm b.mha")
+@app.command(epilog="Examples:  phantomrig convert runs/x/trials/T001 T001_mha  |  phantomrig convert a.dcm b.mha")
 def convert(
     source: Annotated[Path, typer.Argument(help="trial folder, sequence, DICOM, video, transform or point file")],
     target: Annotated[Path, typer.Argument(help="what to write; the ending says the format")],

@@ -36,6 +36,8 @@ def write_fiducials(path: Path, points: Sequence[Fiducial]) -> Path:
     for point in points:
         if not all(math.isfinite(value) for value in point.position):
             raise ConfigError(f"{path.name}: point {point.label!r} has no finite position")
+        if path.suffix == ".fcsv" and any(sign in point.label + point.text for sign in "\r\n\0"):
+            raise ConfigError(f"{path.name}: the name of point {point.label!r} holds a line break; use .mrk.json")
     if path.name.endswith(".mrk.json"):
         write_whole(path, _json(points))
     elif path.suffix == ".fcsv":
@@ -88,7 +90,9 @@ def read_fiducials(path: Path) -> tuple[Fiducial, ...]:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     try:
         return _from_json(text) if path.suffix == ".json" else _from_csv(text)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: is no point list that can be read: it is nested too deeply") from None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, csv.Error) as error:
         raise ConfigError(f"{path}: is no point list that can be read: {error}") from None
 
 
@@ -109,7 +113,7 @@ def _from_csv(text: str) -> tuple[Fiducial, ...]:
     system: str | None = None
     columns = _COLUMNS.split(",")
     rows: list[str] = []
-    for line in text.splitlines():
+    for line in text.replace("\r\n", "\n").split("\n"):
         if line.startswith("#"):
             key, _, value = line[1:].partition("=")
             if key.strip() == "CoordinateSystem":

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
 
 from hal.errors import ConfigError
-from hal.links.sequence import SequenceFrame
+from hal.links.sequence import SequenceFrame, exact_ns
 from hal.types import Matrix
 
 _TRANSFORM = "Transform"
 _STATUS = "TransformStatus"
-
-
-def exact_ns(text: str) -> int:
-    """Nanoseconds of decimal seconds, exactly; raises ``ValueError``."""
-    try:
-        return int((Decimal(text) * 1_000_000_000).to_integral_value())
-    except (InvalidOperation, OverflowError) as error:
-        raise ValueError(f"{text!r} is no number of seconds") from error
 
 
 def parse_matrix(text: str) -> Matrix:

@@ -55,8 +55,14 @@ def write_mha(sequence: Sequence, path: Path, *, compressed: bool = True) -> Pat
     if compressed:
         data = zlib.compress(data, _LEVEL)
     where = "LOCAL" if not outer else path.with_suffix(".zraw" if compressed else ".raw").name
-    head = "".join(f"{line}\n" for line in _lines(sequence, pixels, len(data) if compressed else None, where))
+    lines = list(_lines(sequence, pixels, len(data) if compressed else None, where))
+    broken = [line for line in lines if "\n" in line]
+    if broken:
+        raise ConfigError(f"{path.name}: {broken[0][:40]!r} has more than one line, which this format cannot hold")
+    head = "".join(f"{line}\n" for line in lines)
     if outer:
+        if path.with_name(where).exists():
+            raise ConfigError(f"{path.with_name(where)} exists already and is not written over; give another name")
         write_whole(path.with_name(where), data)
         write_whole(path, head.encode("utf-8"))
     else:

@@ -18,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hal.errors import ConfigError
-from hal.links.sequence import Sequence
+from hal.links.sequence import (
+    MAX_PIXEL_BYTES,
+    MOST_BARE_FRAMES,
+    Sequence,
+    data_beside,
+    frame_index,
+    put_once,
+    unpacked,
+)
 from rig.record.appendfile import write_whole
 from rig.record.interchange.frame_text import parse_frame
 from rig.record.interchange.igs_mha import stored
@@ -52,7 +60,8 @@ _STORAGE = (
 )  # fmt: skip
 """Metafile fields that say how bytes are stored; NRRD has its own for that."""
 _FRAME_KEY = re.compile(r"Seq_Frame(\d+)_(\w+)\Z")
-_LARGEST_BYTES = 8 << 30
+_GZIP = 47
+"""zlib window: gzip or zlib framing, found by itself."""
 
 
 def write_nrrd(sequence: Sequence, path: Path, *, compressed: bool = True) -> Path:
@@ -78,6 +87,8 @@ def write_nrrd(sequence: Sequence, path: Path, *, compressed: bool = True) -> Pa
         "space origin: (0,0)",
     ]
     for key, value in sequence.header.items():
+        if key.startswith("#") or ":=" in key or "\n" in key:
+            raise ConfigError(f"{path.name}: {key!r} cannot be the name of an NRRD field")
         if key not in _STORAGE:
             lines.append(f"{_TO_NRRD.get(key, key)}:={_escaped(value)}")
     if sequence.pixels is None:
@@ -130,6 +141,11 @@ def read_nrrd(path: Path, *, with_pixels: bool = True) -> Sequence:
     if colour and kinds[0] in ("domain", "space"):
         raise ConfigError(f"{path}: a list of volumes is not a sequence of images")
     count = sizes[-1]
+    expected = int(np.prod(sizes, dtype=object)) * kind.itemsize
+    if expected > MAX_PIXEL_BYTES:
+        raise ConfigError(f"{path}: announces {expected} bytes of pixels, which is not possible")
+    if count > len(head.frames) + MOST_BARE_FRAMES:
+        raise ConfigError(f"{path}: announces {count} frames and has fields of {len(head.frames)}")
     if max(head.frames, default=-1) >= count:
         raise ConfigError(f"{path}: has fields of frame {max(head.frames)} but announces {count} frames")
     frames = tuple(parse_frame(path, index, _renamed(head.frames.get(index, {}))) for index in range(count))
@@ -156,7 +172,7 @@ def _head(path: Path, data: bytes) -> _Head:
     if end < 0:
         raise ConfigError(f"{path}: was cut off inside its header (no empty line)")
     try:
-        lines = data[:end].decode("utf-8").splitlines()
+        lines = [line.removesuffix("\r") for line in data[:end].decode("utf-8").split("\n")]
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: its NRRD header is not text") from None
     fields: dict[str, str] = {}
@@ -166,17 +182,19 @@ def _head(path: Path, data: bytes) -> _Head:
         if line.startswith("#") or not line.strip():
             continue
         key, separator, value = line.partition(":=")
-        if separator:
-            match = _FRAME_KEY.match(key)
-            if match is not None:
-                frames.setdefault(int(match[1]), {})[match[2]] = _plain(value).strip()
+        match = _FRAME_KEY.match(key)
+        try:
+            if separator and match is not None:
+                put_once(frames.setdefault(frame_index(match[1]), {}), match[2], _plain(value).strip())
+            elif separator:
+                put_once(keys, key, _plain(value))
             else:
-                keys[key] = _plain(value)
-            continue
-        key, separator, value = line.partition(": ")
-        if not separator:
-            raise ConfigError(f"{path}: {line[:60]!r} is neither a field nor a key of an NRRD header")
-        fields[key.strip().lower()] = value.strip()
+                key, separator, value = line.partition(": ")
+                if not separator:
+                    raise ValueError("is neither a field nor a key of an NRRD header")
+                put_once(fields, key.strip().lower(), value.strip())
+        except ValueError as error:
+            raise ConfigError(f"{path}: {line[:60]!r}: {error}") from None
     return _Head(fields, keys, frames, end + skip)
 
 
@@ -187,30 +205,34 @@ def _pixels(path: Path, data: bytes, head: _Head, sizes: list[int], kind: np.dty
             raise ConfigError(f"{path}: pixels of {kind.itemsize} bytes without a byte order (endian: little or big)")
         kind = kind.newbyteorder("<" if endian == "little" else ">")
     expected = int(np.prod(sizes, dtype=object)) * kind.itemsize
-    if expected > _LARGEST_BYTES:
-        raise ConfigError(f"{path}: announces {expected} bytes of pixels, which is not possible")
+    for skip in ("byte skip", "byteskip", "line skip", "lineskip"):
+        if head.fields.get(skip, "0") != "0":
+            raise ConfigError(f"{path}: pixels that begin somewhere inside a file ({skip}) are not read")
     raw = data[head.end :]
     name = head.fields.get("data file") or head.fields.get("datafile")
     if name is not None:
         try:
-            raw = (path.parent / Path(name).name).read_bytes()  # only a file beside the header is followed
+            raw = data_beside(path, name).read_bytes()
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from None
         except OSError as error:
-            raise ConfigError(f"{path}: its data file {Path(name).name} cannot be read: {error.strerror}") from None
-    encoding = head.fields.get("encoding", "raw").lower()
+            raise ConfigError(f"{path}: its data file {name} cannot be read: {error.strerror}") from None
+    encoding = head.fields.get("encoding", "").lower()
+    there = len(raw)
     if encoding in ("gz", "gzip"):
         try:
-            unpacker = zlib.decompressobj(47)
-            raw = unpacker.decompress(raw, expected + 1)
-            if len(raw) == expected:
-                unpacker.decompress(unpacker.unconsumed_tail, 1)  # reads the checksum behind the pixels
-                if not unpacker.eof:
-                    raise ConfigError(f"{path}: was cut off behind its pixels (their checksum is not there)")
-        except zlib.error as error:
-            raise ConfigError(f"{path}: its compressed pixels are damaged: {error}") from None
+            raw = unpacked(raw, expected, _GZIP)
+            there = expected
+        except ValueError as error:
+            if len(error.args) == 1:
+                raise ConfigError(f"{path}: {error}") from None
+            there = error.args[1]
     elif encoding != "raw":
         raise ConfigError(f"{path}: encoding {encoding!r} is not read; use raw or gzip")
-    if len(raw) < expected:
-        whole = len(raw) // (expected // sizes[-1])
+    if there < expected:
+        whole = there // (expected // sizes[-1])
         raise ConfigError(f"{path}: was cut off: pixels of {whole} of {sizes[-1]} frames are there")
+    if there > expected:
+        raise ConfigError(f"{path}: holds {there - expected} bytes more than the {expected} that its header announces")
     shape = tuple(reversed(sizes[-3:])) + ((sizes[0],) if len(sizes) == 4 else ())
     return np.frombuffer(raw, kind, count=expected // kind.itemsize).reshape(shape)

@@ -75,19 +75,28 @@ def sequence_tracks(sequence: Sequence) -> dict[str, PoseTrack]:
             if name in frame.transforms and name not in frame.invalid and frame.time_ns is not None
         ]
         for frame in used:
-            why = why_not_rigid(frame.transforms[name])
-            if why and (not name.startswith("Image") or not np.isfinite(frame.transforms[name]).all()):
-                raise ConfigError(f"{sequence.path}: frame {frame.index}: {name} {why}")
+            _require_pose(name, frame.transforms[name], f"{sequence.path}: frame {frame.index}")
         if used:
             times = np.array([frame.time_ns for frame in used], dtype=np.int64)
             found[name] = increasing(times, np.array([frame.transforms[name] for frame in used]))
     return found
 
 
+def _require_pose(name: str, matrix: Matrix, where: str) -> None:
+    why = why_not_rigid(matrix)
+    if why and (not name.startswith("Image") or not np.isfinite(matrix).all()):
+        raise ConfigError(f"{where}: {name} {why}")
+
+
 def log_tracks(log: PerkLog) -> dict[str, PoseTrack]:
-    """Tracks of a Perk Tutor log in order of time, every sample kept (also those its own player loses)."""
+    """Tracks of a Perk Tutor log in order of time, every sample kept (also those its own player loses).
+
+    Raises ``ConfigError`` as ``sequence_tracks`` does.
+    """
     found = {}
     for name, track in log.tracks.items():
+        for n, matrix in enumerate(track.matrices, 1):
+            _require_pose(name, matrix, f"log entry {n} of its transform")
         order = np.argsort(track.time_ns, kind="stable")
         found[name] = increasing(track.time_ns[order], track.matrices[order])
     return found

@@ -22,6 +22,8 @@ from rig.record.interchange.frame_text import parse_matrix
 from rig.record.interchange.recording import matrix_text
 
 _LARGEST_BYTES = 512 << 20
+_LARGEST_S = (1 << 63) // NS_PER_S - 1
+"""Seconds whose nanoseconds 64 bits hold."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ def read_perk_log(path: Path) -> PerkLog:
         if path.stat().st_size > _LARGEST_BYTES:
             raise ConfigError(f"{path}: is larger than {_LARGEST_BYTES >> 20} MiB and is not read")
         data = path.read_bytes()
-        if b"<!DOCTYPE" in data[:4096] or b"<!ENTITY" in data:
-            raise ConfigError(f"{path}: declares entities, which no log needs; refused")
+        if any(mark in data for mark in (b"<!DOCTYPE", b"<!ENTITY")) or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise ConfigError(f"{path}: declares entities or is UTF-16, which no log is; refused")
         root = ElementTree.fromstring(data)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
@@ -63,12 +65,17 @@ def read_perk_log(path: Path) -> PerkLog:
     messages: list[tuple[int, str]] = []
     for n, entry in enumerate(root.iter("log"), 1):
         try:
-            time_ns = int(entry.attrib["TimeStampSec"]) * NS_PER_S + int(entry.attrib["TimeStampNSec"])
+            time_ns = _time_ns(entry.attrib["TimeStampSec"], entry.attrib["TimeStampNSec"])
+            if "type" not in entry.attrib:
+                raise ValueError("it does not say its type")
             if entry.get("type") == "message":
                 messages.append((time_ns, entry.attrib["message"]))
             elif entry.get("type") == "transform":
                 name = entry.attrib["DeviceName"]
-                matrices.setdefault(name, []).append(parse_matrix(entry.attrib["transform"]))
+                matrix = parse_matrix(entry.attrib["transform"])
+                if not np.isfinite(matrix).all():
+                    raise ValueError(f"the pose of {name} is not finite")
+                matrices.setdefault(name, []).append(matrix)
                 times.setdefault(name, []).append(time_ns)
         except (KeyError, ValueError) as error:
             raise ConfigError(f"{path}: entry {n} cannot be read: {error}") from None
@@ -78,6 +85,14 @@ def read_perk_log(path: Path) -> PerkLog:
         {name: PoseTrack(np.array(times[name], dtype=np.int64), np.array(matrices[name])) for name in times},
         tuple(messages),
     )
+
+
+def _time_ns(seconds: str, nanoseconds: str) -> int:
+    """Time of two whole numbers; raises ``ValueError`` for a second that has more nanoseconds than fit into one."""
+    whole, rest_ns = int(seconds), int(nanoseconds)
+    if not 0 <= rest_ns < NS_PER_S or abs(whole) > _LARGEST_S:
+        raise ValueError(f"{whole} s and {rest_ns} ns are no possible time")
+    return whole * NS_PER_S + rest_ns
 
 
 def write_perk_log(path: Path, log: PerkLog) -> Path:

@@ -89,6 +89,8 @@ def make_recording(
 def _frame(path: Path, index: int, entry: FrameEntry, has_image: bool) -> SequenceFrame:
     texts: dict[str, str] = {}
     for name, matrix in entry.transforms.items():
+        if FIELD_NAME.match(name) is None:
+            raise ConfigError(f"{path.name}: {name!r} cannot be the name of a transform (letters, digits, underscores)")
         if matrix.shape != (4, 4) or not np.all(np.isfinite(matrix)):
             raise ConfigError(f"{path.name}: {name} of frame {index} is not a finite 4x4 matrix")
         texts[f"{name}Transform"] = matrix_text(matrix)

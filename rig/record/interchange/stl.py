@@ -11,6 +11,7 @@ from hal.errors import ConfigError
 
 _RECORD = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 _HEAD_BYTES = 84
+_FEWEST = 4
 
 
 def read_stl(path: Path) -> NDArray[np.float64]:
@@ -26,6 +27,8 @@ def read_stl(path: Path) -> NDArray[np.float64]:
         raise ConfigError(f"{path}: is no STL file, or was cut off")
     else:
         triangles = np.frombuffer(data, _RECORD, count, _HEAD_BYTES)["corners"].astype(np.float64)
+    if len(triangles) < _FEWEST:
+        raise ConfigError(f"{path}: has {len(triangles)} triangles; a closed surface has at least {_FEWEST}")
     if not np.all(np.isfinite(triangles)):
         raise ConfigError(f"{path}: has corners that are no numbers")
     _closed(path, triangles)

@@ -54,6 +54,8 @@ def read_tfm(path: Path) -> Matrix:
         parameters = np.array([float(word) for word in fields["Parameters"][0].split()])
         centre = np.array([float(word) for word in fields.get("FixedParameters", ["0 0 0"])[0].split()])
         rotation, shift = parameters.reshape(4, 3)[:3], parameters[9:]
+        if len(fields["Parameters"]) != 1 or centre.shape != (3,) or not np.isfinite([*parameters, *centre]).all():
+            raise ValueError("twelve finite numbers and a centre of three, each given once, are needed")
     except (KeyError, ValueError) as error:
         raise ConfigError(f"{path}: its parameters cannot be read: {error}") from None
     matrix = np.eye(4)

@@ -62,7 +62,11 @@ def export_trial(trial: RecordedTrial, folder: Path, ending: str = ".igs.mha") -
     except OSError as error:
         raise RecordError(f"cannot make {folder}: {error.strerror}") from error
     written = []
-    for stem, sequence in trial_recordings(trial).items():
+    recordings = trial_recordings(trial)
+    there = [f"{stem}{ending}" for stem in recordings if (folder / f"{stem}{ending}").exists()]
+    if there:
+        raise ConfigError(f"{folder / there[0]} exists already and is not written over; give another folder")
+    for stem, sequence in recordings.items():
         pixels = sequence.pixels
         if pixels is None:
             pixels = np.zeros((len(sequence.frames), 1, 1), dtype=np.uint8)
