@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from hal.clock import Clock
 from hal.interfaces import Device
@@ -40,7 +41,7 @@ from hal.sim.fluid import Hydraulics, LineSpec
 from hal.sim.needle import Needle
 from hal.sim.operator import SimulatedOperator, profile
 from hal.sim.placement import Placement, place
-from hal.sim.settings import SimSettings
+from hal.sim.settings import ReferenceBody, SimSettings
 from hal.sim.witness import WorldWitness
 from hal.sim.world import Tissue, World
 from hal.types import ImagingSettings, Matrix, ProbeGeometry
@@ -115,6 +116,7 @@ class Bench:
         pump = NewEraPump(world, seed=s.bench_seed + 2)
         self.carrier = CarrierAxes(carrier)
         world.holder, world.needle_source, world.plunger = holder, self.carrier, pump
+        world.ReferenceToPhantom = _body(s.reference_body)
         imaging = ImagingSettings(depth_mm=s.depth_mm, frequency_mhz=s.frequency_mhz)
 
         def geometry(settings: ImagingSettings) -> Matrix:
@@ -137,10 +139,10 @@ class Bench:
             SimDevice("contact", "modbus_contact", ContactInputs(touched), ContactInputs(touched, mbap=True), BOTH),
             SimDevice("ultrasound", "igtl_ultrasound",
                       UltrasoundCore(world, geometry, rate_hz=s.frame_rate_hz, settings=imaging), None, TCP),
-            SimDevice("tracker", "igtl_tracker", TrackerCore(world), None, TCP),
+            SimDevice("tracker", "igtl_tracker", TrackerCore(faults.seen(world)), None, TCP),
         )  # fmt: skip
         self._devices = tuple(_with_faults(device, faults) for device in devices)
-        self.operator = SimulatedOperator(world, profile(s.operator), clock, cartridge_seed)
+        self.operator = SimulatedOperator(world, profile(s.operator), clock, cartridge_seed, bench_seed=seed)
         self._asked = faults.asked(self.operator, clock)
         self.witness = WorldWitness(world)
 
@@ -184,6 +186,17 @@ def _with_faults(device: SimDevice, faults: FaultPlan) -> SimDevice:
 def _endpoint(core: WireCore, clock: Clock, lock: threading.RLock) -> Endpoint:
     kind = FaultyEndpoint if isinstance(core, FaultyCore) else Endpoint
     return kind(core, clock, lock)
+
+
+def _body(body: ReferenceBody | None) -> Matrix | None:
+    """``ReferenceToPhantom``."""
+    if body is None:
+        return None
+    matrix = np.eye(4)
+    # A rig file's placement: Rz Ry Rx, intrinsic rotations about z, then y, then x.
+    matrix[:3, :3] = Rotation.from_euler("ZYX", body.rotation_deg[::-1], degrees=True).as_matrix()
+    matrix[:3, 3] = body.translation_mm
+    return matrix
 
 
 def _poured(s: SimSettings, cartridge_seed: int) -> AsBuilt:

@@ -12,8 +12,8 @@ from hal.sim.devices.contact_modbus import ContactInputs
 from hal.sim.devices.motion_grbl import GrblCore
 from hal.sim.devices.pump_new_era import NewEraPump
 from hal.sim.faults import Fault, FaultKind, FaultyCore
-from hal.sim.mishaps import Mishap, MishapCore, MoodyOperator, ShortedInputs, Span
-from hal.sim.ports import ContactPort
+from hal.sim.mishaps import HiddenStylus, Mishap, MishapCore, MoodyOperator, ShortedInputs, Span
+from hal.sim.ports import ContactPort, TrackerPort
 from hal.sim.settings import BenchFault
 from hal.sim.world import World
 
@@ -50,6 +50,11 @@ class FaultPlan:
         """What the contact module's circuits see."""
         shorts = [(fault.input, self._span(fault)) for fault in self._of("contact", "short")]
         return ShortedInputs(port, shorts) if shorts else port
+
+    def seen(self, port: TrackerPort) -> TrackerPort:
+        """What the tracker sees."""
+        hidden = [self._span(fault) for fault in self._of("tracker", "hidden")]
+        return HiddenStylus(port, hidden) if hidden else port
 
     def asked(self, operator: Operator, clock: Clock) -> Operator:
         """The operator as the rig meets him."""

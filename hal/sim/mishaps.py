@@ -13,8 +13,8 @@ from typing import Any
 from hal.clock import Deadline
 from hal.interfaces import Operator
 from hal.links.wire import WireCore
-from hal.sim.ports import ContactPort
-from hal.types import Identity, Instruction, OperatorResponse, SafeReport
+from hal.sim.ports import ContactPort, TrackerPort
+from hal.types import Identity, Instruction, Matrix, OperatorResponse, SafeReport
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,20 @@ class ShortedInputs:
         nerve, vessel, pedal = self._port.touches(now_ns)
         shorted = {number for number, span in self._shorts if span.covers(now_ns)}
         return nerve or 0 in shorted, vessel or 1 in shorted, pedal or 2 in shorted
+
+
+class HiddenStylus:
+    """A ``TrackerPort`` that loses sight of the stylus for a while."""
+
+    def __init__(self, port: TrackerPort, hidden: Sequence[Span]) -> None:
+        self._port = port
+        self._hidden = tuple(hidden)
+
+    def tracked(self, now_ns: int) -> dict[str, Matrix | None]:
+        found = self._port.tracked(now_ns)
+        if any(span.covers(now_ns) for span in self._hidden):
+            found |= {name: None for name in found if name.startswith("Stylus")}
+        return found
 
 
 class MoodyOperator:

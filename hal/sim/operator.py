@@ -16,6 +16,8 @@ import numpy as np
 from hal.clock import NS_PER_S, Clock, Deadline
 from hal.errors import ConfigError, DeviceError
 from hal.sim.hand import Hand
+from hal.sim.stylus import Stylus
+from hal.sim.stylus_hand import StylusHand
 from hal.sim.world import World
 from hal.types import BONE, Identity, Instruction, InstructionKind, NeedlePose, OperatorResponse, SafeReport, Vector
 
@@ -73,12 +75,13 @@ class SimulatedOperator:
 
     role = "operator"
 
-    def __init__(self, world: World, who: Profile, clock: Clock, seed: int) -> None:
+    def __init__(self, world: World, who: Profile, clock: Clock, seed: int, *, bench_seed: int = 1) -> None:
         self._world = world
         self._who = who
         self._clock = clock
         self._rng = np.random.default_rng([seed, 0x0B])
         self.hand = Hand(seed, who.tremor_mm)
+        self.stylus = StylusHand(world, Stylus.of(bench_seed, seed, who.tremor_mm))
         self._mark = np.zeros(3)
         self._ready: OperatorResponse | None = None
         self._ready_ns = 0
@@ -94,6 +97,7 @@ class SimulatedOperator:
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
         self.hand.freeze(self._clock.now_ns())
+        self.stylus.freeze(self._clock.now_ns())
         return SafeReport("operator", True, "the hand holds still")
 
     def show(self, text: str) -> None:
@@ -114,6 +118,7 @@ class SimulatedOperator:
             InstructionKind.PALPATE: self._palpate,
             InstructionKind.SCRUB: self._scrub,
             InstructionKind.READ_VALUE: self._read_depth,
+            InstructionKind.TOUCH: self._touch,
         }.get(instruction.kind, self._confirm)
         act(instruction, reaction)
 
@@ -139,6 +144,7 @@ class SimulatedOperator:
         """He hears the stop and freezes after his reaction time."""
         reaction_s = float(self._rng.uniform(self._who.reaction_lo_s, self._who.reaction_hi_s))
         self.hand.freeze(self._clock.now_ns() + int(reaction_s * NS_PER_S))
+        self.stylus.freeze(self._clock.now_ns() + int(reaction_s * NS_PER_S))
         self._ready = None
         self._feeling = False
 
@@ -163,6 +169,12 @@ class SimulatedOperator:
 
     def _scrub(self, instruction: Instruction, reaction_s: float) -> None:
         self._answer(reaction_s + instruction.amount)
+
+    def _touch(self, instruction: Instruction, reaction_s: float) -> None:
+        """The stylus: one round over divots, or one divot for a while."""
+        begins_ns = self._clock.now_ns() + int(reaction_s * NS_PER_S)
+        ends_ns = self.stylus.begin(instruction, begins_ns, self._rng)
+        self._answer((ends_ns - self._clock.now_ns()) / NS_PER_S + self._who.confirm_s, "touched")
 
     def _palpate(self, instruction: Instruction, reaction_s: float) -> None:
         """Feel for a spinous process; the level may be a neighbour's, mostly the one above."""

@@ -21,6 +21,7 @@ MISHAPS: dict[str, frozenset[str]] = {
     "contact": frozenset({"short", "broken_wire"}),
     "operator": frozenset({"declines", "absent"}),
     "bench": frozenset({"emergency_stop"}),
+    "tracker": frozenset({"hidden"}),
 }
 """What can happen to a device itself, beside what its line does."""
 
@@ -38,7 +39,8 @@ class BenchFault(BaseModel):
     kind: str
     """On the line: ``drop_reply drop_command delay corrupt truncate wrong_crc duplicate stale silent unplugged``.
     Of the device: pump ``jam power_cycle blocked_line``, holder and carrier ``limit_switch``, contact ``short
-    broken_wire``, operator ``declines absent``, bench ``emergency_stop``."""
+    broken_wire``, operator ``declines absent``, tracker ``hidden`` (no sight of the stylus), bench
+    ``emergency_stop``."""
     from_s: float = Field(ge=0.0)
     """Seconds since the bench was switched on (every cartridge of a simulated study begins at 0)."""
     to_s: float | None = None
@@ -73,6 +75,15 @@ class BenchFault(BaseModel):
 
 
 class SimSettings(BaseModel):
+class ReferenceBody(BaseModel):
+    """``[sim.reference_body]``: pose of the tracked body on the phantom's box, ``translation`` after ``Rz Ry Rx``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    translation_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
     """The simulated bench."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,6 +105,8 @@ class SimSettings(BaseModel):
 
     @property
     def poured(self) -> BuildErrors:
+    reference_body: ReferenceBody | None = None
+    """Where the tracked body truly sits on the phantom; left out, its frame is the phantom's own."""
         """How the cartridge is poured, at the temperature of the bench."""
         return replace(self.build, temperature_c=self.temperature_c)
 

@@ -22,6 +22,7 @@ from hal.sim.needle import Needle
 from hal.sim.placement import Placement
 from hal.sim.ports import AxesSource, PlungerSource
 from hal.types import ImagingSettings, Matrix, NeedlePose, Pixels, Vector
+from hal.sim.stylus import Stylus
 
 STEP_S = 0.005
 """Mechanics and fluid: the fastest time constant of interest is the line's (about 0.1 s)."""
@@ -94,6 +95,11 @@ class World:
         self._rng = np.random.default_rng([seed, 0x57])
         self._time_ns = 0
         self._last = _Moment((), 0.0)
+        self.stylus: Stylus | None = None
+        """Set once somebody has taken it: before that no tracker reports it."""
+        self.ReferenceToPhantom: Matrix | None = None
+        """Where the tracked body sits on the phantom's box; None: its frame is the phantom's own."""
+        self._stylus_rng = np.random.default_rng([seed, 0x5D])
         self._RigToPhantom = np.linalg.inv(placement.PhantomToRig)
         self._CarrierToPhantom = self._RigToPhantom @ placement.CarrierToRig
         self._probe_axes: tuple[float, ...] = ()
@@ -233,7 +239,7 @@ class World:
         )
 
     def tracked(self, now_ns: int) -> dict[str, Matrix | None]:
-        """Tip sensor in the needle (sees bending) and the marker on the phantom's box."""
+        """Tip sensor in the needle (sees bending), the body on the phantom's box, and the stylus once it is in use."""
         self.advance(now_ns)
         RigToTracker = np.linalg.inv(self.placement.TrackerToRig)
         PhantomToTracker = RigToTracker @ self.placement.PhantomToRig
@@ -241,7 +247,8 @@ class World:
         tip[:3, :3] = Rotation.align_vectors(self.needle.tip_direction, np.array([0.0, 0.0, 1.0]))[0].as_matrix()
         tip[:3, 3] = self.needle.tip_mm
         poses: dict[str, Matrix | None] = {}
-        for name, pose in (("NeedleTipToTracker", PhantomToTracker @ tip), ("PhantomToTracker", PhantomToTracker)):
+        body = PhantomToTracker if self.ReferenceToPhantom is None else PhantomToTracker @ self.ReferenceToPhantom
+        for name, pose in (("NeedleTipToTracker", PhantomToTracker @ tip), ("PhantomToTracker", body)):
             noisy = pose.copy()
             noisy[:3, 3] += self._rng.normal(0.0, REFERENCE_NOISE_MM, 3)
             poses[name] = noisy
@@ -259,3 +266,9 @@ class World:
         """Keep a withdrawn needle's path as an old track of the cartridge."""
         if len(path) >= 2:
             self.tracks.append(Track(path, self.needle.spec.od_mm))
+        if self.stylus is not None:
+            noisy = PhantomToTracker @ self.stylus.pose_at(now_ns)
+            shake = self._stylus_rng.normal(0.0, (*[REFERENCE_NOISE_MM] * 3, *[STYLUS_NOISE_DEG] * 3))
+            noisy[:3, 3] += shake[:3]
+            noisy[:3, :3] = Rotation.from_rotvec(shake[3:], degrees=True).as_matrix() @ noisy[:3, :3]
+            poses["StylusToTracker"] = noisy
