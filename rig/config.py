@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
@@ -25,6 +26,7 @@ from hal.types import Matrix, ProbeGeometry
 from rig.calibration.sound_speed import WATER_GEL_SLOPE_M_S_C, WATER_GEL_SLOPE_U_M_S_C, SoundSpeed
 from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import TransformGraph, rotation
+from rig.geometry.uncertain import UncertainTransform
 from rig.safety.limits import Limits
 
 ROLES = (
@@ -65,6 +67,8 @@ class Placement(_Strict):
     matrix: tuple[tuple[float, float, float, float], ...] | None = None
     uncertainty_mm: float = 0.0
     """Standard uncertainty of the translation, per axis."""
+    uncertainty_deg: float = 0.0
+    """Standard uncertainty of the turn about the frame's own origin, per axis; 0: not stated."""
 
     @model_validator(mode="after")
     def _four_by_four(self) -> Placement:
@@ -78,6 +82,12 @@ class Placement(_Strict):
         m = rotation(*self.rotation_deg)
         m[:3, 3] = self.translation_mm
         return m
+
+    def covariance(self) -> NDArray[np.float64]:
+        """(6, 6), as ``UncertainTransform.rigid``: of what is stated."""
+        own = np.diag([np.radians(self.uncertainty_deg) ** 2] * 3 + [self.uncertainty_mm**2] * 3)
+        matrix = self.as_matrix()
+        return UncertainTransform.about(matrix, own, matrix[:3, 3]).covariance if self.uncertainty_deg else own
 
 
 class Frames(_Strict):

@@ -81,9 +81,17 @@ class NeedleTipCalibration:
 
 
 def calibrate_needle_tip(
-    poses: Sequence[NeedlePose], tips_mm: ArrayLike, *, tip_sd_mm: float, max_offset_sd_mm: float = MAX_OFFSET_SD_MM
+    poses: Sequence[NeedlePose],
+    tips_mm: ArrayLike,
+    *,
+    tip_sd_mm: float,
+    repeat_sd_mm: float | None = None,
+    max_offset_sd_mm: float = MAX_OFFSET_SD_MM,
 ) -> NeedleTipCalibration:
     """Fit carrier poses to measured tips (n, 3); ``tip_sd_mm`` is the reference's standard uncertainty per axis.
+
+    ``repeat_sd_mm``: the part of it that differs from pose to pose, below which no scatter is believed (default: all of
+    it). What is common to all poses is no part of the covariance: it shifts the tip as a whole.
 
     Raises ``CalibrationRefused`` with code ``too few``, ``not separable`` (the angles hardly differ, so that offset and
     place of the carrier are one) or ``residual`` (beyond the reference's uncertainty).
@@ -126,7 +134,8 @@ def calibrate_needle_tip(
     scale = np.sqrt(np.diag(normal))
     weakest = float(np.linalg.eigvalsh(normal / np.outer(scale, scale))[0])
     freedom = rest.size - flat.shape[1]
-    variance = max(float((rest**2).sum()) / freedom, tip_sd_mm**2)
+    floor = tip_sd_mm if repeat_sd_mm is None else repeat_sd_mm
+    variance = max(float((rest**2).sum()) / freedom, floor**2)
     covariance = np.asarray(variance * np.linalg.pinv(normal), dtype=np.float64)
     offset_sd = np.sqrt(np.diag(covariance)[6:9])
     if weakest < 1e-9 or float(offset_sd.max()) > max_offset_sd_mm:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 
-import numpy as np
-
 from hal.errors import ConfigError
 from rig.calibration.registry import CalibrationRegistry
 from rig.config import Frames, Placement, RigConfig
@@ -18,7 +16,7 @@ STATED = "rig file"
 def rig_graph(config: RigConfig, today: datetime.date) -> FrameGraph:
     """Frames of a rig with the uncertainty of every step; look-ups refuse only the expired steps that they need.
 
-    A frame of the rig file counts with its ``uncertainty_mm`` as translation and no turn. What moves while the rig
+    A frame of the rig file counts with its ``uncertainty_mm`` and ``uncertainty_deg``. What moves while the rig
     works (``ProbeToHolder``, ``NeedleToCarrier``) is not in it. Raises ``ConfigError`` for a damaged certificate, or
     one of a simulated rig where this one is real, and the errors of ``FrameGraph.put``.
     """
@@ -36,6 +34,5 @@ def rig_graph(config: RigConfig, today: datetime.date) -> FrameGraph:
     for name in Frames.model_fields:
         placement: Placement | None = getattr(config.frames, name)
         if placement is not None and name not in certified:
-            spread = np.diag([0.0] * 3 + [placement.uncertainty_mm**2] * 3)
-            graph.add(name, placement.as_matrix(), spread, identity=STATED)
+            graph.add(name, placement.as_matrix(), placement.covariance(), identity=STATED)
     return graph
