@@ -233,6 +233,9 @@ class InstructionKind(enum.Enum):
     PALPATE = "palpate"
     READ_VALUE = "read_value"
     SCRUB = "scrub"
+    TOUCH = "touch"
+    """Take the tracked stylus: ``manner`` = ``fiducials`` and names (touch each, in any order), ``pivot`` or ``spin``
+    (tip in a divot for ``amount`` seconds, shaft swivelled or turned about itself)."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ HAND_RELAXATION = 0.04
 """Share per step: below the ratio of hand to bone stiffness (2 to 40 N/mm), so that the contact is stable."""
 REFERENCE_NOISE_MM = 0.2
 """Repeatability of the tip sensor per axis (assumption for an electromagnetic stylet in gel)."""
+STYLUS_NOISE_DEG = 0.05
+"""Of the stylus's marker per axis, beside ``REFERENCE_NOISE_MM`` [A]."""
 
 
 @dataclass(frozen=True)
