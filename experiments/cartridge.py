@@ -194,7 +194,8 @@ def _one(
         about["temp_c"] = controller.read("pressure").temperature_c
     trial_record: TrialRecord = record.trial(planned.trial_id, about)
     witness = None if bench is None else bench.witness
-    trial = Trial(planned, technique, anatomy(job.phantom), controller, trial_record, witness, scene=scene, about=about)
+    trial = Trial(planned, technique, anatomy(job.phantom), controller, trial_record, witness, scene=scene, about=about,
+                  calibrated=job.calibrated)  # fmt: skip
     about["guidance"] = trial.guidance
     if bench is not None:
         bench.hand_over(not isinstance(trial.hand, CarrierHand))

@@ -16,6 +16,7 @@ from experiments.log import TrialLog
 from experiments.needle_hand import CarrierHand, NeedleHand, OperatorHand
 from experiments.plan import PlannedTrial
 from experiments.scoring import drawn_truth, score
+from experiments.shared_errors import SeenTip, SharedErrors
 from experiments.sight import Sight, View
 from experiments.states import State
 from experiments.technique import Path_, Technique
@@ -24,6 +25,7 @@ from hal.phantom.needles import NeedleSpec, load_needle
 from hal.phantom.nominal import NominalPhantom
 from hal.phantom.target import Target
 from hal.types import ImagingSettings, Matrix, Vector
+from rig.calibration.in_force import InForce
 from rig.controller import Controller
 from rig.guidance.anatomy_fit import AnatomyFit
 from rig.guidance.bending import Bending
@@ -102,6 +104,13 @@ class Trial:
     line_kpa_min_ml: float | None = None
     """Line and needle resistance, measured in air at the planned rate."""
     fit: AnatomyFit | None = None
+    calibrated: InForce = field(default_factory=InForce)
+    """Certificates behind the rig, for the uncertainty budget."""
+    shared: SharedErrors | None = None
+    """How the registration in force answers to what all frames share."""
+    bending_before: Bending | None = None
+    """The model before anybody looked at the needle."""
+    seen_tip: SeenTip | None = None
     rescans_n: int = 0
     pressure_retries_n: int = 0
     _pressure_declared: bool = False
@@ -112,12 +121,14 @@ class Trial:
         speed_of_sound = self.controller.rig.config.gel.speed(measured if isinstance(measured, float) else None)
         self.sound_speed_m_s = speed_of_sound.c_m_s
         """Of the gel at its temperature, by the rig file; images are corrected with it."""
+        self.sound_speed_u_m_s = speed_of_sound.u_m_s
         self.log.sound_speed_m_s = self.sound_speed_m_s
         self.event("gel", sound_speed_m_s=speed_of_sound.c_m_s, u_m_s=speed_of_sound.u_m_s, temperature_c=measured)
         scanner = self.controller.rig.ultrasound
         imaging = scanner.settings() if scanner is not None else ImagingSettings()
         self.imaging_depth_mm = imaging.depth_mm
         self.assumed_speed_m_s = imaging.sound_speed_m_s
+        self.depth_correction = speed_of_sound.correction(self.assumed_speed_m_s)
         speed = self.technique.scan.speed_mm_s if self.technique.scan else 30.0
         self.sight = Sight(self.controller, self.record, self.log, speed, self.scene)
         self.PhantomToRig = self.controller.rig.frames.get("Phantom", "Rig")

@@ -18,6 +18,7 @@ from experiments.steps.confirm_in_plane import acquire_in_plane, look_beside, lo
 from experiments.steps.confirm_out_of_plane import acquire_by_fan, look_by_fan, plane_through
 from experiments.steps.confirm_prediction import predict
 from experiments.trial import Trial
+from experiments.uncertainty import depth_u_mm, note_tip
 from hal.types import Vector
 from rig.guidance.confirmation import Confirmation, confirm_fluid, first_confirmed
 from rig.guidance.needle_motion import find_fluid
@@ -61,6 +62,7 @@ def confirm_tip(
     if best.confirmed:
         assert trial.bending is not None
         trial.log.confirmed_tip_rig_mm = best.tip_rig_mm
+        note_tip(trial, best)
         trial.bending = trial.bending.updated(trial.hand.feed_mm + trial.feed_bias_mm, best.tip_rig_mm, best.covariance)
         trial.controller.travel.confirm()
     trial.event(
@@ -71,6 +73,7 @@ def confirm_tip(
         feed_mm=trial.hand.feed_mm,
         distance_mm=best.distance_mm,
         uncertainty_mm=best.uncertainty_mm,
+        sound_u_mm=None if trial.view is None else depth_u_mm(trial, best.tip_rig_mm, trial.view.ProbeToRig),
         tip_rig_mm=best.tip_rig_mm,
     )
     return best

@@ -9,6 +9,7 @@ import numpy as np
 from experiments.sight import View
 from experiments.states import State
 from experiments.trial import Trial
+from experiments.uncertainty import bone_points, note_registration
 from hal.types import Matrix
 from rig.geometry.transforms import invert
 from rig.guidance.anatomy_fit import fit_anatomy, start_from_shift
@@ -84,7 +85,7 @@ def level_count(trial: Trial) -> State:
     count = count_levels(lines, trial.anatomy.dorsal, process_line=0)
     reason = count.reason
     if count.sure:
-        points = np.concatenate([f.surface.rig_points(f.ProbeToRig, 0.35) for f in trial.seen])
+        points = np.concatenate(bone_points(trial))
         fit = fit_anatomy(points, trial.anatomy.surface, NominalToRig @ start_from_shift(count.shift_mm))
         trial.event(
             "level.counted",
@@ -101,6 +102,7 @@ def level_count(trial: Trial) -> State:
             trial.count = count
             trial.PhantomToRig = fit.PhantomToRig
             trial.fit = fit
+            note_registration(trial, fit)
             return State.TRANSVERSE
         reason = fit.reason
     else:

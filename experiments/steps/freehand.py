@@ -200,7 +200,7 @@ def confirm_by_sweep(trial: Trial) -> Confirmation:
     if answer.confirmed:
         # The view itself: prediction and view are weighed once, where the model is corrected.
         spread = _spread(seen, normal, limits)
-        answer = replace(answer, tip_rig_mm=seen.tip_rig_mm, covariance=spread)
+        answer = replace(answer, tip_rig_mm=seen.tip_rig_mm, covariance=spread, seen_covariance=spread)
     elif clear and elevation.found:
         # Not certain enough to go on, but the next look should be nearer to it.
         vague = VAGUE_SD_MM**2 * np.eye(3)
@@ -264,6 +264,7 @@ def confirm_by_fan(trial: Trial) -> Confirmation:
     if tip.found:
         trial.hand.seen(tip.feed_mm, 0.6 if answer.confirmed else 1.2)
     if answer.confirmed:
-        answer = replace(answer, tip_rig_mm=tip.tip_rig_mm, covariance=SEEN_SD_MM**2 * np.eye(3))
+        answer = replace(answer, tip_rig_mm=tip.tip_rig_mm, covariance=SEEN_SD_MM**2 * np.eye(3),
+                         seen_covariance=SEEN_SD_MM**2 * np.eye(3))  # fmt: skip
     trial.view = trial.sight.look(plane_through(trial, prediction.tip_mm), "needle")
     return answer

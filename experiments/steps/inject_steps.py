@@ -12,6 +12,7 @@ from experiments.steps.advance import aim_rig
 from experiments.steps.confirm import detections
 from experiments.steps.confirm_prediction import predict
 from experiments.trial import Trial
+from experiments.uncertainty import write_uncertainty
 from hal.types import Instruction, InstructionKind
 from rig.guidance.needle_motion import find_fluid
 from rig.injection import inject
@@ -79,6 +80,7 @@ def inject_step(trial: Trial) -> State:
     """The injection itself; the reference tip at its start is the tip of record. It is begun once in a trial."""
     injection = trial.technique.injection
     read_reference(trial, "at_injection")
+    write_uncertainty(trial)
     if trial.technique.plane != "landmark":
         view = trial.sight.take("before injection")
         trial.sight.keep(view, "at_injection", detections(view, trial.log.confirmed_tip_rig_mm))

@@ -88,6 +88,7 @@ def plan_step(trial: Trial) -> State:
     trial.bending = nominal_bending(NeedleLine(plan.entry_mm, plan.direction), trial.needle)
     if trial.guidance == "freehand":
         trial.bending = hand_prior(trial.bending)
+    trial.bending_before = trial.bending
     RigToPhantom = np.linalg.inv(trial.PhantomToRig)[:3, :3]
     trial.log.planned_axis = unit(RigToPhantom @ plan.direction)
     trial.log.image_axes = (RigToPhantom @ plan.ProbeToRig[:3, :3]).T

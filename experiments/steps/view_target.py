@@ -9,6 +9,7 @@ import numpy as np
 from experiments.states import State
 from experiments.steps.find_level import on_skin, see_bone
 from experiments.trial import Trial
+from experiments.uncertainty import bone_points, depth_u_mm, note_registration
 from hal.types import Matrix, Vector
 from rig.geometry.transforms import from_pose6, invert, to_pose6
 from rig.guidance.anatomy_fit import refine_level
@@ -32,11 +33,12 @@ def transverse(trial: Trial) -> State:
         seen = find_landmarks(frame_slice(frame.surface, ProbeToNominal, trial.side))
         model = model_slice(trial.anatomy.dorsal, RigToNominal @ trial.PhantomToRig, ProbeToNominal, trial.side)
         checks.append(check_registration(seen, find_landmarks(model)))
-    points = np.concatenate([f.surface.rig_points(f.ProbeToRig, 0.35) for f in trial.seen])
+    points = np.concatenate(bone_points(trial))
     assert trial.fit is not None
     local = refine_level(points, trial.anatomy.surface, trial.fit, centre)
     if local.ok:
         trial.PhantomToRig = local.PhantomToRig
+        note_registration(trial, local, before=trial.shared)
     trial.event(
         "level.registered",
         local=local.ok,
@@ -44,6 +46,7 @@ def transverse(trial: Trial) -> State:
         rms_mm=local.rms_mm,
         points_n=local.points_n,
         target_sd_mm=(local if local.ok else trial.fit).point_sd_mm(centre),
+        target_sound_u_mm=depth_u_mm(trial, target_rig(trial), trial.seen[-1].ProbeToRig),
         landmarks_compared_n=sum(bool(c.differences_mm) for c in checks),
         landmarks_sure_n=sum(c.sure for c in checks),
     )

@@ -86,6 +86,8 @@ class Confirmation:
     covariance: NDArray[np.float64] = field(repr=False)
     distance_mm: float
     """View to prediction, in the image plane; NaN without a view."""
+    seen_covariance: NDArray[np.float64] | None = field(repr=False, default=None)
+    """Of the view alone, before it is weighed with the prediction; None when not confirmed."""
 
     @property
     def uncertainty_mm(self) -> float:
@@ -158,7 +160,7 @@ def confirm_direct(
     normal = ProbeToRig[:3, 1]
     spread = _covariance(view.direction_rig, normal, view.sd_along_mm, view.sd_across_mm, lim.elevation_sd_mm)
     tip, covariance = _fuse(prediction, view.tip_rig_mm, spread)
-    return Confirmation(True, Method.DIRECT, "", tip, covariance, distance)
+    return Confirmation(True, Method.DIRECT, "", tip, covariance, distance, spread)
 
 
 def confirm_motion(
@@ -182,7 +184,7 @@ def confirm_motion(
     along = along / np.linalg.norm(along)
     spread = _covariance(along, normal, motion.sd_mm, motion.sd_mm, lim.elevation_sd_mm)
     tip, covariance = _fuse(prediction, motion.tip_rig_mm, spread)
-    return Confirmation(True, Method.MOTION, "", tip, covariance, distance)
+    return Confirmation(True, Method.MOTION, "", tip, covariance, distance, spread)
 
 
 def confirm_motion_sweep(
@@ -230,7 +232,7 @@ def confirm_motion_sweep(
     along = along / np.linalg.norm(along)
     spread = _covariance(along, normal, view.sd_mm, view.sd_mm, max(elevation.sd_mm, 0.2))
     fused, covariance = _fuse(prediction, tip, spread)
-    return Confirmation(True, Method.MOTION, "", fused, covariance, distance)
+    return Confirmation(True, Method.MOTION, "", fused, covariance, distance, spread)
 
 
 def confirm_fan(prediction: TipPrediction, fan: FanTip, limits: ConfirmationLimits | None = None) -> Confirmation:
@@ -246,7 +248,7 @@ def confirm_fan(prediction: TipPrediction, fan: FanTip, limits: ConfirmationLimi
     along = prediction.direction
     spread = fan.sd_across_mm**2 * (np.eye(3) - np.outer(along, along)) + fan.sd_along_mm**2 * np.outer(along, along)
     tip, covariance = _fuse(prediction, fan.tip_rig_mm, spread)
-    return Confirmation(True, Method.DIRECT, "", tip, covariance, distance)
+    return Confirmation(True, Method.DIRECT, "", tip, covariance, distance, spread)
 
 
 def confirm_fluid(
@@ -265,7 +267,7 @@ def confirm_fluid(
     flat = np.eye(3) - np.outer(normal, normal)
     spread = fluid.sd_mm**2 * flat + (1.5 * fluid.sd_mm) ** 2 * np.outer(normal, normal)
     tip, covariance = _fuse(prediction, fluid.centre_rig_mm, spread)
-    return Confirmation(True, Method.FLUID, "", tip, covariance, fluid.distance_mm)
+    return Confirmation(True, Method.FLUID, "", tip, covariance, fluid.distance_mm, spread)
 
 
 def confirm_fluid_sweep(
@@ -296,8 +298,9 @@ def confirm_fluid_sweep(
     distance = float(np.linalg.norm(tip - prediction.tip_mm))
     if distance > lim.agree_mm:
         return _none(prediction, f"the fluid lies {distance:.1f} mm from the predicted tip", distance)
-    tip, covariance = _fuse(prediction, tip, view.sd_mm**2 * np.eye(3))
-    return Confirmation(True, Method.FLUID, "", tip, covariance, distance)
+    spread = view.sd_mm**2 * np.eye(3)
+    tip, covariance = _fuse(prediction, tip, spread)
+    return Confirmation(True, Method.FLUID, "", tip, covariance, distance, spread)
 
 
 def first_confirmed(answers: list[Confirmation]) -> Confirmation:
