@@ -20,8 +20,8 @@ MISHAPS: dict[str, frozenset[str]] = {
     "carrier": frozenset({"limit_switch"}),
     "contact": frozenset({"short", "broken_wire"}),
     "operator": frozenset({"declines", "absent"}),
-    "bench": frozenset({"emergency_stop"}),
     "tracker": frozenset({"hidden"}),
+    "bench": frozenset({"emergency_stop"}),
 }
 """What can happen to a device itself, beside what its line does."""
 
@@ -74,7 +74,6 @@ class BenchFault(BaseModel):
         return self
 
 
-class SimSettings(BaseModel):
 class ReferenceBody(BaseModel):
     """``[sim.reference_body]``: pose of the tracked body on the phantom's box, ``translation`` after ``Rz Ry Rx``."""
 
@@ -84,6 +83,7 @@ class ReferenceBody(BaseModel):
     rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
+class SimSettings(BaseModel):
     """The simulated bench."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,11 +102,11 @@ class ReferenceBody(BaseModel):
     """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds."""
     faults: tuple[BenchFault, ...] = ()
     """What goes wrong, and when."""
+    reference_body: ReferenceBody | None = None
+    """Where the tracked body truly sits on the phantom; left out, its frame is the phantom's own."""
 
     @property
     def poured(self) -> BuildErrors:
-    reference_body: ReferenceBody | None = None
-    """Where the tracked body truly sits on the phantom; left out, its frame is the phantom's own."""
         """How the cartridge is poured, at the temperature of the bench."""
         return replace(self.build, temperature_c=self.temperature_c)
 

@@ -21,8 +21,8 @@ from hal.sim.fluid import Hydraulics
 from hal.sim.needle import Needle
 from hal.sim.placement import Placement
 from hal.sim.ports import AxesSource, PlungerSource
-from hal.types import ImagingSettings, Matrix, NeedlePose, Pixels, Vector
 from hal.sim.stylus import Stylus
+from hal.types import ImagingSettings, Matrix, NeedlePose, Pixels, Vector
 
 STEP_S = 0.005
 """Mechanics and fluid: the fastest time constant of interest is the line's (about 0.1 s)."""
@@ -89,6 +89,11 @@ class World:
         """Paths of earlier insertions."""
         self.hand_stiffness_n_mm: float | None = None
         """Set while a hand holds the needle; None for a machine."""
+        self.stylus: Stylus | None = None
+        """Set once somebody has taken it: before that no tracker reports it."""
+        self.ReferenceToPhantom: Matrix | None = None
+        """Where the tracked body sits on the phantom's box; None: its frame is the phantom's own."""
+        self._stylus_rng = np.random.default_rng([seed, 0x5D])
         self._give_mm = 0.0
         self._bevel_deg = 0.0
         self._deepest_mm = 0.0
@@ -97,11 +102,6 @@ class World:
         self._rng = np.random.default_rng([seed, 0x57])
         self._time_ns = 0
         self._last = _Moment((), 0.0)
-        self.stylus: Stylus | None = None
-        """Set once somebody has taken it: before that no tracker reports it."""
-        self.ReferenceToPhantom: Matrix | None = None
-        """Where the tracked body sits on the phantom's box; None: its frame is the phantom's own."""
-        self._stylus_rng = np.random.default_rng([seed, 0x5D])
         self._RigToPhantom = np.linalg.inv(placement.PhantomToRig)
         self._CarrierToPhantom = self._RigToPhantom @ placement.CarrierToRig
         self._probe_axes: tuple[float, ...] = ()
@@ -254,6 +254,12 @@ class World:
             noisy = pose.copy()
             noisy[:3, 3] += self._rng.normal(0.0, REFERENCE_NOISE_MM, 3)
             poses[name] = noisy
+        if self.stylus is not None:
+            noisy = PhantomToTracker @ self.stylus.pose_at(now_ns)
+            shake = self._stylus_rng.normal(0.0, (*[REFERENCE_NOISE_MM] * 3, *[STYLUS_NOISE_DEG] * 3))
+            noisy[:3, 3] += shake[:3]
+            noisy[:3, :3] = Rotation.from_rotvec(shake[3:], degrees=True).as_matrix() @ noisy[:3, :3]
+            poses["StylusToTracker"] = noisy
         return poses
 
     # ---- between insertions -------------------------------------------------------------------------------
@@ -268,9 +274,3 @@ class World:
         """Keep a withdrawn needle's path as an old track of the cartridge."""
         if len(path) >= 2:
             self.tracks.append(Track(path, self.needle.spec.od_mm))
-        if self.stylus is not None:
-            noisy = PhantomToTracker @ self.stylus.pose_at(now_ns)
-            shake = self._stylus_rng.normal(0.0, (*[REFERENCE_NOISE_MM] * 3, *[STYLUS_NOISE_DEG] * 3))
-            noisy[:3, 3] += shake[:3]
-            noisy[:3, :3] = Rotation.from_rotvec(shake[3:], degrees=True).as_matrix() @ noisy[:3, :3]
-            poses["StylusToTracker"] = noisy
