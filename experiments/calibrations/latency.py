@@ -2,6 +2,7 @@
 
 The probe slides along its width over gel with uneven strokes and pauses; the picture's content moves against it.
 Both streams carry times of the rig's clock: what is left between them is the lag that a moving probe would suffer.
+The holder's play is part of it: half of it, over the speed of the slide, looks like a late probe.
 """
 
 from __future__ import annotations

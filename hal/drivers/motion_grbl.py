@@ -44,6 +44,7 @@ class MotionStatus:
     """Where the axes are, work coordinates in the controller's order."""
 
     time_ns: int
+    """When the question was sent: the axes are read up to some ms later, never earlier, and no age is flattered."""
     mode: MotionMode
     state: str
     position: tuple[float, ...]

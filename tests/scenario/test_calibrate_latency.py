@@ -3,28 +3,88 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from experiments.calibrations.latency import SPEEDS_MM_S
+from hal.sim.devices import motion_grbl
+from hal.sim.devices.motion_config import holder_config
+from hal.sim.devices.ultrasound_igtl import UltrasoundCore
 from rig.cli.main import app
 from rig.record import read_chain
+
+LATE_MS = 20.0
+AGREE_MS = 0.5
+
+
+def rig_with(path: Path, after: str, text: str) -> Path:
+    """The shipped simulated rig with lines added below a line of it."""
+    shipped = files("rig").joinpath("data/simulated.toml").read_text(encoding="utf-8")
+    assert shipped.count(after) == 1
+    path.write_text(shipped.replace(after, f"{after}\n{text}\n"), encoding="utf-8")
+    return path
+
+
+def lag_ms(out: Path, rig: Path | None = None) -> float:
+    """Lag that the command finds, ms."""
+    return 1e3 * float(run(out, *(() if rig is None else ("--rig", str(rig))))[0]["lag_s"])
+
+
+def run(out: Path, *more: str) -> tuple[dict[str, Any], str]:
+    """Result and what was told."""
+    arguments = ["calibrate", "latency", "--strokes", "10", "--out", str(out), "--json", *more]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1]), result.stderr
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "latency"
-    arguments = ["calibrate", "latency", "--strokes", "10", "--out", str(out), "--json"]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.stderr
-    return out, json.loads(result.stdout.splitlines()[-1]), result.stderr
+    return out, *run(out)
 
 
-def test_stamps_of_the_simulated_scanner_agree_with_the_holder_within_5_ms(measured):
+def test_the_lag_of_the_simulated_bench_is_that_of_its_controller_and_its_play(measured):
     _, found, _ = measured
     low, high = found["interval_95_s"]
-    assert abs(found["lag_s"]) < 0.005 and high - low < 0.005
+    assert high - low < 0.002
     assert found["scale"] == pytest.approx(1.0, abs=0.03)
+    read_ms = motion_grbl.QUERY_NS / 1e6
+    # Half of the play is missing while the probe slides: at a speed v that looks like a lag of play / 2 / v.
+    least_ms, most_ms = (1e3 * 0.5 * holder_config().backlash / v for v in reversed(SPEEDS_MM_S))
+    assert read_ms + least_ms <= -1e3 * found["lag_s"] <= read_ms + most_ms
+
+
+def test_pictures_older_than_their_stamps_are_found_late_and_the_setting_takes_it_back(measured, tmp_path, monkeypatch):
+    late_ns = round(LATE_MS * 1e6)
+    sample = UltrasoundCore._sample
+
+    def old(self, index, taken_ns):
+        render = self._port.render
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self._port, "render", lambda at_ns, settings: render(max(0, at_ns - late_ns), settings))
+            return sample(self, index, taken_ns)
+
+    monkeypatch.setattr(UltrasoundCore, "_sample", old)
+    usual_ms = 1e3 * measured[1]["lag_s"]
+    assert lag_ms(tmp_path / "late") == pytest.approx(usual_ms - LATE_MS, abs=AGREE_MS)
+    told = rig_with(tmp_path / "rig.toml", 'driver = "igtl_ultrasound"', f"latency_ms = {LATE_MS}")
+    assert lag_ms(tmp_path / "told", told) == pytest.approx(usual_ms, abs=AGREE_MS)
+
+
+def test_a_controller_that_looks_at_its_axes_later_is_found_early(measured, tmp_path, monkeypatch):
+    monkeypatch.setattr(motion_grbl, "QUERY_NS", motion_grbl.QUERY_NS + round(LATE_MS * 1e6))
+    assert lag_ms(tmp_path / "later") == pytest.approx(1e3 * measured[1]["lag_s"] - LATE_MS, abs=AGREE_MS)
+
+
+def test_positions_that_only_take_longer_to_arrive_do_not_change_the_lag(measured, tmp_path):
+    fault = f'[[sim.faults]]\ndevice = "holder"\nkind = "delay"\nfrom_s = 0.0\ndelay_s = {1e-3 * LATE_MS}'
+    slow = rig_with(tmp_path / "rig.toml", 'operator = "expert"', fault)
+    assert lag_ms(tmp_path / "slow", slow) == pytest.approx(1e3 * measured[1]["lag_s"], abs=AGREE_MS)
 
 
 def test_the_result_is_labelled_and_leaves_a_record_and_a_picture(measured):

@@ -31,7 +31,10 @@ from hal.sim.devices.motion_words import Refused, Words, read_words
 from hal.sim.ports import EStopPort
 
 QUERY_NS = 700_000
-"""From ``?`` to the report; with the line time at 115200 baud about 5 ms for three axes, as measured on Grbl 1.1h."""
+"""From ``?`` to the report; with the line time at 115200 baud about 5 ms for three axes, as measured on Grbl 1.1h.
+
+The axes are read at its end, while a host can only stamp the question: ``calibrate latency`` finds it as a lag.
+"""
 LINE_NS = 1_500_000
 """Parsing and planning of one line; with the line time about 4 ms, as measured on grblHAL."""
 PULL_OFF = 1.0
