@@ -21,6 +21,7 @@ HEADER = struct.Struct(">H12s20sIIQQ")
 EXTENDED = struct.Struct(">HHII")
 _INDEX_ENTRY = struct.Struct(">HHI")
 _COUNT = struct.Struct(">H")
+_MOST_METADATA = (0xFFFF - _COUNT.size) // _INDEX_ENTRY.size
 HEADER_VERSIONS = (1, 2, 3)
 """Versions on the wire that this codec reads; 3 is laid out like 2."""
 DEFAULT_PORT = 18944
@@ -126,13 +127,18 @@ def pack(
 
 
 def _pack_metadata(metadata: Mapping[str, str]) -> tuple[bytes, bytes]:
-    index = [_COUNT.pack(len(metadata))]
     values = []
-    for key, value in metadata.items():
-        raw_key = key.encode("utf-8")
-        encoding, raw = encode_text(value)
-        index.append(_INDEX_ENTRY.pack(len(raw_key), encoding, len(raw)))
-        values += [raw_key, raw]
+    try:
+        index = [_COUNT.pack(len(metadata))]
+        for key, value in metadata.items():
+            raw_key = key.encode("utf-8")
+            encoding, raw = encode_text(value)
+            index.append(_INDEX_ENTRY.pack(len(raw_key), encoding, len(raw)))
+            values += [raw_key, raw]
+    except (struct.error, UnicodeEncodeError) as error:
+        raise ConfigError(f"OpenIGTLink metadata cannot be written: {error}") from None
+    if len(metadata) > _MOST_METADATA:
+        raise ConfigError(f"OpenIGTLink metadata of {len(metadata)} entries do not fit (at most {_MOST_METADATA})")
     return b"".join(index), b"".join(values)
 
 

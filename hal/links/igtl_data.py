@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hal.errors import BadReply, ConfigError
 from hal.links import igtl
-from hal.links.igtl_messages import MAX_PIXEL_BYTES, SCALAR_CODES, SCALARS, matrix_content, matrix_of
+from hal.links.igtl_messages import MAX_PIXEL_BYTES, SCALAR_CODES, SCALARS, matrix_content, matrix_of, single_floats
 from hal.types import Matrix
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Position:
     def content(self) -> bytes:
         if len(self.quaternion) not in (0, 3, 4):
             raise ConfigError(f"OpenIGTLink POSITION cannot carry {len(self.quaternion)} quaternion terms")
-        return np.array([*self.position, *self.quaternion], ">f4").tobytes()
+        return single_floats([*self.position, *self.quaternion])
 
     @classmethod
     def decode(cls, content: memoryview) -> Position:
@@ -212,6 +212,8 @@ class NumberArray:
         if expected != len(content) - 2 - 2 * rank or expected > MAX_PIXEL_BYTES:
             raise BadReply(f"NDARRAY of size {shape} needs {expected} bytes and carries {len(content) - 2 - 2 * rank}")
         if expected == 0:
+            if math.prod(size for size in shape if size) * kind.itemsize > MAX_PIXEL_BYTES:
+                raise BadReply(f"NDARRAY of size {shape} is empty and yet larger than {MAX_PIXEL_BYTES} bytes")
             return cls(np.empty(shape, kind))
         return cls(np.frombuffer(content, kind, offset=2 + 2 * rank).reshape(shape))
 

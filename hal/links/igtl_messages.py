@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hal.errors import BadReply, ConfigError
 from hal.links import igtl
@@ -71,14 +71,24 @@ class Transform:
 
 
 def matrix_content(matrix: Matrix) -> bytes:
-    """Twelve big-endian floats: the columns R1 R2 R3 and T of a 4x4 matrix."""
-    return matrix[:3, :4].T.astype(">f4").tobytes()
+    """Twelve big-endian floats: the columns R1 R2 R3 and T of a 4x4 matrix; errors as ``single_floats``."""
+    return single_floats(matrix[:3, :4].T)
+
+
+def single_floats(values: ArrayLike) -> bytes:
+    """Big-endian; raises ``ConfigError`` for a finite value that would become infinite."""
+    try:
+        with np.errstate(over="raise"):
+            return np.asarray(values, dtype=np.float64).astype(">f4").tobytes()
+    except FloatingPointError:
+        raise ConfigError("OpenIGTLink poses are single floats; a value of this one is too large") from None
 
 
 def matrix_of(content: memoryview) -> Matrix:
     """The 4x4 matrix of 48 bytes."""
     matrix = np.eye(4)
-    matrix[:3, :4] = np.frombuffer(content, ">f4", 12).reshape(4, 3).T
+    with np.errstate(invalid="ignore"):  # a NaN on the wire stays one
+        matrix[:3, :4] = np.frombuffer(content, ">f4", 12).reshape(4, 3).T
     return matrix
 
 
@@ -91,6 +101,7 @@ _IMAGE_BYTES = 72
 class Image:
     """Pixels with their place in space.
 
+    ``coordinates`` says in which space the sender means its matrix; ``IndexToSpace`` is always RAS, as transforms are.
     ``pixels`` has shape (k, j, i) or (k, j, i, components). ``centre_matrix`` is what the wire carries: columns
     are the i, j and k axes **with spacing** and the position of the image **centre**; ``IndexToSpace`` has the
     corner pixel as its origin instead, which is what everybody computes with. A sub-volume of a larger image
@@ -118,9 +129,11 @@ class Image:
 
     @property
     def IndexToSpace(self) -> Matrix:
-        """4x4, mm per index; origin at the centre of pixel (0, 0, 0) of the full image."""
+        """4x4 to RAS, mm per index; origin at the centre of pixel (0, 0, 0) of the full image."""
         matrix = self.centre_matrix.copy()
         matrix[:3, 3] -= matrix[:3, :3] @ _half_extent(self.size)
+        if self.coordinates == LPS:
+            matrix[:2] *= -1.0
         return matrix
 
     def content(self) -> bytes:
@@ -146,6 +159,8 @@ class Image:
         *offset, wide, high, deep = _IMAGE_WINDOW.unpack_from(content, 60)
         if version != 1 or components == 0 or code not in SCALARS or endian not in (BIG, LITTLE):
             raise BadReply(f"IMAGE header version {version}, {components} components, scalar {code}, endian {endian}")
+        if coordinates not in (RAS, LPS):  # 0 was LPS for senders before 2013, and is what a careless one leaves
+            raise BadReply(f"IMAGE coordinate system {coordinates} is neither RAS (1) nor LPS (2)")
         if any(at + size > whole for at, size, whole in zip(offset, (wide, high, deep), full, strict=True)):
             raise BadReply(f"IMAGE part {wide}x{high}x{deep} at {offset} lies outside the image {full}")
         kind = SCALARS[code].newbyteorder(">" if endian == BIG else "<")
@@ -293,11 +308,15 @@ def pack(
     message_id: int = 0,
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """A complete message on the wire."""
+    """A complete message on the wire; raises ``ConfigError`` for one that the format cannot hold."""
+    try:
+        content = message.content()
+    except (struct.error, OverflowError, UnicodeEncodeError) as error:
+        raise ConfigError(f"OpenIGTLink {message.type} cannot carry this: {error}") from None
     return igtl.pack(
         message.type,
         device,
-        message.content(),
+        content,
         stamp_ns,
         version=version,
         message_id=message_id,

@@ -12,13 +12,13 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from hal.errors import BadReply, ConfigError
 from hal.links import igtl_messages
-from hal.links.igtl import Parser
+from hal.links.igtl import Packet, Parser
 from hal.links.igtl_data import Capability, LabelledPoint, PointList, Sensor, StartTracking, TrackedTool, TrackingData
 from hal.links.igtl_inbox import Inbox
 from hal.links.igtl_messages import Answer, Image, Message, Query, Status, String, Transform
@@ -30,7 +30,20 @@ TYPES = ("IMAGE", "TRANSFORM", "SENSOR", "TDATA", "POINT", "TRAJ", "STRING", "ST
 DEVICE = "phantomrig"
 _TEXTS = 256
 """Texts and answers that wait for one listener; older ones are dropped and counted."""
-_NOT_UNDERSTOOD = 12
+_MAX_QUESTION_BYTES = 1 << 20
+"""Largest message that is taken from a client: it asks, it does not deliver."""
+_NOT_FOUND, _NOT_UNDERSTOOD = 4, 12
+_NAME_BYTES = 20
+_ASKED = {
+    "GET_TRANS": "TRANSFORM",
+    "GET_TRANSFOR": "TRANSFORM",
+    "GET_IMAGE": "IMAGE",
+    "GET_SENSOR": "SENSOR",
+    "GET_POINT": "POINT",
+    "GET_TRAJ": "TRAJ",
+}
+"""Questions for the newest value of a name. TRANSFORM does not fit behind GET_ in twelve bytes: the standard asks
+GET_TRANS, programs that cut the name GET_TRANSFOR."""
 NS_PER_MS = 1_000_000
 
 
@@ -42,6 +55,13 @@ class _Offer:
     device: str
     time_ns: int
     metadata: Mapping[str, str] = field(default_factory=dict)
+    lost: bool = False
+    """A STATUS that stands in the place of a pose: the tool is not seen."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is replaced by a newer one of the same."""
+        return ("TRANSFORM" if self.lost else self.message.type), self.device
 
 
 class Listener:
@@ -54,7 +74,7 @@ class Listener:
         """Messages replaced by newer ones before they were taken, by type."""
         self.damaged_n = 0
         self.inbox = Inbox()
-        self.parser = Parser()
+        self.parser = Parser(max_body_bytes=_MAX_QUESTION_BYTES)
         self.tracking_ns: int | None = None
         """Shortest time between two TDATA messages; None while not asked for."""
         self.tracked_ns: int | None = None
@@ -62,16 +82,21 @@ class Listener:
         self.texts: deque[_Offer] = deque()
 
     def put(self, offer: _Offer) -> None:
-        """Queue a message; a newer value of one name replaces the waiting one."""
-        if offer.message.type in ("STRING", "STATUS", "CAPABILITY") or offer.message.type.startswith("RTS_"):
+        """Queue a message; a newer value of one name replaces the waiting one.
+
+        That a tool is not seen replaces its pose, and its pose that it was not seen: whoever is slow is not told both.
+        """
+        if not offer.lost and (
+            offer.message.type in ("STRING", "STATUS", "CAPABILITY") or offer.message.type.startswith("RTS_")
+        ):
             if len(self.texts) >= _TEXTS:
                 self.dropped[self.texts.popleft().message.type] += 1
             self.texts.append(offer)
             return
-        key = (offer.message.type, offer.device)
-        if self.newest.pop(key, None) is not None:
-            self.dropped[offer.message.type] += 1
-        self.newest[key] = offer
+        before = self.newest.pop(offer.key, None)
+        if before is not None:
+            self.dropped[before.message.type] += 1
+        self.newest[offer.key] = offer
 
 
 class Publisher:
@@ -87,16 +112,21 @@ class Publisher:
         self._listeners: list[Listener] = []
         self._poses: dict[str, tuple[int, Matrix]] = {}
         self._kept: dict[tuple[str, str], _Offer] = {}
-        """Newest pictureless offers, so that a new listener sees the whole scene at once."""
+        """Newest offer of every name, so that a new listener sees the whole scene at once and others can ask."""
 
     # ---- what the rig says ------------------------------------------------------------------------------
 
     def transform(self, name: str, AToB: Matrix, time_ns: int, *, valid: bool = True) -> None:
-        """A pose under its name ``AToB`` (mm). An invalid one goes out as a STATUS "not found" under that name."""
+        """A pose under its name ``AToB`` (mm). An invalid one goes out as a STATUS "not found" under that name and
+        takes the tool out of the tracking data: nobody is told an old pose as if it were seen."""
         if not valid:
-            self._offer(_Offer(Status(4, 0, "NOT_TRACKED", f"{name} is not seen now"), name, time_ns))
+            with self._lock:
+                self._poses.pop(name, None)
+            status = Status(_NOT_FOUND, 0, "NOT_TRACKED", f"{name} is not seen now")
+            self._offer(_Offer(status, name, time_ns, lost=True))
+            self._track(time_ns)
             return
-        if AToB.shape != (4, 4) or not np.all(np.isfinite(AToB)):
+        if AToB.shape != (4, 4) or not np.all(np.isfinite(AToB)) or len(name.encode("utf-8")) > _NAME_BYTES:
             self._refuse("TRANSFORM")
             return
         with self._lock:
@@ -114,12 +144,15 @@ class Publisher:
         self._offer(_Offer(Image.placed(frame.pixels, slice_matrix(placed)), name, frame.time_ns, extra))
 
     def sensor(self, name: str, values: tuple[float, ...], unit: str, time_ns: int) -> None:
-        """Measured values, e.g. ``sensor("pressure", (12.5,), "kPa", t)``; status 1 says "not measured" (a NaN)."""
+        """Measured values, e.g. ``sensor("pressure", (12.5,), "kPa", t)``. What was not measured is a NaN and status 1:
+        the status is a reserved byte that other programs do not read, and a number in its place would be believed."""
         measured = all(np.isfinite(values))
         code = code_of(unit)
-        device = name if code or not unit else f"{name}_{unit}"[:20]
-        clean = tuple(value if np.isfinite(value) else 0.0 for value in values)
-        self._offer(_Offer(Sensor(clean, code, 0 if measured else 1), device, time_ns, {"Unit": unit}))
+        device = name if code or not unit or len(f"{name}_{unit}".encode()) > _NAME_BYTES else f"{name}_{unit}"
+        if len(device.encode("utf-8")) > _NAME_BYTES:
+            self._refuse("SENSOR")
+            return
+        self._offer(_Offer(Sensor(values, code, 0 if measured else 1), device, time_ns, {"Unit": unit}))
 
     def points(self, name: str, points: Mapping[str, tuple[float, float, float]], time_ns: int) -> None:
         """Landmarks or targets in the rig, mm."""
@@ -141,11 +174,11 @@ class Publisher:
 
     def _offer(self, offer: _Offer) -> None:
         marked = {"Simulated": str(self.simulated), "RigTimeNs": str(offer.time_ns), **offer.metadata}
-        offer = _Offer(offer.message, offer.device, offer.time_ns, marked)
+        offer = replace(offer, metadata=marked)
         with self._lock:
             self.offered[offer.message.type] += 1
-            if offer.message.type in ("TRANSFORM", "POINT", "TRAJ", "SENSOR"):
-                self._kept[offer.message.type, offer.device] = offer
+            if offer.lost or offer.message.type in _ASKED.values():
+                self._kept[offer.key] = offer
             for listener in self._listeners:
                 listener.put(offer)
 
@@ -155,7 +188,7 @@ class Publisher:
             waiting = [one for one in self._listeners if one.tracking_ns is not None]
             if not waiting:
                 return
-            tools = tuple(TrackedTool(name[:20], matrix) for name, (_, matrix) in self._poses.items())
+            tools = tuple(TrackedTool(name, matrix) for name, (_, matrix) in self._poses.items())
             offer = _Offer(TrackingData(tools), self.name, time_ns, {"Simulated": str(self.simulated)})
             for one in waiting:
                 assert one.tracking_ns is not None
@@ -176,7 +209,8 @@ class Publisher:
         listener.put(_Offer(Status(1, 0, "", self._state()), self.name, now_ns))
         with self._lock:
             for offer in self._kept.values():
-                listener.put(offer)
+                if offer.message.type != "IMAGE":
+                    listener.put(offer)
             self._listeners.append(listener)
         return listener
 
@@ -201,16 +235,24 @@ class Publisher:
             listener.version = max(listener.version, packet.version)
             refused = listener.inbox.refused.total()
             read = listener.inbox.read([packet])
-            answers = [self._answer(listener, message, now_ns) for _, message in read]
+            answers = [self._answer(listener, message) for _, message in read]
             if not read:
                 why = listener.inbox.last_refusal if listener.inbox.refused.total() > refused else "unknown type"
                 answers = [Status(_NOT_UNDERSTOOD, 0, packet.type[:20], why)]
             with self._lock:
+                if packet.type in _ASKED and read:
+                    for offer in self._newest(_ASKED[packet.type], packet.device) or (_nothing(packet, now_ns),):
+                        listener.put(offer)
+                    continue
                 for answer in answers:
                     if answer is not None:
                         listener.put(_Offer(answer, self.name, now_ns))
 
-    def _answer(self, listener: Listener, message: Message, now_ns: int) -> Message | None:
+    def _newest(self, type_name: str, device: str) -> list[_Offer]:
+        """The newest offers of a type, of one name or (empty name) of all."""
+        return [offer for (kind, name), offer in self._kept.items() if kind == type_name and device in ("", name)]
+
+    def _answer(self, listener: Listener, message: Message) -> Message | None:
         match message:
             case Query("GET_CAPABIL"):
                 return Capability(TYPES)
@@ -247,6 +289,10 @@ class Publisher:
             except ConfigError:  # a name or value that has no place in the format must not end the serving
                 self._refuse(offer.message.type)
         return b"".join(packed)
+
+
+def _nothing(packet: Packet, now_ns: int) -> _Offer:
+    return _Offer(Status(_NOT_FOUND, 0, packet.type, "nothing of this name has been told yet"), packet.device, now_ns)
 
 
 def slice_matrix(ImageToSpace: Matrix) -> Matrix:

@@ -125,6 +125,11 @@ class ReplayUltrasound(_Player):
         self._playing()
         return self._following(self._images.time_ns)
 
+    def recorded_time_ns(self) -> int:
+        """The recording's own time of the frame that was read last."""
+        self._playing()
+        return int(self._images.time_ns[self._last])
+
     def settings(self) -> ImagingSettings:
         return ImagingSettings()
 

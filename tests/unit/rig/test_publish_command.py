@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 from waiting import PATIENCE_S
 
-from hal.clock import WallClock
+from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError
 from hal.links import igtl_messages
 from hal.links.igtl_link import IgtlLink
 from hal.links.igtl_messages import Image, Transform
-from rig.cli.publish import LONGEST_WAIT_S, publish
+from hal.links.publisher import Publisher
+from hal.types import Frame, Matrix
+from rig.cli.publish import LONGEST_WAIT_S, play, publish
 from rig.record.interchange import FrameEntry, make_recording, write_recording
+from rig.record.interchange.perk_tutor import PoseTrack
+from rig.record.streams import Stream
+from rig.replay import Source, open_source
 
 MS = 1_000_000
 
@@ -88,6 +93,88 @@ def test_recording_reaches_a_client_at_its_own_pace(tmp_path: Path) -> None:
     assert poses[-1].matrix[0, 3] == 19
     numbers = [int(image.pixels[0, 0, 0]) for image in images]
     assert np.diff(stamps_ns) == pytest.approx(np.diff(numbers) * 20.0 * MS, abs=1000)
+
+
+class Told(Publisher):
+    """Keeps every offer in order."""
+
+    def __init__(self) -> None:
+        super().__init__(simulated=True)
+        self.images: list[tuple[str, int, float]] = []
+        self.values: list[tuple[str, float, int]] = []
+        self.at_ns: dict[str, list[int]] = {}
+
+    def frame(self, frame: Frame, ProbeToRig: Matrix, name: str = "Image_Rig") -> None:
+        self.images.append((name, int(frame.pixels[0, 0]), float(ProbeToRig[0, 3])))
+
+    def sensor(self, name: str, values: tuple[float, ...], unit: str, time_ns: int) -> None:
+        self.values.append((name, values[0], time_ns))
+
+    def transform(self, name: str, AToB: Matrix, time_ns: int, *, valid: bool = True) -> None:
+        self.at_ns.setdefault(name, []).append(time_ns)
+
+
+def swept(tmp_path: Path, invalid: tuple[int, ...], probe: str = "ProbeToTracker") -> Source:
+    entries = []
+    for n in range(5):
+        matrix = np.eye(4)
+        matrix[0, 3] = 100 + n
+        lost = frozenset({probe} if n in invalid else ())
+        entries.append(FrameEntry(n * 20 * MS, {probe: matrix, "ImageToProbe": np.diag([0.5, 0.5, 1, 1])}, lost))
+    pixels = np.tile(np.arange(5, dtype=np.uint8)[:, None, None], (1, 6, 8))
+    return open_source(write_recording(make_recording(Path("m"), entries, pixels), tmp_path / "a.igs.mha"))
+
+
+def test_image_without_a_valid_pose_is_shown_in_the_probes_frame_and_counted(tmp_path: Path) -> None:
+    told = Told()
+    passed_over, unplaced = play(swept(tmp_path, (0, 3)), told, VirtualClock(), 1.0)
+    assert told.images == [
+        ("Image_Probe", 0, 0.0),
+        ("Image_Tracker", 1, 101.0),
+        ("Image_Tracker", 2, 102.0),
+        ("Image_Probe", 3, 0.0),
+        ("Image_Tracker", 4, 104.0),
+    ]
+    assert (passed_over, unplaced) == ({}, 2)
+
+
+def test_streams_with_fields_of_one_name_stay_apart_and_what_is_passed_over_is_counted() -> None:
+    times = np.arange(10, dtype=np.int64) * 20 * MS
+    dense = np.arange(100, dtype=np.int64) * 2 * MS
+    probe = Stream("probe_force", dense, {"force_n": np.full(100, 1.0)}, {"force_n": "N"})
+    needle = Stream("needle_force", times, {"force_n": np.full(10, 2.0)}, {"force_n": "N"})
+    pressure = Stream(
+        "pressure",
+        times,
+        {"sensor_kpa": np.full(10, 3.0), "tip_kpa": np.full(10, 4.0)},
+        dict.fromkeys(("sensor_kpa", "tip_kpa"), "kPa"),
+    )
+    source = Source("s", True, {}, None, {s.name: s for s in (probe, needle, pressure)})
+    told = Told()
+    passed_over, _ = play(source, told, VirtualClock(), 1.0)
+    found = {name: {value for other, value, _ in told.values if other == name} for name, _, _ in told.values}
+    assert found == {
+        "probe_force": {1.0},
+        "needle_force": {2.0},
+        "pressure.sensor_kpa": {3.0},
+        "pressure.tip_kpa": {4.0},
+    }
+    heard = sum(name == "probe_force" for name, _, _ in told.values)
+    assert heard + passed_over["probe_force"] == 100
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 2.0])
+def test_values_and_poses_of_one_moment_have_one_stamp_at_every_pace(speed: float) -> None:
+    times = np.arange(10, dtype=np.int64) * 40 * MS
+    stream = Stream("force", times, {"force_n": np.arange(10.0)}, {"force_n": "N"})
+    source = Source(
+        "s", True, {"ProbeToRig": PoseTrack(times, np.tile(np.eye(4), (10, 1, 1)))}, None, {"force": stream}
+    )
+    told = Told()
+    play(source, told, VirtualClock(), speed)
+    stamps = [time_ns for _, _, time_ns in told.values]
+    assert len(stamps) > 5
+    assert set(stamps) <= set(told.at_ns["ProbeToRig"])
 
 
 def test_what_cannot_be_published_is_refused(tmp_path: Path) -> None:

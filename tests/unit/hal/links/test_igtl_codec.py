@@ -110,6 +110,44 @@ def test_pixels_of_any_type_and_byte_order_keep_their_values(kind: str) -> None:
     assert back.pixels.dtype.itemsize == pixels.dtype.itemsize
 
 
+def test_image_of_a_sender_in_lps_stands_at_the_same_place_as_in_ras() -> None:
+    ras = np.diag([0.5, 0.25, 1.0, 1.0])
+    ras[:3, 3] = [10.0, 20.0, 30.0]
+    pixels = np.zeros((3, 4), dtype=np.uint8)
+    placed = Image.placed(pixels, np.diag([-1.0, -1.0, 1.0, 1.0]) @ ras)
+    sent = Image(placed.pixels, placed.centre_matrix, coordinates=igtl_messages.LPS)
+    back = Image.decode(memoryview(sent.content()))
+    assert back.IndexToSpace == pytest.approx(ras)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Status(-1),
+        igtl_messages.Command(1 << 40, "a", "b"),
+        Image(np.zeros((1, 1, 70000), dtype=np.uint8), np.eye(4)),
+        Image(np.zeros((1, 1, 7, 300), dtype=np.uint8), np.eye(4)),
+        Transform(np.diag([1e39, 1.0, 1.0, 1.0])),
+        igtl_data.Position((1e39, 0.0, 0.0)),
+        igtl_data.PointList((igtl_data.LabelledPoint("a", (1e39, 0.0, 0.0)),)),
+        igtl_data.StartTracking(1 << 40),
+        igtl_data.NumberArray(np.zeros(70000)),
+    ],
+    ids=lambda message: message.type,
+)
+def test_what_a_field_cannot_hold_is_refused_before_sending(given: igtl_messages.Message) -> None:
+    with pytest.raises(ConfigError):
+        igtl_messages.pack(given, "D", 0)
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"a" * 70000: "b"}, {str(n): "x" for n in range(9000)}, {"a": "\ud800"}], ids=["key", "count", "text"]
+)
+def test_metadata_that_do_not_fit_are_refused_before_sending(metadata: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="metadata"):
+        igtl_messages.pack(Status(1), "D", 0, version=2, metadata=metadata)
+
+
 def test_a_flipped_bit_is_refused_and_the_next_message_is_read() -> None:
     good = igtl_messages.pack(Transform(np.eye(4)), "AToB", 0)
     bad = bytearray(good)
@@ -169,6 +207,9 @@ IMAGE_HEAD = struct.pack(">HBBBB3H12f6H", 1, 1, 3, 2, 1, 4, 4, 4, *([0.0] * 12),
         ("NDARRAY", struct.pack(">BBH", 0, 1, 1) + bytes(4)),
         ("NDARRAY", struct.pack(">BBH", 11, 1, 3) + bytes(16)),
         ("NDARRAY", struct.pack(">BB4H", 11, 4, 65535, 65535, 65535, 65535)),
+        ("NDARRAY", struct.pack(">BB5H", 11, 5, 0, 65535, 65535, 65535, 65535)),
+        ("IMAGE", IMAGE_HEAD[:5] + b"\0" + IMAGE_HEAD[6:] + bytes(64)),
+        ("IMAGE", IMAGE_HEAD[:5] + b"\7" + IMAGE_HEAD[6:] + bytes(64)),
         ("IMAGE", IMAGE_HEAD + bytes(32)),
         ("IMAGE", IMAGE_HEAD[:3] + b"\x0d" + IMAGE_HEAD[4:] + bytes(64)),
         ("IMAGE", IMAGE_HEAD[:60] + struct.pack(">6H", 1, 0, 0, 4, 4, 4) + bytes(64)),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hal.clock import VirtualClock, WallClock
-from hal.errors import ConfigError, LinkError
+from hal.errors import BadReply, ConfigError, LinkError
 from hal.links import igtl, igtl_messages
 from hal.links.igtl_data import Capability, PointList, Sensor, StartTracking, TrackingData
 from hal.links.igtl_messages import Answer, Image, Query, Status, String, Transform
@@ -107,12 +107,82 @@ def test_sensor_carries_its_unit_or_names_it(publisher: Publisher, listener: Lis
     assert found["flow_mL/min"].unit == 0
     assert isinstance(found["force"], Sensor)
     assert found["force"].status == 1
+    assert np.isnan(found["force"].values).all()
+
+
+def test_value_whose_name_does_not_fit_is_refused_and_never_cut(publisher: Publisher, listener: Listener) -> None:
+    publisher.sensor("pressure.flow_ml_min", (3.0,), "mL/min", 1)
+    publisher.sensor("a name of more than twenty", (3.0,), "N", 1)
+    assert [packet.device for packet, _ in read(publisher.take(listener))] == ["pressure.flow_ml_min"]
+    assert publisher.refused == {"SENSOR": 1}
 
 
 def test_tool_that_is_not_seen_is_a_state_and_not_a_pose(publisher: Publisher, listener: Listener) -> None:
     publisher.transform("StylusToRig", moved(1), 1, valid=False)
     ((packet, status),) = read(publisher.take(listener))
     assert (packet.device, status.code) == ("StylusToRig", 4)
+
+
+def test_tool_that_was_lost_is_in_nobodys_scene_at_its_old_place(publisher: Publisher, listener: Listener) -> None:
+    publisher.receive(listener, igtl_messages.pack(StartTracking(0), "", 0), 0)
+    publisher.transform("ProbeToRig", moved(1), 1 * MS)
+    publisher.transform("StylusToRig", moved(2), 2 * MS)
+    publisher.take(listener)
+    publisher.transform("StylusToRig", moved(2), 3 * MS, valid=False)
+    (tracking,) = [m for _, m in read(publisher.take(listener)) if isinstance(m, TrackingData)]
+    assert [tool.name for tool in tracking.tools] == ["ProbeToRig"]
+    newcomer = [(packet.device, message) for packet, message in read(publisher.take(publisher.join(4 * MS)))]
+    assert [name for name, message in newcomer if isinstance(message, Transform)] == ["ProbeToRig"]
+    assert ("StylusToRig", 4) in [(name, message.code) for name, message in newcomer if isinstance(message, Status)]
+
+
+def test_tool_lost_for_long_does_not_push_texts_out(publisher: Publisher, listener: Listener) -> None:
+    publisher.text("pushed hard, stopped", 0)
+    for n in range(1000):
+        publisher.transform("StylusToRig", moved(n), n + 1, valid=False)
+    publisher.transform("StylusToRig", moved(7), 2000)
+    found = read(publisher.take(listener))
+    assert [type(message) for _, message in found] == [String, Transform]
+    assert listener.dropped == {"STATUS": 1000}
+
+
+@pytest.mark.parametrize(("question", "kind"), [("GET_TRANS", Transform), ("GET_IMAGE", Image), ("GET_SENSOR", Sensor)])
+def test_the_newest_value_of_a_name_can_be_asked_for(
+    publisher: Publisher, listener: Listener, question: str, kind: type
+) -> None:
+    publisher.transform("ProbeToRig", moved(1), 1)
+    publisher.transform("NeedleToRig", moved(2), 2)
+    publisher.frame(frame(3), moved(1))
+    publisher.sensor("pressure", (12.5,), "kPa", 4)
+    publisher.take(listener)
+    name = {"GET_TRANS": "NeedleToRig", "GET_IMAGE": "Image_Rig", "GET_SENSOR": "pressure"}[question]
+    publisher.receive(listener, igtl_messages.pack(Query(question), name, 0), 9)
+    ((packet, message),) = read(publisher.take(listener))
+    assert (packet.device, type(message)) == (name, kind)
+    publisher.receive(listener, igtl_messages.pack(Query(question), "", 0), 9)
+    assert len(read(publisher.take(listener))) == (2 if question == "GET_TRANS" else 1)
+    publisher.receive(listener, igtl_messages.pack(Query(question), "Nobody", 0), 9)
+    ((packet, message),) = read(publisher.take(listener))
+    assert (packet.device, message.code) == ("Nobody", 4)
+
+
+def test_client_cannot_fill_the_memory_with_a_message_of_its_own(publisher: Publisher, listener: Listener) -> None:
+    head = igtl.HEADER.pack(1, b"STRING", b"x", 0, 0, 32 << 20, 0)
+    with pytest.raises(BadReply, match="limit"):
+        publisher.receive(listener, head, 0)
+
+
+def test_message_of_a_client_that_claims_an_absurd_array_does_not_end_the_serving(
+    publisher: Publisher, listener: Listener
+) -> None:
+    import struct
+
+    from fastcrc import crc64
+
+    body = struct.pack(">BB5H", 11, 5, 0, 65535, 65535, 65535, 65535)
+    head = igtl.HEADER.pack(1, b"NDARRAY", b"x", 0, 0, len(body), crc64.ecma_182(body))
+    publisher.receive(listener, head + body, 0)
+    assert listener.inbox.refused == {"NDARRAY": 1}
 
 
 def test_values_that_are_no_numbers_and_names_that_do_not_fit_are_refused_and_counted(
@@ -145,7 +215,7 @@ def test_questions_are_answered_and_what_is_not_understood_is_said(publisher: Pu
     publisher.receive(listener, bad + unknown, 6)
     found = [message for _, message in read(publisher.take(listener))]
     assert [type(message) for message in found] == [Capability, Status, Status, Status, Status]
-    assert [message.code for message in found[1:]] == [1, 12, 12, 12]
+    assert [message.code for message in found[1:]] == [1, 4, 12, 12]
     assert listener.inbox.refused == {"TRANSFORM": 1}
     assert listener.inbox.unknown == {"BIND": 1}
 
