@@ -25,8 +25,11 @@ class Session(NamedTuple):
 
 
 @contextmanager
-def session(config: RigConfig, out: Path, *, seed: int = 1) -> Iterator[Session]:
+def session(config: RigConfig, out: Path, *, seed: int = 1, stated: RigConfig | None = None) -> Iterator[Session]:
     """Open a rig for a calibration and keep a journal in ``out``, a new or empty folder.
+
+    ``stated``: the rig file as it was before certificates were applied to ``config``. A simulated bench is built from
+    it: what a certificate says of a frame does not move the thing itself.
 
     Raises ``RecordError`` when the folder cannot be used, ``RigNotOpened`` with every device that did not open, and
     ``SafetyStop`` when an interlock does not pass its self-test.
@@ -42,7 +45,7 @@ def session(config: RigConfig, out: Path, *, seed: int = 1) -> Iterator[Session]
     bench = None
     if in_process:
         phantom = str(config.sim.get("phantom", "lumbar_ref"))
-        bench = simulate(config, clock, cartridge_seed=seed, phantom=phantom, needle=config.needle.name)
+        bench = simulate(stated or config, clock, cartridge_seed=seed, phantom=phantom, needle=config.needle.name)
     settle_heap()
     journal = Journal(out / "journal.jsonl", clock)
     try:

@@ -219,4 +219,5 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
         Hydraulics(line, s.bench_seed),
         temperature_c=s.temperature_c,
         seed=cartridge_seed,
+        mount=s.needle_mount,
     )

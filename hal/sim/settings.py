@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hal.errors import ConfigError
 from hal.sim.build import BuildErrors
 from hal.sim.faults import FaultKind
+from hal.sim.mount_error import MountError
 from hal.sim.placement import PlacementErrors
 
 ON_THE_LINE = frozenset(kind.value for kind in FaultKind)
@@ -98,6 +99,8 @@ class SimSettings(BaseModel):
     frequency_mhz: float = Field(default=4.0, ge=1.0, le=12.0)
     build: BuildErrors = BuildErrors()
     placement: PlacementErrors = PlacementErrors()
+    needle_mount: MountError = MountError()
+    """How the needle sits in the carrier: not drawn, but as stated (none by default)."""
     bench_seed: int = 1
     """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds."""
     faults: tuple[BenchFault, ...] = ()

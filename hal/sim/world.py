@@ -18,6 +18,7 @@ from hal.sim.acoustics.renderer import Renderer
 from hal.sim.acoustics.states import EchoNeedle, Track
 from hal.sim.build import AsBuilt
 from hal.sim.fluid import Hydraulics
+from hal.sim.mount_error import MountError
 from hal.sim.needle import Needle
 from hal.sim.placement import Placement
 from hal.sim.ports import AxesSource, PlungerSource
@@ -34,6 +35,9 @@ REFERENCE_NOISE_MM = 0.2
 """Repeatability of the tip sensor per axis (assumption for an electromagnetic stylet in gel)."""
 STYLUS_NOISE_DEG = 0.05
 """Of the stylus's marker per axis, beside ``REFERENCE_NOISE_MM`` [A]."""
+
+
+WELL_MOUNTED = MountError()
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class World:
         *,
         temperature_c: float,
         seed: int,
+        mount: MountError = WELL_MOUNTED,
     ) -> None:
         self.built = built
         self.placement = placement
@@ -79,6 +84,7 @@ class World:
         self.fluid = fluid
         self.tissue = Tissue(built)
         self.temperature = temperature_c
+        self.mount = mount
         self.holder: AxesSource | None = None
         self.needle_source: AxesSource | None = None
         """Axes in the order of ``NeedlePose``: x, y, lateral, tilt, feed, bevel."""
@@ -146,7 +152,10 @@ class World:
                 self._deepest_path = self.needle.path.copy()
             entry, direction = self._needle_line(pose)
             self._bevel_deg = pose.bevel_deg
-            self.needle.step(entry, direction, pose.feed_mm, pose.bevel_deg, dt_s)
+            feed = pose.feed_mm
+            if not self.mount.none and self.hand_stiffness_n_mm is None:
+                entry, feed = self._as_mounted(pose, entry)
+            self.needle.step(entry, direction, feed, pose.bevel_deg, dt_s)
         displaced = self._displaced(to_ns)
         tip = self.needle.tip_mm
         in_gel = self.needle.embedded_mm > 0.0
@@ -174,6 +183,13 @@ class World:
         T = self._CarrierToPhantom
         entry: Vector = T[:3, :3] @ np.array([pose.x_mm, pose.y_mm, 0.0]) + T[:3, 3]
         return entry, T[:3, :3] @ direction
+
+    def _as_mounted(self, pose: NeedlePose, entry: Vector) -> tuple[Vector, float]:
+        """Entry point and feed of the shaft as it sits in the carrier; a hand holds its needle itself."""
+        x, y, z = self.mount.local_mm(pose)
+        r = self._CarrierToPhantom[:3, :3]
+        axes = Rotation.from_euler("XY", (pose.tilt_deg, -pose.lateral_deg), degrees=True).as_matrix()
+        return entry + r @ (axes[:, 0] * x + axes[:, 1] * y), pose.feed_mm + z
 
     # ---- what is where ----------------------------------------------------------------------------------
 

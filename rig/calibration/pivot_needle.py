@@ -138,8 +138,25 @@ def calibrate_needle_tip(
     variance = max(float((rest**2).sum()) / freedom, floor**2)
     covariance = np.asarray(variance * np.linalg.pinv(normal), dtype=np.float64)
     offset_sd = np.sqrt(np.diag(covariance)[6:9])
-    if weakest < 1e-9 or float(offset_sd.max()) > max_offset_sd_mm:
-        open_ = weakest < 1e-9
+    rms = float(np.sqrt((rest**2).sum(axis=1).mean()))
+    expected = tip_sd_mm * np.sqrt(3.0 * freedom / rest.size)
+    open_ = weakest < 1e-9
+    beyond = float((rest**2).sum()) / tip_sd_mm**2 > freedom + 4.0 * np.sqrt(2.0 * freedom)
+    # poses that would tell the offset, were it not for what is left
+    spoilt = float(offset_sd.max()) > max_offset_sd_mm >= float(offset_sd.max()) * floor / np.sqrt(variance)
+    if not open_ and (beyond or spoilt):
+        raise CalibrationRefused(
+            "residual",
+            f"the tips miss the carrier's poses by {rms:.2f} mm (rms), "
+            + (
+                f"{expected:.2f} mm was to be expected from the reference"
+                if beyond
+                else f"too much to know the offset ({offset_sd.max():.2f} mm, limit {max_offset_sd_mm:g})"
+            ),
+            advice="A bent needle, play in the guide or a wrong angle zero; see the residuals by axis",
+            figures={"rms_mm": rms, "expected_mm": float(expected)},
+        )
+    if open_ or float(offset_sd.max()) > max_offset_sd_mm:
         axis = "xyz"[int(np.argmax(offset_sd))]
         what = (
             "the tip's offset is not seen at all"
@@ -151,16 +168,6 @@ def calibrate_needle_tip(
             f"{what}: the poses hardly differ in angle, so offset and place of the carrier cannot be told apart",
             advice="Add poses with lateral and tilt angles of +-15 deg or more and several feeds",
             figures={"offset_sd_mm": offset_sd.tolist()},
-        )
-    rms = float(np.sqrt((rest**2).sum(axis=1).mean()))
-    expected = tip_sd_mm * np.sqrt(3.0 * freedom / rest.size)
-    if (rest**2).sum() / tip_sd_mm**2 > freedom + 4.0 * np.sqrt(2.0 * freedom):
-        raise CalibrationRefused(
-            "residual",
-            f"the tips miss the carrier's poses by {rms:.2f} mm (rms), {expected:.2f} mm was to be expected from "
-            "the reference",
-            advice="A bent needle, play in the guide or a wrong angle zero; see the residuals by axis",
-            figures={"rms_mm": rms, "expected_mm": float(expected)},
         )
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = r, s

@@ -84,6 +84,13 @@ def _standard(kind: str, data: dict[str, Any]) -> dict[str, Value]:
             "sound_speed_m_s": Value(data["c_m_s"], data["u_m_s"], "m/s"),
             "temperature_c": Value(data["temperature_c"], 0.0, "degC"),
         }
+    if kind == "needle_tip" and {"offset_mm", "offset_u_mm", "run_out_mm", "run_out_u_mm"} <= data.keys():
+        names = ("tip_offset_x_mm", "tip_offset_y_mm", "tip_offset_z_mm", "run_out_x_mm", "run_out_y_mm")
+        values, u = data["offset_mm"] + data["run_out_mm"], data["offset_u_mm"] + data["run_out_u_mm"]
+        numbers = zip(names, values, u, strict=True)
+        return {name: Value(value, sd, "mm") for name, value, sd in numbers if value is not None}
+    if kind == "reference_instrument" and {"tip_uncertainty_mm", "u_tip_uncertainty_mm"} <= data.keys():
+        return {"tip_uncertainty_mm": Value(data["tip_uncertainty_mm"], data["u_tip_uncertainty_mm"], "mm")}
     if kind == "temporal" and {"lag_s", "standard_uncertainty_s"} <= data.keys():
         return {"lag_s": Value(data["lag_s"], data["standard_uncertainty_s"], "s")}
     return {}

@@ -13,6 +13,7 @@ from rig.cli import (
     calibrate_certificates,
     calibrate_chain,
     calibrate_frames,
+    calibrate_needle,
     calibrate_nwire,
     calibrate_rig,
     calibrate_surface,
@@ -33,6 +34,7 @@ app.add_typer(phantom_app, name="phantom")
 app.add_typer(calibrate_frames.app, name="calibrate")
 calibrate_nwire.add_to(calibrate_frames.app)
 calibrate_rig.add_to(calibrate_frames.app)
+calibrate_needle.add_to(calibrate_frames.app)
 calibrate_certificates.add_to(calibrate_frames.app)
 calibrate_chain.add_to(calibrate_frames.app)
 calibrate_surface.add_to(calibrate_frames.app)

@@ -1,0 +1,37 @@
+"""How the needle truly sits in the carrier: beside its axis, too far in or out, and bent before it was used."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hal.types import NeedlePose
+
+GUIDE_MM = 70.0
+"""Feed at which the tip leaves the guide: from there on a bent shaft stands out freely [A]."""
+
+
+@dataclass(frozen=True)
+class MountError:
+    """Needle frame of the carrier: z along the axis, x in the plane of the lateral angle; mm."""
+
+    offset_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Of the tip, whatever the bevel; z: the needle is longer, or sits further out, than the feed's zero says."""
+    run_out_mm: tuple[float, float] = (0.0, 0.0)
+    """The part that turns with the bevel, at bevel 0."""
+    bend_per_mm: float = 0.0
+    """Curvature of a shaft that was bent before: the free end stands off by ``bend (feed + 70 mm)^2 / 2`` towards
+    the bevel's opening."""
+
+    @property
+    def none(self) -> bool:
+        return self == MountError()
+
+    def local_mm(self, pose: NeedlePose) -> tuple[float, float, float]:
+        """The tip off the place that the axes name, needle frame."""
+        turn = math.radians(pose.bevel_deg)
+        c, s = math.cos(turn), math.sin(turn)
+        free_mm = max(0.0, pose.feed_mm + GUIDE_MM)
+        a, b = self.run_out_mm[0] + 0.5 * self.bend_per_mm * free_mm**2, self.run_out_mm[1]
+        x, y, z = self.offset_mm
+        return x + c * a - s * b, y + s * a + c * b, z
