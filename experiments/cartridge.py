@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.gel_temperature import gel_temperature
 from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
 from experiments.opened import opened
 from experiments.plan import PlannedCartridge, PlannedTrial
@@ -190,8 +191,9 @@ def _one(
         "age_h": job.age_h + controller.clock.now_ns() / NS_PER_S / 3600.0,
         "n_prior_tracks": prior,
     }
-    if rig.pressure is not None:  # before the trial begins: what stops the rig here is no trial's failure
-        about["temp_c"] = controller.read("pressure").temperature_c
+    # Before the trial begins: what stops the rig here is no trial's failure.
+    temperature = gel_temperature(controller)
+    about["temp_c"], about["temp_by"] = temperature.celsius, temperature.by or None
     trial_record: TrialRecord = record.trial(planned.trial_id, about)
     witness = None if bench is None else bench.witness
     trial = Trial(planned, technique, anatomy(job.phantom), controller, trial_record, witness, scene=scene, about=about,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.gel_temperature import PLACES
 from experiments.log import TrialLog
 from experiments.needle_hand import CarrierHand, NeedleHand, OperatorHand
 from experiments.plan import PlannedTrial
@@ -123,7 +124,11 @@ class Trial:
         """Of the gel at its temperature, by the rig file; images are corrected with it."""
         self.sound_speed_u_m_s = speed_of_sound.u_m_s
         self.log.sound_speed_m_s = self.sound_speed_m_s
-        self.event("gel", sound_speed_m_s=speed_of_sound.c_m_s, u_m_s=speed_of_sound.u_m_s, temperature_c=measured)
+        by = str(self.about.get("temp_by") or "")
+        self.event(
+            "gel", sound_speed_m_s=speed_of_sound.c_m_s, u_m_s=speed_of_sound.u_m_s, temperature_c=measured,
+            temperature_by=by, temperature_place=PLACES.get(by, ""),
+        )  # fmt: skip
         scanner = self.controller.rig.ultrasound
         imaging = scanner.settings() if scanner is not None else ImagingSettings()
         self.imaging_depth_mm = imaging.depth_mm
@@ -307,6 +312,8 @@ def _leave_phantom(trial: Trial, steps: dict[State, Step]) -> Exception | None:
                 trial.event("hold", source=hold.source, reason=hold.reason, state=state.value)
                 try:
                     trial.controller.wait_out_pause()
+                except HoldRequested as again:
+                    trial.event("hold", source=again.source, reason=again.reason, state=state.value)
                 except SafetyStop as stop:
                     return stop
                 if attempt + 1 == HOLDS_IN_A_ROW_MAX_N:

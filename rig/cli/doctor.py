@@ -31,7 +31,8 @@ NOT_MEASURED = {
     "probe_force": "the probe's pressure on the gel is not watched",
     "contact": "contact with nerve or vessel inserts is not recognised; no pedal",
     "tracker": "without a reference instrument every trial ends as truth missing",
-    "temperature": "gel temperature is not recorded; the speed of sound is the nominal one",
+    "temperature": "the gel's speed of sound follows the pressure cell's temperature, in the line, not in the gel; "
+    "without one it is that of the rig file",
     "estop": "there is no stop by key beside the wired one",
 }
 REQUIRED = ("holder", "pump", "pressure", "ultrasound", "operator")

@@ -126,7 +126,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("frames_unread", "", "int", "frames that the scanner made and nobody read"),
     Column("phantom_id", "", "text", "nominal phantom"),
     Column("age_h", "h", "float", "age of the cartridge at the trial"),
-    Column("temp_c", "degC", "float", "gel temperature"),
+    Column("temp_c", "degC", "float", "temperature at which the gel's speed of sound was taken"),
+    Column(
+        "temp_by", "", "text", "role that gave it: temperature (in the gel) or pressure (in the line, not in the gel)"
+    ),
     Column("sound_speed_m_s", "m/s", "float", "speed of sound used to correct depth"),
     Column("n_prior_tracks", "", "int", "insertions in the cartridge before this one"),
 )

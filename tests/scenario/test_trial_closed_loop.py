@@ -97,6 +97,13 @@ def test_antisepsis_times_are_kept_before_and_after(tmp_path):
     assert "V10" not in (trial.row["violations"] or "")
 
 
+def test_the_record_says_which_device_told_the_temperature_and_where_it_sits(tmp_path):
+    trial = run_short(tmp_path, "S1_LM")
+    (gel,) = trial.of("gel")
+    assert gel["temperature_by"] == trial.row["temp_by"] == "pressure"
+    assert gel["temperature_c"] == trial.row["temp_c"] and "not in the gel" in gel["temperature_place"]
+
+
 def test_the_same_seed_leaves_the_same_bytes_and_another_seed_differs(tmp_path):
     rows = [run_short(tmp_path / name, "S1_IP", seed=seed).row for name, seed in (("a", 7), ("b", 7), ("c", 8))]
     assert rows[0] == rows[1]

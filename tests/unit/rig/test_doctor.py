@@ -21,6 +21,7 @@ def test_the_core_rig_says_what_it_will_not_measure():
     warnings = levels(examine("core"), "warning")
     assert {"carrier", "needle_force", "contact", "tracker"} <= set(warnings)
     assert "truth missing" in warnings["tracker"]
+    assert "pressure cell" in warnings["temperature"] and "not in the gel" in warnings["temperature"]
 
 
 def test_the_bench_example_fails_on_its_placeholder_ports_only():
