@@ -354,15 +354,22 @@ class Controller:
             raise HoldRequested(Trip(PAUSE, Severity.HOLD, f"paused: {', '.join(self.paused_by)}"))
 
     def wait_out_pause(self, timeout_s: float = PAUSE_MAX_S) -> None:
-        """Scan until nobody asks for a pause any more; raises ``SafetyStop`` when it lasts too long."""
+        """Scan until nobody asks for a pause any more; raises ``SafetyStop`` when it lasts too long.
+
+        A stop rule that fires meanwhile is raised when the pause ends: the technique answers it before anything moves.
+        """
         end_ns = self.clock.now_ns() + int(timeout_s * NS_PER_S)
+        fired: HoldRequested | None = None
         while self.paused_by:
             if self.clock.now_ns() >= end_ns:
                 self._trip(Trip(PAUSE, Severity.HARD, f"paused for over {timeout_s:g} s: {', '.join(self.paused_by)}"))
             try:
                 self.wait(0.1)
-            except HoldRequested:  # told again by another who pauses
-                continue
+            except HoldRequested as hold:
+                if not _asks_for_pause(hold.source):
+                    fired = fired or hold
+        if fired is not None:
+            raise fired
 
     def pause(self, reason: str) -> None:
         """Ask for a hold from outside (console, foot switch); reasons add up, each must be resumed."""
@@ -567,6 +574,10 @@ class Controller:
             operator.cancel()  # what nobody waits for any more must not be carried out, nor bar the next question
             raise
         return answer[0]
+
+
+def _asks_for_pause(source: str) -> bool:
+    return source in (PEDAL, PAUSE) or source.startswith(f"{PAUSE}:")
 
 
 def _poll(operator: Operator, answer: list[OperatorResponse]) -> bool:
