@@ -101,7 +101,8 @@ def test_the_record_says_which_device_told_the_temperature_and_where_it_sits(tmp
     trial = run_short(tmp_path, "S1_LM")
     (gel,) = trial.of("gel")
     assert gel["temperature_by"] == trial.row["temp_by"] == "pressure"
-    assert gel["temperature_c"] == trial.row["temp_c"] and "not in the gel" in gel["temperature_place"]
+    assert gel["temperature_c"] == pytest.approx(trial.row["temp_c"], abs=1e-6)
+    assert "not in the gel" in gel["temperature_place"]
 
 
 def test_the_same_seed_leaves_the_same_bytes_and_another_seed_differs(tmp_path):
