@@ -70,10 +70,12 @@ class Refusal:
 
 
 class Labeller:
-    """Labels images of one phantom; ``scale`` None means that nothing is known of the pixel pitch."""
+    """Labels images of one phantom; ``scale`` None means that nothing is known of the pixel pitch but about how much
+    larger it is from row to row than from column to column (``row_per_column``)."""
 
-    def __init__(self, phantom: WirePhantom, scale: Scale | None) -> None:
+    def __init__(self, phantom: WirePhantom, scale: Scale | None, row_per_column: float = 1.0) -> None:
         self._phantom = phantom
+        self._unscaled = np.array([1.0, row_per_column])
         self._scale = scale
         self._outer = phantom.outer_mm
         self._width = np.array([p.width_mm for p in phantom.patterns])
@@ -93,7 +95,7 @@ class Labeller:
         count = len(dots.strength)
         if count < wires:
             return Refusal("dots", f"dots: {count} found of {wires}")
-        pitch = np.ones(2) if self._scale is None else np.array(self._scale.pitch_mm)
+        pitch = self._unscaled if self._scale is None else np.array(self._scale.pitch_mm)
         place = dots.centre_px * pitch
         triples = [self._triples(place, k) for k in range(len(self._outer))]
         for k, found in enumerate(triples):

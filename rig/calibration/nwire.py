@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,9 @@ from rig.calibration.nwire_errors import (
     wire_errors,
 )
 from rig.calibration.nwire_frames import FrameVerdict, Observations, observe
+from rig.calibration.nwire_sides import PictureSides
 from rig.calibration.nwire_solve import fit_linear, fit_orthogonal
+from rig.calibration.nwire_steady import without_strays
 from rig.calibration.plus_config import PlusConfig
 from rig.geometry.uncertain import UncertainTransform
 
@@ -151,6 +153,15 @@ class NWireCalibration:
         }
 
 
+class NWireRefused(CalibrationRefused):
+    """A refusal with what was seen, for pictures: the ``result`` that is not given out, None when there was no fit."""
+
+    def __init__(self, refusal: CalibrationRefused, seen: Observations, result: NWireCalibration | None) -> None:
+        super().__init__(refusal.code, refusal.reason, advice=refusal.advice, figures=refusal.figures)
+        self.seen = seen
+        self.result = result
+
+
 def calibrate_nwire(
     recording: Sequence,
     config: PlusConfig,
@@ -161,44 +172,73 @@ def calibrate_nwire(
     expected: Matrix | None = None,
     limit_mm: float = 2.0,
     folds: int = 5,
+    sides: PictureSides | None = None,
 ) -> NWireCalibration:
     """Calibrate a probe from a tracked recording of the wire phantom that ``config`` defines.
 
     ``expected``: an earlier or nominal ``ImageToProbe`` (default: the configuration's, if it has one), against which
     flipped and scaled image axes are named; flipped against one that was given here: refused. ``limit_mm``: refused
-    when the held-out rms is larger.
+    when the held-out rms is larger. ``sides``: how the picture lies on the probe, as a person sees it.
     Raises ``CalibrationRefused`` or ``ConfigError``, each naming what is wrong.
     """
     if method not in METHODS:
         raise ConfigError(f"method {method!r} is none of {', '.join(METHODS)}")
     if config.phantom is None:
         raise ConfigError(f"{config.path}: defines no wire phantom")
+    sides = sides or PictureSides()
     seen = observe(recording, config, config.phantom, pitch_mm)
-    _refuse_few(seen)
-    _refuse_still(seen)
-    points, ratio = choose(seen)
+    result: NWireCalibration | None = None
+    try:
+        _refuse_few(seen)
+        _refuse_still(seen)
+        points, ratio = choose(seen)
+        seen, points = without_strays(seen, points)
+        asked = expected is not None
+        if expected is None:
+            expected = config.image_to_probe
+        result = _fitted(seen, points, method, folds, ratio, expected)
+        held, angle_deg = result.k_fold, result.raw_angle_deg
+        if held.rms_mm > limit_mm or abs(angle_deg - 90.0) > _REFUSE_ANGLE_DEG:
+            _refuse_misfit(seen, held, angle_deg, limit_mm, result.findings)
+        _refuse_contradiction(seen, held, result.findings, asked)
+        sides.check(result.ImageToProbe)
+    except CalibrationRefused as refusal:
+        raise NWireRefused(refusal, seen, result) from None
+    notes = [*result.notes, *_unseen(expected is not None, sides)]
+    if abs(angle_deg - 90.0) > _WARN_ANGLE_DEG:
+        notes.append(f"the fitted image axes are {angle_deg:.2f} deg apart instead of 90")
+    if validation is None:
+        return replace(result, notes=tuple(notes))
+    tested = _validate(validation, config, result.ImageToProbe, seen, notes)
+    again = _repeat(tested.points, result.ImageToProbe, method, seen.size_px)
+    return replace(result, notes=tuple(notes), validation=tested, corner_repeat_mm=again)
+
+
+def _unseen(compared: bool, sides: PictureSides) -> list[str]:
+    """What the wires cannot show and nobody told."""
+    if not compared and not sides.complete:
+        known = "" if not (sides.marked or sides.away) else " along the axis that was not named"
+        return [
+            f"a picture flipped or stretched on its way{known} fits the wires as well, and nothing was given to tell: "
+            "compare with an earlier calibration (--expected), or name both sides of the picture (--marked-side, "
+            "--away-side)"
+        ]
+    return [] if compared else ["no earlier calibration to compare with: a picture stretched on its way fits as well"]
+
+
+def _fitted(
+    seen: Observations, points: Points, method: str, folds: int, ratio: float, expected: Matrix | None
+) -> NWireCalibration:
+    """All figures of one recording, not yet judged."""
     middle, target = points.middle_px.reshape(-1, 2), points.probe_mm.reshape(-1, 3)
     fitted = fit_linear(middle, target)
     orthogonal = fit_orthogonal(fitted, middle, target)
     in_plane = fit(points, orthogonal=True, in_plane=True)
     matrix = {"linear": fitted.ImageToProbe, "orthogonal": orthogonal, "in_plane": in_plane}[method]
-    asked = expected is not None
-    if expected is None and "ImageToProbe" in config.transforms:
-        expected = config.transforms["ImageToProbe"].matrix
     findings, check = diagnose(seen, points, matrix, expected)
-    held = k_fold(points, folds, orthogonal=method == "orthogonal", in_plane=method == "in_plane")
-    if held.rms_mm > limit_mm or abs(fitted.raw_angle_deg - 90.0) > _REFUSE_ANGLE_DEG:
-        _refuse_misfit(seen, held, fitted.raw_angle_deg, limit_mm, findings)
-    _refuse_contradiction(seen, held, findings, asked)
-    notes = list(seen.notes)
-    if expected is None:
-        notes.append("no earlier calibration to compare with: a picture flipped or stretched on its way fits as well")
-    if abs(fitted.raw_angle_deg - 90.0) > _WARN_ANGLE_DEG:
-        notes.append(f"the fitted image axes are {fitted.raw_angle_deg:.2f} deg apart instead of 90")
     samples = bootstrap(points)
-    tested = None if validation is None else _validate(validation, config, matrix, seen, notes)
     return NWireCalibration(
-        phantom=config.phantom.name,
+        phantom=seen.phantom.name,
         method=method,
         ImageToProbe=matrix,
         linear=fitted.ImageToProbe,
@@ -211,14 +251,14 @@ def calibrate_nwire(
         size_px=seen.size_px,
         corner_sd_mm=corner_sd_mm(samples, seen.size_px),
         corner_by_wires_mm=pattern_gaps_mm(points, seen.size_px),
-        corner_repeat_mm=None if tested is None else _repeat(tested.points, matrix, method, seen.size_px),
+        corner_repeat_mm=None,
         calibration=_result(seen, points, matrix),
-        validation=tested,
-        k_fold=held,
+        validation=None,
+        k_fold=k_fold(points, folds, orthogonal=method == "orthogonal", in_plane=method == "in_plane"),
         folds=folds,
         phantom_check=check,
         findings=findings,
-        notes=tuple(notes),
+        notes=seen.notes,
         way_round_ratio=ratio,
     )
 
@@ -244,6 +284,7 @@ def _validate(
             "not the same image geometry"
         )
     points, _ = choose(seen)
+    seen, points = without_strays(seen, points)
     return _result(seen, points, matrix)
 
 
@@ -262,6 +303,12 @@ def reasons(seen: Observations) -> str:
         example = next(r.text for r in refused if r.code == code)
         parts.append(f"{count} frames {example}")
     return "; ".join(parts) or "no frame was refused"
+
+
+def refused_counts(verdicts: tuple[FrameVerdict, ...]) -> str:
+    """How many frames were refused for what, as ``; refused: 3 pose, 1 dots``; empty when none was."""
+    counts = Counter(v.refusal.code for v in verdicts if v.refusal is not None)
+    return f"; refused: {', '.join(f'{n} {code}' for code, n in counts.most_common())}" if counts else ""
 
 
 def _refuse_few(seen: Observations) -> None:

@@ -16,12 +16,14 @@ from rig.calibration.nwire_solve import fit_linear
 
 _CLEARLY = 1.25
 """The second best way round must misfit this many times as much."""
+_FITS_MM = 5.0
+"""Above it no way round is the right one: wrong wires or poses, whatever the ratio [A]."""
 
 
 def choose(observations: Observations) -> tuple[Points, float]:
     """Points of the labelling that fits the motion, and how many times worse the next one fits (inf: no other).
 
-    Raises ``CalibrationRefused`` (``ambiguous``) when two ways round fit alike.
+    Raises ``CalibrationRefused`` (``ambiguous``) when two ways round fit alike, ``misfit`` when neither fits.
     """
     options = [np.array([a.section[:, :2] for a in item]) for item in observations.labellings]
     counts = np.array([len(o) for o in options])
@@ -50,6 +52,14 @@ def choose(observations: Observations) -> tuple[Points, float]:
     best_rms, best = ranked[0]
     others = [rms for rms, pick in ranked[1:] if np.mean(pick != best) > 0.2]
     ratio = others[0] / max(best_rms, 1e-9) if others else float("inf")
+    if ratio < _CLEARLY and best_rms > _FITS_MM:
+        raise CalibrationRefused(
+            "misfit",
+            f"no way round of the wire pattern fits the tracked motion (best {best_rms:.1f} mm): the poses are not "
+            "those of the pictures, or the wires not those of the definition",
+            advice="Check the transforms' names and units, the time stamps and the phantom definition",
+            figures={"best_rms_mm": best_rms, "next_rms_mm": others[0]},
+        )
     if ratio < _CLEARLY:
         raise CalibrationRefused(
             "ambiguous",

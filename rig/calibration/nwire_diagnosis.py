@@ -18,6 +18,7 @@ from rig.calibration.nwire_errors import Points, errors_mm
 from rig.calibration.nwire_frames import Observations
 from rig.calibration.nwire_phantom import NPattern, Wire, WirePhantom
 from rig.calibration.nwire_solve import fit_linear
+from rig.calibration.nwire_steady import check_slip
 
 Array = NDArray[np.float64]
 
@@ -33,6 +34,11 @@ that are common to all frames count as scatter of none [A]."""
 _TRACKER_EXPLAINS = 0.7
 """Share of the misfit that a tracker axis may leave to be named. Good recordings of a real phantom come to 0.83 with a
 scale of 12 %: smaller gains are errors of the phantom's registration [A]."""
+_SLIP_MM = 0.3
+_SLIP_TOLD = 0.8
+_SLIP_REFUSED = 0.6
+"""Share of the misfit that a shift of the phantom in mid-recording leaves: told, and refused when nothing else explains
+more (shifts of 0.3 mm and more). 0.6 is nearly two thirds of the squared misfit [A]."""
 _TURN_DEG = 2.0
 _LAG_MS = 15.0
 
@@ -206,6 +212,12 @@ def diagnose(
     explained = check.determined and check.rms_after_mm < _EXPLAINED_MM
     better = explained and check.rms_after_mm < 0.7 * check.rms_before_mm
     findings = _tracker_findings(points, observations.stretch_mm)
+    rivals = [f.figures["rms_after_mm"] for f in findings]
+    slipped = _slip_findings(points, min([*rivals, check.rms_after_mm if explained else np.inf]))
+    if slipped and slipped[0].refuses:
+        findings, better, explained = slipped, False, False  # the other causes would only follow it
+    elif slipped and not findings:
+        findings = slipped
     if findings and (check.mirrored_axis or not better):
         better = False  # a positive or negative scale of one axis says it all; the wires would only follow it
     elif explained and check.mirrored_axis:
@@ -279,6 +291,24 @@ def _tracker_findings(points: Points, stretch_mm: Array | None) -> list[Finding]
             f"{axis.rms_after_mm:.2f} mm with that undone",
             {"scale": axis.scale, "scale_sd": axis.scale_sd, "rms_after_mm": axis.rms_after_mm},
             refuses=True,
+        )
+    ]
+
+
+def _slip_findings(points: Points, rival_rms_mm: float) -> list[Finding]:
+    """A phantom (or marker) that moved in mid-recording, when that explains more than any other cause."""
+    slip = check_slip(points)
+    if slip.shift_mm < _SLIP_MM or slip.left > _SLIP_TOLD or slip.rms_after_mm > _EXPLAINED_MM:
+        return []
+    refuses = slip.left < _SLIP_REFUSED and slip.rms_after_mm < rival_rms_mm
+    what = "the phantom, its reference or the probe's marker moved" if refuses else "the wires seem to lie elsewhere"
+    return [
+        Finding(
+            "phantom_moved",
+            f"{what} by about {slip.shift_mm:.1f} mm near frame {slip.frame}: rms {slip.rms_before_mm:.2f} mm, "
+            f"{slip.rms_after_mm:.2f} mm with that allowed",
+            {"frame": float(slip.frame), "shift_mm": slip.shift_mm, "rms_after_mm": slip.rms_after_mm},
+            refuses=refuses,
         )
     ]
 

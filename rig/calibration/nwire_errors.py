@@ -21,6 +21,10 @@ from rig.calibration.nwire_solve import (
 
 Array = NDArray[np.float64]
 
+_BLOCK_N = 5
+_BLOCKS_N = 10
+"""Least number of blocks that a bootstrap draws from [A]."""
+
 
 @dataclass(frozen=True)
 class ErrorSummary:
@@ -135,11 +139,14 @@ def k_fold(points: Points, folds: int, *, orthogonal: bool, in_plane: bool = Fal
 
 
 def bootstrap(points: Points, seed: int = 7, draws: int = 300) -> Array:
-    """Linear fits (draws, 4, 4) to resampled blocks of five neighbouring frames: the spread is the uncertainty."""
+    """Linear fits (draws, 4, 4) to resampled blocks of neighbouring frames: the spread is the uncertainty.
+
+    Five frames make a block, fewer in a short recording: too few blocks draw singular fits.
+    """
     design = np.concatenate([points.middle_px, np.ones((*points.middle_px.shape[:2], 1))], axis=2)
     normal = np.einsum("npi,npj->nij", design, design)
     right = np.einsum("npi,npj->nij", design, points.probe_mm)
-    starts = np.arange(0, len(normal), 5)
+    starts = np.arange(0, len(normal), int(np.clip(len(normal) // _BLOCKS_N, 1, _BLOCK_N)))
     normal, right = np.add.reduceat(normal, starts), np.add.reduceat(right, starts)
     count = len(starts)
     pick = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=draws).astype(float)

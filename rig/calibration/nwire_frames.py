@@ -12,7 +12,9 @@ from hal.links.sequence import Sequence, SequenceFrame
 from hal.types import Matrix
 from rig.calibration.dots import Dots, find_dots, luminance
 from rig.calibration.dots_labelling import Labeller, Labelling, Refusal, Scale
+from rig.calibration.dots_overlay import burned_in, cleared
 from rig.calibration.nwire_phantom import WirePhantom
+from rig.calibration.nwire_pitch import find_pitch
 from rig.calibration.plus_config import PlusConfig
 from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import FrameError, TransformGraph
@@ -20,8 +22,8 @@ from rig.geometry.transforms import FrameError, TransformGraph
 Array = NDArray[np.float64]
 
 _SAMPLE = 16
-_FINER_PX = 6.0
-"""Guesses of the pitch that are tried when a file gives none: dots of 6, 3 and 1.5 pixels."""
+_LABELLED = 0.6
+"""Share of the sampled pictures that must be labelled before another way of looking at them is not tried."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Observations:
     """Poses of probe or reference that are the same to the last digit in all frames."""
     sample: tuple[tuple[Dots, Matrix], ...] = field(repr=False)
     """Raw dots and pose of some frames, labelled or not, for finding out what is wrong."""
+    sample_frame: tuple[int, ...] = ()
+    """Index in the recording of each item of ``sample``."""
     notes: tuple[str, ...] = ()
 
     def dots_px(self, choice: NDArray[np.intp] | None = None) -> Array:
@@ -93,14 +97,24 @@ def observe(
         notes.append(f"the configuration's clip rectangle {clip} lies outside the {size[0]}x{size[1]} image: ignored")
         clip = None
     most = 9 * len(phantom.patterns)
-    pitch = _pitch(phantom, [luminance(sequence.image(k)) for k in _spread(usable)], hint, clip, most, notes)
+    grey = [luminance(sequence.image(k)) for k in _spread(usable)]
+    overlay = burned_in(grey)
+    found_pitch = find_pitch(phantom, [cleared(image, overlay) for image in grey], hint, clip, most)
+    if overlay is not None and found_pitch.share < _LABELLED:  # dots at rest in a saturated picture look burned in too
+        plain = find_pitch(phantom, grey, hint, clip, most)
+        if plain.share > max(_LABELLED, found_pitch.share):
+            overlay, found_pitch = None, plain
+    if overlay is not None:
+        notes.append(f"{100.0 * float(overlay.mean()):.1f} % of the picture never changes (text, scales): left out")
+    notes += found_pitch.notes
+    pitch = found_pitch.pitch_mm
     labeller = Labeller(phantom, Scale.measured(*pitch))
     dot_pitch = float(np.sqrt(pitch[0] * pitch[1]))
     found: dict[int, tuple[Labelling, ...]] = {}
     sample: list[tuple[Dots, Matrix]] = []
     sampled = set(_spread(usable))
     for k in usable:
-        dots = find_dots(luminance(sequence.image(k)), dot_pitch, most, clip)
+        dots = find_dots(cleared(luminance(sequence.image(k)), overlay), dot_pitch, most, clip)
         result = labeller.label(dots)
         if k in sampled:
             sample.append((dots, poses[k]))
@@ -117,55 +131,8 @@ def observe(
         tuple(verdicts[k] for k in sorted(verdicts)), size, pitch,
         np.array([(sequence.frames[k].time_ns or 0) / 1e9 for k in order]),
         _stretch_mm([sequence.frames[k] for k in order], config), _frozen([sequence.frames[k] for k in order], config),
-        tuple(sample), tuple(notes),
+        tuple(sample), tuple(k for k in usable if k in sampled), tuple(notes),
     )  # fmt: skip
-
-
-def _pitch(
-    phantom: WirePhantom,
-    images: list[NDArray[np.float32]],
-    hint: float | None,
-    clip: tuple[int, int, int, int] | None,
-    most: int,
-    notes: list[str],
-) -> tuple[float, float]:
-    """Pixel pitch by column and row from the labelled dots of some frames; the hint is only where to start."""
-    best: tuple[int, tuple[float, float]] | None = None
-    tries: list[tuple[float, Scale | None]] = [] if hint is None else [(hint, Scale.guess(hint))]
-    tries += [(0.24 / s, None) for s in (_FINER_PX / 2, _FINER_PX / 4, _FINER_PX)]
-    for dot_pitch, scale in tries:
-        labeller = Labeller(phantom, scale)
-        sections = []
-        for image in images:
-            result = labeller.label(find_dots(image, dot_pitch, most, clip))
-            if not isinstance(result, Refusal):
-                sections.append(result[0].section)
-        if sections:
-            pitch = _pitch_of(np.array(sections), 0.5 * (scale.pitch_mm[0] + scale.pitch_mm[1]) if scale else None)
-            if best is None or len(sections) > best[0]:
-                best = (len(sections), pitch)
-                if scale is None and hint is not None:
-                    notes.append(
-                        f"the stated pixel pitch of {hint:g} mm does not fit the wires: {pitch[0]:.4f} by "
-                        f"{pitch[1]:.4f} mm found"
-                    )
-        if best is not None and best[0] >= 0.6 * len(images):
-            break
-    if best is None:
-        fallback = hint if hint is not None else 0.1
-        return fallback, fallback
-    return best[1]
-
-
-def _pitch_of(sections: Array, fallback: float | None) -> tuple[float, float]:
-    """mm per column and row: the largest apparent ones, since an oblique cut only shortens them."""
-    linear = sections[:, :, :2]
-    if np.median(np.linalg.cond(linear)) > 1e3:  # all wires in one layer: the depth scale cannot be seen
-        along = float(np.median(np.linalg.norm(linear, axis=(1, 2))))
-        return (1.0 / along, fallback or 1.0 / along)
-    back = np.linalg.norm(np.linalg.inv(linear), axis=1)  # columns of pixels -> mm
-    column, row = np.percentile(back, 85, axis=0)
-    return float(column), float(row)
 
 
 def _poses(sequence: Sequence, config: PlusConfig) -> tuple[dict[int, Matrix], dict[int, FrameVerdict]]:

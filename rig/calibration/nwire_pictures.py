@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hal.links.sequence import Sequence
-from rig.calibration.nwire import NWireCalibration, RecordingResult
+from rig.calibration.dots import luminance
+from rig.calibration.nwire import NWireCalibration, NWireRefused, RecordingResult
 from rig.calibration.nwire_errors import misfit_px
 from rig.calibration.nwire_solve import predicted_dots_px
 
@@ -18,8 +20,11 @@ _COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab
 _REFUSED = "0.6"
 
 
-def draw_residuals(result: NWireCalibration, path: Path) -> None:
-    """One page: misfit of each wire, error of each frame with refused ones marked, findings."""
+def draw_residuals(result: NWireCalibration, path: Path, refused: str = "") -> None:
+    """One page: misfit of each wire, error of each frame with refused ones marked, findings.
+
+    ``refused``: why the whole calibration was refused; it stands on top then.
+    """
     parts = [p for p in (result.calibration, result.validation) if p is not None]
     figure = Figure(figsize=(12, 4.2 * len(parts) + 1.2))
     FigureCanvasAgg(figure)
@@ -34,6 +39,9 @@ def draw_residuals(result: NWireCalibration, path: Path) -> None:
         f"held-out error mean {held.mean_mm:.2f}, p95 {held.p95_mm:.2f}, max {held.max_mm:.2f} mm (all points)"
     ]
     lines += [f.text for f in result.findings[:3]] + list(result.notes[:2])
+    if refused:
+        lines = [f"REFUSED: {refused}", *lines[:1]]
+    lines = [part for line in lines for part in textwrap.wrap(line, 150)]
     figure.suptitle("\n".join(lines), fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=100)
@@ -113,4 +121,28 @@ def draw_frame(result: NWireCalibration, recording: Sequence, index: int, path: 
         verdict = next((v for v in part.verdicts if v.index == index), None)
         why = verdict.refusal.text if verdict is not None and verdict.refusal is not None else "not in the recording"
         axes.set_title(f"frame {index} refused: {why}", fontsize=9)
+    figure.savefig(path, dpi=100)
+
+
+def draw_refused(refusal: NWireRefused, recording: Sequence, path: Path) -> None:
+    """Six pictures spread over a refused recording: every dot found (circles), and what became of the frame."""
+    seen = refusal.seen
+    order = np.unique(np.linspace(0, len(seen.sample) - 1, 6).astype(int)) if seen.sample else np.array([], dtype=int)
+    verdicts = {v.index: v for v in seen.verdicts}
+    figure = Figure(figsize=(13, 9))
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(2, 3).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, k in zip(grid, order, strict=False):
+        index, dots = seen.sample_frame[k], seen.sample[k][0]
+        axes.imshow(
+            luminance(recording.image(index)), cmap="gray", aspect=seen.pitch_guess_mm[1] / seen.pitch_guess_mm[0]
+        )
+        axes.plot(*dots.centre_px.T, "o", ms=11, mfc="none", color="tab:orange")
+        verdict = verdicts[index].refusal
+        text = "labelled" if verdict is None else verdict.text
+        axes.set_title("\n".join(textwrap.wrap(f"frame {index}: {text}", 56)), fontsize=8)
+    figure.suptitle("\n".join(textwrap.wrap(f"REFUSED: {refusal.reason}", 150)), fontsize=9)
+    figure.tight_layout()
     figure.savefig(path, dpi=100)

@@ -16,6 +16,7 @@ import numpy as np
 from hal.errors import ConfigError
 from hal.types import Matrix
 from rig.calibration.nwire_phantom import NPattern, Wire, WirePhantom
+from rig.geometry.transforms import FrameError, TransformGraph
 
 Point = tuple[float, float, float]
 
@@ -65,6 +66,17 @@ class PlusConfig:
         except KeyError:
             known = ", ".join(sorted(self.transforms)) or "none"
             raise ConfigError(f"{self.path}: has no {name} transform (it has: {known})") from None
+
+    @property
+    def image_to_probe(self) -> Matrix | None:
+        """The configuration's own probe calibration, in one step or in several; None when it has none."""
+        graph = TransformGraph()
+        for name, item in self.transforms.items():
+            graph.add(name, item.matrix)
+        try:
+            return graph.get(self.frames.image, self.frames.probe)
+        except FrameError:
+            return None
 
     def write(self, path: Path, *transforms: PlusTransform) -> None:
         """Write a copy in which these transforms are new or replaced; everything else is kept."""

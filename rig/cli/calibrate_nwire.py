@@ -12,8 +12,9 @@ from rig.cli.calibrate_frames import answers
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
+    from hal.links.sequence import Sequence
     from hal.types import Matrix
-    from rig.calibration.nwire import NWireCalibration
+    from rig.calibration.nwire import NWireCalibration, NWireRefused
     from rig.calibration.sound_speed import SoundSpeed
     from rig.calibration.volume_sweep import SweepVolume
 
@@ -30,26 +31,36 @@ def calibrate_nwire_files(
     expected: Path | None = None,
     limit_mm: float = 2.0,
     out: Path | None = None,
+    marked_side: str = "",
+    away_side: str = "",
 ) -> NWireCalibration:
     """Probe calibration from a recording and a PLUS configuration; raises ``ConfigError`` or ``CalibrationRefused``.
 
-    Into ``out``: ``ImageToProbe.results.xml``, the configuration with the new transform, and the residual pictures.
+    Into ``out``: ``ImageToProbe.results.xml``, the configuration with the new transform, and the residual pictures;
+    of a refused recording the pictures alone.
     """
     from hal.links.sequence import read_sequence
-    from rig.calibration.nwire import calibrate_nwire
+    from rig.calibration.nwire import NWireRefused, calibrate_nwire
+    from rig.calibration.nwire_sides import PictureSides
     from rig.calibration.plus_config import PlusTransform, read_plus_config
 
     settings = read_plus_config(config)
     sequence = read_sequence(recording)
-    result = calibrate_nwire(
-        sequence,
-        settings,
-        validation=None if validation is None else read_sequence(validation),
-        method=method,
-        pitch_mm=pitch_mm,
-        expected=None if expected is None else _expected(expected),
-        limit_mm=limit_mm,
-    )
+    try:
+        result = calibrate_nwire(
+            sequence,
+            settings,
+            validation=None if validation is None else read_sequence(validation),
+            method=method,
+            pitch_mm=pitch_mm,
+            expected=None if expected is None else _expected(expected),
+            limit_mm=limit_mm,
+            sides=PictureSides(marked_side, away_side),
+        )
+    except NWireRefused as refusal:
+        if out is not None:
+            _draw_refusal(refusal, sequence, out)
+        raise
     if out is not None:
         from rig.calibration.nwire_pictures import draw_frame, draw_residuals
         from rig.calibration.plus_result import write_plus_result
@@ -65,13 +76,29 @@ def calibrate_nwire_files(
     return result
 
 
+def _draw_refusal(refusal: NWireRefused, sequence: Sequence, out: Path) -> None:
+    """Pictures of what was seen: the dots of some frames, and the residuals when there was a fit."""
+    from rig.calibration.nwire_pictures import draw_refused, draw_residuals
+
+    out.mkdir(parents=True, exist_ok=True)
+    draw_refused(refusal, sequence, out / "refused_frames.png")
+    if refusal.result is not None:
+        draw_residuals(refusal.result, out / "refused_residuals.png", refusal.reason)
+    say(f"pictures: {', '.join(sorted(str(p) for p in out.glob('refused_*.png')))}")
+
+
 def _expected(path: Path) -> Matrix:
     from rig.calibration.plus_config import read_plus_config, read_xml
     from rig.calibration.plus_result import read_plus_result
 
     if read_xml(path).tag == "ProbeCalibrationResult":
         return read_plus_result(path).ImageToProbe
-    return read_plus_config(path).transform("ImageToProbe").matrix
+    settings = read_plus_config(path)
+    matrix = settings.image_to_probe
+    if matrix is None:
+        names = settings.frames
+        raise ConfigError(f"{path}: no chain of transforms joins {names.image} and {names.probe}: nothing to compare")
+    return matrix
 
 
 def sound_speed_from(
@@ -152,18 +179,52 @@ def nwire(
     pitch: Annotated[float | None, typer.Option(help="rough pixel pitch, mm (default: searched)")] = None,
     expected: Annotated[Path | None, typer.Option(help="earlier result or configuration to compare with")] = None,
     limit: Annotated[float, typer.Option(help="refuse when the held-out rms is larger, mm")] = 2.0,
+    marked_side: Annotated[str, typer.Option(help="axis of the probe's marker towards its marked side, e.g. -x")] = "",
+    away_side: Annotated[str, typer.Option(help="axis of the probe's marker away from its face, e.g. +y")] = "",
     out: Out = None,
     json: AsJson = False,
 ) -> None:
     """Calibrate a probe from images of an N-wire phantom."""
     with answers(json):
-        result = calibrate_nwire_files(recording, config, validation, method, pitch, expected, limit, out)
-        c, h = result.calibration, result.k_fold
-        say(f"{c.used_n} of {len(c.verdicts)} frames used; held-out mean {h.mean_mm:.2f}, p95 {h.p95_mm:.2f} mm")
-        for line in (*(f.text for f in result.findings), *result.notes):
+        result = calibrate_nwire_files(
+            recording, config, validation, method, pitch, expected, limit, out, marked_side, away_side
+        )
+        for line in _told(result):
             say(line)
+        if out is not None:
+            say(f"result, configuration and pictures: {out}")
         if json:
             emit(result.as_json())
+
+
+def _told(result: NWireCalibration) -> list[str]:
+    """What a person reads: use, errors beside PLUS's best 95 %, what it is worth at the corners, findings."""
+    from rig.calibration.nwire import refused_counts
+
+    c, h = result.calibration, result.k_fold
+    lines = [f"{c.used_n} of {len(c.verdicts)} frames used{refused_counts(c.verdicts)}"]
+    parts = [("calibration", c.errors), ("held out", h)]
+    if result.validation is not None:
+        v = result.validation
+        lines.append(f"validation: {v.used_n} of {len(v.verdicts)} frames used{refused_counts(v.verdicts)}")
+        parts.append(("validation", v.errors))
+    lines += [
+        f"{name}: mean {e.mean_mm:.3f}, p95 {e.p95_mm:.3f}, max {e.max_mm:.3f} mm over all {e.points_n} points "
+        f"(best 95 % as PLUS prints it: {e.best95_mean_mm:.3f})"
+        for name, e in parts
+    ]
+    column, row = result.pitch_mm
+    lines.append(f"pixel {column:.4f} x {row:.4f} mm, axes {result.raw_angle_deg:.2f} deg apart before squaring")
+    lines.append(
+        f"corners known to {max(result.corner_sd_mm[:4]):.2f} mm by scatter (k = 1), move by up to "
+        f"{max(result.corner_by_wires_mm[:4]):.2f} mm when one N is left out: errors of the wires' places and of the "
+        "phantom's pose are not in the scatter"
+    )
+    if result.corner_repeat_mm is not None:
+        lines.append(
+            f"corners of the validation recording by itself: up to {max(result.corner_repeat_mm[:4]):.2f} mm off"
+        )
+    return [*lines, *(f.text for f in result.findings), *result.notes]
 
 
 def sound_speed(

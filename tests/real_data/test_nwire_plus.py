@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from recordings import FOLDER, needs
+from recordings import FOLDER, missing, needs
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
@@ -17,8 +18,9 @@ from hal.links.sequence import Sequence, read_sequence
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.nwire import NWireCalibration, calibrate_nwire
 from rig.calibration.nwire_errors import ErrorSummary, corner_gaps_mm, errors_mm, fit, wire_errors
-from rig.calibration.nwire_phantom import NPattern
-from rig.calibration.plus_config import PlusConfig, read_plus_config
+from rig.calibration.nwire_frames import observe
+from rig.calibration.nwire_phantom import NPattern, Wire, WirePhantom
+from rig.calibration.plus_config import PlusConfig, PlusTransform, ProbeFrames, read_plus_config
 from rig.calibration.plus_result import PlusResult, read_plus_result
 
 CONFIG = FOLDER / "plus_config/PlusDeviceSet_fCal_Sim_SpatialCalibration_2.0.xml"
@@ -255,3 +257,34 @@ def _changed(config: PlusConfig, factors: np.ndarray) -> PlusConfig:
         for p in phantom.patterns
     )
     return replace(config, phantom=replace(phantom, patterns=patterns))
+
+
+def test_six_wires_of_a_real_screen_grab_are_found_beside_its_text_and_clock():
+    """No answer is published for this recording: any double N labels it, and its stepper's numbers are no pose."""
+    path = FOLDER / "plus/USTC_FrameGrabber_RandomStepperMotionData2.igs.mha"
+    if not path.exists():
+        pytest.skip(missing(path.name))
+    phantom = WirePhantom("double N", tuple(_n(name, z, turned) for name, z, turned in (("a", 0, 0), ("b", 10, 1))))
+    transforms = {"PhantomToReference": PlusTransform("Phantom", "Reference", np.eye(4))}
+    config = PlusConfig(path, transforms, phantom, ProbeFrames(), None, None, ET.Element("PlusConfiguration"))
+    seen = observe(read_sequence(path), config, phantom)
+    assert [v.refusal for v in seen.verdicts if v.refusal is not None] == []
+    assert any("never changes" in note for note in seen.notes)
+    dots = seen.dots_px()
+    steps = np.linalg.norm(np.diff(dots[:, (0, 2, 3, 5)].mean(axis=1), axis=0), axis=1)
+    assert np.percentile(steps, 95) < 15  # outer wires wander with the stepper and jump to no letter
+    # One middle dot goes left when the other goes right, as wires across each other do.
+    share = [_share(dots[:, k : k + 3]) for k in (0, 3)]
+    assert abs(np.corrcoef(*share)[0, 1]) > 0.95
+    with pytest.raises(CalibrationRefused, match="no way round"):
+        calibrate_nwire(read_sequence(path), config)
+
+
+def _n(name: str, z_mm: float, turned: int) -> NPattern:
+    ends = ((0.0, 0.0), (20.0, 0.0) if turned else (0.0, 20.0), (20.0, 20.0))
+    return NPattern.of(tuple(Wire(f"{name}{k}", (a, 0.0, z_mm), (b, 40.0, z_mm)) for k, (a, b) in enumerate(ends)))
+
+
+def _share(three_px: np.ndarray) -> np.ndarray:
+    across = three_px[:, 2] - three_px[:, 0]
+    return np.asarray(((three_px[:, 1] - three_px[:, 0]) * across).sum(axis=1) / (across**2).sum(axis=1))

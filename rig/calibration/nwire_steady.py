@@ -1,0 +1,127 @@
+"""Did the phantom stay where it was, and does every frame belong to the others?
+
+A frame whose dots were taken for other wires (clutter, a double echo) lies far from what all the others say: it is
+left out, with the distance. A phantom that slipped shows as a shift between the frames before and after a moment; one
+fit to both halves lies between the two truths while its scatter looks small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rig.calibration.dots_labelling import Refusal
+from rig.calibration.nwire_errors import Points, errors_mm
+from rig.calibration.nwire_frames import FrameVerdict, Observations
+from rig.calibration.nwire_solve import fit_linear
+
+Array = NDArray[np.float64]
+
+STRAY_MM = 2.5
+"""A frame nearer to the others than this is kept whatever the scatter [A]."""
+_STRAY_TIMES = 6.0
+"""... and one farther than this many times the median frame is not [A]."""
+_MOST_STRAYS = 0.25
+"""More strays than this share are no strays: the recording contradicts itself as a whole [A]."""
+_RUN_N = 3
+"""More strays than this one after the other are no mistaken dots: something moved."""
+_MOMENTS = 33
+
+
+def strays(points: Points) -> dict[int, float]:
+    """Rows of ``points`` that no fit to the others meets: root mean square distance of their wires, mm."""
+    kept = np.ones(len(points.frame), dtype=bool)
+    off = np.zeros(len(kept))
+    for _ in range(10):
+        part = points.pick(kept)
+        matrix = fit_linear(part.middle_px.reshape(-1, 2), part.probe_mm.reshape(-1, 3)).ImageToProbe
+        off = np.sqrt(np.mean(errors_mm(points, matrix) ** 2, axis=1))
+        after = off < max(STRAY_MM, _STRAY_TIMES * float(np.median(off)))
+        if (~after).mean() > _MOST_STRAYS:
+            return {}
+        if np.array_equal(after, kept):
+            break
+        kept = after
+    far = np.flatnonzero(~kept)
+    runs = np.split(far, np.flatnonzero(np.diff(far) > 1) + 1)
+    if any(len(run) > _RUN_N for run in runs):
+        return {}
+    return {int(k): float(off[k]) for k in far}
+
+
+def without_strays(seen: Observations, points: Points) -> tuple[Observations, Points]:
+    """Both without the frames that :func:`strays` finds; their verdict says why (code ``motion``)."""
+    found = strays(points)
+    if not found:
+        return seen, points
+    kept = np.ones(len(points.frame), dtype=bool)
+    kept[list(found)] = False
+    said = {
+        int(points.frame[k]): Refusal(
+            "motion",
+            f"motion: its dots lie {off:.1f} mm from where all other frames put the wires; other echoes were taken "
+            "for wires",
+        )
+        for k, off in found.items()
+    }
+    verdicts = tuple(
+        FrameVerdict(v.index, said[v.index], v.candidates_n) if v.index in said else v for v in seen.verdicts
+    )
+    less = replace(
+        seen,
+        frame=seen.frame[kept],
+        PhantomToProbe=seen.PhantomToProbe[kept],
+        labellings=tuple(item for item, keep in zip(seen.labellings, kept, strict=True) if keep),
+        verdicts=verdicts,
+        time_s=seen.time_s[kept],
+        stretch_mm=None if seen.stretch_mm is None else seen.stretch_mm[kept],
+    )
+    return less, points.pick(kept)
+
+
+@dataclass(frozen=True)
+class Slip:
+    """The shift of the phantom at one moment that would explain most."""
+
+    frame: int
+    """First frame (index in the recording) after the shift."""
+    shift_mm: float
+    rms_before_mm: float
+    rms_after_mm: float
+
+    @property
+    def left(self) -> float:
+        """Share of the misfit that is left when the shift is allowed."""
+        return self.rms_after_mm / max(self.rms_before_mm, 1e-9)
+
+
+def check_slip(points: Points) -> Slip:
+    """Let the phantom lie elsewhere from one frame on: ``R (m + c) + t = A u + b``, c = 0 before that frame."""
+    turn, px, goal = points.PhantomToProbe[:, :3, :3], points.middle_px, points.probe_mm.reshape(-1)
+    n, k = px.shape[:2]
+    flat = px.reshape(-1, 2)
+    image = np.concatenate([(px - flat.mean(axis=0)) / (flat.std(axis=0) + 1e-9), np.ones((n, k, 1))], axis=2)
+    design = np.zeros((n, k, 3, 12))
+    for row in range(3):
+        design[..., row, 3 * row : 3 * row + 3] = image
+    shifted = np.broadcast_to(-turn[:, None], (n, k, 3, 3))
+    plain = design.reshape(-1, 12)[:, :9]
+    before = _rms(goal - plain @ np.linalg.lstsq(plain, goal, rcond=None)[0])
+    best = Slip(int(points.frame[0]), 0.0, before, before)
+    for moment in np.unique(np.linspace(0.1 * n, 0.9 * n, _MOMENTS).astype(int)):
+        design[..., 9:] = 0.0
+        design[moment:, ..., 9:] = shifted[moment:]
+        a = design.reshape(-1, 12)
+        solution = np.linalg.lstsq(a, goal, rcond=None)[0]
+        after = _rms(goal - a @ solution)
+        if after < best.rms_after_mm:
+            shift = float(np.linalg.norm(solution[9:]))
+            best = Slip(int(points.frame[moment]), shift, before, after)
+    return best
+
+
+def _rms(residual: Array) -> float:
+    """Root mean square 3-D distance of flat residuals, mm."""
+    return float(np.sqrt(np.mean(np.sum(residual.reshape(-1, 3) ** 2, axis=1))))
