@@ -31,7 +31,7 @@ def undecided(study: Study, techniques: dict[str, Technique], config: RigConfig)
     tracker = _tracker(config)
     if tracker is None:
         return ()
-    bend_mm = 0.0 if tracker.sees_bending else _deflection_mm(study, techniques)
+    bend_mm = 0.0 if tracker.sees_bending else expected_deflection_mm(study, techniques)
     u_mm = math.hypot(tracker.tip_uncertainty_mm, bend_mm)
     blind = f", {bend_mm:.1f} mm of it because it does not see the needle bend" if bend_mm else ""
     found = []
@@ -58,7 +58,7 @@ def _tracker(config: RigConfig) -> Tracker | None:
     return device
 
 
-def _deflection_mm(study: Study, techniques: dict[str, Technique]) -> float:
+def expected_deflection_mm(study: Study, techniques: dict[str, Technique]) -> float:
     """Largest deflection to be expected at a target of the study, the bevel never turned, mm."""
     phantom = load_phantom(study.design.phantom)
     largest = 0.0
@@ -69,6 +69,22 @@ def _deflection_mm(study: Study, techniques: dict[str, Technique]) -> float:
         path_mm = max(depths) / float(np.cos(np.radians(lateral)) * np.cos(np.radians(tilt)))
         largest = max(largest, 0.5 * abs(needle.curvature_per_mm) * path_mm**2)
     return largest
+
+
+def target_depths_mm(study: Study, techniques: dict[str, Technique]) -> tuple[float, float]:
+    """Shallowest and deepest target of the study below the skin, mm."""
+    phantom = load_phantom(study.design.phantom)
+    depths = [
+        float(phantom.target(technique.level, side).nerve_centre_mm[2])
+        for technique in techniques.values()
+        for side in study.design.sides
+    ]
+    return min(depths), max(depths)
+
+
+def judged_by_instrument(study: Study) -> tuple[Criterion, ...]:
+    """The criteria of a study whose tip comes from the reference instrument."""
+    return tuple(criterion for criterion in study.criteria if _by_instrument(criterion))
 
 
 def _angles_deg(technique: Technique) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 from scipy.stats import f as fisher
 from scipy.stats import t as student
 
@@ -22,8 +23,14 @@ from rig.calibration.certificate_refusal import CalibrationRefused
 
 MIN_READINGS_N = 10
 MIN_BENT_N = 6
+MIN_SPREAD_MM = 1e-4
+"""Scatter below which errors count as equal: far below the last digit of any table [A]."""
 MIN_DEFLECTION_SDS = 4.0
 """The bend applied must be this many standard deviations of a reading, or slope 0 and -1 look alike [A]."""
+
+
+UNSEEN = "bending not seen"
+"""The part of the uncertainty that a study's own targets decide."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,19 @@ class InstrumentQualification:
     """What it is made of, standard, per axis."""
     errors_mm: NDArray[np.float64] = field(repr=False)
     deflections_mm: NDArray[np.float64] = field(repr=False)
+    depths_mm: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def tip_uncertainty_mm(self) -> float:
+        """As ``standard_uncertainty_mm`` without the bending: each study adds what bends at its own targets."""
+        return float(np.sqrt(sum(v**2 for name, v in self.parts_mm.items() if name != UNSEEN)))
+
+    @property
+    def tip_uncertainty_interval_mm(self) -> tuple[float, float]:
+        """95 % of ``tip_uncertainty_mm``, from the number of straight readings (chi-square, three axes)."""
+        n = 3 * (self.straight_n - 1)
+        low, high = (float(np.sqrt(n / chi2.ppf(p, n))) for p in (0.975, 0.025))
+        return low * self.tip_uncertainty_mm, high * self.tip_uncertainty_mm
 
     def decides(self, criteria_mm: Mapping[str, float]) -> dict[str, Decision]:
         """Per criterion (name -> limit, mm) whether this instrument can decide it; a single False blocks the study."""
@@ -88,6 +108,9 @@ class InstrumentQualification:
             "expected_deflection_mm": self.expected_deflection_mm,
             "standard_uncertainty_mm": self.standard_uncertainty_mm,
             "parts_mm": dict(self.parts_mm),
+            "tip_uncertainty_mm": self.tip_uncertainty_mm,
+            "tip_uncertainty_interval_95_mm": list(self.tip_uncertainty_interval_mm),
+            "u_tip_uncertainty_mm": self.tip_uncertainty_mm / float(np.sqrt(2.0 * 3 * (self.straight_n - 1))),
         }
 
 
@@ -106,8 +129,8 @@ def qualify_instrument(
     expected in a study (per lateral axis), charged in full to an instrument that does not see bending, or that was not
     shown to.
 
-    Raises ``CalibrationRefused`` with code ``not in gel``, ``wrong depth``, ``too few``, ``no bent needle`` or
-    ``declaration`` (it declares to see bending, and does not).
+    Raises ``CalibrationRefused`` with code ``not in gel``, ``wrong depth``, ``too few``, ``no bent needle``, ``no
+    scatter`` or ``declaration`` (it declares to see bending, and does not).
     """
     outside = [r for r in readings if not r.in_gel]
     if outside:
@@ -140,6 +163,13 @@ def qualify_instrument(
     errors = np.array([r.read_mm - r.true_mm for r in straight])
     bias = errors.mean(axis=0)
     covariance = np.cov(errors.T)
+    if float(np.linalg.eigvalsh(covariance)[0]) < MIN_SPREAD_MM**2:
+        raise CalibrationRefused(
+            "no scatter",
+            f"{name}: the errors of {len(straight)} readings are one and the same along some direction: no instrument "
+            "repeats itself to the last digit",
+            advice="Were the readings copied, rounded, or worked out from the known tips? Read again, to 0.01 mm",
+        )
     n = len(errors)
     hotelling = n * bias @ np.linalg.solve(covariance, bias) * (n - 3) / (3.0 * (n - 1))
     slope, interval = _bending(bent, bias, float(np.sqrt(np.trace(covariance) / 3.0)))
@@ -157,7 +187,7 @@ def qualify_instrument(
         "bias, not corrected": float(np.sqrt(bias @ bias / 3.0)),
         "spread of one reading": float(np.sqrt(np.trace(covariance) / 3.0)),
         "uncertainty of the known tips": truth_sd_mm,
-        "bending not seen": missed * expected_deflection_mm,
+        UNSEEN: missed * expected_deflection_mm,
     }
     total = float(np.sqrt(sum(v**2 for v in parts.values())))
     return InstrumentQualification(
@@ -178,6 +208,7 @@ def qualify_instrument(
         parts,
         np.array([r.read_mm - r.true_mm for r in usable]),
         np.array([r.deflection_mm for r in usable]),
+        np.array([r.depth_mm for r in usable]),
     )
 
 

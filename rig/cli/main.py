@@ -13,6 +13,7 @@ from rig.cli import (
     calibrate_certificates,
     calibrate_chain,
     calibrate_frames,
+    calibrate_instrument,
     calibrate_needle,
     calibrate_nwire,
     calibrate_rig,
@@ -35,6 +36,7 @@ app.add_typer(calibrate_frames.app, name="calibrate")
 calibrate_nwire.add_to(calibrate_frames.app)
 calibrate_rig.add_to(calibrate_frames.app)
 calibrate_needle.add_to(calibrate_frames.app)
+calibrate_instrument.add_to(calibrate_frames.app)
 calibrate_certificates.add_to(calibrate_frames.app)
 calibrate_chain.add_to(calibrate_frames.app)
 calibrate_surface.add_to(calibrate_frames.app)
