@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from analysis.acceptance import acceptances
 from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
 from analysis.criteria import Criterion, judge, overall, shortfall
 from analysis.group import PLANES, closed, column, not_evaluated, summarise
 from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
+from analysis.uncertainty_budget_run import uncertainty
 from rig.record import PlannedTrial, RecordedRun, Row, verify_run
 
 
@@ -22,10 +24,9 @@ def analyse(run: RecordedRun) -> Results:
     faults = verify_run(run.path)
     account = _account(rows, planned)
     short = shortfall(account, run.manifest.reason if run.manifest else "")
-    criteria = tuple(
-        judge(Criterion.from_toml(table), rows, simulated=run.simulated, short=short)
-        for table in study.get("criteria", [])
-    )
+    wanted = [Criterion.from_toml(table) for table in study.get("criteria", [])]
+    criteria = tuple(judge(criterion, rows, simulated=run.simulated, short=short) for criterion in wanted)
+    approaches = _approaches(rows, planned)
     verdict, reason = overall(criteria, faults, simulated=run.simulated, short=short)
     seed = run.opened.get("seed")
     return Results(
@@ -40,12 +41,13 @@ def analyse(run: RecordedRun) -> Results:
         criteria=criteria,
         accounting=account,
         shortfall=short,
-        approaches=_approaches(rows, planned),
+        approaches=approaches,
         arms=_arms(rows, planned),
         contrasts=contrasts(rows),
         literature=beside(rows),
         assumptions=ASSUMPTIONS if run.simulated else (),
         deviations=_deviations(rows),
+        uncertainty=uncertainty(run, approaches, list(zip(wanted, criteria, strict=True)), acceptances(run)),
     )
 
 

@@ -10,7 +10,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from analysis.uncertainty_budget import UncertaintyResults
 
 SIGNIFICANT = 9
 """Significant digits of every number in ``results.json``."""
@@ -184,7 +187,7 @@ class Deviation:
 class Results:
     """Everything that was computed from one run folder."""
 
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2
 
     study_id: str
     title: str
@@ -205,6 +208,8 @@ class Results:
     literature: tuple[Literature, ...]
     assumptions: tuple[str, ...]
     deviations: tuple[Deviation, ...]
+    uncertainty: UncertaintyResults
+    """Budgets of the measured and of the predicted error, and what they say of the verdicts."""
 
     def as_bytes(self) -> bytes:
         """``results.json``."""

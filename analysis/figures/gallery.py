@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from analysis.acceptance import acceptances, spheres
-from analysis.figures import components, curve, forest, images, pressure, scatter, target, times
+from analysis.figures import budget, components, curve, forest, images, pressure, scatter, target, times
 from analysis.figures.style import Drawn, Stamp, save, styled
 from analysis.group import PLANES
 from analysis.results import CriterionResult, Results
@@ -47,6 +47,9 @@ def draw_all(run: RecordedRun, results: Results, folder: Path) -> tuple[Drawn, .
             keep("success", "Success per approach", forest.SUCCESS_CAPTION, success)
             contrasts = forest.draw_contrasts(results.contrasts, stamp) if results.contrasts else None
             keep("contrasts", "Differences between arms", forest.CONTRAST_CAPTION, contrasts)
+            told = results.uncertainty
+            sources = budget.draw(told.prediction, told.comparisons, stamp)
+            keep("budget", "Where the predicted error comes from", budget.CAPTION, sources)
             keep("times", "Where the time goes", times.CAPTION, times.draw(rows, results.approaches, stamp))
             keep("pressure", "Injection pressure", pressure.CAPTION, pressure.draw(run, rows, stamp))
         for plane, words in PLANES.items():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.figures import Drawn
 from analysis.group import PLANES, column
-from analysis.report import tables
+from analysis.report import tables, uncertainty
 from analysis.report.view import Block, Bullets, Facts, Paragraph, Picture, Section, Table, View
 from analysis.report.wording import DASH, cell, counted, known, number
 from analysis.results import Results
@@ -33,12 +33,14 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
         Section("Accounting of trials", _accounting(results)),
         Section("Results", _results(results)),
         Section("Figures", _pictures(figures), new_page=True),
+        Section("Uncertainty budget", uncertainty.section(results, figures)),
         Section("Differences between arms", _differences(results, figures)),
         Section("Deviations", _deviations(results)),
         Section("Limitations", _limitations(results)),
         Section("Integrity of the record", _integrity(run, results)),
         Section("Annex A: trials", _trials(run)),
         Section("Annex B: data dictionary", _dictionary()),
+        Section("Annex C: uncertainty budgets in full", uncertainty.annex(results), new_page=True),
     )
     return View(
         title=results.title or results.study_id or "Run",
@@ -57,7 +59,7 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
                 Paragraph(demonstration, "warning") if demonstration else None,
                 _fault_block(results),
                 _short_block(results),
-                Bullets(tuple(f"{c.identity}: {c.verdict}. {_sentence(c.reason)}" for c in results.criteria)),
+                Bullets(_verdicts(results)),
                 Paragraph(_DECISION, "note"),
                 *(Picture(drawn) for drawn in figures if drawn.name in ON_COVER),
             )
@@ -77,8 +79,16 @@ _DECISION = (
 )
 
 
+def _verdicts(results: Results) -> tuple[str, ...]:
+    """Per criterion why, and the guard band beside it where an instrument's error decides."""
+    bands = {g.identity: " " + uncertainty.guard_words(g) for g in results.uncertainty.guards}
+    return tuple(
+        f"{c.identity}: {c.verdict}. {_sentence(c.reason)}{bands.get(c.identity, '')}" for c in results.criteria
+    )
+
+
 def _pictures(figures: Sequence[Drawn]) -> tuple[Block, ...]:
-    elsewhere = (*ON_COVER, "contrasts")
+    elsewhere = (*ON_COVER, "contrasts", uncertainty.FIGURE)
     found = tuple(Picture(drawn) for drawn in figures if drawn.name not in elsewhere)
     if not any(drawn.name == "ecdf" for drawn in figures):
         return (Paragraph("No tip position was measured: there are no figures of the tip error."), *found)

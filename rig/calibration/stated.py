@@ -114,9 +114,9 @@ def bases(config: RigConfig, in_force: InForce) -> tuple[Stated, ...]:
         if certificate is not None:
             kind, source = CERTIFICATE, certificate.identity
         elif placement.uncertainty_mm:
-            kind, source = RIG_FILE, f"[frames].{name}.uncertainty_mm"
+            kind, source = RIG_FILE, "[frames]"
         else:
-            kind, source = NOT_KNOWN, f"[frames].{name} states none"
+            kind, source = NOT_KNOWN, "[frames] states none"
         found.append(Stated(name, placement.uncertainty_mm or None, "mm", "normal", None, kind, source))
     return tuple(found)
 

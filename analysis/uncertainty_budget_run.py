@@ -1,0 +1,109 @@
+"""The two budgets of every approach of a run, their checks, and the comparison with what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from analysis.acceptance import Acceptance
+from analysis.criteria import Criterion
+from analysis.group import closed
+from analysis.results import CriterionResult, Group
+from analysis.uncertainty_budget import Budget, Part, UncertaintyResults, combine, effective_dof, pooled
+from analysis.uncertainty_budget_compare import Predicted, compare, guard
+from analysis.uncertainty_budget_draws import check_lengths, check_region, summed
+from analysis.uncertainty_budget_parts import (
+    MEASURAND,
+    PREDICTED,
+    TrialInputs,
+    drift_of,
+    inputs_of,
+    measurement_parts,
+    prediction_parts,
+    seen_mm,
+)
+from rig.record import Entry, RecordedRun
+
+ALL = "all"
+
+
+def uncertainty(
+    run: RecordedRun,
+    approaches: Sequence[Group],
+    criteria: Sequence[tuple[Criterion, CriterionResult]],
+    accepted: Mapping[str, Acceptance],
+) -> UncertaintyResults:
+    """Everything of the section; trials without a measured tip take no part in it."""
+    events = _events(run)
+    measured = [row for row in closed(run.rows) if isinstance(row["tte_mm"], float)]
+    measurement, prediction, comparisons = [], [], []
+    everything: list[Predicted] = []
+    everyone = [inputs_of(row, events.get(str(row["trial_id"]), ())) for row in measured]
+    for group in approaches:
+        own = [trial for trial in everyone if trial.row["technique"] == group.key]
+        if not own:
+            continue
+        acceptance = accepted.get(group.key)
+        budget, parts = _measurement(group, own, acceptance.radius_mm if acceptance else None, run.simulated)
+        measurement.append(budget)
+        led = [trial for trial in own if trial.seen is not None]
+        if led:
+            by_same = [t for t in everyone if t.row["guidance"] in {one.row["guidance"] for one in led}]
+            predicted, trials = _prediction(group, led, parts, drift_of(by_same))
+            prediction.append(predicted)
+            comparisons.append(compare(group.label, group.plane, trials))
+            everything += trials
+    if len(comparisons) > 1:
+        comparisons.append(compare("all of them", ALL, everything))
+    by_key = {budget.key: budget for budget in measurement}
+    guards = []
+    for criterion, result in criteria:
+        techniques = sorted({str(row["technique"]) for row in criterion.rows(measured)})
+        found = guard(result, [by_key[key] for key in techniques if key in by_key])
+        guards += [] if found is None else [found]
+    return UncertaintyResults(tuple(measurement), tuple(prediction), tuple(comparisons), tuple(guards))
+
+
+def _events(run: RecordedRun) -> dict[str, list[Entry]]:
+    """The entries that the budgets need, by trial."""
+    found: dict[str, list[Entry]] = {}
+    for chain in run.cartridge_chains.values():
+        for entry in chain.entries:
+            if entry.kind in ("uncertainty", "reference"):
+                found.setdefault(str(entry.data.get("trial_id")), []).append(entry)
+    return found
+
+
+def _measurement(
+    group: Group, own: Sequence[TrialInputs], radius_mm: float | None, simulated: bool
+) -> tuple[Budget, tuple[Part, ...]]:
+    parts = pooled([measurement_parts(trial, simulated=simulated) for trial in own])
+    budget = combine(parts, key=group.key, label=group.label, plane=group.plane, measurand=MEASURAND, trials_n=len(own))
+    places = [("median error", group.median.value), ("acceptance radius", radius_mm)]
+    known = [(about, at) for about, at in places if at is not None]
+    return replace(budget, lengths=check_lengths(parts, known)), parts
+
+
+def _prediction(
+    group: Group, own: Sequence[TrialInputs], measurement: Sequence[Part], drift: tuple[float | None, float]
+) -> tuple[Budget, list[Predicted]]:
+    each = [prediction_parts(trial, *drift) for trial in own]
+    parts = pooled(each)
+    budget = combine(parts, key=group.key, label=group.label, plane=group.plane, measurand=PREDICTED, trials_n=len(own))
+    # A coverage factor belongs to one number; the three components have a region.
+    starts = np.array([s for s in (seen_mm(trial) for trial in own) if s is not None])
+    budget = replace(budget, coverage_factor=None, expanded=None, region=check_region(parts, starts))
+    return budget, [
+        p for p in (_predicted(t, mine, measurement) for t, mine in zip(own, each, strict=True)) if p is not None
+    ]
+
+
+def _predicted(trial: TrialInputs, own: Sequence[Part], measurement: Sequence[Part]) -> Predicted | None:
+    """The error that is found holds that of its measurement too, as far as that is known."""
+    found, start = trial.error_mm, seen_mm(trial)
+    parts = [p for p in (*own, *measurement) if p.covariance_mm2 is not None]
+    if found is None or start is None or any(p.covariance_mm2 is None for p in own):
+        return None
+    return Predicted(found, start, summed(parts), effective_dof(parts))
