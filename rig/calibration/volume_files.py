@@ -1,7 +1,8 @@
 """Volumes written as MetaImage (``.mha``) and NRRD (``.nrrd``): one file each, gzip or zlib, readable by Slicer.
 
-Coordinates are written as they are, in the frame of the reconstruction; the NRRD says ``left-posterior-superior`` as
-the MetaImage reader of ITK assumes, so that both open at the same place.
+The frame of the reconstruction is taken as RAS, as Slicer takes every frame that comes to it as a transform, a point or
+a live image, so that the volume lies where those do. The NRRD says ``right-anterior-superior`` and holds the numbers
+of the frame; MetaImage is LPS, so there x and y are turned round. Both open at the same place.
 """
 
 from __future__ import annotations
@@ -12,22 +13,29 @@ from pathlib import Path
 
 from hal.errors import ConfigError, RecordError
 from rig.geometry.volume_reconstruction import Volume
+from rig.record.appendfile import write_whole
 
 
 def write_volume(volume: Volume, path: Path) -> None:
-    """Write by the name's ending, ``.mha`` or ``.nrrd``; raises ``ConfigError`` and ``RecordError``."""
+    """Write by the name's ending, ``.mha`` or ``.nrrd``; raises ``ConfigError`` and ``RecordError``.
+
+    Neither a volume that is there nor the picture beside it (``.png``) is written over.
+    """
     makers = {".mha": _mha, ".nrrd": _nrrd}
     if path.suffix not in makers:
         raise ConfigError(f"{path}: a volume is written as {' or '.join(makers)}")
-    data = makers[path.suffix](volume)
+    for there in (path, path.with_suffix(".png")):
+        if there.exists():
+            raise ConfigError(f"{there} exists already and is not written over; give another name")
     try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be written: {error.strerror}") from None
+        write_whole(path, makers[path.suffix](volume))
+    except RecordError as error:
+        raise RecordError(f"{path}: cannot be written: {error}") from None
 
 
 def _mha(volume: Volume) -> bytes:
     data = zlib.compress(volume.grey.tobytes(), 6)
+    x, y, z = volume.origin_mm
     lines = {
         "ObjectType": "Image",
         "NDims": "3",
@@ -35,10 +43,10 @@ def _mha(volume: Volume) -> bytes:
         "BinaryDataByteOrderMSB": "False",
         "CompressedData": "True",
         "CompressedDataSize": str(len(data)),
-        "TransformMatrix": "1 0 0 0 1 0 0 0 1",
-        "Offset": _numbers(volume.origin_mm),
+        "TransformMatrix": "-1 0 0 0 -1 0 0 0 1",
+        "Offset": _numbers((-x + 0.0, -y + 0.0, z)),
         "CenterOfRotation": "0 0 0",
-        "AnatomicalOrientation": "RAI",
+        "AnatomicalOrientation": "LPI",
         "ElementSpacing": _numbers(volume.spacing_mm),
         "DimSize": _numbers(volume.size),
         "ElementType": "MET_UCHAR",
@@ -53,7 +61,7 @@ def _nrrd(volume: Volume) -> bytes:
         "NRRD0004\n"
         "type: uint8\n"
         "dimension: 3\n"
-        "space: left-posterior-superior\n"
+        "space: right-anterior-superior\n"
         f"sizes: {_numbers(volume.size)}\n"
         f"space directions: ({sx!r},0,0) (0,{sy!r},0) (0,0,{sz!r})\n"
         "kinds: domain domain domain\n"

@@ -14,6 +14,7 @@ from rig.calibration.volume_sweep import SweepVolume
 
 Array = NDArray[np.float64]
 
+_BAR_MM = 10.0
 _STEP_VOXELS = 0.7
 _FLOOR = 20.0
 """Grey level added before dividing, so that noise in the shadow counts for nothing."""
@@ -124,6 +125,9 @@ def draw_sweep(sweep: SweepVolume, path: Path, title: str = "") -> None:
         view = view[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     panels[3].set_facecolor("black")
     panels[3].imshow(view, cmap="bone", vmin=0.0, vmax=1.0)
+    bar_px, rows_n = _BAR_MM / (min(volume.spacing_mm) / 2.0), view.shape[0]
+    panels[3].plot([0.03 * rows_n, 0.03 * rows_n + bar_px], [0.97 * rows_n] * 2, color="white", linewidth=3)
+    panels[3].text(0.03 * rows_n, 0.95 * rows_n, f"{_BAR_MM:g} mm", color="white", va="bottom")
     panels[3].set(title="bright with shadow below, rendered from the probe's side", xticks=[], yticks=[])
     figure.suptitle(title or f"sweep of {sweep.used_n} frames in {volume.frame}")
     figure.tight_layout()

@@ -12,10 +12,13 @@ from hal.errors import ConfigError
 from hal.links.sequence import Sequence
 from hal.types import Matrix
 from rig.calibration.dots import luminance
+from rig.geometry.graph import AmbiguousTransform, FrameGraph, frames_of
 from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import FrameError, TransformGraph
 from rig.geometry.volume_reconstruction import Compounding, Interpolation, Volume, reconstruct
 
+LOOP_MM, LOOP_DEG = 0.05, 0.05
+"""Two ways between two frames of one recording agree to this: six printed digits at 1 m give 0.01 mm [A]."""
 _CHANGES = 12
 """A pixel of the ultrasound picture differs between frames by at least this many grey levels."""
 
@@ -73,20 +76,18 @@ def reconstruct_sweep(
     used: list[int] = []
     refused: list[tuple[int, str]] = []
     for item in recording.frames:
-        graph = TransformGraph()
-        for name, matrix in transforms.items():
-            graph.add(name, matrix)
+        known = dict(transforms)
         for name, matrix in item.transforms.items():
             if name not in item.invalid and name not in transforms:
                 why = why_not_rigid(matrix)
                 if why and (not name.startswith(image) or not np.isfinite(matrix).all()):
                     raise ConfigError(f"{recording.path}: frame {item.index}: {name} {why}")
-                graph.add(name, matrix)
+                known[name] = matrix
         if not item.image_valid:
             refused.append((item.index, "ImageStatus is INVALID"))
             continue
         try:
-            poses.append(graph.get(image, frame))
+            poses.append(_pose(known, image, frame))
             used.append(item.index)
         except FrameError as error:
             why = f"INVALID: {', '.join(sorted(item.invalid))}" if item.invalid else str(error)
@@ -116,8 +117,40 @@ def reconstruct_sweep(
     return SweepVolume(volume, len(used), tuple(refused), clip, axes, interpolation, compounding, hole_voxels)
 
 
+def _pose(known: dict[str, Matrix], image: str, frame: str) -> Matrix:
+    """``ImageToFrame``; recordings may hold one pose twice (raw, and relative to a reference) as long as both agree.
+
+    Names that do not read ``AToB`` cannot take part. Raises ``FrameError``.
+    """
+    graph = FrameGraph()
+    for name, matrix in known.items():
+        try:
+            frames_of(name)
+        except FrameError:
+            continue
+        graph.add(name, matrix, redundant=True)
+    for gap in graph.loops():
+        if gap.gap_mm > LOOP_MM or gap.gap_deg > LOOP_DEG:
+            raise AmbiguousTransform(
+                f"{gap.step} and {' + '.join(gap.around)} differ by {gap.gap_mm:.3f} mm and {gap.gap_deg:.3f} deg"
+            )
+    try:
+        return graph.get(image, frame)
+    except AmbiguousTransform:  # the ways agree: the shortest has the least rounding
+        plain = TransformGraph()
+        for step in graph.steps:
+            plain.add(step.name, step.transform.matrix)
+        return plain.get(image, frame)
+
+
 def _grey(recording: Sequence, index: int) -> NDArray[np.uint8]:
-    """One picture as bytes; rounded, since the weights of the three colours add up to a hair below one."""
+    """One picture as bytes; rounded, since the weights of the three colours add up to a hair below one.
+
+    Raises ``ConfigError`` for pixels of another type: cutting them off at 255 would be a silent loss.
+    """
+    if recording.pixels is None or recording.pixels.dtype != np.uint8:
+        kind = None if recording.pixels is None else recording.pixels.dtype
+        raise ConfigError(f"{recording.path}: pixels of type {kind} are not read here; 8-bit grey or colour is needed")
     return np.ascontiguousarray(np.rint(np.clip(luminance(recording.image(index)), 0, 255)).astype(np.uint8))
 
 

@@ -1,5 +1,6 @@
 """Volumes of made-up sweeps: every value is where it was put, compiled loops against plain NumPy."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from rig.calibration.volume_files import write_volume
 from rig.calibration.volume_pictures import draw_sweep
 from rig.calibration.volume_sweep import reconstruct_sweep
 from rig.geometry.volume_reconstruction import reconstruct
+from rig.record.interchange import Fiducial, write_fiducials
 
 RNG = np.random.default_rng(5)
 
@@ -66,7 +68,7 @@ def test_holes_inside_are_filled_by_their_neighbours_and_nothing_grows_outside()
     filled = reconstruct(images, poses(4, step_mm=1.5), spacing_mm=0.5, hole_voxels=4)
     assert np.count_nonzero(sparse.filled == 0) == 6 * 600
     assert filled.filled.min() > 0
-    assert filled.grey[1, 10, 15] == pytest.approx(53, abs=8)
+    assert [filled.grey[k, 10, 15] for k in range(10)] == [40, 53, 67, 80, 93, 107, 120, 133, 147, 160]
     alone = reconstruct(images[:1], poses(1), spacing_mm=0.5, hole_voxels=4)
     assert np.count_nonzero(alone.filled == 2) == 0
 
@@ -86,8 +88,58 @@ def test_written_volume_opens_elsewhere_at_the_same_place(tmp_path: Path, ending
     write_volume(volume, path)
     image = sitk.ReadImage(str(path))
     assert np.array_equal(sitk.GetArrayFromImage(image), volume.grey)
-    assert image.GetOrigin() == pytest.approx(volume.origin_mm)
     assert image.GetSpacing() == pytest.approx(volume.spacing_mm)
+    x, y, z = np.array(volume.origin_mm) + np.array(volume.spacing_mm) * (7, 5, 3)
+    assert image.TransformIndexToPhysicalPoint((7, 5, 3)) == pytest.approx((-x, -y, z))  # LPS of a point in RAS
+
+
+def test_volume_lies_where_a_point_of_the_same_frame_lies(tmp_path: Path):
+    sitk = pytest.importorskip("SimpleITK")
+    images = [np.zeros((20, 30), np.uint8) for _ in range(6)]
+    images[3][5, 7] = 200
+    volume = reconstruct(images, poses(6), spacing_mm=0.5)
+    x, y, z = (float(v) for v in poses(6)[3, :3, 3] + (3.5, 2.5, 0.0))
+    write_volume(volume, tmp_path / "v.nrrd")
+    write_fiducials(tmp_path / "p.mrk.json", (Fiducial("dot", (x, y, z)),))
+    (point,) = json.loads((tmp_path / "p.mrk.json").read_text())["markups"][0]["controlPoints"]
+    image = sitk.ReadImage(str(tmp_path / "v.nrrd"))
+    assert image[image.TransformPhysicalPointToIndex(point["position"])] == 200
+
+
+@pytest.mark.parametrize("there", ["v.mha", "v.png"])
+def test_neither_volume_nor_picture_is_written_over(tmp_path: Path, there: str):
+    (tmp_path / there).write_bytes(b"precious")
+    volume = reconstruct([np.zeros((20, 30), np.uint8)] * 2, poses(2))
+    with pytest.raises(ConfigError, match="not written over"):
+        write_volume(volume, tmp_path / "v.mha")
+    assert (tmp_path / there).read_bytes() == b"precious"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def between(value: int, **options) -> np.ndarray:
+    """Voxels z of two pictures, the second a quarter of a voxel beyond the first voxel plane, (2 values of z)."""
+    images = [np.full((4, 4), 100, np.uint8), np.full((4, 4), value, np.uint8), np.full((4, 4), 100, np.uint8)]
+    stack = poses(3, 0.5, 0.5)
+    stack[1, 2, 3] = stack[0, 2, 3] + 0.125
+    stack[2, 2, 3] = stack[0, 2, 3] + 1.0
+    return reconstruct(images, stack, spacing_mm=0.5, **options).grey[:, 1, 1]
+
+
+def test_trilinear_weights_are_the_distances_to_the_voxels():
+    """A picture a quarter beyond plane 0: weight 3/4 there beside a whole one of 100, alone in plane 1."""
+    assert between(200, interpolation="trilinear").tolist() == [round((100 + 0.75 * 200) / 1.75), 200, 100]
+    assert between(200).tolist() == [150, 0, 100]
+
+
+def test_maximum_keeps_the_brightest_of_what_falls_together():
+    assert between(200, compounding="max").tolist() == [200, 0, 100]
+    assert between(50, compounding="max").tolist() == [100, 0, 100]
+    assert between(50, compounding="max", interpolation="trilinear").tolist() == [100, 50, 100]
+
+
+def test_hole_takes_the_line_between_its_neighbours_and_reach_is_respected():
+    assert between(200, hole_voxels=2).tolist() == [150, 125, 100]
+    assert between(200, hole_voxels=1).tolist() == [150, 0, 100]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +188,7 @@ def test_recording_without_motion_or_chain_is_refused():
     )
     with pytest.raises(ConfigError, match="tracker is frozen"):
         reconstruct_sweep(Sequence(recording.path, {}, still, recording.pixels), {"ImageToProbe": np.eye(4)})
-    with pytest.raises(ConfigError, match="no sweep can be made of it: no transform joins Image and Reference"):
+    with pytest.raises(ConfigError, match="no sweep can be made of it: frame .Image. is not known"):
         reconstruct_sweep(recording, {})
 
 
@@ -160,6 +212,43 @@ def _posed(change) -> Sequence:
 def test_poses_that_are_no_rotation_make_no_volume(recording: Sequence, message: str):
     with pytest.raises(ConfigError, match=message):
         reconstruct_sweep(recording, {"ImageToProbe": np.eye(4)})
+
+
+def test_pose_recorded_twice_is_used_when_both_agree_and_refused_when_they_differ():
+    recording = sequence()
+
+    def twice(shift_mm: float) -> Sequence:
+        shift = np.eye(4)
+        shift[1, 3] = shift_mm
+        frames = tuple(
+            SequenceFrame(
+                f.index,
+                f.time_ns,
+                {
+                    "ProbeToTracker": f.transforms["ProbeToReference"],
+                    "ReferenceToTracker": np.eye(4),
+                    "ProbeToReference": shift @ f.transforms["ProbeToReference"],
+                    "status of the day": np.eye(4),
+                },
+                frozenset(),
+                {},
+            )
+            for f in recording.frames
+        )
+        return Sequence(recording.path, recording.header, frames, recording.pixels)
+
+    image = {"ImageToProbe": np.eye(4)}
+    plain, agreed = (reconstruct_sweep(r, image, spacing_mm=1.0).volume for r in (recording, twice(0.0)))
+    assert np.array_equal(plain.grey, agreed.grey)
+    with pytest.raises(ConfigError, match=r"differ by 1\.000 mm"):
+        reconstruct_sweep(twice(1.0), image)
+
+
+def test_pixels_of_two_bytes_make_no_volume():
+    recording = sequence()
+    wide = Sequence(recording.path, recording.header, recording.frames, recording.pixels.astype(np.uint16) * 100)
+    with pytest.raises(ConfigError, match="uint16"):
+        reconstruct_sweep(wide, {"ImageToProbe": np.eye(4)})
 
 
 def test_frozen_pictures_and_pictures_without_times_make_no_volume():
