@@ -188,7 +188,7 @@ def test_recording_without_motion_or_chain_is_refused():
     )
     with pytest.raises(ConfigError, match="tracker is frozen"):
         reconstruct_sweep(Sequence(recording.path, {}, still, recording.pixels), {"ImageToProbe": np.eye(4)})
-    with pytest.raises(ConfigError, match="no sweep can be made of it: frame .Image. is not known"):
+    with pytest.raises(ConfigError, match=r"no sweep can be made of it: frame .Image. is not known"):
         reconstruct_sweep(recording, {})
 
 
