@@ -45,7 +45,7 @@ def room_of(config: RigConfig) -> Room:
     room = Room(
         motion.needle_entry.x_mm, motion.needle_entry.y_mm, angle, angle, motion.needle_entry.z_mm, (-360.0, 360.0)
     )
-    settings = config.driver_settings("carrier")
+    settings = config.driver_settings("carrier") if "carrier" in config.devices else None
     axes = str(getattr(settings, "axes", "XYZABC"))
     limits, by_hand = getattr(settings, "limits", {}), getattr(settings, "set_by_hand", {})
     for name, letter in LETTERS.items():

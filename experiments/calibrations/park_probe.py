@@ -33,7 +33,7 @@ def parking_place(config: RigConfig, now: Pose6, poses: Sequence[NeedlePose]) ->
     HolderToRig, CarrierToRig = graph.get("Holder", "Rig"), graph.get("Carrier", "Rig")
     needles = [_shaft(CarrierToRig @ from_needle_pose(pose)) for pose in poses]
     box = config.limits.motion.holder
-    settings = config.driver_settings("holder")
+    settings = config.driver_settings("holder") if "holder" in config.devices else None
     limits = getattr(settings, "limits", {})
     axes = str(getattr(settings, "axes", "XYZABC"))
 

@@ -20,7 +20,7 @@ def draw_instrument(
     path: Path, result: InstrumentQualification, decisions: Mapping[str, Decision], note: str = ""
 ) -> Path:
     """Slope 0: it sees the bend; slope -1: it misses all of it. Against depth: what a target's depth does to it."""
-    figure = Figure(figsize=(16.0, 5.0), layout="constrained")
+    figure = Figure(figsize=(17.0, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
     bend, depth, verdict = figure.subplots(1, 3)
     size = np.linalg.norm(result.deflections_mm, axis=1)
@@ -52,7 +52,10 @@ def draw_instrument(
     depth.set_ylabel("read minus known tip, mm")
     names = list(result.parts_mm)
     values = [result.parts_mm[name] for name in names]
-    verdict.barh([*names, "together"], [*values, result.standard_uncertainty_mm], color=[GREY] * len(names) + ["black"])
+    labels = [name.replace(" of ", "\nof ").replace(", ", ",\n") for name in names]
+    verdict.barh(
+        [*labels, "together"], [*values, result.standard_uncertainty_mm], color=[GREY] * len(names) + ["black"]
+    )
     for name, decision in decisions.items():
         colour = COLOURS[2] if decision.can_decide else COLOURS[1]
         word = "decides" if decision.can_decide else "cannot decide"
@@ -62,7 +65,8 @@ def draw_instrument(
     if decisions:
         verdict.legend(loc="best", fontsize=8)
     verdict.invert_yaxis()
-    verdict.set_xlabel("standard uncertainty per axis, mm (dashed: largest that decides)")
+    verdict.set_xlabel("standard uncertainty per axis, mm")
+    verdict.set_title("dashed: largest that decides")
     title = f"{result.name}: {result.straight_n} straight and {result.bent_n} bent readings"
     figure.suptitle(f"{note}: {title}" if note else title)
     figure.savefig(path, dpi=110)
