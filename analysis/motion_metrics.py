@@ -82,22 +82,22 @@ def perk_tutor(motion: Motion, scene: Scene | None = None) -> dict[str, float | 
     time_s = motion.time_ns.astype(np.float64) / NS_PER_S
     tips = motion.tips
     steps_mm, steps_s = np.linalg.norm(np.diff(tips, axis=0), axis=1), np.diff(time_s)
-    fresh = steps_s > 0
+    kept = np.concatenate(([True], steps_s > 0))  # a sample that repeats a time is passed over by all rates
+    rates_s, moved = np.diff(time_s[kept]), motion.matrices[kept]
+    speeds = np.linalg.norm(np.diff(tips[kept], axis=0), axis=1) / rates_s
     path_mm, span_mm = float(steps_mm.sum()), float(np.linalg.norm(tips[-1] - tips[0]))
     turns_deg = rotation_steps_deg(motion.matrices)
     found: dict[str, float | int] = {
         "timestamps_n": len(tips),
         "elapsed_time_s": float(steps_s.sum()),
         "path_length_mm": path_mm,
-        "average_velocity_mm_s": float((steps_mm[fresh] / steps_s[fresh]).mean()) if fresh.any() else math.nan,
+        "average_velocity_mm_s": float(speeds.mean()) if len(speeds) else math.nan,
         "motion_smoothness_mm_s3": _smoothness(tips, time_s),
         "path_inefficiency_pct": 100.0 * (path_mm / span_mm - 1.0) if span_mm else math.nan,
         "depth_perception_mm": _axial(motion, scene),
         "rotation_total_deg": float(turns_deg.sum()),
-        "translational_actions_n": actions(
-            _carried_mm(motion.matrices)[fresh] / steps_s[fresh], time_s[1:][fresh], SPEED_LIMIT_MM_S
-        ),
-        "rotational_actions_n": actions(turns_deg[fresh] / steps_s[fresh], time_s[1:][fresh], TURN_LIMIT_DEG_S),
+        "translational_actions_n": actions(_carried_mm(moved) / rates_s, time_s[kept][1:], SPEED_LIMIT_MM_S),
+        "rotational_actions_n": actions(rotation_steps_deg(moved) / rates_s, time_s[kept][1:], TURN_LIMIT_DEG_S),
         "bounding_box_volume_mm3": float(np.ptp(tips, axis=0).prod()),
         "rms_mm": float(np.sqrt(((tips - tips.mean(axis=0)) ** 2).sum() / len(tips))),
     }
