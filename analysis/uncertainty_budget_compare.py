@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ class Predicted:
     covariance_mm2: NDArray[np.float64]
     """Of the prediction and of the measurement together."""
     dof: float | None
+    shared: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Part of the covariance that other trials share, by cause: roots (3, k); trials i and j have the covariance
+    B_i B_j' (``uncertainty_budget_parts.shared_roots``)."""
 
     @property
     def square(self) -> float:
@@ -41,6 +44,29 @@ class Predicted:
         return self.square <= region_limit(self.dof)
 
 
+def joint_square(trials: Sequence[Predicted]) -> float:
+    """Squared distance of all errors together in units of their joint covariance: chi-squared with 3 n degrees of
+    freedom if the prediction holds, however much the trials share.
+
+    The joint covariance is D + S S' with the trials' own parts on the blocks of D and the shared roots in S; its
+    inverse by Woodbury's identity, so that the cost grows with n alone.
+    """
+    widths = {key: root.shape[1] for t in trials for key, root in t.shared.items()}
+    starts = dict(zip(sorted(widths), np.cumsum([0, *(widths[k] for k in sorted(widths))]), strict=False))
+    m = sum(widths.values())
+    square, pull, weight = 0.0, np.zeros(m), np.eye(m)
+    for t in trials:
+        root = np.zeros((3, m))
+        for key, own in t.shared.items():
+            root[:, starts[key] : starts[key] + own.shape[1]] = own
+        inverse = np.linalg.inv(t.covariance_mm2 - root @ root.T)
+        away = t.found_mm - t.seen_mm
+        square += float(away @ inverse @ away)
+        pull += root.T @ inverse @ away
+        weight += root.T @ inverse @ root
+    return square - float(pull @ np.linalg.solve(weight, pull))
+
+
 def compare(label: str, plane: str, trials: Sequence[Predicted]) -> Comparison:
     """Share inside the predicted regions, and the size of the errors in units of the predicted ones."""
     n = len(trials)
@@ -48,7 +74,7 @@ def compare(label: str, plane: str, trials: Sequence[Predicted]) -> Comparison:
     if not n:
         empty = intervals.refused("", 0, "no trial with a prediction and a measured tip")
         return Comparison(label, plane, 0, inside, empty, None, None, "Nothing to compare.", False)
-    size = math.sqrt(sum(t.square for t in trials) / (3 * n))
+    size = math.sqrt(joint_square(trials) / (3 * n))
     lo, hi = (math.sqrt(float(stats.chi2.ppf(p, 3 * n)) / (3 * n)) for p in (0.5 - LEVEL / 2, 0.5 + LEVEL / 2))
     found = math.sqrt(float(np.mean([t.found_mm @ t.found_mm for t in trials])))
     predicted = math.sqrt(float(np.mean([t.seen_mm @ t.seen_mm + np.trace(t.covariance_mm2) for t in trials])))

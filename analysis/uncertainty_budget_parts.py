@@ -19,6 +19,7 @@ from rig.record import Entry, Row
 
 MEASURAND = "measured distance from tip to aim point"
 PREDICTED = "predicted error of the tip, three components"
+INSTRUMENT, PHANTOM = "reference instrument, one reading", "phantom in the instrument's frame"
 THIS_RUN = "this run"
 SIMULATED = "simulated truth"
 MOVED_MM = 0.05
@@ -81,9 +82,9 @@ def measurement_parts(trial: TrialInputs, *, simulated: bool) -> tuple[Part, ...
     """Of ``tte_mm``: what the instrument, its readings, the phantom's place and the aim point leave open."""
     stated = _stated(trial)
     return (
-        _per_axis("reference instrument, one reading", stated.get("reference instrument")),
+        _per_axis(INSTRUMENT, stated.get("reference instrument")),
         _readings(trial),
-        _per_axis("phantom in the instrument's frame", stated.get("phantom in the instrument")),
+        _per_axis(PHANTOM, stated.get("phantom in the instrument")),
         _aim(trial, simulated=simulated),
         _bending(trial),
     )
@@ -161,7 +162,7 @@ def prediction_parts(trial: TrialInputs, drift_u_mm: float | None, drift_dof: fl
     parts = [
         _place("registration of the target, at random", registration, "normal", dof, THIS_RUN, "bone registration"),
         _axes("root in its bone, as poured", build, "normal", "default [A]", "pouring tolerance"),
-        _shared(stated["image calibration"], seen),
+        _shared(stated["image calibration"], trial),
         _axes("holder pose", float(holder["u"]), str(holder["distribution"]), str(holder["kind"]), holder["source"]),
         replace(
             _scalar("speed of sound", float(seen["sound_speed_m_s"]), "m/s", sound, tip_sound - aim_sound),
@@ -194,9 +195,35 @@ def drift_of(trials: Sequence[TrialInputs]) -> tuple[float | None, float]:
     return float(np.sqrt(np.mean(np.square(found)))), 3.0 * len(found)
 
 
-def _shared(stated: Mapping[str, Any], seen: Mapping[str, Any]) -> Part:
+def shared_roots(trial: TrialInputs, measurement: Sequence[Part]) -> dict[str, NDArray[np.float64]]:
+    """What trials of one run share, by cause: (3, k) roots B, so that trials i and j have the covariance B_i B_j'.
+
+    One probe calibration serves the run, one gel a cartridge; one instrument and its registration serve the run too,
+    since what scatters from reading to reading is a row of its own.
+    """
+    seen = trial.seen
+    if seen is None:
+        return {}
+    values, axes = np.linalg.eigh(np.asarray(trial.told["image_spread"], dtype=np.float64))
+    root = axes * np.sqrt(np.clip(values, 0.0, None))
+    sound = _vector(seen["sound_tip_mm_per_m_s"]) - _vector(seen["sound_aim_mm_per_m_s"])
+    u_m_s = float(_stated(trial)["speed of sound"]["u"])
+    found = {
+        "image": np.asarray(seen["image_shifts"], dtype=np.float64) @ root,
+        f"gel {trial.row['cartridge_id']}": u_m_s * sound[:, None],
+    }
+    for part in measurement:
+        if part.quantity in (INSTRUMENT, PHANTOM) and part.u:
+            found[part.quantity] = part.u * _THREE
+    return found
+
+
+def _shared(stated: Mapping[str, Any], trial: TrialInputs) -> Part:
     """Image calibration: what of its error at the tip is not shared with the aim point."""
-    left, whole = _matrix(seen["image_mm2"]), _matrix(seen["image_tip_mm2"])
+    seen = trial.seen or {}
+    shifts = np.asarray(seen["image_shifts"], dtype=np.float64)
+    left = shifts @ np.asarray(trial.told["image_spread"], dtype=np.float64) @ shifts.T
+    whole = _matrix(seen["image_tip_mm2"])
     u = math.sqrt(float(np.trace(whole)))
     return Part(
         "image calibration, at the tip", None, "", u, "mm", str(stated["distribution"]), stated["dof"],

@@ -23,6 +23,7 @@ from analysis.uncertainty_budget_parts import (
     measurement_parts,
     prediction_parts,
     seen_mm,
+    shared_roots,
 )
 from rig.record import Entry, RecordedRun
 
@@ -106,4 +107,4 @@ def _predicted(trial: TrialInputs, own: Sequence[Part], measurement: Sequence[Pa
     parts = [p for p in (*own, *measurement) if p.covariance_mm2 is not None]
     if found is None or start is None or any(p.covariance_mm2 is None for p in own):
         return None
-    return Predicted(found, start, summed(parts), effective_dof(parts))
+    return Predicted(found, start, summed(parts), effective_dof(parts), shared_roots(trial, measurement))

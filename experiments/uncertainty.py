@@ -113,6 +113,7 @@ def write_uncertainty(trial: Trial) -> None:
         bending_included=stated.bending_included(in_force),
         expected_deflection_mm=0.5 * abs(trial.needle.curvature_per_mm) * depth_mm**2,
         feed_mm=depth_mm,
+        image_spread=spread,
         seen=_seen(trial, aim_mm, spread),
     )
 
@@ -148,7 +149,7 @@ def _seen(trial: Trial, aim_mm: Vector, image_spread: NDArray[np.float64]) -> Ma
         "sound_tip_mm_per_m_s": scale * tips[:, IMAGE_N],
         "sound_aim_mm_per_m_s": scale * aims[:, IMAGE_N],
         "sound_depth_u_mm": depth_u_mm(trial, tip.tip_rig_mm, tip.ProbeToRig),
-        "image_mm2": _carried(tips[:, :IMAGE_N] - aims[:, :IMAGE_N], image_spread),
+        "image_shifts": tips[:, :IMAGE_N] - aims[:, :IMAGE_N],
         "image_tip_mm2": _carried(tips[:, :IMAGE_N], image_spread),
     }
 

@@ -201,9 +201,11 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Table:
     )
     caption = (
         "Predicted against found. RMS of the error in mm, that of its measurement included in the prediction; trials "
-        "inside their own predicted 95 % region, with the exact interval; size of the errors in units of the "
-        "predicted ones, in brackets where it lies in 95 % of runs if the prediction holds. Trials of one run share "
-        "one bench: an error of its calibration is one draw for all of them, so that the interval is too narrow."
+        "inside their own predicted 95 % region, with the exact interval, which takes trials as independent; size of "
+        "the errors in units of the predicted ones, in brackets where it lies in 95 % of runs if the prediction "
+        "holds. The size allows for what trials share (probe calibration, instrument, gel of a cartridge): an error "
+        "of these is one draw for all of them. The prediction is contradicted when 95 % lies outside the interval of "
+        "the share, or the size outside its own."
     )
     titles = ("Approach", "Predicted", "Found", "Inside the 95 % region", "Size", "Finding, by rule")
     strong = len(rows) - 1 if len(rows) > 1 else -1

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.results import CriterionResult, Quantity
 from analysis.uncertainty_budget import Budget, Part, combine
-from analysis.uncertainty_budget_compare import Predicted, compare, guard
+from analysis.uncertainty_budget_compare import Predicted, compare, guard, joint_square
 
 
 def _trials(n: int, size: float, seed: int = 1) -> list[Predicted]:
@@ -44,6 +44,49 @@ def test_what_was_seen_of_the_error_is_no_surprise() -> None:
     there = Predicted(seen, seen, 0.1 * np.eye(3), None)
     assert there.inside and there.square == pytest.approx(0.0)
     assert not Predicted(np.zeros(3), seen, 0.1 * np.eye(3), None).inside
+
+
+def _bench(seed: int, n: int = 12, shared: float = 1.0) -> list[Predicted]:
+    """Trials whose errors come half from one calibration, which is the same for all of them."""
+    rng = np.random.default_rng(seed)
+    one = rng.normal(size=3)
+    root = {"image": shared * np.eye(3)}
+    cov = 2.0 * np.eye(3)
+    return [Predicted(one + rng.normal(size=3), np.zeros(3), cov, None, root) for _ in range(n)]
+
+
+def test_an_error_that_all_trials_share_is_one_draw_and_not_many() -> None:
+    known = [compare("a", "in_plane", _bench(seed)) for seed in range(200)]
+    ignored = [compare("a", "in_plane", _bench(seed, shared=0.0)) for seed in range(200)]
+    outside = [sum(not (c.size.lo or 0.0) <= (c.size.value or 0.0) <= (c.size.hi or 9.0) for c in s)
+               for s in (known, ignored)]  # fmt: skip
+    assert outside[0] <= 20  # 5 % of 200, and its scatter
+    assert outside[1] > 40
+
+
+def test_the_joint_covariance_is_the_one_that_was_meant() -> None:
+    rng = np.random.default_rng(7)
+    trials, n = [], 5
+    for k in range(n):
+        roots = {"image": rng.normal(size=(3, 12)) * 0.2, f"gel C{k % 2}": rng.normal(size=(3, 1)) * 0.1}
+        cov = 0.5 * np.eye(3) + sum((r @ r.T for r in roots.values()), np.zeros((3, 3)))
+        trials.append(Predicted(rng.normal(size=3), np.zeros(3), cov, None, roots))
+    whole = np.zeros((3 * n, 3 * n))
+    for i, a in enumerate(trials):
+        for j, b in enumerate(trials):
+            keys = a.shared.keys() & b.shared.keys()
+            block = a.covariance_mm2 if i == j else sum((a.shared[k] @ b.shared[k].T for k in keys), np.zeros((3, 3)))
+            whole[3 * i : 3 * i + 3, 3 * j : 3 * j + 3] = block
+    away = np.concatenate([t.found_mm for t in trials])
+    assert joint_square(trials) == pytest.approx(float(away @ np.linalg.solve(whole, away)))
+
+
+def test_nothing_is_shared_by_trials_of_different_gels() -> None:
+    rng = np.random.default_rng(2)
+    trials = [
+        Predicted(rng.normal(size=3), np.zeros(3), np.eye(3), None, {f"gel C{k}": 0.9 * np.eye(3)}) for k in range(4)
+    ]
+    assert joint_square(trials) == pytest.approx(sum(t.square for t in trials))
 
 
 def _criterion(bound: float | None, verdict: str, *, metric: str = "tte_mm") -> CriterionResult:
