@@ -21,6 +21,7 @@ from hal.types import Matrix, Pose6, Vector
 from rig.geometry.transforms import from_pose6
 from rig.guidance.bending import FACTOR_SD, Bending
 from rig.guidance.confirmation import Confirmation, ConfirmationLimits, Method, confirm_direct, confirm_fan
+from rig.guidance.fan_planes import Reach
 from rig.guidance.needle import NeedleView, StripSettings, find_needle
 from rig.guidance.needle_crossing import elevation_from_sweep
 
@@ -47,7 +48,7 @@ LIMITS = ConfirmationLimits(
 NO_ELEVATION = ConfirmationLimits(short_mm=2.0, long_mm=2.0, elevation_sd_mm=1.2)
 """Marks tell the depth to 0.8 mm, so that short and long are wider; what those rules and the one for the thick slice
 near the face guard against, a needle that leaves the slice, the sweep of planes sees by itself."""
-FAN_WIDE_MM, FAN_WIDE_RADIUS_MM = 12.0, 8.0
+FAN_WIDE = Reach(behind_mm=12.0, ahead_mm=12.0, radius_mm=8.0)
 """First sight: planes before and ahead of the marked depth, and how far aside of the prediction a dot is looked for."""
 FAN_AWAY_MM = 9.0
 
@@ -239,7 +240,7 @@ def _row(trial: Trial, home: Matrix) -> list[Matrix]:
 
 def _acquire_wide_fan(trial: Trial) -> bool:
     assert trial.bending is not None
-    tip, dots = see_fan(trial, FAN_WIDE_MM, FAN_WIDE_MM, FAN_WIDE_RADIUS_MM)
+    tip, dots = see_fan(trial, FAN_WIDE)
     if not tip.found:
         trial.event("acquire", found=False, reason=tip.reason)
         return False
