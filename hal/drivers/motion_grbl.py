@@ -19,17 +19,11 @@ from hal.errors import BadReply, DeviceAlarm, DeviceError, LinkError, NoReply
 from hal.links.serial import SerialLink, open_serial
 from hal.types import MotionMode
 
-REPLY_S = 0.25
-"""No answer for so long is a fault; the firmwares answer ``?`` within 5 to 20 ms."""
 QUERY_TRIES = 3
-"""A damaged or lost report is asked for again within the same 250 ms."""
-START_S = 4.0
-"""Boards that restart when the port opens need about two seconds until the welcome line."""
+"""A damaged or lost report is asked for again within the same time."""
 OVERDUE_LINES_MAX_N = 100
 """Lines that are still taken after a deadline, for they may have arrived in time while this computer was busy: more
 than a report and what lies before it; a line that babbles has no end."""
-LOST_REPLY_S = 1.0
-"""Longest time for which late acknowledgements are collected after one was lost."""
 SETTLED = 0.002
 """Two positions in a row that differ by no more (mm, degrees) count as standing still: two counts of the report."""
 
@@ -37,6 +31,21 @@ RESTARTED = "the controller restarted by itself: position not to be trusted"
 
 JOG_CANCEL, HOLD, RESET = b"\x85", b"!", b"\x18"
 _ACKNOWLEDGE = re.compile(r"ok|error:\d+")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the controller may take, seconds."""
+
+    reply_s: float = 0.25
+    """No answer for so long is a fault; the firmwares answer ``?`` within 5 to 20 ms."""
+    start_s: float = 4.0
+    """Boards that restart when the port opens need about two seconds until the welcome line."""
+    lost_reply_s: float = 1.0
+    """Longest time for which late acknowledgements are collected after one was lost."""
+
+
+USUAL = Patience()
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,14 @@ class Firmware:
 class GrblController:
     """One controller on one line. ``device`` names it in errors, ``axes`` are its letters in its own order."""
 
-    def __init__(self, url: str, baudrate: int, axes: str, clock: Clock, device: str) -> None:
+    def __init__(
+        self, url: str, baudrate: int, axes: str, clock: Clock, device: str, patience: Patience = USUAL
+    ) -> None:
         self.url = url
         self.device = device
         self.axes = axes
         self._baudrate = baudrate
+        self._patience = patience
         self._clock = clock
         self._link: SerialLink | None = None
         self._offset: tuple[float, ...] | None = None
@@ -88,7 +100,7 @@ class GrblController:
         A motion that is still running (of a host that went away) is stopped first.
         """
         self.close()
-        self._link = open_serial(self.url, self._baudrate, self._clock, timeout_s=REPLY_S)
+        self._link = open_serial(self.url, self._baudrate, self._clock, timeout_s=self._patience.reply_s)
         status = self._first_status()
         if status.moving:
             self.stop()
@@ -104,7 +116,7 @@ class GrblController:
 
     def _first_status(self) -> MotionStatus:
         """Ask until the controller answers and has told its work offset (every 30 reports at the latest)."""
-        deadline = self._clock.deadline(START_S)
+        deadline = self._clock.deadline(self._patience.start_s)
         for _ in range(40):
             try:
                 status = self._query(offset_needed=False)
@@ -142,7 +154,7 @@ class GrblController:
     # --- reading ------------------------------------------------------------------------------------------
 
     def status(self) -> MotionStatus:
-        """One report; raises ``NoReply`` after 250 ms of silence.
+        """One report; raises ``NoReply`` after ``reply_s`` of silence.
 
         A controller that restarted by itself reads as an alarm until it was homed or unlocked: it counts its
         position from wherever it woke up.
@@ -158,7 +170,7 @@ class GrblController:
         for _ in range(QUERY_TRIES):
             link.write(b"?")
             asked_ns = self._clock.now_ns()
-            deadline = self._clock.deadline(REPLY_S / QUERY_TRIES)
+            deadline = self._clock.deadline(self._patience.reply_s / QUERY_TRIES)
             try:
                 while True:
                     line = self._read_line(deadline.at_ns)
@@ -180,7 +192,7 @@ class GrblController:
         if damaged is not None:
             raise damaged
         raise NoReply(
-            f"{self.device} at {self.url} did not answer a status query for {REPLY_S * 1000:.0f} ms; "
+            f"{self.device} at {self.url} did not answer a status query for {self._patience.reply_s * 1000:.0f} ms; "
             "it may be locked after a hard alarm, or without power; check it before moving again",
             port=self.url,
             command="?",
@@ -224,10 +236,12 @@ class GrblController:
 
     # --- commands -----------------------------------------------------------------------------------------
 
-    def _command(self, text: str, patience_s: float = REPLY_S, on_line: Callable[[str], None] | None = None) -> None:
-        """Send one line once and wait for its acknowledgement; raises ``DeviceError`` for ``error:N``."""
+    def _command(self, text: str, patience_s: float = 0.0, on_line: Callable[[str], None] | None = None) -> None:
+        """Send one line once and wait for its acknowledgement, ``patience_s`` when that is longer than a usual reply;
+        raises ``DeviceError`` for ``error:N``.
+        """
         self._line().write(text.encode("ascii") + b"\n")
-        at_ns = self._clock.deadline(patience_s).at_ns
+        at_ns = self._clock.deadline(max(patience_s, self._patience.reply_s)).at_ns
         while True:
             line = self._read_line(at_ns)
             if _ACKNOWLEDGE.fullmatch(line):
@@ -247,7 +261,7 @@ class GrblController:
     def _clear_error(self) -> None:
         """An empty line: grblHAL repeats an error for every later line until it sees one."""
         self._line().write(b"\n")
-        at_ns = self._clock.deadline(REPLY_S).at_ns
+        at_ns = self._clock.deadline(self._patience.reply_s).at_ns
         try:
             while self._read_line(at_ns) != "ok":
                 continue
@@ -289,8 +303,8 @@ class GrblController:
     def _clear_lost_reply(self) -> None:
         """Ask with an empty line and take every ``ok`` that is still on the way, so that none is mistaken later."""
         self._line().write(b"\n")
-        at_ns = self._clock.deadline(REPLY_S).at_ns
-        last = self._clock.deadline(LOST_REPLY_S)
+        at_ns = self._clock.deadline(self._patience.reply_s).at_ns
+        last = self._clock.deadline(self._patience.lost_reply_s)
         while not last.expired:
             try:
                 self._read_line(at_ns)
@@ -349,7 +363,7 @@ class GrblController:
 
     def _reset(self) -> MotionStatus:
         self._line().write(RESET)
-        at_ns = self._clock.deadline(START_S).at_ns
+        at_ns = self._clock.deadline(self._patience.start_s).at_ns
         while not self._restarted:
             self._read_line(at_ns)
         return self._first_status()

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hal.clock import NS_PER_S, Clock, Deadline
-from hal.drivers.motion_grbl import Firmware, GrblController, MotionStatus
+from hal.drivers.motion_grbl import USUAL, Firmware, GrblController, MotionStatus, Patience
 from hal.errors import DeviceAlarm, DeviceError, LimitViolation, LinkError
 from hal.types import Identity, MotionMode, SafeReport
 
@@ -57,6 +57,12 @@ class MotionSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     url: str
     baudrate: int = Field(default=115200, gt=0)
+    timeout_s: float = Field(default=USUAL.reply_s, gt=0, le=5)
+    """No answer of the controller for so long is a fault; the firmwares answer a status query within 5 to 20 ms."""
+    start_s: float = Field(default=USUAL.start_s, gt=0, le=30)
+    """Until a board that restarts when its port opens says its welcome line: about two seconds."""
+    lost_reply_s: float = Field(default=USUAL.lost_reply_s, gt=0, le=5)
+    """Longest time for which late acknowledgements are collected after one was lost."""
     axes: str = Field(default="XYZABC", pattern="^[XYZABC]{1,6}$")
     """Letters that the controller drives, in its own order."""
     limits: dict[str, AxisSettings]
@@ -80,6 +86,10 @@ class MotionSettings(BaseModel):
         return self
 
 
+def _patience(settings: MotionSettings) -> Patience:
+    return Patience(settings.timeout_s, settings.start_s, settings.lost_reply_s)
+
+
 class PoseMotion:
     """Common part of probe holder and needle carrier; ``order`` gives the letters in the order of the pose."""
 
@@ -90,7 +100,9 @@ class PoseMotion:
         self._settings = settings
         self._clock = clock
         self._order = order
-        self._controller = GrblController(settings.url, settings.baudrate, settings.axes, clock, self.role)
+        self._controller = GrblController(
+            settings.url, settings.baudrate, settings.axes, clock, self.role, _patience(settings)
+        )
         self._status: MotionStatus | None = None
         self._goal: tuple[float, ...] | None = None
         self._queue_end_ns = 0

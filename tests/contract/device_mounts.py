@@ -9,11 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from waiting import REPLY_S, ended_patiently
 
 from hal.clock import Clock, VirtualClock, WallClock
-from hal.drivers import motion_grbl
 from hal.links.wire import Endpoint, WireCore, publish, withdraw
 from hal.sim.mounts import mount_pty, mount_tcp
 
@@ -35,12 +33,6 @@ class Mounted:
     def patience(self) -> dict[str, Any]:
         """Settings of a driver here: its own patience on virtual time, more where a busy machine answers."""
         return {} if self.clock.virtual else {"timeout_s": REPLY_S}
-
-
-def be_patient_with_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter of a second for every reply is a safety figure of a rig, not one of a busy machine that tests."""
-    monkeypatch.setattr(motion_grbl, "REPLY_S", REPLY_S)
-    monkeypatch.setattr(motion_grbl.GrblController._command, "__defaults__", (REPLY_S, None))
 
 
 @contextmanager

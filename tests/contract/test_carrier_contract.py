@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from device_mounts import be_patient_with_motion
-from waiting import PATIENCE_S, ended_patiently
+from waiting import PATIENCE_S, REPLY_S, ended_patiently
 
 from hal.clock import Clock, VirtualClock, WallClock
 from hal.drivers.carrier_grbl import Driver, Settings
@@ -47,9 +46,9 @@ Make = Callable[[Firmware, str], Bench]
 
 
 @pytest.fixture(params=["in-process", "pty", "tcp"])
-def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    if request.param != "in-process":
-        be_patient_with_motion(monkeypatch)
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    # A quarter of a second for every reply is a safety figure of a rig, not one of a busy machine that tests.
+    patience = {} if request.param == "in-process" else {"timeout_s": REPLY_S}
     with ExitStack() as stack:
 
         def build(firmware: Firmware, letters: str) -> Bench:
@@ -66,7 +65,7 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
                 url = stack.enter_context(ended_patiently(serve(core, clock, threading.RLock()))).url
                 url = url.replace("tcp://", "socket://")
             hand = {letter: value for letter, value in HAND.items() if letter not in letters}
-            driver = Driver(Settings(url=url, axes=letters, set_by_hand=hand), clock)
+            driver = Driver(Settings(url=url, axes=letters, set_by_hand=hand, **patience), clock)
             stack.callback(driver.close)
             return Bench(driver, core, PoseAxes(core, CARRIER_ORDER, hand), clock)
 

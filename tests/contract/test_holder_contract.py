@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import pytest
-from device_mounts import be_patient_with_motion
-from waiting import PATIENCE_S, ended_patiently
+from waiting import PATIENCE_S, REPLY_S, ended_patiently
 
 from hal.clock import Clock, VirtualClock, WallClock
 from hal.drivers.holder_grbl import Driver, Settings
@@ -54,9 +53,9 @@ Make = Callable[[Firmware], Bench]
 
 
 @pytest.fixture(params=["in-process", "pty", "tcp"])
-def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    if request.param != "in-process":
-        be_patient_with_motion(monkeypatch)
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    # A quarter of a second for every reply is a safety figure of a rig, not one of a busy machine that tests.
+    patience = {} if request.param == "in-process" else {"timeout_s": REPLY_S}
     with ExitStack() as stack:
 
         def build(firmware: Firmware) -> Bench:
@@ -74,7 +73,9 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
                 url = stack.enter_context(ended_patiently(serve(core, clock, threading.RLock()))).url
                 url = url.replace("tcp://", "socket://")
             axes = core.config.letters
-            driver = Driver(Settings(url=url, axes=axes, set_by_hand={} if len(axes) == 6 else {"C": 90.0}), clock)
+            driver = Driver(
+                Settings(url=url, axes=axes, set_by_hand={} if len(axes) == 6 else {"C": 90.0}, **patience), clock
+            )
             stack.callback(driver.close)
             return Bench(driver, core, button, clock)
 

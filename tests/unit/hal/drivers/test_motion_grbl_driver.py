@@ -200,6 +200,26 @@ def test_silence_of_250_ms_is_a_fault(bench: Bench) -> None:
     assert (bench.clock.now_ns() - before) / NS_PER_S == pytest.approx(0.25, abs=0.01)
 
 
+def test_how_long_a_reply_may_take_is_a_setting_of_the_rig_file(bench: Bench) -> None:
+    driver = holder(bench, timeout_s=0.6)
+    bench.fault(FaultKind.SILENT)
+    before = bench.clock.now_ns()
+    with pytest.raises(NoReply, match="600 ms"):
+        driver.read()
+    assert (bench.clock.now_ns() - before) / NS_PER_S == pytest.approx(0.6, abs=0.01)
+    for wrong in (0.0, 6.0):
+        with pytest.raises(ValidationError):
+            holder_grbl.Settings(url=URL, timeout_s=wrong)
+
+
+def test_how_long_a_board_may_take_to_start_is_a_setting_too(bench: Bench) -> None:
+    bench.fault(FaultKind.SILENT)
+    before = bench.clock.now_ns()
+    with pytest.raises(NoReply):
+        holder(bench, start_s=1.0)
+    assert 1.0 <= (bench.clock.now_ns() - before) / NS_PER_S < 1.5
+
+
 def test_make_safe_without_an_answer_says_that_it_is_not_safe(bench: Bench) -> None:
     driver = holder(bench)
     bench.fault(FaultKind.SILENT)
