@@ -90,11 +90,12 @@ def see_tips(
     Raises ``CalibrationRefused`` with code ``not seen`` as soon as fewer than ``least_n`` can be left, ``frozen`` when
     the tracker's poses grow no newer, and what ``move_needle`` raises.
     """
-    move_needle(controller, replace(poses[0], feed_mm=up.feed_mm), SPEED_MM_S)
+    here = up
     seen: list[SeenTip] = []
     unseen: list[int] = []
     for k, pose in enumerate(poses):
-        reached: CarrierState = move_needle(controller, pose, SPEED_MM_S).state
+        reached = _go(controller, here, pose)
+        here = pose
         controller.wait(SETTLE_S)
         tip = _at_rest(controller, reached.pose, k)
         journal.append("tip_seen", {"pose": list(reached.pose.as_tuple())} | _told(tip))
@@ -110,9 +111,18 @@ def see_tips(
                 advice="Is the sensor in the needle, its cable in, the line of sight free, the field near enough?",
                 figures={"unseen": unseen},
             )
-    lift = replace(poses[-1], feed_mm=up.feed_mm)
-    move_needle(controller, lift, SPEED_MM_S)
+    move_needle(controller, replace(here, feed_mm=up.feed_mm), SPEED_MM_S)
     return tuple(seen)
+
+
+def _go(controller: Controller, here: NeedlePose, pose: NeedlePose) -> CarrierState:
+    """Entry point, then angles, then feed and bevel: each with the tip at an even pace, so that no jog is longer than
+    the others."""
+    over = replace(here, x_mm=pose.x_mm, y_mm=pose.y_mm)
+    turned = replace(over, lateral_deg=pose.lateral_deg, tilt_deg=pose.tilt_deg)
+    for step in (over, turned):
+        move_needle(controller, step, SPEED_MM_S)
+    return move_needle(controller, pose, SPEED_MM_S).state
 
 
 def _told(tip: SeenTip | None) -> dict[str, object]:
