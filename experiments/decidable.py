@@ -20,6 +20,7 @@ from hal.phantom.needles import load_needle
 from hal.phantom.nominal import load_phantom
 from rig.calibration.certificate_decide import can_decide
 from rig.config import RigConfig
+from rig.geometry.uncertain import UncertainTransform
 
 JUDGED = ("tte_mm", "tte_lat_mm", "tte_axial_mm")
 """Metrics whose tip comes from the reference instrument."""
@@ -32,8 +33,11 @@ def undecided(study: Study, techniques: dict[str, Technique], config: RigConfig)
     if tracker is None:
         return ()
     bend_mm = 0.0 if tracker.sees_bending else expected_deflection_mm(study, techniques)
-    u_mm = math.hypot(tracker.tip_uncertainty_mm, bend_mm)
+    body_mm = body_uncertainty_mm(study, techniques, config)
+    u_mm = math.hypot(tracker.tip_uncertainty_mm, bend_mm, body_mm)
     blind = f", {bend_mm:.1f} mm of it because it does not see the needle bend" if bend_mm else ""
+    if body_mm:
+        blind += f", {body_mm:.2f} mm of it from the phantom's place in its tracked body"
     found = []
     for criterion in study.criteria:
         decision = None if not _by_instrument(criterion) else can_decide(criterion.limit, u_mm)
@@ -69,6 +73,19 @@ def expected_deflection_mm(study: Study, techniques: dict[str, Technique]) -> fl
         path_mm = max(depths) / float(np.cos(np.radians(lateral)) * np.cos(np.radians(tilt)))
         largest = max(largest, 0.5 * abs(needle.curvature_per_mm) * path_mm**2)
     return largest
+
+
+def body_uncertainty_mm(study: Study, techniques: dict[str, Technique], config: RigConfig) -> float:
+    """Largest standard uncertainty per axis that ``PhantomToReference`` leaves at a target of the study, mm."""
+    placement = config.frames.PhantomToReference
+    transform = UncertainTransform.rigid(placement.as_matrix(), placement.covariance())
+    phantom = load_phantom(study.design.phantom)
+    at = [
+        transform.point(phantom.target(technique.level, side).nerve_centre_mm)[1]
+        for technique in techniques.values()
+        for side in study.design.sides
+    ]
+    return max((float(np.sqrt(max(np.linalg.eigvalsh(c)[-1], 0.0))) for c in at), default=0.0)
 
 
 def target_depths_mm(study: Study, techniques: dict[str, Technique]) -> tuple[float, float]:

@@ -10,7 +10,8 @@ from hal.types import TrackedPose
 
 READINGS_N = 12
 PERIOD_S = 0.05
-TIP, PHANTOM = "NeedleTipToTracker", "PhantomToTracker"
+TIP, BODY = "NeedleTipToTracker", "PhantomToTracker"
+"""``BODY``: the tracked body on the phantom; ``[frames] PhantomToReference`` says where the phantom is in it."""
 
 
 def read_reference(trial: Trial, moment: str) -> None:
@@ -23,12 +24,13 @@ def read_reference(trial: Trial, moment: str) -> None:
     if trial.controller.rig.tracker is None:
         trial.event("reference", moment=moment, measured=False, reason="no tracker on this rig")
         return
+    ReferenceToPhantom = trial.controller.rig.frames.get("Reference", "Phantom")
     tips, axes = [], []
     for _ in range(READINGS_N):
         poses: dict[str, TrackedPose] = {p.name: p for p in trial.controller.read("tracker")}
-        tip, phantom = poses.get(TIP), poses.get(PHANTOM)
-        if tip is not None and phantom is not None and tip.valid and phantom.valid:
-            TipToPhantom = np.linalg.inv(phantom.matrix) @ tip.matrix
+        tip, body = poses.get(TIP), poses.get(BODY)
+        if tip is not None and body is not None and tip.valid and body.valid:
+            TipToPhantom = ReferenceToPhantom @ np.linalg.inv(body.matrix) @ tip.matrix
             tips.append(TipToPhantom[:3, 3])
             axes.append(TipToPhantom[:3, 2])
         trial.controller.wait(PERIOD_S)

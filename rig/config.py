@@ -97,6 +97,9 @@ class Frames(_Strict):
     CarrierToRig: Placement = Placement()
     TrackerToRig: Placement = Placement()
     PhantomToRig: Placement = Placement()
+    PhantomToReference: Placement = Placement()
+    """The phantom in the tracked body that is fixed to it, which the tracker reports as ``PhantomToTracker``
+    (``phantomrig calibrate phantom --method fiducials``); by default the body's frame is the phantom's own."""
     ImageToProbe: Placement | None = None
     """As calibrated (``phantomrig calibrate nwire``): takes the place of what the ultrasound link declares."""
 

@@ -38,7 +38,9 @@ class InForce:
             if c.transform in Frames.model_fields:
                 _, spread = c.step().transform.point(np.zeros(3))
                 u_mm = float(np.sqrt(np.diag(spread).max()))
-                frames[c.transform] = Placement.model_validate({"matrix": c.matrix, "uncertainty_mm": u_mm})
+                turn = float(np.linalg.eigvalsh(c.step().transform.covariance[:3, :3])[-1])
+                known = {"uncertainty_mm": u_mm, "uncertainty_deg": float(np.degrees(np.sqrt(max(turn, 0.0))))}
+                frames[c.transform] = Placement.model_validate({"matrix": c.matrix, **known})
             if c.kind == GEL:
                 gel = gel_of(c)
             if c.kind == NEEDLE_TIP:
