@@ -32,12 +32,17 @@ def _save(figure: Figure, path: Path) -> Path:
 
 
 def draw_registration(
-    path: Path, nominal: Fiducials, measured: Fiducials, fle_mm: float, refusal: CalibrationRefused | None = None
+    path: Path,
+    nominal: Fiducials,
+    measured: Fiducials,
+    fle_mm: float,
+    refusal: CalibrationRefused | None = None,
+    note: str = "",
 ) -> Path:
     """Residual of every landmark as an arrow, from above and from the side, and as bars against what is expected.
 
     Works on refused sets too: the pattern of the arrows is the diagnosis (all outward along one axis: scale; two
-    long ones: a swap; one long one: a bad point).
+    long ones: a swap; one long one: a bad point). ``note`` stands on top.
     """
     names = tuple(n for n in nominal.names if n in measured.names)
     a, b = nominal.only(names), measured.only(names)
@@ -71,9 +76,9 @@ def draw_registration(
     axes[2].set_xlabel("residual after the fit, mm (not accuracy)")
     axes[2].legend(loc="best")
     if refusal is None:
-        figure.suptitle("accepted", color=GOOD)
+        figure.suptitle(f"{note}   accepted".strip(), color=GOOD)
     else:
-        figure.suptitle("REFUSED: " + wrapped(refusal.reason), color=BAD, fontsize=10)
+        figure.suptitle(f"{note}   REFUSED: {wrapped(refusal.reason)}".strip(), color=BAD, fontsize=10)
     return _save(figure, path)
 
 

@@ -113,10 +113,12 @@ def register_surface(
     correlated_points: float = 20.0,
     prior: PosePrior | None = None,
     targets: Mapping[str, ArrayLike] | None = None,
+    noise_floor_mm: float = 0.4,
 ) -> SurfaceRegistration:
     """Rigid pose that lays measured bone points (n, 3) on a surface.
 
-    ``point_sd_mm``: standard deviation of one bone point across the surface. Raises ``CalibrationRefused`` with code
+    ``point_sd_mm``: standard deviation of one bone point across the surface; ``noise_floor_mm``: residuals well below
+    it are no outliers (``fit_to_surface``). Raises ``CalibrationRefused`` with code
     ``bad points``, ``fit`` (few points, or an open direction), ``starts`` (the start decides), ``mirrored``,
     ``axis scale`` or ``residual``.
     """
@@ -127,7 +129,9 @@ def register_surface(
     used = points[~held]
 
     def fit(p: Points, start: Matrix) -> SurfaceFit:
-        return fit_to_surface(p, surface, start, prior=prior, correlated_points=correlated_points)
+        return fit_to_surface(
+            p, surface, start, prior=prior, correlated_points=correlated_points, noise_floor_mm=noise_floor_mm
+        )
 
     best = fit(used, AToB_start)
     if not best.ok:
