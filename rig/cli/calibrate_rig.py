@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rig.cli import calibrate_record
+from rig.cli import calibrate_phantom, calibrate_record
 from rig.cli.calibrate_frames import AsJson, answers
 from rig.cli.output import emit, say
 
@@ -64,6 +64,7 @@ def measure(
 
 def add_to(app: typer.Typer) -> None:
     """Put the commands into the group ``calibrate``."""
+    calibrate_phantom.add_to(app)
     calibrate_record.add_to(app)
 
     @app.command(epilog="Example:  phantomrig calibrate latency --rig bench.toml --out calibrations/latency-1")
