@@ -26,6 +26,8 @@ JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4
 RAW = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5")
 """Implicit and explicit uncompressed syntaxes, and run-length coding."""
 _LARGEST_BYTES = 8 << 30
+_RUN_LENGTH_GAIN = 64
+"""Two bytes of run-length coding become at most 128 (PS3.5 annex G): more than that is not in the file."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,9 @@ def _regions(dataset: Any, columns: int, rows: int, path: Path, remarks: list[st
             remarks.append(remark)
         judge_scale(region, None if depth is None else float(depth), name)
         found.append(region)
+    scaled = [region for region in found if region.format == "2D" and region.pitch_x_mm and region.pitch_y_mm]
+    if len({(region.pitch_x_mm, region.pitch_y_mm) for region in scaled}) > 1:
+        remarks.append(f"{len(scaled)} regions of different scale; outside the largest its scale does not hold")
     if not found:
         remarks.append("no calibrated region: the size of a pixel is unknown")
     return tuple(found)
@@ -188,6 +193,11 @@ def _pixels(dataset: Any, count: int, path: Path, remarks: list[str]) -> NDArray
     if syntax not in RAW:
         raise ConfigError(f"{path}: compression {syntax} is not read; known: JPEG, run-length, none")
     pydicom = pydicom_module()
+    depth = int(dataset.get("BitsAllocated", 8)) // 8 * int(dataset.get("SamplesPerPixel", 1))
+    if count * int(dataset.Rows) * int(dataset.Columns) * depth > _RUN_LENGTH_GAIN * len(dataset.PixelData):
+        raise ConfigError(
+            f"{path}: was cut off: {len(dataset.PixelData)} bytes cannot hold the {count} frames announced"
+        )
     try:
         values: NDArray[np.generic] = dataset.pixel_array
     except (ValueError, AttributeError, KeyError, RuntimeError, NotImplementedError) as error:
@@ -199,13 +209,11 @@ def _pixels(dataset: Any, count: int, path: Path, remarks: list[str]) -> NDArray
         values = pydicom.pixels.apply_color_lut(values, dataset)[..., :3]
         if values.dtype == np.uint16:
             values = (values.astype(np.uint16) >> 8).astype(np.uint8)
-    elif colours.startswith("YBR"):
-        values = pydicom.pixels.convert_color_space(values, colours, "RGB", per_frame=True)
     elif colours == "MONOCHROME1":
         if values.dtype.kind != "u":
             raise ConfigError(f"{path}: signed pixels with white as zero are not read")
-        values = np.invert(values.astype(np.uint16 if values.dtype.itemsize > 1 else np.uint8))
-    elif colours not in ("RGB", "MONOCHROME2"):
+        values = np.asarray((1 << int(dataset.BitsStored)) - 1 - values.astype(np.int64)).astype(values.dtype)
+    elif colours not in ("RGB", "MONOCHROME2", "YBR_FULL", "YBR_FULL_422"):  # pixel_array gives YBR as RGB
         raise ConfigError(f"{path}: colours {colours!r} are not read")
     return np.asarray(values)
 

@@ -173,3 +173,101 @@ def test_clip_with_changed_bytes_is_read_or_refused(tmp_path: Path) -> None:
             read_dicom(path)
         except ConfigError:
             pass
+
+
+def smooth_colours() -> np.ndarray:
+    """Four frames whose colours change slowly, so that colour stored for pixel pairs loses nothing."""
+    rows, columns = np.mgrid[:80, :100]
+    frame = np.stack([rows * 2, columns * 2, 200 - rows - columns], axis=-1).clip(0, 255).astype(np.uint8)
+    return np.stack([frame, frame // 2, frame // 3, 255 - frame])
+
+
+def as_ybr(dataset, pixels: np.ndarray, colours: str) -> None:
+    from pydicom.pixels import convert_color_space
+
+    ybr = convert_color_space(pixels.copy(), "RGB", "YBR_FULL", per_frame=True)
+    if colours == "YBR_FULL_422":  # two brightnesses, then the two colours that both pixels share
+        left, right = ybr[:, :, 0::2], ybr[:, :, 1::2]
+        ybr = np.stack([left[..., 0], right[..., 0], left[..., 1], left[..., 2]], axis=-1)
+    dataset.PhotometricInterpretation, dataset.PixelData = colours, ybr.tobytes()
+
+
+@pytest.mark.parametrize("colours", ["YBR_FULL", "YBR_FULL_422"])
+def test_uncompressed_brightness_and_colour_become_red_green_blue_once(tmp_path: Path, colours: str) -> None:
+    pixels = smooth_colours()
+    back = read_dicom(changed(clip(tmp_path / "a.dcm", pixels), lambda d: as_ybr(d, pixels, colours)))
+    assert np.abs(back.pixels.astype(int) - pixels.astype(int)).max() <= 4
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_white_as_zero_is_turned_within_the_stored_bits(tmp_path: Path, bits: int) -> None:
+    pixels = (PIXELS.astype(np.uint16) << max(0, bits - 8)).astype(np.uint8 if bits == 8 else "<u2")
+
+    def turn(dataset) -> None:
+        dataset.PhotometricInterpretation = "MONOCHROME1"
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8 if bits == 8 else 16, bits, bits - 1
+        dataset.PixelData = pixels.tobytes()
+        dataset["PixelData"].VR = "OB" if bits == 8 else "OW"
+
+    back = read_dicom(changed(clip(tmp_path / "a.dcm"), turn))
+    assert np.array_equal(back.pixels, (1 << bits) - 1 - pixels.astype(int))
+
+
+def test_palette_and_run_length_and_planes_keep_their_values(tmp_path: Path) -> None:
+    from pydicom.uid import RLELossless
+
+    colour = smooth_colours()
+
+    def palette(dataset) -> None:
+        dataset.PhotometricInterpretation = "PALETTE COLOR"
+        for n, name in enumerate(("Red", "Green", "Blue")):
+            dataset.add_new(0x00281101 + n, "US", [256, 0, 16])
+            table = (np.arange(256, dtype="<u2") * 257 // (n + 1)).astype("<u2")
+            setattr(dataset, f"{name}PaletteColorLookupTableData", table.tobytes())
+
+    def planes(dataset) -> None:
+        dataset.PlanarConfiguration = 1
+        dataset.PixelData = np.ascontiguousarray(colour.transpose(0, 3, 1, 2)).tobytes()
+
+    shown = read_dicom(changed(clip(tmp_path / "a.dcm"), palette)).pixels
+    wanted = np.stack([PIXELS, PIXELS // 2, PIXELS // 3], axis=-1).astype(int)
+    assert np.abs(shown.astype(int) - wanted).max() <= 1
+    assert np.array_equal(read_dicom(changed(clip(tmp_path / "b.dcm", colour), planes)).pixels, colour)
+    packed = changed(clip(tmp_path / "c.dcm", colour), lambda d: d.compress(RLELossless))
+    assert np.array_equal(read_dicom(packed).pixels, colour)
+
+
+def test_pixels_ten_times_as_wide_as_high_are_refused(tmp_path: Path) -> None:
+    def widen(dataset) -> None:
+        dataset.SequenceOfUltrasoundRegions[0].PhysicalDeltaX *= 10
+
+    with pytest.raises(ConfigError, match="in one direction"):
+        read_dicom(changed(clip(tmp_path / "a.dcm"), widen))
+
+
+def test_two_images_of_different_scale_on_one_screen_are_told(tmp_path: Path) -> None:
+    def divide(dataset) -> None:
+        import copy
+
+        first = dataset.SequenceOfUltrasoundRegions[0]
+        second = copy.deepcopy(first)
+        first.RegionLocationMaxX1, second.RegionLocationMinX0 = 60, 61
+        second.PhysicalDeltaX = second.PhysicalDeltaY = 0.02
+        dataset.SequenceOfUltrasoundRegions.append(second)
+
+    path = changed(clip(tmp_path / "a.dcm"), divide)
+    assert "2 regions of different scale" in read_dicom(path).remarks[0]
+    assert "2 regions of different scale" in dicom_recording(path).header["Remarks"]
+
+
+def test_small_file_that_announces_gigabytes_is_refused_before_they_are_taken(tmp_path: Path) -> None:
+    from pydicom.uid import RLELossless
+
+    def swell(dataset) -> None:
+        dataset.compress(RLELossless)
+        dataset.NumberOfFrames, dataset.Rows, dataset.Columns = 2000, 2000, 2000
+        del dataset.FrameTimeVector
+        dataset.FrameTime, dataset.FrameIncrementPointer = "33.3", 0x00181063
+
+    with pytest.raises(ConfigError, match="cannot hold the 2000 frames"):
+        read_dicom(changed(clip(tmp_path / "a.dcm"), swell))
