@@ -21,6 +21,8 @@ PLATEAU_MM = 0.6
 """Dots that differ by less than this along the needle stay in place: two pixels of depth."""
 SPAN_MM = 2.5
 """A plateau of this length cannot be shaft, which moves along by all of it."""
+BEYOND_MM = 1.5
+"""A dot so much further on belongs to more needle: over three times the spread along, less than an error that counts."""
 DOTS_MIN_N = 3
 SD_ALONG_MM, SD_ACROSS_MM = 0.35, 0.4
 """Along: 95 % of simulated fans within 0.45 mm of the tip (n = 358; 98 of them kept aside: 0.35 mm); across as an
@@ -66,6 +68,9 @@ def tip_by_plateau(dots: Sequence[DotView], depth_axes: Sequence[Vector], line: 
         return no("the dot moves on with the planes: shaft only, or too few planes beyond the tip show it")
     stay = np.flatnonzero(together[best])
     feed = float(np.median(along[stay]))
+    # A bright place of the shaft is seen from several planes too; but then the needle goes on in planes ahead of it.
+    if np.any((crossing > feed) & (along > feed + BEYOND_MM)):
+        return no("dots go on beyond the place that stays: it may be a bright place of the shaft")
     aside = np.median([_aside(seen[i][0], seen[i][1], line) for i in stay], axis=0)
     return FanTip(True, "", line.at(feed) + aside, feed, SD_ALONG_MM, SD_ACROSS_MM)
 

@@ -70,6 +70,13 @@ def test_shaft_alone_is_not_a_tip() -> None:
     assert not seen.found and "shaft" in seen.reason
 
 
+def test_a_bright_place_of_the_shaft_is_not_the_tip_when_dots_go_on_beyond_it() -> None:
+    (dots, axes), (further, more) = fan(36.0, 31.0, 41.0), fan(60.0, 41.0, 43.0)
+    assert tip_by_plateau(dots, axes, LINE).feed_mm == pytest.approx(36.0, abs=0.4)
+    seen = tip_by_plateau(dots + further, axes + more, LINE)
+    assert not seen.found and "go on beyond" in seen.reason
+
+
 def test_too_few_dots_are_not_a_tip() -> None:
     seen = tip_by_plateau(*fan(40.0, 49.0, 54.0), LINE)
     assert not seen.found and "frames" in seen.reason
