@@ -19,6 +19,10 @@ from hal.errors import ConfigError, LinkError
 
 NS_PER_MS = 1_000_000
 _REST_S = 0.002
+COUNTED = (".mp4", ".m4v", ".mov", ".avi")
+"""Containers that hold the number of their frames."""
+_SILENT_STEPS = 1.5
+"""So many of the longest steps between two frames may lie between the last frame and the end."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class VideoFile:
         self._number = 0
         self._first_ms = 0.0
         self._grabbed_ns: int | None = None
+        self._last_ns = self._longest_ns = 0
         self._step()
         if self._grabbed_ns is None:
             self._capture.release()
@@ -52,6 +57,22 @@ class VideoFile:
     def next_ns(self) -> int | None:
         """Time of the next frame since the first one; None at the end."""
         return self._grabbed_ns
+
+    @property
+    def lost(self) -> str:
+        """What the container announces and the file did not give, once it is at its end; '' when it was complete.
+
+        The decoder passes over damaged and missing frames without a word. Some containers (``.mkv``) know a length
+        and no number of frames, and the number made from it is wrong at an uneven rate: there the end is judged.
+        """
+        announced = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        if self._grabbed_ns is not None or not self._number < announced or not rate > 0:
+            return ""
+        silent_ns = announced / rate * NS_PER_S - self._last_ns
+        if self.path.suffix.lower() not in COUNTED and silent_ns < _SILENT_STEPS * self._longest_ns:
+            return ""
+        return f"only {self._number} of {announced:.0f} frames can be decoded; it was cut off or is damaged"
 
     def take(self) -> Picture:
         """Decode the next frame; raises ``LinkError`` when it is damaged or there is none."""
@@ -76,6 +97,7 @@ class VideoFile:
         time_ns = round((time_ms - self._first_ms) * NS_PER_MS)
         if before_ns is not None and time_ns <= before_ns:
             raise ConfigError(f"{self.path}: frame {self._number} has no time stamp after that of the frame before")
+        self._longest_ns, self._last_ns = max(self._longest_ns, time_ns - self._last_ns), time_ns
         self._grabbed_ns = time_ns
 
     def close(self) -> None:

@@ -123,6 +123,8 @@ def _of_trial(frames: FrameReader) -> Images | None:
 def _of_sequence(sequence: Sequence, given: Matrix | None) -> Images | None:
     if sequence.pixels is None:
         return None
+    if sequence.pixels.dtype != np.uint8:
+        raise ConfigError(f"{sequence.path}: pixels of type {sequence.pixels.dtype} cannot be played; 8-bit is needed")
     used, matrices = [], []
     for frame in sequence.frames:
         own = frame.transforms.get("ImageToProbe") if "ImageToProbe" not in frame.invalid else None

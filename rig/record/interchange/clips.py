@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hal.errors import ConfigError
+from hal.errors import ConfigError, LinkError
 from hal.links.grey import luminance
 from hal.links.sequence import Sequence
 from hal.links.video import VideoFile
@@ -60,6 +60,10 @@ def video_recording(path: Path) -> Sequence:
             if size > _LARGEST_BYTES:
                 raise ConfigError(f"{path}: is longer than what is converted at once ({_LARGEST_BYTES >> 30} GiB)")
             entries.append(FrameEntry(picture.time_ns, fields={"FrameNumber": str(picture.number)}))
+        if video.lost:
+            raise ConfigError(f"{path}: {video.lost}")
+    except LinkError as error:
+        raise ConfigError(str(error)) from None
     finally:
         video.close()
     header = {"Times": "container", "Colour": "luminance (BT.601)"}
