@@ -182,10 +182,10 @@ def bench(json: AsJson = False, trial: Annotated[bool, typer.Option(help="also t
 @app.command(epilog="Examples:  phantomrig score   |   phantomrig score --part bone --phantoms 4 --json")
 def score(
     part: Annotated[
-        list[str] | None, typer.Option(help="only this part: bone, level, needle (may be repeated)")
+        list[str] | None, typer.Option(help="only this part: bone, level, needle, crossing, fluid (may be repeated)")
     ] = None,
     phantoms: Annotated[int, typer.Option(help="how many phantoms are poured, each with its own seed")] = 3,
-    first_seed: Annotated[int, typer.Option(help="seed of the first phantom (100-112 are refused)")] = 900,
+    first_seed: Annotated[int, typer.Option(help="seed of the first phantom (100-112 and 950 are refused)")] = 900,
     json: AsJson = False,
 ) -> None:
     """Measure on simulated frames how well guidance finds bone, level and needle."""

@@ -11,16 +11,29 @@ from rig import __version__
 from rig.cli.output import say
 from rig.cli.score_bench import PHANTOM, Bench, pour
 from rig.cli.score_bone import BoneScore
+from rig.cli.score_crossing import CrossingScore
+from rig.cli.score_fluid import FluidScore
 from rig.cli.score_level import LevelScore
-from rig.cli.score_needle import KINDS, NeedleScore
+from rig.cli.score_needle import NeedleScore
 
-PARTS = ("bone", "level", "needle")
+PARTS = ("bone", "level", "needle", "crossing", "fluid")
 SEEN_SEEDS = (*range(100, 113), 950)
 """Guidance was developed on these; 950 was looked at while the motion seen from five planes was."""
 BONE_ROWS = {
     "facing": "facing probe",
     "facing_sure": "confidence > 0.5",
     "all_with_bone": "all with bone",
+}
+SCENES: dict[str, type[NeedleScore] | type[CrossingScore] | type[FluidScore]] = {
+    "needle": NeedleScore,
+    "crossing": CrossingScore,
+    "fluid": FluidScore,
+}
+"""Parts that are scored on needle scenes."""
+TITLES = {
+    "needle": "Needle tip in plane",
+    "crossing": "Needle tip out of plane",
+    "fluid": "Needle tip in plane by a test injection",
 }
 
 
@@ -73,7 +86,8 @@ def measure(
         elif part == "level":
             scores[part] = LevelScore()
         else:
-            scores[part] = NeedleScore() if needle_scenes_n is None else NeedleScore(needle_scenes_n)
+            scenes = SCENES[part]
+            scores[part] = scenes() if needle_scenes_n is None else scenes(needle_scenes_n)
     clock = WallClock()
     start_ns = clock.now_ns()
     steps_n, done_n = len(seeds) * len(scores), 0
@@ -96,11 +110,15 @@ def show(result: dict[str, Any]) -> None:
 
     seeds = result["seeds"]
     console = Console(stderr=True)
-    for part, table in (("bone", _bone_table), ("level", _level_table), ("needle", _needle_table)):
-        if part in result["parts"]:
-            found = table(result["parts"][part])
-            found.caption = f"simulated; phantomrig {result['version']}; seeds {seeds[0]}-{seeds[-1]}"
-            console.print(found)
+    for part, figures in result["parts"].items():
+        if part == "bone":
+            table = _bone_table(figures)
+        elif part == "level":
+            table = _level_table(figures)
+        else:
+            table = _tip_table(part, figures)
+        table.caption = f"simulated; phantomrig {result['version']}; seeds {seeds[0]}-{seeds[-1]}"
+        console.print(table)
 
 
 def _table(title: str, head: Sequence[str]) -> Any:
@@ -150,16 +168,15 @@ def _level_table(level: dict[str, Any]) -> Any:
     return table
 
 
-def _needle_table(needle: dict[str, Any]) -> Any:
+def _tip_table(part: str, figures: dict[str, Any]) -> Any:
     table = _table(
-        "Needle tip in plane; errors median / p95; false: confirmed, over 2 mm off; bound: one-sided 95 %",
+        f"{TITLES[part]}; errors median / p95; false: confirmed, over 2 mm off; bound: one-sided 95 %",
         ("method", "kind", "n", "found", "image (mm)", "conf.", "3-D (mm)", "false", "bound"),
     )  # fmt: skip
-    for method, kinds in needle["methods"].items():
-        for kind in (*KINDS, "all"):
-            row = kinds[kind]
+    for method, kinds in figures["methods"].items():
+        for number, (kind, row) in enumerate(kinds.items()):
             table.add_row(
-                method if kind == KINDS[0] else "", kind, str(row["scenes_n"]), str(row["found_n"]),
+                "" if number else method, kind, str(row["scenes_n"]), str(row["found_n"]),
                 _mm(row["image_error_median_mm"], row["image_error_p95_mm"]), str(row["confirmed_n"]),
                 _mm(row["error_3d_median_mm"], row["error_3d_p95_mm"]), str(row["false_n"]),
                 _percent(row["false_share_upper_95"]),

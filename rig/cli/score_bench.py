@@ -17,7 +17,7 @@ from hal.phantom.nominal import NominalPhantom, load_phantom
 from hal.sim.acoustics.renderer import Renderer
 from hal.sim.acoustics.scan_grid import ScanGrid
 from hal.sim.acoustics.scene import Scene
-from hal.sim.acoustics.states import EchoNeedle
+from hal.sim.acoustics.states import Bolus, EchoNeedle
 from hal.sim.build import AsBuilt, build
 from hal.types import ImagingSettings, Matrix, Pixels, ProbeGeometry, Vector
 from rig.config import Gel
@@ -47,13 +47,19 @@ class Bench:
     renderer: Renderer
     PhantomToRig: Matrix
 
-    def frame(self, ProbeToRig: Matrix, needle_rig: Points | None = None, bevel_deg: float = 0.0) -> Pixels:
-        """What the scanner shows at this true pose, with the needle's points (Rig, mm, tip last) if there is one."""
+    def frame(
+        self, ProbeToRig: Matrix, needle_rig: Points | None = None, bevel_deg: float = 0.0, injected_ml: float = 0.0
+    ) -> Pixels:
+        """What the scanner shows at this true pose, with the needle's points (Rig, mm, tip last) if there is one, and
+        a ball of fluid at its tip if some was injected.
+        """
         RigToPhantom = invert_rigid(self.PhantomToRig)
-        echo = None
+        echo: EchoNeedle | None = None
+        boluses: tuple[Bolus, ...] = ()
         if needle_rig is not None:
             echo = EchoNeedle(apply_transform(RigToPhantom, needle_rig), bevel_deg=bevel_deg)
-        return self.renderer.render(RigToPhantom @ ProbeToRig, SETTINGS, needle=echo,
+            boluses = (Bolus.ball(echo.points_mm[-1], injected_ml),) if injected_ml > 0.0 else ()
+        return self.renderer.render(RigToPhantom @ ProbeToRig, SETTINGS, needle=echo, boluses=boluses,
                                     sound_speed_m_s=self.built.sound_speed_m_s)  # fmt: skip
 
     def bone(self, ProbeToRig: Matrix) -> BoneSurface:

@@ -6,18 +6,17 @@ know; what guidance predicts follows from the command alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.intervals import proportion_bound
 from hal.errors import DeviceError
 from hal.phantom.needles import load_needle
 from hal.types import Matrix, Vector
-from rig.cli.score_bench import CORRECTED, PROBE, Bench, figure, quantile, with_noise
+from rig.cli.score_answers import SCENES_N, Answer, Answers, answer, counted
+from rig.cli.score_bench import CORRECTED, PROBE, Bench, with_noise
 from rig.geometry.registration import Points, apply_transform, invert_rigid, rigid_matrix
 from rig.guidance.bending import Bending, bevel_in_plane, nominal_bending
 from rig.guidance.confirmation import Confirmation, confirm_direct, confirm_motion, confirm_motion_sweep
@@ -30,14 +29,10 @@ KINDS = ("normal", "exit", "shift", "slip")
 METHODS = ("single frame", "against reference", "motion, one plane", "motion, five planes")
 OPENINGS = ("towards the probe", "away from the probe")
 """Where the bevel opens, with equal chance: a carrier places it at 0 on either side, and guidance may turn it."""
-SCENES_N = 10
-"""Scenes of each kind in one phantom."""
 NEEDLE = "22G_quincke_120"
 FEED_STEP_MM = 1.0
 PRESS_MM = 3.0
 PLANES_MM = (-2.0, -1.0, 0.0, 1.0, 2.0)
-FALSE_MM = 2.0
-"""A confirmed tip further than this from the true one, in three dimensions, is a false confirmation."""
 GUIDE_SD_DEG, GUIDE_SD_MM = 0.4, 0.3
 POSE_SD_DEG, POSE_SD_MM = 0.4, 0.4
 
@@ -136,23 +131,6 @@ def draw(bench: Bench, kind: str, rng: np.random.Generator) -> NeedleScene:
                        opens_to_probe)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What one method said of one scene."""
-
-    found: bool
-    image_error_mm: float
-    """Seen to true tip, both in the probe's own plane, so that pose errors do not count; NaN when not found."""
-    confirmed: bool
-    error_mm: float
-    """Reported to true tip in three dimensions; NaN when not confirmed."""
-
-    @property
-    def false(self) -> bool:
-        """Confirmed, and the tip is elsewhere."""
-        return self.confirmed and self.error_mm > FALSE_MM
-
-
 def judge(bench: Bench, scene: NeedleScene, rng: np.random.Generator) -> dict[str, Answer]:
     """Every method on one scene: guidance first, from frames and beliefs, then the truth."""
     prediction = scene.bending.predict(scene.feed_mm)
@@ -176,16 +154,15 @@ def judge(bench: Bench, scene: NeedleScene, rng: np.random.Generator) -> dict[st
     over_planes = confirm_motion_sweep(prediction, looks)
     true_tip = now[-1]
 
-    def answer(found: bool, seen: Vector | None, confirmation: Confirmation) -> Answer:
-        error = float(np.linalg.norm(confirmation.tip_rig_mm - true_tip)) if confirmation.confirmed else float("nan")
+    def told(found: bool, seen: Vector | None, confirmation: Confirmation) -> Answer:
         off = float("nan") if seen is None or not found else image_error_mm(scene, seen, true_tip)
-        return Answer(found, off, confirmation.confirmed, error)
+        return answer(found, confirmation, true_tip, off)
 
     return dict(zip(METHODS, (
-        answer(plain.found, plain.tip_rig_mm, confirm_direct(prediction, plain, scene.ProbeToRig)),
-        answer(against.found, against.tip_rig_mm, confirm_direct(prediction, against, scene.ProbeToRig)),
-        answer(motion.found, motion.tip_rig_mm, confirm_motion(prediction, motion, scene.ProbeToRig)),
-        answer(any(view.found for _, view in looks), None, over_planes),
+        told(plain.found, plain.tip_rig_mm, confirm_direct(prediction, plain, scene.ProbeToRig)),
+        told(against.found, against.tip_rig_mm, confirm_direct(prediction, against, scene.ProbeToRig)),
+        told(motion.found, motion.tip_rig_mm, confirm_motion(prediction, motion, scene.ProbeToRig)),
+        told(any(view.found for _, view in looks), None, over_planes),
     ), strict=True))  # fmt: skip
 
 
@@ -196,33 +173,12 @@ def image_error_mm(scene: NeedleScene, seen_rig_mm: Vector, true_tip_mm: Vector)
     return float(np.hypot(seen[0] - true[0], seen[2] - true[2]))
 
 
-def counted(answers: list[Answer]) -> dict[str, Any]:
-    """Figures of one method over scenes."""
-    n = len(answers)
-    false_n = sum(a.false for a in answers)
-    image = [a.image_error_mm for a in answers if np.isfinite(a.image_error_mm)]
-    errors = [a.error_mm for a in answers if a.confirmed]
-    bound = proportion_bound(false_n, n, lower=False).value
-    return {
-        "scenes_n": n,
-        "found_n": sum(a.found for a in answers),
-        "image_error_median_mm": quantile(image, 0.5),
-        "image_error_p95_mm": quantile(image, 0.95),
-        "confirmed_n": len(errors),
-        "error_3d_median_mm": quantile(errors, 0.5),
-        "error_3d_p95_mm": quantile(errors, 0.95),
-        "false_n": false_n,
-        "false_share_upper_95": None if bound is None else figure(bound, 4),
-        "false_errors_mm": [figure(a.error_mm) for a in answers if a.false],
-    }
-
-
 @dataclass
 class NeedleScore:
     """Gathers phantom by phantom."""
 
     scenes_n: int = SCENES_N
-    answers: dict[str, list[dict[str, Answer]]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    answers: Answers = field(default_factory=lambda: Answers(KINDS, METHODS))
     by_bevel: dict[str, list[dict[str, Answer]]] = field(default_factory=lambda: {way: [] for way in OPENINGS})
     """The normal scenes again, by where the bevel opens."""
 
@@ -233,14 +189,14 @@ class NeedleScore:
                 rng = np.random.default_rng([seed, 2, index, scene])
                 drawn = draw(bench, kind, rng)
                 answers = judge(bench, drawn, rng)
-                self.answers[kind].append(answers)
+                self.answers.add(kind, answers)
                 if kind == "normal":
                     self.by_bevel[OPENINGS[0] if drawn.opens_to_probe else OPENINGS[1]].append(answers)
 
     def result(self) -> dict[str, Any]:
         """Figures by method, each kind by itself and all together."""
         return {
-            "methods": {method: dict(self._kinds(method)) for method in METHODS},
+            "methods": self.answers.figures(),
             "normal_by_bevel": {
                 way: {method: counted([a[method] for a in answers]) for method in METHODS}
                 for way, answers in self.by_bevel.items()
@@ -250,10 +206,5 @@ class NeedleScore:
 
     def _by_phantom(self, method: str) -> list[int]:
         # The bounds take scenes as independent; the spread of these says how far they are not.
-        confirmed = [a[method].confirmed for a in self.answers["normal"]]
+        confirmed = [a[method].confirmed for a in self.answers.of["normal"]]
         return [sum(confirmed[k : k + self.scenes_n]) for k in range(0, len(confirmed), self.scenes_n)]
-
-    def _kinds(self, method: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        for kind in KINDS:
-            yield kind, counted([a[method] for a in self.answers[kind]])
-        yield "all", counted([a[method] for kind in KINDS for a in self.answers[kind]])

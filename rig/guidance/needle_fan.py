@@ -22,7 +22,7 @@ PLATEAU_MM = 0.6
 SPAN_MM = 2.5
 """A plateau of this length cannot be shaft, which moves along by all of it."""
 BEYOND_MM = 1.5
-"""A dot so much further on belongs to more needle: over three times the spread along, less than an error that counts."""
+"""A dot so much further on belongs to more needle: over three times the spread along, under an error that counts."""
 DOTS_MIN_N = 3
 SD_ALONG_MM, SD_ACROSS_MM = 0.35, 0.4
 """Along: 95 % of simulated fans within 0.45 mm of the tip (n = 358; 98 of them kept aside: 0.35 mm); across as an

@@ -11,6 +11,7 @@ import pytest
 
 from hal.errors import ConfigError
 from rig import __version__
+from rig.cli import score_crossing, score_fluid
 from rig.cli.score import PARTS, chosen_parts, measure, seeds_of
 from rig.cli.score_needle import KINDS, METHODS
 
@@ -77,6 +78,19 @@ def test_the_kinds_of_scenes_add_up(result, method):
         assert row["false_share_upper_95"] == pytest.approx(1 - math.pow(0.05, 1 / row["scenes_n"]), abs=1e-3)
 
 
+@pytest.mark.parametrize(("part", "module"), [("crossing", score_crossing), ("fluid", score_fluid)])
+def test_out_of_plane_and_test_injection_are_scored_alike(result, part, module):
+    methods = result["parts"][part]["methods"]
+    assert tuple(methods) == module.METHODS
+    for kinds in methods.values():
+        assert tuple(kinds) == (*module.KINDS, "all")
+        assert all(kinds[kind]["scenes_n"] == SCENES_N for kind in module.KINDS)
+        for count in ("scenes_n", "found_n", "confirmed_n", "false_n"):
+            assert sum(kinds[kind][count] for kind in module.KINDS) == kinds["all"][count]
+        assert kinds["normal"]["found_n"] > 0
+        assert kinds["normal"]["false_n"] == 0
+
+
 def test_a_needle_as_commanded_is_found_against_a_reference_and_near(result):
     normal = result["parts"]["needle"]["methods"]["against reference"]["normal"]
     assert normal["found_n"] == SCENES_N
@@ -91,7 +105,14 @@ def test_a_feed_that_is_off_is_not_confirmed_where_it_was_predicted(result):
 
 @pytest.mark.parametrize(
     ("first", "count", "says"),
-    [(100, 1, "developed"), (95, 10, "100, 101"), (112, 3, "112"), (-1, 1, "negative"), (900, 0, "at least 1")],
+    [
+        (100, 1, "developed"),
+        (95, 10, "100, 101"),
+        (112, 3, "112"),
+        (950, 1, "950"),
+        (-1, 1, "negative"),
+        (900, 0, "at least 1"),
+    ],
 )
 def test_seeds_of_the_development_and_senseless_ones_are_refused(first, count, says):
     with pytest.raises(ConfigError, match=says):
@@ -105,7 +126,7 @@ def test_seeds_beside_those_of_the_development_are_taken():
 
 def test_an_unknown_part_is_refused_with_those_that_exist():
     assert chosen_parts(["needle", "bone"]) == ["bone", "needle"]
-    with pytest.raises(ConfigError, match="bone, level, needle"):
+    with pytest.raises(ConfigError, match="bone, level, needle, crossing, fluid"):
         chosen_parts(["nerve"])
 
 
