@@ -11,11 +11,13 @@ from rig.record.interchange.igs_nrrd import read_nrrd, write_nrrd
 from rig.record.interchange.recording import check_byte_order, check_times
 
 METAFILE = (".mha", ".mhd")
-ENDINGS = (*METAFILE, ".nrrd")
+NRRD = (".nrrd", ".nhdr")
+"""In one piece, and a header with its data file beside it (read only)."""
+ENDINGS = (*METAFILE, *NRRD)
 
 
 def read_recording(path: Path, *, with_pixels: bool = True, timed: bool = True) -> Sequence:
-    """Read ``.igs.mha``, ``.igs.mhd`` or ``.igs.nrrd``.
+    """Read ``.igs.mha``, ``.igs.mhd``, ``.igs.nrrd`` or a detached ``.nhdr``.
 
     ``timed`` demands a time for every frame, each after the one before. Raises ``ConfigError``: not such a file,
     cut off, damaged, wrong byte order, missing or unordered times.
@@ -23,7 +25,7 @@ def read_recording(path: Path, *, with_pixels: bool = True, timed: bool = True) 
     suffix = path.suffix.lower()
     if suffix not in ENDINGS:
         raise ConfigError(f"{path}: not a sequence by its name; known endings: {', '.join(ENDINGS)}")
-    if suffix == ".nrrd":
+    if suffix in NRRD:
         sequence = read_nrrd(path, with_pixels=with_pixels)
     else:
         sequence = read_sequence(path, with_pixels=with_pixels)
@@ -40,4 +42,5 @@ def write_recording(sequence: Sequence, path: Path, *, compressed: bool = True) 
         return write_nrrd(sequence, path, compressed=compressed)
     if suffix in METAFILE:
         return write_mha(sequence, path, compressed=compressed)
-    raise ConfigError(f"{path}: cannot write a sequence under this name; known endings: {', '.join(ENDINGS)}")
+    known = ", ".join((*METAFILE, ".nrrd"))
+    raise ConfigError(f"{path}: cannot write a sequence under this name; known endings: {known}")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 
 import numpy as np
 import pytest
+from fastcrc import crc64
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hal.clock import VirtualClock, WallClock
 from hal.errors import BadReply, ConfigError, LinkError
@@ -15,7 +19,7 @@ from hal.links.igtl_data import Capability, PointList, Sensor, StartTracking, Tr
 from hal.links.igtl_messages import Answer, Image, Query, Status, String, Transform
 from hal.links.igtl_server import PublishServer
 from hal.links.igtl_tracks import TrajectoryList
-from hal.links.publisher import Listener, Publisher, slice_matrix
+from hal.links.publisher import TYPES, Listener, Publisher, slice_matrix
 from hal.types import Frame
 
 MS = 1_000_000
@@ -175,10 +179,6 @@ def test_client_cannot_fill_the_memory_with_a_message_of_its_own(publisher: Publ
 def test_message_of_a_client_that_claims_an_absurd_array_does_not_end_the_serving(
     publisher: Publisher, listener: Listener
 ) -> None:
-    import struct
-
-    from fastcrc import crc64
-
     body = struct.pack(">BB5H", 11, 5, 0, 65535, 65535, 65535, 65535)
     head = igtl.HEADER.pack(1, b"NDARRAY", b"x", 0, 0, len(body), crc64.ecma_182(body))
     publisher.receive(listener, head + body, 0)
@@ -208,8 +208,6 @@ def test_questions_are_answered_and_what_is_not_understood_is_said(publisher: Pu
     asked = [Query("GET_CAPABIL"), Query("GET_STATUS"), Query("GET_IMAGE")]
     publisher.receive(listener, b"".join(igtl_messages.pack(q, "", 0) for q in asked), 5)
     body = bytes(47)
-    from fastcrc import crc64
-
     bad = igtl.HEADER.pack(1, b"TRANSFORM", b"", 0, 0, 47, crc64.ecma_182(body)) + body
     unknown = igtl.HEADER.pack(1, b"BIND", b"", 0, 0, 0, 0)
     publisher.receive(listener, bad + unknown, 6)
@@ -232,6 +230,30 @@ def test_tracking_data_come_no_faster_than_asked_until_stopped(publisher: Publis
     assert read(publisher.take(listener))[0][1] == Answer("RTS_TDATA", True)
     publisher.transform("ProbeToRig", moved(1), 10**12)
     assert not any(isinstance(message, TrackingData) for _, message in read(publisher.take(listener)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*TYPES, "GET_TRANS", "NDARRAY", "STT_TDATA", "COMMAND", "BIND"]),
+            st.binary(max_size=120),
+            st.sampled_from([1, 2, 3]),
+        ),
+        max_size=5,
+    )
+)
+def test_nothing_that_a_client_sends_ends_the_serving(sent: list[tuple[str, bytes, int]]) -> None:
+    publisher = Publisher(simulated=True)
+    listener = publisher.join(0)
+    publisher.transform("AToB", moved(1), 1)
+    for type_name, body, version in sent:
+        head = igtl.HEADER.pack(version, type_name.encode(), b"x", 0, 0, len(body), crc64.ecma_182(body))
+        publisher.receive(listener, head + body, 5)
+    answered = read(publisher.take(listener))
+    counted = listener.inbox.understood.total() + listener.inbox.unknown.total() + listener.inbox.refused.total()
+    assert counted + listener.damaged_n == len(sent)
+    assert len(answered) >= 2
 
 
 def test_server_shows_a_moving_scene_to_two_foreign_clients() -> None:

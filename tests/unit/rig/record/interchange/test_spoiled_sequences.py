@@ -111,6 +111,21 @@ def test_line_ends_of_windows_are_read(tmp_path: Path, ending: str) -> None:
     assert sequence.frames[1].fields["Timestamp"] == "2"
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_detached_header_finds_its_pixels_beside_it_and_is_not_written(tmp_path: Path, packed: bool) -> None:
+    encoding = "encoding: gzip\n" if packed else "encoding: raw\n"
+    (tmp_path / "a.nhdr").write_bytes(nrrd(data=b"", more="data file: ./a.raw\n", encoding=encoding))
+    (tmp_path / "a.raw").write_bytes(gzip.compress(GOOD) if packed else GOOD)
+    sequence = read_recording(tmp_path / "a.nhdr")
+    assert sequence.pixels is not None
+    assert sequence.pixels.ravel().tolist() == list(GOOD)
+    with pytest.raises(ConfigError, match="cannot write"):
+        write_recording(sequence, tmp_path / "b.nhdr")
+    (tmp_path / "a.raw").write_bytes(GOOD[:-1])
+    with pytest.raises(ConfigError, match=r"cut off|damaged"):
+        read_recording(tmp_path / "a.nhdr")
+
+
 @pytest.mark.parametrize("ending", [".mha", ".mhd", ".nrrd"])
 @pytest.mark.parametrize("text", ["Größe 5 µm", "a\u2028b", "a\x0bb\x1cc", "tab\there", "back\\slash \\n", "针"])
 def test_text_of_any_script_comes_back(tmp_path: Path, ending: str, text: str) -> None:
