@@ -17,6 +17,8 @@ from analysis.uncertainty_budget_draws import region_limit
 
 JUDGED = ("tte_mm", "tte_lat_mm", "tte_axial_mm")
 """Errors whose tip comes from the reference instrument (as ``experiments.decidable``)."""
+PARTLY = ", as far as it is known"
+"""Behind the standing of an incomplete guard band."""
 ACCEPTED = ("PASS", "WOULD PASS")
 
 
@@ -116,6 +118,8 @@ def guard(criterion: CriterionResult, budgets: Sequence[Budget]) -> Guard | None
     upper = criterion.comparison == "<="
     accept = criterion.limit - band if upper else criterion.limit + band
     standing, inside = _standing(criterion, compared, accept, band, upper)
+    if not complete and compared is not None:
+        standing += PARTLY
     changes = criterion.verdict in ACCEPTED and inside
     return Guard(criterion.identity, u, complete, factor, band, accept, compared, standing, changes)
 

@@ -9,6 +9,8 @@ from analysis.report.view import Block, Paragraph, Picture, Table
 from analysis.report.wording import DASH, known, number, share, with_interval
 from analysis.results import Results
 from analysis.uncertainty_budget import Budget, BudgetRow, Comparison, Guard, UncertaintyResults
+from analysis.uncertainty_budget_compare import PARTLY
+from analysis.uncertainty_budget_parts import MEASURAND
 
 FIGURE = "budget"
 MANY_DOF = 1000.0
@@ -68,17 +70,28 @@ def annex(results: Results) -> tuple[Block, ...]:
     told = results.uncertainty
     blocks: list[Block] = []
     for budget in (*told.measurement, *told.prediction):
-        name = f"{budget.label}: {budget.measurand}, n = {budget.trials_n}"
-        blocks += [Paragraph(name), _full(budget)]
+        blocks.append(_full(budget))
     return tuple(blocks) or (Paragraph("No budget: no tip was measured."),)
 
 
 def guard_words(guard: Guard) -> str:
-    """One sentence for the cover."""
+    """One sentence for the cover; empty where there is nothing to compare."""
+    if guard.compared_mm is None:
+        return ""
     if guard.band_mm is None or guard.acceptance_limit_mm is None:
         return f"Guard band: {guard.standing}."
     least = "" if guard.complete else "at least "
-    return f"Guard band {least}{number(guard.band_mm)} mm: {guard.standing}."
+    words = _ON_COVER[guard.standing.removesuffix(PARTLY)]
+    return f"With its guard band ({least}{number(guard.band_mm)} mm) it {words}."
+
+
+_ON_COVER = {
+    "meets the limit with its guard band": "still does",
+    "meets the limit, but within its guard band": "would not",
+    "misses the limit, but within its guard band": "does not either",
+    "misses the limit with its guard band": "does not either",
+}
+"""After "the 95 % bound meets the limit" or "does not meet it"."""
 
 
 def _measurements(told: UncertaintyResults) -> Table:
@@ -238,12 +251,15 @@ def _full(budget: Budget) -> Table:
             f". Monte Carlo ({budget.region.draws_n:,} draws): {100.0 * budget.region.inside:.1f} % inside the 95 % "
             f"ellipsoid, which {agree} with the linear form within {100.0 * budget.region.tolerance:.0f} %"
         )
+    axes = "" if budget.measurand == MEASURAND else ", √3 = 1.73 for three axes together"
     caption = (
-        f"u = {number(budget.combined)} mm, ν = {_dof(budget.dof)}{expanded}{whole}{drawn}. Sensitivity: mm per unit "
-        "of the uncertainty; √3 = 1.73 for three axes together."
+        f"{budget.label}: {budget.measurand}, n = {budget.trials_n}. u = {number(budget.combined)} mm, "
+        f"ν = {_dof(budget.dof)}{expanded}{whole}{drawn}. Sensitivity: mm per unit of the uncertainty{axes}."
     )
-    titles = ("Quantity", "Value", "Uncertainty", "Distribution", "ν", "Sens.", "mm", "%", "Source")
-    return Table(titles, rows, "lrrlrrrrl", (2.7, 1.2, 1.1, 1.2, 0.6, 0.8, 0.7, 0.6, 3.3), caption)
+    # The first title names the budget: it is repeated where a table goes on over the page.
+    first = f"{budget.label}, {'measured' if budget.measurand == MEASURAND else 'predicted'}"
+    titles = (first, "Value", "u", "Distribution", "ν", "Sens.", "mm", "%", "Source")
+    return Table(titles, rows, "lrrlrrrrl", (2.9, 1.1, 1.2, 1.2, 0.6, 0.8, 0.6, 0.6, 3.3), caption)
 
 
 _SHORT = {
@@ -273,7 +289,7 @@ def _figures(value: float | None) -> str:
         return DASH
     if value == 0.0:
         return "0"
-    digits = 0 if abs(value) >= 100 else 2 if abs(value) >= 0.1 else 4
+    digits = 0 if abs(value) >= 100 or value == int(value) else 2 if abs(value) >= 0.1 else 4
     return number(value, digits)
 
 

@@ -66,9 +66,10 @@ def image_spread(config: RigConfig, in_force: InForce) -> tuple[Stated, NDArray[
         return Stated("image calibration", u, "mm", "normal", None, CERTIFICATE, certificate.identity), spread
     placement = config.frames.ImageToProbe
     stated_mm = placement.uncertainty_mm if placement is not None else 0.0
-    u = stated_mm or IMAGE_MM
-    spread = UncertainTransform.rigid(np.eye(4), np.diag([np.radians(IMAGE_DEG) ** 2] * 3 + [u**2] * 3)).spread
-    turn = f"turn {IMAGE_DEG:g} deg per axis assumed"
+    stated_deg = placement.uncertainty_deg if placement is not None else 0.0
+    u, u_deg = stated_mm or IMAGE_MM, stated_deg or IMAGE_DEG
+    spread = UncertainTransform.rigid(np.eye(4), np.diag([np.radians(u_deg) ** 2] * 3 + [u**2] * 3)).spread
+    turn = f"turn {u_deg:g} deg per axis {'stated' if stated_deg else 'assumed'}"
     if stated_mm:
         words = f"[frames].ImageToProbe.uncertainty_mm; {turn}"
         return Stated("image calibration", u, "mm", "normal", None, RIG_FILE, words), spread
@@ -154,11 +155,12 @@ def phantom_in_instrument(config: RigConfig, in_force: InForce, point_phantom_mm
             dof = float(3 * n - 6) if isinstance(n, int) and n > 2 else None
             u = float(np.sqrt(np.trace(at) / 3.0))
             return Stated(name, u, "mm", "normal", dof, CERTIFICATE, certificate.identity)
-        placement = getattr(config.frames, frame, None)
-        if placement is not None and placement.uncertainty_mm:
-            words = f"[frames].{frame}.uncertainty_mm"
-            return Stated(name, placement.uncertainty_mm, "mm", "normal", None, RIG_FILE, words)
-    return Stated(name, None, "mm", "normal", None, NOT_KNOWN, "no certificate of PhantomToReference")
+    placement = config.frames.PhantomToReference
+    if placement.uncertainty_mm or placement.uncertainty_deg:
+        _, at = UncertainTransform.rigid(placement.as_matrix(), placement.covariance()).point(point_phantom_mm)
+        u = float(np.sqrt(np.trace(at) / 3.0))
+        return Stated(name, u, "mm", "normal", None, RIG_FILE, "[frames].PhantomToReference")
+    return Stated(name, None, "mm", "normal", None, NOT_KNOWN, "PhantomToReference: nobody stated it")
 
 
 def _translation_mm(spread: NDArray[np.float64]) -> float:

@@ -120,6 +120,13 @@ def test_the_guard_band_has_four_answers(bound: float | None, verdict: str, stan
     assert found.standing == standing and found.changes is changes
 
 
+def test_a_guard_band_that_is_known_in_part_says_so() -> None:
+    part = combine([Part("phantom", None, "", None, "mm", "normal", None, None, "not known", "")], measurand="distance")
+    found = guard(_criterion(4.0, "WOULD PASS"), [_budget(0.2), part])
+    assert found is not None and not found.complete
+    assert found.standing == "meets the limit with its guard band, as far as it is known"
+
+
 def test_without_a_known_uncertainty_there_is_no_guard_band_and_acceptance_would_not_stand() -> None:
     found = guard(_criterion(1.0, "PASS"), [_budget(None)])
     assert found is not None and found.band_mm is None and found.changes

@@ -8,7 +8,7 @@ import pytest
 from rig.calibration import stated
 from rig.calibration.certificate import Certificate, Value
 from rig.calibration.in_force import InForce
-from rig.config import RigConfig, load_config
+from rig.config import Placement, RigConfig, load_config
 
 
 def _certificate(
@@ -65,6 +65,16 @@ def test_a_phantom_that_nobody_registered_in_the_instrument_is_not_known(config:
     near = stated.phantom_in_instrument(config, in_force, np.zeros(3))
     far = stated.phantom_in_instrument(config, in_force, np.array([0.0, 0.0, 300.0]))
     assert near.u == pytest.approx(0.2) and far.u is not None and far.u > 0.3
+
+
+def test_a_place_of_the_phantom_that_the_rig_file_states_grows_with_the_turn(config: RigConfig) -> None:
+    placed = Placement(uncertainty_mm=0.2, uncertainty_deg=0.2)
+    frames = config.frames.model_copy(update={"PhantomToReference": placed})
+    told = stated.phantom_in_instrument(
+        config.model_copy(update={"frames": frames}), InForce(), np.array([0.0, 0.0, 60.0])
+    )
+    turn_mm = 60.0 * np.radians(0.2) * np.sqrt(2.0 / 3.0)
+    assert told.kind == "rig file" and told.u == pytest.approx(np.hypot(0.2, turn_mm))
 
 
 def test_an_image_calibration_keeps_its_own_spread_and_else_is_assumed(config: RigConfig) -> None:
