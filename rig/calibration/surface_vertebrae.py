@@ -14,6 +14,8 @@ from rig.calibration.surface_budget import Cause, fit_weights, gain
 from rig.geometry.registration import Surface, apply_transform
 
 LEAST_N = 20
+CLOSE_MM = 4.0
+"""Points further off are no bone of this vertebra; nearer ones count even where the fit left them out."""
 FAR = 2.5
 """A residual this many times what is expected is marked [A]."""
 
@@ -65,10 +67,10 @@ def vertebra_residuals(
     for cause in causes:
         moved = np.einsum("ni,nik->nk", normals, cause.points)
         variance += ((moved - jac @ (g @ moved)) ** 2).sum(axis=1)
-    rest, used = signed_residuals(points, RigToPhantom, surface)
+    rest, _ = signed_residuals(points, RigToPhantom, surface)
     out = []
     for bone in sorted(set(bones.tolist())):
-        on = (bones == bone) & used
+        on = (bones == bone) & (np.abs(rest) < CLOSE_MM)
         if on.sum() >= LEAST_N:
             rms = float(np.sqrt(np.mean(rest[on] ** 2)))
             out.append(
