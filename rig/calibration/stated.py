@@ -73,7 +73,7 @@ def image_spread(config: RigConfig, in_force: InForce) -> tuple[Stated, NDArray[
     if stated_mm:
         words = f"[frames].ImageToProbe.uncertainty_mm; {turn}"
         return Stated("image calibration", u, "mm", "normal", None, RIG_FILE, words), spread
-    return Stated("image calibration", u, "mm", "normal", None, ASSUMED, f"domain 7.3; {turn}"), spread
+    return Stated("image calibration", u, "mm", "normal", None, ASSUMED, turn), spread
 
 
 def speed(config: RigConfig, in_force: InForce, u_m_s: float) -> Stated:
@@ -93,7 +93,7 @@ def latency(in_force: InForce) -> Stated:
     if certificate is not None and lag is not None:
         return Stated("latency", lag.standard_uncertainty, "s", "normal", None, CERTIFICATE, certificate.identity)
     u = LATENCY_HALF_S / math.sqrt(3.0)
-    return Stated("latency", u, "s", "rectangular", None, ASSUMED, "domain 7.4: within 20 ms")
+    return Stated("latency", u, "s", "rectangular", None, ASSUMED, "frames and poses within 20 ms")
 
 
 def holder(in_force: InForce) -> Stated:
@@ -103,7 +103,7 @@ def holder(in_force: InForce) -> Stated:
     if certificate is not None and value is not None:
         u, word = value.standard_uncertainty, certificate.identity
         return Stated("holder pose", u, "mm", "normal", None, CERTIFICATE, word)
-    return Stated("holder pose", HOLDER_MM, "mm", "normal", None, ASSUMED, "domain 7.3: robot pose 0.3 mm")
+    return Stated("holder pose", HOLDER_MM, "mm", "normal", None, ASSUMED, "robot pose 0.3 mm")
 
 
 def bases(config: RigConfig, in_force: InForce) -> tuple[Stated, ...]:
