@@ -77,7 +77,7 @@ def tracker_of(c: Certificate, config: RigConfig) -> dict[str, Any]:
 
 def words_of(c: Certificate) -> list[str]:
     """The numbers of a certificate as the record writes them."""
-    words = [f"{name} {v.value:g} {v.unit}, u = {v.standard_uncertainty:g}" for name, v in c.values.items()]
+    words = [f"{name} {v.value:.4g} {v.unit}, u = {v.standard_uncertainty:.2g}" for name, v in c.values.items()]
     if c.kind == INSTRUMENT:
         words.append(f"{'sees' if c.result.get('sees_bending') is True else 'does not see'} the needle bend")
     return words
