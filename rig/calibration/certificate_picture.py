@@ -70,7 +70,7 @@ def draw_registration(
             ax.invert_yaxis()
     y = np.arange(len(names))
     axes[2].barh(y, length, color=[BAD if v > 2.5 * expected else GOOD for v in length])
-    axes[2].axvline(expected, color="black", ls="--", label=f"expected from FLE {fle_mm:g} mm: {expected:.2f} mm")
+    axes[2].axvline(expected, color="black", ls="--", label=f"expected from FLE {fle_mm:.3g} mm: {expected:.2f} mm")
     axes[2].set_yticks(y, names)
     axes[2].invert_yaxis()
     axes[2].set_xlabel("residual after the fit, mm (not accuracy)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,10 @@ def draw_bone_registration(
     above, along, worth = figure.subplots(1, 3, width_ratios=(1.0, 1.6, 1.2))
     _above(above, laid, d)
     _along(along, laid, d, result)
-    _worth(worth, result)
+    if result is not None:
+        _worth(worth, result)
+    else:
+        _by_range(worth, laid, d)
     if refusal is not None:
         title, colour = "REFUSED: " + wrapped(refusal.reason), BAD
     else:
@@ -97,12 +101,27 @@ def _along(ax: Axes, laid: Laid, d: Drawing, result: BoneRegistration | None) ->
     )  # fmt: skip
 
 
-def _worth(ax: Axes, result: BoneRegistration | None) -> None:
-    ax.set_title("predicted error of each target")
-    if result is None:
-        ax.annotate("refused: nothing is predicted", (0.5, 0.5), xycoords="axes fraction", ha="center", color=BAD)
-        ax.set_axis_off()
+def _by_range(ax: Axes, laid: Laid, d: Drawing) -> None:
+    """A slope over the range is a wrong speed of sound or pixel pitch."""
+    ax.set_title("refused: no error is predicted")
+    ax.set_xlabel("range from the probe's face, mm")
+    ax.set_ylabel("behind the drawn surface, mm")
+    ax.axhline(0.0, color=GREY, lw=0.8)
+    if not len(laid.points):
         return
+    rest, _ = signed_residuals(laid.points, laid.RigToPhantom, d.surface)
+    at = laid.points.range_mm
+    ax.scatter(at, np.clip(rest, -2 * SHOWN_MM, 2 * SHOWN_MM), s=4, color=GREY, alpha=0.5)
+    edges = np.arange(np.floor(at.min() / 5.0) * 5.0, at.max() + 5.0, 5.0)
+    for low, high in pairwise(edges):
+        own = (at >= low) & (at < high)
+        if own.sum() >= 10:
+            median = float(np.median(rest[own]))
+            ax.plot([low, high], [median, median], color=BAD, lw=2.5)
+
+
+def _worth(ax: Axes, result: BoneRegistration) -> None:
+    ax.set_title("predicted error of each target")
     claims = result.budget.claims
     y = np.arange(len(claims))
     left = np.zeros(len(claims))

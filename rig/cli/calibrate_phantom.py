@@ -100,6 +100,8 @@ def measure_surface(rig: Path | None, phantom: str, out: Path, seed: int) -> Out
             if v.far
         ),
     ]
+    if result.fit.handedness_open:
+        lines.append("left and right look alike in bone: the orientation of the picture is for the fiducials to check")
     return Outcome(tuple(lines), data)
 
 
