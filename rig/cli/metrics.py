@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def measure(
     ``path``: a run folder, one trial's folder, ``.igs.mha|mhd|nrrd`` or a Perk Tutor ``.xml`` log. ``tissue`` is a
     closed ``.stl`` and ``targets`` a ``.fcsv`` or ``.mrk.json``, in world; ``tip`` a ``.tfm`` with the needle's
     frame in the tracked tool's. ``never_moved`` of a result names tools whose poses are all the same to the last digit
-    (a frozen tracker, or no tool). Raises ``ConfigError`` for anything that cannot be used.
+    (a frozen tracker, or no tool); ``invalid_poses_n`` counts the poses of a sequence that the tracker did not vouch for and
+    that take no part. Raises ``ConfigError`` for anything that cannot be used.
     """
     try:
         scene = Scene(
@@ -56,8 +58,10 @@ def measure(
         if path.suffix.lower() == ".xml":
             return _log(path, scene, child)
         if path.suffix.lower() in ENDINGS:
-            tracks = sequence_tracks(read_recording(path))  # with pixels: a file that was cut off is told
-            return {"source": path.name, "kind": "sequence", **_tools(_motions(tracks, str(path), child), scene)}
+            sequence = read_recording(path)  # with pixels: a file that was cut off is told
+            lost = Counter(name for frame in sequence.frames for name in frame.invalid if name in frame.transforms)
+            tools = _tools(_motions(sequence_tracks(sequence), str(path), child), scene)
+            return {"source": path.name, "kind": "sequence", "invalid_poses_n": dict(lost), **tools}
     except RecordError as error:
         raise ConfigError(f"{path}: {error}") from error
     if not path.exists():

@@ -59,6 +59,8 @@ _STORAGE = (
     "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "ElementNumberOfChannels", "Kinds",
 )  # fmt: skip
 """Metafile fields that say how bytes are stored; NRRD has its own for that."""
+_SPACING = "ElementSpacing"
+_DIRECTIONS = re.compile(r"\(([^,()]+),\s*0\)\s+\(0,\s*([^,()]+)\)")
 _FRAME_KEY = re.compile(r"Seq_Frame(\d+)_(\w+)\Z")
 _GZIP = 47
 """zlib window: gzip or zlib framing, found by itself."""
@@ -72,6 +74,7 @@ def write_nrrd(sequence: Sequence, path: Path, *, compressed: bool = True) -> Pa
     pixels = stored(blank if sequence.pixels is None else sequence.pixels, sequence.path)
     assert pixels is not None
     colour = pixels.ndim == 4
+    across, down = _pitch(sequence.header.get(_SPACING, "").split()[:2]) or ("1", "1")
     sizes = [*([pixels.shape[3]] if colour else []), pixels.shape[2], pixels.shape[1], pixels.shape[0]]
     lines = [
         "NRRD0004",
@@ -83,7 +86,7 @@ def write_nrrd(sequence: Sequence, path: Path, *, compressed: bool = True) -> Pa
         f"encoding: {'gzip' if compressed else 'raw'}",
         "endian: little",
         "space dimension: 2",
-        f"space directions: {'none ' if colour else ''}(1,0) (0,1) none",
+        f"space directions: {'none ' if colour else ''}({across},0) (0,{down}) none",
         "space origin: (0,0)",
     ]
     for key, value in sequence.header.items():
@@ -151,8 +154,27 @@ def read_nrrd(path: Path, *, with_pixels: bool = True) -> Sequence:
     frames = tuple(parse_frame(path, index, _renamed(head.frames.get(index, {}))) for index in range(count))
     header = {_FROM_NRRD.get(key, key): value for key, value in head.keys.items()}
     placeholder = header.pop(_PLACEHOLDER, "") == "True"
+    pitch = _pitch(_directions(head.fields))
+    if pitch is not None and pitch != ("1", "1"):
+        header.setdefault(_SPACING, " ".join((*pitch, "1")))
     pixels = _pixels(path, data, head, sizes, kind) if with_pixels and not placeholder else None
     return Sequence(path, header, frames, pixels)
+
+
+def _pitch(words: list[str]) -> tuple[str, str] | None:
+    """Two positive numbers as they are written, else None."""
+    try:
+        if len(words) == 2 and all(0.0 < float(word) < float("inf") for word in words):
+            return words[0], words[1]
+    except ValueError:
+        pass
+    return None
+
+
+def _directions(fields: dict[str, str]) -> list[str]:
+    """Distance of columns and of rows from ``space directions`` without rotation or ``spacings``, else nothing."""
+    match = _DIRECTIONS.search(fields.get("space directions", ""))
+    return [*match.groups()] if match else fields.get("spacings", "").split()[:2]
 
 
 def _renamed(fields: dict[str, str]) -> dict[str, str]:

@@ -60,6 +60,27 @@ def test_fields_poses_times_and_pixels_come_back_exactly(
         assert np.array_equal(back.pixels, pixels)
 
 
+@pytest.mark.parametrize("ending", [".igs.mha", ".igs.nrrd"])
+def test_foreign_readers_see_the_size_of_a_pixel(tmp_path: Path, ending: str) -> None:
+    sitk, nrrd = pytest.importorskip("SimpleITK"), pytest.importorskip("nrrd")
+    made = recording(images())
+    spaced = Sequence(made.path, {**made.header, "ElementSpacing": "0.2 0.35 1"}, made.frames, made.pixels)
+    path = write_recording(spaced, tmp_path / f"a{ending}")
+    assert read_recording(path).header["ElementSpacing"] == "0.2 0.35 1"
+    if ending == ".igs.mha":
+        assert sitk.ReadImage(str(path)).GetSpacing() == pytest.approx((0.2, 0.35, 1))
+    else:
+        assert nrrd.read_header(str(path))["space directions"][:2, :2] == pytest.approx(np.diag([0.2, 0.35]))
+
+
+@pytest.mark.parametrize("line", ["space directions: (0.2,0) (0,0.35) none", "spacings: 0.2 0.35 nan"])
+def test_size_of_a_pixel_in_a_foreign_nrrd_goes_into_a_metafile(tmp_path: Path, line: str) -> None:
+    path = write_recording(recording(images()), tmp_path / "a.igs.nrrd", compressed=False)
+    path.write_bytes(path.read_bytes().replace(b"space directions: (1,0) (0,1) none", line.encode()))
+    back = read_recording(write_recording(read_recording(path), tmp_path / "b.igs.mha"))
+    assert back.header["ElementSpacing"] == "0.2 0.35 1"
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_writing_what_was_read_gives_the_same_bytes(tmp_path: Path, ending: str) -> None:
     first = write_recording(recording(images()), tmp_path / f"a{ending}")
