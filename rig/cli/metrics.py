@@ -40,8 +40,8 @@ def measure(
     ``path``: a run folder, one trial's folder, ``.igs.mha|mhd|nrrd`` or a Perk Tutor ``.xml`` log. ``tissue`` is a
     closed ``.stl`` and ``targets`` a ``.fcsv`` or ``.mrk.json``, in world; ``tip`` a ``.tfm`` with the needle's
     frame in the tracked tool's. ``never_moved`` of a result names tools whose poses are all the same to the last digit
-    (a frozen tracker, or no tool); ``invalid_poses_n`` counts the poses of a sequence that the tracker did not vouch for and
-    that take no part. Raises ``ConfigError`` for anything that cannot be used.
+    (a frozen tracker, or no tool); ``invalid_poses_n`` counts the poses of a sequence that are marked INVALID
+    and take no part. Raises ``ConfigError`` for anything that cannot be used.
     """
     try:
         scene = Scene(
