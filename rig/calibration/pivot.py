@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from scipy.stats import chi2
+from scipy.stats import f as f_distribution
 
 from hal.links.sequence import Sequence, SequenceFrame
 from hal.types import Matrix, Vector
@@ -29,6 +31,11 @@ MAX_OUTLIERS = 0.2
 MAX_RMS_MM = 2.0
 """Residual above which the tip did not rest [A]; give the tracker's own limit where it is known."""
 MAX_TIP_SD_MM = 0.5
+NEAR_MM = 5.0
+"""No tracker sees a marker this near to its origin all the time: such positions are metres [A]."""
+LONGEST_TIP_MM = 500.0
+"""A tip beyond this, farther away than its pivot: the poses are those of the tracker in the tool [A]."""
+_PARTS_N = 8
 SCALE_SIGMAS = 4.0
 MIN_SCALE_OFF = 0.01
 SCALE_EXPLAINS = 0.8
@@ -158,12 +165,14 @@ def calibrate_pivot(
 
     Raises ``CalibrationRefused`` with code ``too few``, ``no rotation``, ``no motion``, ``one axis`` (turned about one
     axis only), ``axis scale`` (one axis of the positions has a wrong scale or sign),
-    ``narrow`` (spread), ``outliers``, ``moved`` (the tip wandered), ``residual`` or ``uncertain``.
+    ``units``, ``inverted``, ``narrow`` (spread), ``outliers``, ``moved`` (the tip wandered), ``residual`` or
+    ``uncertain``.
     """
     m = checked_poses(poses)
     if len(m) < MIN_POSES_N:
         raise CalibrationRefused("too few", f"{len(m)} poses, at least {MIN_POSES_N} needed")
     turn = _check_turns(m[:, :3, :3])
+    _refuse_metres(m)
     keep = np.ones(len(m), dtype=bool)
     tip = pivot = np.zeros(3)
     rest = np.zeros((len(m), 3))
@@ -181,6 +190,14 @@ def calibrate_pivot(
     rms = float(np.sqrt(np.mean(length**2)))
     figures: dict[str, object] = {"rms_mm": rms, "spread_deg": turn, "outliers_n": len(outliers), "poses_n": len(m)}
     _refuse_axis_scale(m[keep], rms, figures)
+    if np.linalg.norm(tip) > max(LONGEST_TIP_MM, float(np.linalg.norm(pivot))):
+        raise CalibrationRefused(
+            "inverted",
+            f"the tip would lie {np.linalg.norm(tip):.0f} mm from the marker and the pivot "
+            f"{np.linalg.norm(pivot):.0f} mm from the tracker: the poses look inverted",
+            advice="Give the transform of the tool to the tracker, not that of the tracker to the tool",
+            figures=figures | {"tip_mm": tip.tolist(), "pivot_mm": pivot.tolist()},
+        )
     if len(outliers) > MAX_OUTLIERS * len(m):
         raise CalibrationRefused(
             "outliers",
@@ -189,10 +206,10 @@ def calibrate_pivot(
             figures=figures,
         )
     drift = _wander(rest, keep)
-    if drift > max(0.5 * max_rms_mm, 4.0 * rms * np.sqrt(8.0 / len(length))):
+    if drift > max(0.5 * max_rms_mm, 5.0 * rms * np.sqrt(2.0 * _PARTS_N / len(length))):
         raise CalibrationRefused(
             "moved",
-            f"the pivot moved by {drift:.2f} mm from the first to the last quarter",
+            f"the pivot moved by {drift:.2f} mm while the tool was swung",
             advice="Rest the tip in a divot",
             figures=figures | {"moved_mm": drift},
         )
@@ -307,11 +324,21 @@ def _solve(m: Poses) -> tuple[Vector, Vector]:
 
 
 def _wander(rest: NDArray[np.float64], keep: NDArray[np.bool_]) -> float:
-    quarter = max(1, len(rest) // 4)
-    first, last = rest[:quarter][keep[:quarter]], rest[-quarter:][keep[-quarter:]]
-    if not len(first) or not len(last):
-        return 0.0
-    return float(np.linalg.norm(first.mean(axis=0) - last.mean(axis=0)))
+    """Largest distance between the mean pivots of any two eighths of the recording, mm."""
+    parts = np.array_split(np.arange(len(rest)), _PARTS_N)
+    means = np.array([rest[k][keep[k]].mean(axis=0) for k in parts if keep[k].any()])
+    return float(np.linalg.norm(means[:, None] - means[None], axis=2).max())
+
+
+def _refuse_metres(m: Poses) -> None:
+    far = float(np.linalg.norm(m[:, :3, 3], axis=1).max())
+    if far < NEAR_MM:
+        raise CalibrationRefused(
+            "units",
+            f"all positions lie within {far:.3f} mm of the origin while the tool swung: they look like metres",
+            advice="Record lengths in mm",
+            figures={"farthest_mm": far},
+        )
 
 
 def _covariance(m: Poses, tip: Vector, draws: int, seed: int) -> NDArray[np.float64]:
@@ -337,4 +364,6 @@ def _covariance(m: Poses, tip: Vector, draws: int, seed: int) -> NDArray[np.floa
         # sum R^T (R t + p) = sum R^T c and c = (sum R t + p)/count
         normal = count * np.eye(3) - sum_rt @ sum_rt.T / count
         tips[k] = np.linalg.lstsq(normal, sum_rt @ sum_p / count - sum_rtp, rcond=None)[0]
-    return np.asarray(np.cov(tips.T) * n / max(n - 2 * block, 1))
+    # So few blocks scatter by chance: widened so that the 95 % ellipsoid by chi2 holds what F(3, blocks - 3) would.
+    widen = 3.0 * float(f_distribution.ppf(0.95, 3, max(blocks - 3, 2)) / chi2.ppf(0.95, 3))
+    return np.asarray(np.cov(tips.T) * widen)

@@ -24,6 +24,8 @@ REFUSE_P = 0.001
 """Residuals rarer than this are beyond the localisation error: one good registration in a thousand is refused."""
 MAX_ROTATION_SD_DEG = 1.0
 """A turn less certain than this moves a target 100 mm away by 1.7 mm: the points lie (nearly) on a line [A]."""
+SMALLEST_MM = 1.0
+"""Root mean square distance of landmarks along their longest direction; below it the file is in metres [A]."""
 SCALE_SIGMAS = 4.0
 """One axis off by this many standard uncertainties is refused although the residuals agree [A]."""
 
@@ -86,6 +88,8 @@ class FiducialRegistration:
     scales: tuple[AxisScale, ...]
     next_best_order_rms_mm: float
     """Residual of the second best assignment of names: near ``fre_expected_mm`` the names cannot be told apart."""
+    notes: tuple[str, ...] = ()
+    """What these landmarks cannot show, for a person."""
 
     @property
     def AToB(self) -> Matrix:
@@ -127,6 +131,7 @@ class FiducialRegistration:
             },
             "axis_scales": [s.as_json() for s in self.scales],
             "next_best_order_rms_mm": self.next_best_order_rms_mm,
+            "notes": list(self.notes),
         }
 
 
@@ -145,8 +150,8 @@ def register_fiducials(
     ``fle_mm`` is the localisation error of one measured point, root of its mean square length, from repeats (not from
     this fit). ``check_names`` are held out of the fit and measure its error. ``targets`` are points of A.
 
-    Raises ``CalibrationRefused`` with code ``too few``, ``collinear``, ``constant input``, ``mirrored``, ``swapped``,
-    ``axis scale``, ``scale``, ``bad point``, ``residual`` or ``check points``. A scale is never fitted away.
+    Raises ``CalibrationRefused`` with code ``too few``, ``units``, ``collinear``, ``constant input``, ``mirrored``,
+    ``swapped``, ``axis scale``, ``scale``, ``bad point``, ``residual`` or ``check points``. A scale is never fitted.
     """
     if not (np.isfinite(fle_mm) and fle_mm > 0.0):
         raise CalibrationRefused(
@@ -194,6 +199,7 @@ def register_fiducials(
     covariance = fit_covariance(a.points_mm @ rotation[0].T + shift[0], np.eye(3) * fle_mm**2 / 3.0)
     transform = UncertainTransform.rigid(matrix, covariance)
     _, order_rms = fit_orders(a.points_mm, b.points_mm)
+    next_rms = float(order_rms[1]) if len(order_rms) > 1 else float("inf")
     checks = _checks(nominal, measured, held, a, transform, fle_mm)
     if checks is not None and checks.p_value < REFUSE_P:
         raise CalibrationRefused(
@@ -212,8 +218,29 @@ def register_fiducials(
         _targets(a, targets or {}, fle_mm, draws, seed),
         checks,
         scales,
-        float(order_rms[1]) if len(order_rms) > 1 else float("inf"),
+        next_rms,
+        _unseen(a, fle_mm, rms, p, next_rms),
     )
+
+
+def _unseen(a: Fiducials, fle_mm: float, rms_mm: float, p_value: float, next_rms_mm: float) -> tuple[str, ...]:
+    """What a good fit of these landmarks cannot show."""
+    notes = []
+    if next_rms_mm < max(3.0 * rms_mm, 2.0 * fle_mm):
+        notes.append(
+            f"the landmarks fit in another order as well ({next_rms_mm:.2f} mm): that each was touched under its own "
+            "name is not tested"
+        )
+    if a.principal_spread_mm[2] < 3.0 * fle_mm:
+        notes.append("the landmarks lie in one plane: an axis with the wrong sign would not show")
+    if len(a) == 3:
+        notes.append("three landmarks hardly test each other: a fourth would tell a bad one")
+    if p_value > 1.0 - REFUSE_P:
+        notes.append(
+            f"the residual of {rms_mm:.3f} mm is far below what a localisation error of {fle_mm:g} mm gives: the "
+            "localisation error is overstated, or the points were not measured"
+        )
+    return tuple(notes)
 
 
 def _enough(used: tuple[str, ...], nominal: Fiducials, measured: Fiducials) -> None:
@@ -230,6 +257,14 @@ def _enough(used: tuple[str, ...], nominal: Fiducials, measured: Fiducials) -> N
 
 def _spread(a: Fiducials, fle_mm: float) -> None:
     spread = a.principal_spread_mm
+    if spread[0] < SMALLEST_MM:
+        raise CalibrationRefused(
+            "units",
+            f"the nominal landmarks lie within {spread[0]:.3f} mm of their centre: no phantom is so small, they look "
+            "like metres",
+            advice="Give lengths in mm",
+            figures={"spread_mm": spread.tolist()},
+        )
     line_off = spread[1]
     turn = np.degrees(fle_mm / np.sqrt(3.0 * len(a)) / max(float(line_off), 1e-9))
     if line_off < 1e-3 * max(float(spread[0]), 1e-9) or turn > MAX_ROTATION_SD_DEG:

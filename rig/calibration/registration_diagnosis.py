@@ -161,7 +161,7 @@ def _scales(nominal: Fiducials, measured: Fiducials, fle_mm: float) -> list[Expl
         out.append(Explanation("axis scale", text, scale.rms_mm, p, scale.as_json()))
     a, b = nominal.points_mm, measured.points_mm
     ratio = float(np.sqrt(np.trace(np.cov(b.T)) / np.trace(np.cov(a.T))))
-    rest = rigid_rest(a * ratio, b)
+    rest = rigid_rest(a, b / ratio)  # in nominal lengths, so that micrometres are judged as mm are
     text = (
         f"all axes are out of scale alike, {100 * (ratio - 1):+.2f} % (units, or speed of sound); "
         f"rms {_rms(rest):.2f} mm if undone"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import BSpline, make_lsq_spline
 from scipy.signal import find_peaks
 from scipy.stats import t as student
 
@@ -26,8 +26,14 @@ MIN_CORRELATION = 0.9
 """Below it the two signals do not show one motion [A]."""
 AMBIGUOUS_T = 4.0
 """A second lag must fit worse by this many standard errors of the paired difference (Vuong 1989, non-nested) [A]."""
+OUTSIDE_T = 1.0
+ALIKE_TIMES = 1.5
+"""A lag outside the range is a rival only when it fits as well: less than one standard error worse, and its squared
+residual less than half as large again. That it lies outside speaks against it [A]."""
 NEAR_S = 0.02
 """Lags closer than this are the same answer, not a rival [A]."""
+KNOT_EVERY = (2, 3, 4, 6, 8, 12, 16, 24)
+"""Samples per knot that are tried for the smooth curve through the dense stream."""
 Floats = NDArray[np.float64]
 
 
@@ -142,7 +148,7 @@ def _estimate(
             advice="Record both streams over the same time, longer than the largest lag at both ends",
         )
     t, y = t[inside], sparse.values[inside]
-    spline = CubicSpline(td, dense.values)
+    spline = _smooth(td, dense.values)
     lags = np.arange(-max_lag_s, max_lag_s + 1e-9, min(0.005, 0.25 * float(np.median(np.diff(td)))))
     r = _correlations(y, spline(t[None, :] + lags[:, None]))
     score = np.abs(r) if same_sense is None else np.clip(r if same_sense else -r, 0.0, None)
@@ -161,7 +167,7 @@ def _estimate(
             advice="Search a wider range, or check that both streams share one clock",
             figures={"lag_s": float(lags[best]), "correlation": float(score[best])},
         )
-    _look_beyond(sparse, spline, td, zero, lags, float(score[best]), same_sense)
+    _look_beyond(sparse, spline, td, zero, lags, float(score[best]), float(lags[best]), same_sense)
     sound = ~_in_gap(td, t + lags[best])
     if int(sound.sum()) < MIN_SAMPLES_N:
         raise CalibrationRefused("gaps", f"{dense.name} has gaps where {int((~sound).sum())} of {len(t)} samples fall")
@@ -203,19 +209,44 @@ def _estimate(
     )
 
 
+def _smooth(t: Floats, values: Floats) -> BSpline:
+    """The dense stream between its samples: a least-squares cubic spline with a knot at every m-th sample.
+
+    A curve through every sample would take noise and uneven stamps for speed: the lag would lock onto them and its
+    uncertainty come out too small. ``m`` is chosen by generalised cross-validation (Craven & Wahba 1979).
+    """
+    n = len(t)
+    best: tuple[float, BSpline] | None = None
+    for m in KNOT_EVERY:
+        inner = t[2:-2][m // 2 :: m]
+        free_n = len(inner) + 4
+        if best is not None and free_n < 8:
+            break
+        spline = make_lsq_spline(t, values, np.concatenate([[t[0]] * 4, inner, [t[-1]] * 4]))
+        rest = values - spline(t)
+        score = float(rest @ rest) / n / (1.0 - free_n / n) ** 2
+        if best is None or score < best[0]:
+            best = (score, spline)
+    assert best is not None
+    return best[1]
+
+
 def _look_beyond(
     sparse: MotionSignal,
-    spline: CubicSpline,
+    spline: BSpline,
     td: Floats,
     zero: int,
     lags: Floats,
     score: float,
+    inside: float,
     same_sense: bool | None,
 ) -> None:
-    """Refuse when a lag outside the range fits far better than the best one inside (each on the samples it has)."""
+    """Refuse when a lag outside the range fits far better than the best one inside (each on the samples it has), or
+    when it fits alike on the samples of both: a motion that repeats itself leaves the lag open."""
     t = (sparse.times_ns - zero) / 1e9
     end = float(lags[-1])
-    outside = np.concatenate([np.linspace(-3.0 * end, -end, 121), np.linspace(end, 3.0 * end, 121)])
+    far = np.arange(end + NEAR_S, 3.0 * end, float(lags[1] - lags[0]))
+    outside = np.concatenate([-far[::-1], far])
     best, at = 0.0, 0.0
     for lag in outside:
         held = (t + lag >= td[0]) & (t + lag <= td[-1])
@@ -233,6 +264,29 @@ def _look_beyond(
             advice="Search a wider range, or check that both streams share one clock",
             figures={"lag_s": at, "correlation": best},
         )
+    if best < MIN_CORRELATION:
+        return
+    both = (t + min(at, inside) >= td[0]) & (t + max(at, inside) <= td[-1])
+    both &= ~(_in_gap(td, t + at) | _in_gap(td, t + inside))
+    if both.sum() < MIN_SAMPLES_N:
+        return
+    y = sparse.values[both]
+    rest = []
+    for lag in (at, inside):
+        m = spline(t[both] + lag)
+        b, a = np.polyfit(m, y, 1)
+        rest.append((y - a - b * m) ** 2)
+    worse = rest[0] - rest[1]
+    error = _mean_error(worse)
+    ratio = float(worse.mean() / error) if error > 0 else 0.0
+    if ratio < OUTSIDE_T and float(rest[0].mean()) < ALIKE_TIMES * float(rest[1].mean()):
+        raise CalibrationRefused(
+            "periodic",
+            f"the motion repeats itself: the lag {inside:+.3f} s and {at:+.3f} s, outside the range of +-{end:g} s, "
+            f"fit alike (difference {ratio:.1f} standard errors, {OUTSIDE_T:g} needed)",
+            advice="Move with uneven strokes and pauses, or narrow the range to what the lag can be",
+            figures={"lag_s": inside, "rival_lag_s": at, "rival_t": ratio},
+        )
 
 
 def _in_gap(td: Floats, at: Floats) -> NDArray[np.bool_]:
@@ -249,7 +303,7 @@ def _correlations(y: Floats, shifted: Floats) -> Floats:
     return np.asarray(np.divide(sc @ yc, size, out=np.zeros(len(sc)), where=size > 0))
 
 
-def _refine(t: Floats, y: Floats, spline: CubicSpline, lag: float) -> tuple[float, float, float, Floats, Floats]:
+def _refine(t: Floats, y: Floats, spline: BSpline, lag: float) -> tuple[float, float, float, Floats, Floats]:
     """Robust least squares of (a, b, lag); returns them, the residuals and the slope dy/dlag of every sample."""
     a = b = 0.0
     weight = np.ones(len(t))
@@ -271,7 +325,7 @@ def _refine(t: Floats, y: Floats, spline: CubicSpline, lag: float) -> tuple[floa
 
 
 def _rival(
-    t: Floats, y: Floats, spline: CubicSpline, lags: Floats, score: Floats, lag: float, e: Floats
+    t: Floats, y: Floats, spline: BSpline, lags: Floats, score: Floats, lag: float, e: Floats
 ) -> tuple[float | None, float]:
     """The best other peak, and how many standard errors worse it fits."""
     peaks, _ = find_peaks(np.concatenate([[-1.0], score, [-1.0]]))

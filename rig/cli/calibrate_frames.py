@@ -134,7 +134,9 @@ def spin(
 
 @app.command()
 def register(
-    nominal: Annotated[Path, typer.Argument(help="phantom TOML with [[fiducial]], or a table: name x y z")],
+    nominal: Annotated[
+        Path, typer.Argument(help="phantom TOML with [[fiducial]], table name x y z, .fcsv, .mrk.json or PLUS .xml")
+    ],
     measured: Annotated[Path, typer.Argument(help="measured points, same form")],
     fle: Annotated[float, typer.Option(help="localisation error of one point, mm (root of mean square length)")],
     check: Annotated[list[str] | None, typer.Option(help="hold this point out, check on it (repeatable)")] = None,
@@ -146,14 +148,14 @@ def register(
     from rig.calibration.certificate_picture import draw_registration
     from rig.calibration.certificate_refusal import CalibrationRefused
     from rig.calibration.registration import register_fiducials
-    from rig.geometry.fiducials import read_fiducials
+    from rig.cli.point_files import read_named_points
 
     with answers(json):
-        a, b = read_fiducials(nominal), read_fiducials(measured)
+        a, b = read_named_points(nominal), read_named_points(measured)
         fitted = tuple(n for n in a.names if n in b.names and n not in (check or ()))
         at = {}
         if targets is not None:
-            table = read_fiducials(targets)
+            table = read_named_points(targets)
             at = {n: p for n, p in zip(table.names, table.points_mm, strict=True)}
         try:
             result = register_fiducials(a, b, fle_mm=fle, check_names=tuple(check or ()), targets=at)
@@ -166,6 +168,8 @@ def register(
             say(f"predicted error at {target.name}: {target.closed_mm:.3f} mm rms")
         if result.checks is not None:
             say(f"at held-out points: {result.checks.rms_mm:.3f} mm rms, {result.checks.max_mm:.3f} mm max")
+        for note in result.notes:
+            say(f"note: {note}")
         if picture is not None:
             say(f"picture: {draw_registration(picture, a.only(fitted), b.only(fitted), fle)}")
         if json:
@@ -175,7 +179,9 @@ def register(
 @app.command()
 def landmarks(
     recording: Annotated[Path, typer.Argument(help="recording of the stylus touching fiducials")],
-    nominal: Annotated[Path, typer.Argument(help="phantom TOML with [[fiducial]], or a table: name x y z")],
+    nominal: Annotated[
+        Path, typer.Argument(help="phantom TOML with [[fiducial]], table name x y z, .fcsv, .mrk.json or PLUS .xml")
+    ],
     tip: Annotated[tuple[float, float, float], typer.Option(help="tip in the stylus frame, mm")],
     tool: Annotated[str, typer.Option(help="transform of the stylus")] = "StylusToTracker",
     reference: Reference = "",
@@ -187,12 +193,12 @@ def landmarks(
     from hal.links.sequence import read_sequence
     from rig.calibration.dwell import find_dwells, name_dwells
     from rig.calibration.pivot import valid_tool_poses
-    from rig.geometry.fiducials import read_fiducials
+    from rig.cli.point_files import read_named_points
 
     with answers(json):
         times, poses = valid_tool_poses(read_sequence(recording), tool, reference)
         dwells = find_dwells(times, poses, tip)
-        naming = name_dwells(read_fiducials(nominal), [d.point_mm for d in dwells], tolerance_mm=tolerance)
+        naming = name_dwells(read_named_points(nominal), [d.point_mm for d in dwells], tolerance_mm=tolerance)
         rows = [
             f"{n} {p[0]:.4f} {p[1]:.4f} {p[2]:.4f}"
             for n, p in zip(naming.measured.names, naming.measured.points_mm, strict=True)

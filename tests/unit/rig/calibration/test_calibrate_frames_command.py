@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from rig.calibration.certificate import Certificate
 from rig.calibration.registry import CalibrationRegistry
+from rig.cli import main  # noqa: F401  (it puts the commands of the other files into the group)
 from rig.cli.calibrate_frames import app
 
 NOMINAL = "name x y z\nF1 -88 -95 0\nF2 88 -95 0\nF3 88 115 0\nF4 -88 115 0\nF5 -95 10 30\nF6 95 -20 45\n"

@@ -215,3 +215,30 @@ def test_run_out_is_not_claimed_when_the_bevel_was_never_turned() -> None:
 )
 def test_needle_poses_that_cannot_tell_are_refused(changes: dict, code: str) -> None:
     assert refused(lambda: calibrate_needle_tip(*insertions(1, **changes), tip_sd_mm=0.1)).code == code
+
+
+def test_ellipsoid_of_few_poses_holds_the_tip_about_95_times_of_100() -> None:
+    held = 0
+    for seed in range(120):
+        result = calibrate_pivot(swing(seed)[seed % 5 :: 7], draws=100)
+        off = result.tip_mm - TIP
+        held += off @ np.linalg.solve(result.covariance, off) < 7.815  # chi2, 3 degrees of freedom, 95 %
+    assert held >= 107
+
+
+def test_positions_in_metres_are_named() -> None:
+    poses = swing()
+    poses[:, :3, 3] /= 1000.0
+    assert refused(lambda: calibrate_pivot(poses)).code == "units"
+
+
+def test_poses_of_the_tracker_in_the_tool_are_named() -> None:
+    poses = swing()
+    poses[:, :3, 3] += [0.0, 0.0, -1500.0]
+    assert refused(lambda: calibrate_pivot(np.linalg.inv(poses))).code == "inverted"
+
+
+def test_a_tip_that_slipped_and_came_back_is_refused() -> None:
+    poses = swing()
+    poses[120:180, :3, 3] += [3.0, 0.0, 0.0]
+    assert refused(lambda: calibrate_pivot(poses)).code == "moved"

@@ -187,3 +187,26 @@ def test_a_bad_table_is_refused_with_its_name(tmp_path: Path, text: str) -> None
     table.write_text(text)
     with pytest.raises(ConfigError, match=r"touched\.txt"):
         read_fiducials(table)
+
+
+def test_a_square_says_that_its_names_and_its_side_cannot_be_tested() -> None:
+    square = Fiducials.of({"A": [0, 0, 0], "B": [80, 0, 0], "C": [80, 80, 0], "D": [0, 80, 0]})
+    points = square.points_mm[[1, 2, 3, 0]] @ TURN.T + SHIFT  # every point under its neighbour's name
+    rng = np.random.default_rng(2)
+    measured = Fiducials(square.names, points + rng.normal(0, FLE / np.sqrt(3), (4, 3)))
+    result = register_fiducials(square, measured, fle_mm=FLE)
+    assert any("another order" in note for note in result.notes)
+    assert any("one plane" in note for note in result.notes)
+    assert result.as_json()["notes"] == list(result.notes)
+    assert register_fiducials(NOMINAL, touched(), fle_mm=FLE).notes == ()
+
+
+def test_lengths_in_metres_or_micrometres_are_named() -> None:
+    nominal = Fiducials(NOMINAL.names, NOMINAL.points_mm / 1000)
+    assert refusal(Fiducials(NOMINAL.names, touched().points_mm / 1000), nominal).code == "units"
+    assert refusal(Fiducials(NOMINAL.names, touched().points_mm * 1000)).code == "scale"
+
+
+def test_a_localisation_error_far_too_large_is_noticed() -> None:
+    result = register_fiducials(NOMINAL, touched(fle=0.01), fle_mm=FLE)
+    assert any("overstated" in note for note in result.notes)

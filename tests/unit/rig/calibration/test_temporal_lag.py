@@ -178,3 +178,31 @@ def test_invalid_positions_are_left_out_and_counted() -> None:
     signal = motion_signal("probe", STAMPS, values)
     assert signal.left_out_n == 5
     assert len(signal.times_ns) == 95
+
+
+@pytest.mark.parametrize(("noise_mm", "stamps_s"), [(1.0, 0.0), (0.3, 0.008)], ids=["noise", "uneven stamps"])
+def test_interval_holds_the_lag_when_the_dense_stream_is_noisy_too(noise_mm: float, stamps_s: float) -> None:
+    held = 0
+    for seed in range(80):
+        rng = np.random.default_rng(seed)
+        dense_s = np.arange(-1.5, 21.5, 1 / 40)
+        stamps_ns = np.sort(dense_s + rng.normal(0, stamps_s, len(dense_s))) * 1e9
+        read = uneven(dense_s) + rng.normal(0, noise_mm, len(dense_s))
+        image, _ = pair(seed)
+        result = estimate_lag(image, motion_signal("tracker", stamps_ns.astype(np.int64), read))
+        held += result.interval_s[0] <= -0.0852 <= result.interval_s[1]
+    assert held >= 71  # 95 % of 80 less two standard deviations of such a count
+
+
+def test_even_strokes_are_refused_for_a_lag_outside_the_range_too() -> None:
+    slow = pair(lag=-0.93, move=lambda t: 12 * np.sin(np.pi * t))
+    found = refusal(*slow)
+    assert found.code == "periodic"
+    assert abs(found.figures["lag_s"] - found.figures["rival_lag_s"]) == pytest.approx(1.0, abs=0.02)
+    known = estimate_lag(*pair(lag=-0.07, move=lambda t: 12 * np.sin(np.pi * t)), max_lag_s=0.3)
+    assert known.lag_s == pytest.approx(-0.07, abs=0.01)  # who knows that the lag is small may say so
+
+
+def test_two_single_strokes_are_no_repeated_motion() -> None:
+    result = estimate_lag(*pair(move=lambda t: 12 * (np.tanh(3 * (t - 6)) + np.tanh(2 * (t - 13)))))
+    assert result.interval_s[0] <= -0.0852 <= result.interval_s[1]
