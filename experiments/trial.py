@@ -112,6 +112,8 @@ class Trial:
     bending_before: Bending | None = None
     """The model before anybody looked at the needle."""
     seen_tip: SeenTip | None = None
+    drawn_back_mm: float = 0.0
+    """Way that the needle was drawn back since its tip was confirmed."""
     rescans_n: int = 0
     pressure_retries_n: int = 0
     _pressure_declared: bool = False

@@ -1,5 +1,5 @@
 """What a trial leaves behind for its uncertainty budget: one journal entry ``uncertainty`` where the tip of record is
-read. Nothing here changes what the rig does; combining is analysis.
+read. Nothing here asks a device or a person, so that the trial goes as without it; combining is analysis.
 
 All vectors and matrices are along the axes of the Phantom frame as registered. What bone and needle share in the image
 is kept as the shift of each by every shared parameter (``rig.guidance.common_errors``), never put into a covariance of
@@ -27,8 +27,8 @@ from rig.guidance.confirmation import Confirmation
 
 BONE_CONFIDENCE = 0.35
 """Scan lines less sure of their bone take no part in a registration [A]."""
-SPEED_OVER_NS = 20_000_000
-"""Before and after a frame: over so much time the probe's speed is taken, one period of the scan loop."""
+SPEED_OVER_NS = 40_000_000
+"""Over so much time before a frame the probe's speed is taken, two periods of the scan loop."""
 NO_PRIOR_MM2 = 1e4
 """Along the needle the carrier's feed is taught by the image (decision 5): it says nothing of its own there."""
 CORRELATED_POINTS = 20.0
@@ -51,12 +51,12 @@ def note_registration(trial: Trial, fit: AnatomyFit, before: SharedErrors | None
     trial.shared = SharedErrors(fit, pose_shifts(fit.fit, shifts[fit.used], started))
 
 
-def note_tip(trial: Trial, answer: Confirmation) -> None:
-    """Remember a confirmed tip with what one look at it is worth."""
+def note_tip(trial: Trial, answer: Confirmation, feed_mm: float) -> None:
+    """Remember a tip confirmed at this feed, with what one look at it is worth."""
     view, before = trial.view, trial.bending_before
     if view is None or before is None or answer.seen_covariance is None:
         return
-    feed_mm = trial.hand.feed_mm
+    trial.drawn_back_mm = 0.0
     trial.seen_tip = SeenTip(
         answer.tip_rig_mm, one_look(before, feed_mm + trial.feed_bias_mm, answer.seen_covariance), view.ProbeToRig,
         _velocity(trial, view, answer.tip_rig_mm), feed_mm, trial.hand.feed_sd_mm, answer.method.value,
@@ -75,10 +75,10 @@ def _velocity(trial: Trial, view: View, point_rig_mm: Vector) -> Vector:
     HolderToRig = trial.controller.rig.frames.get("Holder", "Rig")
     at = np.linalg.inv(view.ProbeToRig) @ np.append(point_rig_mm, 1.0)
     ends: list[Vector] = []
-    for step_ns in (-SPEED_OVER_NS, SPEED_OVER_NS):
+    for step_ns in (-SPEED_OVER_NS, 0):
         pose: Matrix = HolderToRig @ from_pose6(trial.controller.probe_pose_at(view.frame.time_ns + step_ns))
         ends.append((pose @ at)[:3])
-    return np.asarray((ends[1] - ends[0]) / (2 * SPEED_OVER_NS / NS_PER_S))
+    return np.asarray((ends[1] - ends[0]) / (SPEED_OVER_NS / NS_PER_S))
 
 
 def depth_u_mm(trial: Trial, point_rig_mm: Vector, ProbeToRig: Matrix) -> float:
@@ -104,15 +104,15 @@ def write_uncertainty(trial: Trial) -> None:
         stated.instrument(config, in_force, rig.tracker),
         stated.phantom_in_instrument(config, in_force, aim_mm),
     ]
-    depth_mm = max(0.0, trial.hand.feed_mm)
+    path_mm = float(aim_mm[2] / trial.approach_direction[2])
     trial.event(
         "uncertainty",
         inputs=[one.as_json() for one in inputs],
         build_sd_mm=BUILD_SD_MM,
         sees_bending=rig.tracker.sees_bending if rig.tracker is not None else None,
         bending_included=stated.bending_included(in_force),
-        expected_deflection_mm=0.5 * abs(trial.needle.curvature_per_mm) * depth_mm**2,
-        feed_mm=depth_mm,
+        expected_deflection_mm=0.5 * abs(trial.needle.curvature_per_mm) * path_mm**2,
+        path_mm=path_mm,
         image_spread=spread,
         seen=_seen(trial, aim_mm, spread),
     )
@@ -125,9 +125,10 @@ def _seen(trial: Trial, aim_mm: Vector, image_spread: NDArray[np.float64]) -> Ma
         return None
     RigToPhantom = np.linalg.inv(trial.PhantomToRig)
     turn = RigToPhantom[:3, :3]
-    feed_mm, bias = trial.hand.feed_mm, trial.feed_bias_mm
     # Since the tip was confirmed the needle may have been drawn back: known, and added.
-    moved = trial.bending.predict(feed_mm + bias).tip_mm - trial.bending.predict(tip.feed_mm + bias).tip_mm
+    confirmed_mm = tip.feed_mm + trial.feed_bias_mm
+    now = trial.bending.predict(confirmed_mm - trial.drawn_back_mm)
+    moved = now.tip_mm - trial.bending.predict(confirmed_mm).tip_mm
     tip_mm = (RigToPhantom @ np.append(tip.tip_rig_mm + moved, 1.0))[:3]
     aims = aim_shifts(shared.fit.fit, shared.moved, aim_mm)
     tips = turn @ point_shifts(tip.tip_rig_mm, tip.ProbeToRig)
@@ -141,9 +142,9 @@ def _seen(trial: Trial, aim_mm: Vector, image_spread: NDArray[np.float64]) -> Ma
         "points_n": points_n,
         "look_mm2": turn @ tip.look_mm2 @ turn.T,
         "elevation_axis": turn @ tip.ProbeToRig[:3, 1],
-        "needle_axis": turn @ trial.bending.predict(feed_mm + bias).direction,
+        "needle_axis": turn @ now.direction,
         "velocity_mm_s": turn @ tip.velocity_mm_s,
-        "moved_since_mm": feed_mm - tip.feed_mm,
+        "moved_since_mm": -trial.drawn_back_mm,
         "feed_sd_mm": tip.feed_sd_mm,
         "sound_speed_m_s": trial.sound_speed_m_s,
         "sound_tip_mm_per_m_s": scale * tips[:, IMAGE_N],

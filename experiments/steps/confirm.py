@@ -62,8 +62,9 @@ def confirm_tip(
     if best.confirmed:
         assert trial.bending is not None
         trial.log.confirmed_tip_rig_mm = best.tip_rig_mm
-        note_tip(trial, best)
-        trial.bending = trial.bending.updated(trial.hand.feed_mm + trial.feed_bias_mm, best.tip_rig_mm, best.covariance)
+        feed_mm = trial.hand.feed_mm
+        note_tip(trial, best, feed_mm)
+        trial.bending = trial.bending.updated(feed_mm + trial.feed_bias_mm, best.tip_rig_mm, best.covariance)
         trial.controller.travel.confirm()
     trial.event(
         "tip",

@@ -73,6 +73,7 @@ def draw_back(trial: Trial, reason: str) -> State:
     if trial.pressure_retries_n > RETRIES_MAX_N or left < trial.technique.injection.test_ml:
         raise trial.stop(f"injection pressure: {reason}")
     trial.hand.withdraw(BACK_MM, 1.0)
+    trial.drawn_back_mm += BACK_MM
     return State.TEST_INJECT
 
 
