@@ -139,7 +139,8 @@ def read_nrrd(path: Path, *, with_pixels: bool = True) -> Sequence:
     except (KeyError, ValueError) as error:
         raise ConfigError(f"{path}: its NRRD header has no usable type or sizes ({error})") from None
     colour = len(sizes) == 4
-    if len(sizes) not in (3, 4) or min(sizes) < 1 or len(kinds) != len(sizes) or kinds[-1] not in ("list", "time"):
+    last = ("list", "time", "domain", "space") if head.frames else ("list", "time")  # ITK calls every axis a domain
+    if len(sizes) not in (3, 4) or min(sizes) < 1 or len(kinds) != len(sizes) or kinds[-1] not in last:
         raise ConfigError(f"{path}: sizes {sizes} of kinds {' '.join(kinds)} are not images in a list")
     if colour and kinds[0] in ("domain", "space"):
         raise ConfigError(f"{path}: a list of volumes is not a sequence of images")
@@ -191,6 +192,8 @@ def _head(path: Path, data: bytes) -> _Head:
     skip = 2
     if dos >= 0 and (end < 0 or dos < end):
         end, skip = dos, 4
+    if end < 0 and b"\ndata file: " in data.replace(b"\ndatafile: ", b"\ndata file: "):
+        end = len(data)  # a detached header may end with its file
     if end < 0:
         raise ConfigError(f"{path}: was cut off inside its header (no empty line)")
     try:

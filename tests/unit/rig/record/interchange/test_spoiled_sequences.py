@@ -126,6 +126,23 @@ def test_detached_header_finds_its_pixels_beside_it_and_is_not_written(tmp_path:
         read_recording(tmp_path / "a.nhdr")
 
 
+@pytest.mark.parametrize("ending", [".mha", ".mhd", ".nrrd", ".nhdr"])
+@pytest.mark.parametrize("kind", ["u1", "u2", "i2", "f4"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_recording_that_simpleitk_wrote_is_read(tmp_path: Path, ending: str, kind: str, packed: bool) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    pixels = (np.arange(3 * 20 * 30).reshape(3, 20, 30) % 250).astype(kind)
+    image = sitk.GetImageFromArray(pixels)
+    for n in range(3):
+        image.SetMetaData(f"Seq_Frame{n:04d}_ProbeToRigTransform", POSE)
+        image.SetMetaData(f"Seq_Frame{n:04d}_Timestamp", f"{n}.5")
+    sitk.WriteImage(image, str(tmp_path / f"a{ending}"), packed)
+    sequence = read_recording(tmp_path / f"a{ending}")
+    assert np.array_equal(sequence.pixels, pixels)
+    assert [frame.time_ns for frame in sequence.frames] == [500_000_000, 1_500_000_000, 2_500_000_000]
+    assert "ProbeToRig" in sequence.frames[2].transforms
+
+
 @pytest.mark.parametrize("ending", [".mha", ".mhd", ".nrrd"])
 @pytest.mark.parametrize("text", ["Größe 5 µm", "a\u2028b", "a\x0bb\x1cc", "tab\there", "back\\slash \\n", "针"])
 def test_text_of_any_script_comes_back(tmp_path: Path, ending: str, text: str) -> None:
