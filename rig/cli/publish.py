@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hal.clock import NS_PER_S, Clock, WallClock
-from hal.errors import ConfigError
+from hal.errors import ConfigError, LinkError
 from hal.links.igtl import DEFAULT_PORT
 from hal.links.igtl_server import PublishServer
 from hal.links.publisher import Publisher
@@ -42,7 +42,8 @@ def publish(
 
     ``calibration`` is a ``.tfm`` with ``ImageToProbe`` (mm per pixel) for recordings that do not carry it.
 
-    Raises ``ConfigError`` for a recording that cannot be played and ``LinkError`` when the port is taken.
+    Raises ``ConfigError`` for a recording that cannot be played and ``LinkError`` when the port is taken or the serving
+    ended by itself.
     """
     if not 0 < speed < 1000:
         raise ConfigError(f"a speed of {speed:g} is not possible; 1 is the recorded pace")
@@ -58,6 +59,8 @@ def publish(
             clock.sleep(0.02)
         passed_over, unplaced = play(source, publisher, clock, speed)
         clock.sleep(LONGEST_WAIT_S)  # the last messages leave
+        if server.error is not None:
+            raise LinkError(f"the serving on port {server.port} ended by itself: {server.error}", port=str(server.port))
         clients = publisher.listeners
         return {
             "source": source.name,

@@ -10,10 +10,11 @@ import pytest
 from waiting import PATIENCE_S
 
 from hal.clock import VirtualClock, WallClock
-from hal.errors import ConfigError
+from hal.errors import ConfigError, LinkError
 from hal.links import igtl_messages
 from hal.links.igtl_link import IgtlLink
 from hal.links.igtl_messages import Image, Transform
+from hal.links.igtl_server import PublishServer
 from hal.links.publisher import Publisher
 from hal.types import Frame, Matrix
 from rig.cli.publish import LONGEST_WAIT_S, play, publish
@@ -175,6 +176,16 @@ def test_values_and_poses_of_one_moment_have_one_stamp_at_every_pace(speed: floa
     stamps = [time_ns for _, _, time_ns in told.values]
     assert len(stamps) > 5
     assert set(stamps) <= set(told.at_ns["ProbeToRig"])
+
+
+def test_serving_that_ended_by_itself_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(server: PublishServer) -> None:
+        raise RuntimeError("out of sockets")
+
+    monkeypatch.setattr(PublishServer, "_turn", broken)
+    path = write_recording(make_recording(Path("m"), [FrameEntry(1, {"AToB": np.eye(4)})], None), tmp_path / "a.mha")
+    with pytest.raises(LinkError, match="out of sockets"):
+        publish(path, port=0)
 
 
 def test_what_cannot_be_published_is_refused(tmp_path: Path) -> None:
