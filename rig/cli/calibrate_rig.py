@@ -39,12 +39,12 @@ def measure(
     from rig.geometry.transforms import invert, to_pose6
     from rig.motion import check_probe
 
-    config = load_config(rig if rig is not None else "simulated")
-    config = in_force(config, datetime.now(UTC).date()).applied_to(config)
+    stated = load_config(rig if rig is not None else "simulated")
+    config = in_force(stated, datetime.now(UTC).date()).applied_to(stated)
     missing = [role for role in ("holder", "ultrasound") if role not in config.devices]
     if missing:
         raise ConfigError(f"this rig ({config.rig.name}) has no {' and no '.join(missing)}: nothing to compare")
-    with session(config, out, seed=seed) as (controller, journal):
+    with session(config, out, seed=seed, stated=stated) as (controller, journal):
         frames = controller.rig.frames
         FaceToPhantom = np.eye(4)
         FaceToPhantom[:3, 3] = x_mm, y_mm, indentation_mm

@@ -10,7 +10,7 @@ from experiments.decidable import undecided
 from experiments.run import check_rig
 from experiments.study import load_study
 from hal.errors import ConfigError
-from rig.config import RigConfig, load_config
+from rig.config import Placement, RigConfig, load_config
 
 
 def rig_with(**tracker: Any) -> RigConfig:
@@ -40,6 +40,16 @@ def test_a_third_of_the_limit_is_the_border(u_mm: float, n: int) -> None:
 def test_an_instrument_at_the_hub_is_charged_with_the_bend_that_it_does_not_see() -> None:
     (first, _second) = complaints(rig_with(sees_bending=False, tip_uncertainty_mm=0.1))
     assert "because it does not see the needle bend" in first
+
+
+def test_the_phantoms_place_in_its_tracked_body_counts_at_the_target() -> None:
+    """0.8 deg on a lever of some 60 mm takes a study over the border that the tip alone leaves."""
+    known = rig_with(tip_uncertainty_mm=0.7)
+    assert complaints(known) == ()
+    loose = Placement(uncertainty_deg=0.8)
+    frames = known.frames.model_copy(update={"PhantomToReference": loose})
+    (first, _second) = complaints(known.model_copy(update={"frames": frames}))
+    assert "from the phantom's place in its tracked body" in first
 
 
 def test_the_study_is_refused_before_anything_is_made() -> None:

@@ -53,6 +53,7 @@ def test_a_certified_registration_takes_the_place_of_the_rig_files_frame(tmp_pat
     assert applied.frames.graph().get("Phantom", "Rig") == pytest.approx(np.array(MATRIX))
     lever_mm2 = 301.5**2 + 249.0**2  # of the turn by 1 mrad about the rig's origin, largest along z
     assert applied.frames.PhantomToRig.uncertainty_mm == pytest.approx((0.04 + 1e-6 * lever_mm2) ** 0.5)
+    assert applied.frames.PhantomToRig.uncertainty_deg == pytest.approx(np.degrees(1e-3))
     assert config.frames.graph().get("Phantom", "Rig")[0, 3] == 300.0, "the file itself says what it said"
 
 
