@@ -64,15 +64,26 @@ class TrialInputs:
 
 
 def inputs_of(row: Row, events: Sequence[Entry]) -> TrialInputs:
-    """Gather them from the journal entries of one trial; the last ``uncertainty`` counts."""
+    """Gather them from the journal entries of one trial; the last ``uncertainty`` counts.
+
+    Entries that cannot be read (damaged, or of another version) tell nothing: what they would have said is not known.
+    """
     told: Mapping[str, Any] = {}
     readings: dict[str, Mapping[str, Any]] = {}
     for entry in events:
         if entry.kind == "uncertainty":
             told = entry.data
         elif entry.kind == "reference" and entry.data.get("measured") is True:
-            readings[str(entry.data["moment"])] = entry.data
-    return TrialInputs(row, told, readings)
+            readings[str(entry.data.get("moment"))] = entry.data
+    found = TrialInputs(row, told, readings)
+    try:
+        measurement = measurement_parts(found, simulated=True)
+        prediction_parts(found, None, 0.0)
+        shared_roots(found, measurement)
+        drift_of([found])
+    except (KeyError, TypeError, ValueError, AttributeError):  # LinAlgError is a ValueError
+        return TrialInputs(row, {}, {})
+    return found
 
 
 # ---- the measurement -------------------------------------------------------------------------------------------

@@ -114,6 +114,23 @@ def test_a_trial_without_the_entry_knows_nothing_but_its_readings() -> None:
     assert prediction_parts(trial(None), 0.1, 9.0) == ()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"inputs": [{"name": "latency"}]},
+        {"inputs": 7},
+        {"expected_deflection_mm": None, "sees_bending": False},
+        {"seen": {"look_mm2": [1.0, 2.0]}},
+        {"seen": {"image_shifts": "none"}},
+        {"image_spread": [[1.0]]},
+    ],
+)
+def test_an_entry_that_cannot_be_read_tells_nothing_and_breaks_nothing(damage: dict[str, Any]) -> None:
+    spoiled = trial(told(**damage))
+    assert spoiled.seen is None
+    assert _by_name(measurement_parts(spoiled, simulated=True))["reference instrument, one reading"].u is None
+
+
 def test_of_the_speed_of_sound_only_the_difference_between_tip_and_aim_counts() -> None:
     part = _by_name(prediction_parts(trial(told()), 0.1, 9.0))["speed of sound"]
     assert part.variance == pytest.approx((5.0 * 0.010) ** 2)
