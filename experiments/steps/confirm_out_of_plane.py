@@ -58,27 +58,44 @@ def see_fan(trial: Trial, reach: Reach = NEAR) -> tuple[FanTip, list[DotView]]:
     return tip_of_fan([empty.ProbeToRig for empty in trial.planes], look, line, feed, reach)
 
 
-def look_by_fan(trial: Trial) -> Confirmation:
-    """Fan the image plane over the predicted tip: the dot ends where the needle does."""
+def fan_and_prediction(trial: Trial) -> tuple[Confirmation, FanTip]:
+    """Fan the image plane over the predicted tip and compare; the working view is back on that tip afterwards."""
     prediction = predict(trial)
     tip, _ = see_fan(trial)
-    answer = confirm_fan(prediction, tip)
-    if answer.confirmed:
-        learn_bias(trial, tip.feed_mm - trial.hand.feed_mm - trial.feed_bias_mm)
     trial.view = trial.sight.look(plane_through(trial, prediction.tip_mm), "needle")
+    return confirm_fan(prediction, tip), tip
+
+
+def first_sight(trial: Trial, reach: Reach, away_max_mm: float) -> FanTip | None:
+    """Where a wide fan sees the dot end; None where it sees no end, or one too far from the predicted tip."""
+    tip, dots = see_fan(trial, reach)
+    if not tip.found:
+        trial.event("acquire", found=False, reason=tip.reason)
+        return None
+    away = float(np.linalg.norm(tip.tip_rig_mm - predict(trial).tip_mm))
+    if away > away_max_mm:
+        trial.event("acquire", found=False, reason=f"a dot ends {away:.1f} mm from the predicted tip")
+        return None
+    along = _along_mm(trial, tip)
+    trial.event("acquire", found=True, along_mm=along, away_mm=away, planes_n=sum(d.found for d in dots))
+    return tip
+
+
+def _along_mm(trial: Trial, tip: FanTip) -> float:
+    """Seen minus expected feed."""
+    return tip.feed_mm - trial.hand.feed_mm - trial.feed_bias_mm
+
+
+def look_by_fan(trial: Trial) -> Confirmation:
+    """The fan over the tip of a carrier's needle: what carrier and image disagree by is learnt."""
+    answer, tip = fan_and_prediction(trial)
+    if answer.confirmed:
+        learn_bias(trial, _along_mm(trial, tip))
     return answer
 
 
 def acquire_by_fan(trial: Trial) -> None:
-    """First sight of the needle after the skin: a wide fan finds where its dot ends."""
-    tip, _ = see_fan(trial, FIRST_SIGHT)
-    if not tip.found:
-        trial.event("acquire", found=False, reason=tip.reason)
-        return
-    away = float(np.linalg.norm(tip.tip_rig_mm - predict(trial).tip_mm))
-    along = tip.feed_mm - trial.hand.feed_mm - trial.feed_bias_mm
-    if away > ACQUIRE_MM * FAN_SLACK:
-        trial.event("acquire", found=False, reason=f"a dot ends {away:.1f} mm from the predicted tip")
-        return
-    take_first_sight(trial, along, tip.tip_rig_mm)
-    trial.event("acquire", found=True, along_mm=along, away_mm=away)
+    """First sight of a carrier's needle after the skin."""
+    tip = first_sight(trial, FIRST_SIGHT, ACQUIRE_MM * FAN_SLACK)
+    if tip is not None:
+        take_first_sight(trial, _along_mm(trial, tip), tip.tip_rig_mm)

@@ -13,14 +13,14 @@ import numpy as np
 
 from experiments.sight import View
 from experiments.steps.confirm_in_plane import empty_frame
-from experiments.steps.confirm_out_of_plane import plane_through, see_fan
+from experiments.steps.confirm_out_of_plane import fan_and_prediction, first_sight
 from experiments.steps.confirm_prediction import predict
 from experiments.steps.view_target import pressed
 from experiments.trial import Trial
 from hal.types import Matrix, Pose6, Vector
 from rig.geometry.transforms import from_pose6
 from rig.guidance.bending import FACTOR_SD, Bending
-from rig.guidance.confirmation import Confirmation, ConfirmationLimits, Method, confirm_direct, confirm_fan
+from rig.guidance.confirmation import Confirmation, ConfirmationLimits, Method, confirm_direct
 from rig.guidance.fan_planes import Reach
 from rig.guidance.needle import NeedleView, StripSettings, find_needle
 from rig.guidance.needle_crossing import elevation_from_sweep
@@ -240,18 +240,11 @@ def _row(trial: Trial, home: Matrix) -> list[Matrix]:
 
 def _acquire_wide_fan(trial: Trial) -> bool:
     assert trial.bending is not None
-    tip, dots = see_fan(trial, FAN_WIDE)
-    if not tip.found:
-        trial.event("acquire", found=False, reason=tip.reason)
-        return False
-    away = float(np.linalg.norm(tip.tip_rig_mm - predict(trial).tip_mm))
-    along = tip.feed_mm - trial.hand.feed_mm
-    if away > FAN_AWAY_MM:
-        trial.event("acquire", found=False, reason=f"a dot ends {away:.1f} mm from the predicted tip")
+    tip = first_sight(trial, FAN_WIDE, FAN_AWAY_MM)
+    if tip is None:
         return False
     trial.hand.seen(tip.feed_mm, 0.6)
     trial.bending = trial.bending.updated(trial.hand.feed_mm, tip.tip_rig_mm, SEEN_SD_MM**2 * np.eye(3))
-    trial.event("acquire", found=True, along_mm=along, away_mm=away, planes_n=sum(d.found for d in dots))
     return True
 
 
@@ -259,13 +252,10 @@ def confirm_by_fan(trial: Trial) -> Confirmation:
     """The fan, after which the person's mark and the model take over what it saw."""
     assert trial.bending is not None
     trial.bending = forget(trial.bending)
-    prediction = predict(trial)
-    tip, _ = see_fan(trial)
-    answer = confirm_fan(prediction, tip)
+    answer, tip = fan_and_prediction(trial)
     if tip.found:
         trial.hand.seen(tip.feed_mm, 0.6 if answer.confirmed else 1.2)
     if answer.confirmed:
         answer = replace(answer, tip_rig_mm=tip.tip_rig_mm, covariance=SEEN_SD_MM**2 * np.eye(3),
                          seen_covariance=SEEN_SD_MM**2 * np.eye(3))  # fmt: skip
-    trial.view = trial.sight.look(plane_through(trial, prediction.tip_mm), "needle")
     return answer
