@@ -60,3 +60,12 @@ def test_bad_surface_file_is_refused(tmp_path: Path, name: str, content: str, me
     (tmp_path / name).write_text(content)
     with pytest.raises(ConfigError, match=message):
         read_mesh(tmp_path / name)
+
+
+def test_points_of_a_surface_lie_on_it_and_leave_no_hole(cube: SurfaceMesh) -> None:
+    points = surface_points(cube, 2.0)
+    assert np.abs(points).max(axis=1) == pytest.approx(np.full(len(points), 10.0))
+    anywhere = np.random.default_rng(1).uniform(-10.0, 10.0, (500, 3))
+    anywhere[:, 2] = 10.0
+    apart = np.linalg.norm(anywhere[:, None] - points[None], axis=2).min(axis=1)
+    assert apart.max() < 2.0
