@@ -241,6 +241,10 @@ def confirm_fan(prediction: TipPrediction, fan: FanTip, limits: ConfirmationLimi
     if not fan.found:
         return _none(prediction, fan.reason)
     distance = float(np.linalg.norm(fan.tip_rig_mm - prediction.tip_mm))
+    if fan.goes_on:
+        return _none(
+            prediction, "dots go on beyond the place that stays: it may be a bright place of the shaft", distance
+        )
     if distance > lim.agree_mm:
         return _none(prediction, f"fan and prediction differ by {distance:.1f} mm, limit {lim.agree_mm:.1f}", distance)
     if max(fan.sd_along_mm, fan.sd_across_mm) > lim.max_sd_mm:

@@ -41,6 +41,8 @@ class FanTip:
     feed_mm: float
     sd_along_mm: float
     sd_across_mm: float
+    goes_on: bool = False
+    """Dots lie beyond it: it may be a bright place of the shaft. Enough for a first sight, not for a confirmation."""
 
 
 def tip_by_plateau(dots: Sequence[DotView], depth_axes: Sequence[Vector], line: NeedleLine) -> FanTip:
@@ -69,10 +71,9 @@ def tip_by_plateau(dots: Sequence[DotView], depth_axes: Sequence[Vector], line: 
     stay = np.flatnonzero(together[best])
     feed = float(np.median(along[stay]))
     # A bright place of the shaft is seen from several planes too; but then the needle goes on in planes ahead of it.
-    if np.any((crossing > feed) & (along > feed + BEYOND_MM)):
-        return no("dots go on beyond the place that stays: it may be a bright place of the shaft")
+    goes_on = bool(np.any((crossing > feed) & (along > feed + BEYOND_MM)))
     aside = np.median([_aside(seen[i][0], seen[i][1], line) for i in stay], axis=0)
-    return FanTip(True, "", line.at(feed) + aside, feed, SD_ALONG_MM, SD_ACROSS_MM)
+    return FanTip(True, "", line.at(feed) + aside, feed, SD_ALONG_MM, SD_ACROSS_MM, goes_on)
 
 
 def _aside(dot: DotView, depth_axis: Vector, line: NeedleLine) -> Vector:

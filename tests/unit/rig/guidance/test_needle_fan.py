@@ -72,9 +72,11 @@ def test_shaft_alone_is_not_a_tip() -> None:
 
 def test_a_bright_place_of_the_shaft_is_not_the_tip_when_dots_go_on_beyond_it() -> None:
     (dots, axes), (further, more) = fan(36.0, 31.0, 41.0), fan(60.0, 41.0, 43.0)
-    assert tip_by_plateau(dots, axes, LINE).feed_mm == pytest.approx(36.0, abs=0.4)
-    seen = tip_by_plateau(dots + further, axes + more, LINE)
-    assert not seen.found and "go on beyond" in seen.reason
+    prediction = nominal_bending(LINE, load_needle("22G_whitacre_119")).predict(36.0)
+    ended = tip_by_plateau(dots, axes, LINE)
+    assert ended.feed_mm == pytest.approx(36.0, abs=0.4) and confirm_fan(prediction, ended).confirmed
+    answer = confirm_fan(prediction, tip_by_plateau(dots + further, axes + more, LINE))
+    assert not answer.confirmed and "go on beyond" in answer.reason
 
 
 def test_too_few_dots_are_not_a_tip() -> None:
