@@ -8,7 +8,7 @@ from pydantic import Field
 from hal.clock import NS_PER_S, Clock, Deadline
 from hal.drivers.igtl_settings import IgtlSettings
 from hal.drivers.plus_commands import command_text, read_reply
-from hal.errors import DeviceError, NoReply
+from hal.errors import BadReply, DeviceError, NoReply
 from hal.links import igtl_messages
 from hal.links.device_time import DeviceTime
 from hal.links.igtl import Packet
@@ -121,8 +121,15 @@ class Driver:
     def _take(self, packets: list[Packet]) -> None:
         now_ns = self._clock.now_ns()
         fault: Status | None = None
+        damaged: BadReply | None = None
         for packet in packets:
-            match igtl_messages.decode(packet):
+            try:
+                message = igtl_messages.decode(packet)
+            except BadReply as error:  # the poses that came with it are good
+                self._link.damaged_n += 1
+                damaged = damaged or error
+                continue
+            match message:
                 case Transform(matrix):
                     seen = packet.metadata.get("TransformStatus", "OK") == "OK"
                     self._keep(packet, packet.device, matrix, seen, now_ns)
@@ -147,6 +154,8 @@ class Driver:
                 device=self.role,
                 code=str(fault.code),
             )
+        if damaged is not None:
+            raise damaged
 
     def _keep(self, packet: Packet, name: str, matrix: Matrix, seen: bool, now_ns: int) -> None:
         taken_ns = self._time.to_clock(packet.stamp_ns, now_ns)

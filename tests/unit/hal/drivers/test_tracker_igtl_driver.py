@@ -7,9 +7,9 @@ import pytest
 
 from hal.clock import VirtualClock
 from hal.drivers.tracker_igtl import Driver, Settings
-from hal.errors import DeviceError, LinkError, NoReply
+from hal.errors import BadReply, DeviceError, LinkError, NoReply
 from hal.interfaces import Tracker
-from hal.links import igtl_messages
+from hal.links import igtl, igtl_messages
 from hal.links.igtl_data import TrackedTool, TrackingData
 from hal.links.igtl_messages import Status, Transform
 from hal.links.wire import Endpoint, publish, withdraw
@@ -85,6 +85,17 @@ def test_tool_out_of_sight_keeps_its_last_pose_and_is_not_valid(feed) -> None:
     core.pose("NeedleTipToTracker", 4.0, 40 * MS)
     (pose,) = device.read()
     assert pose.valid
+
+
+def test_an_impossible_message_is_told_and_takes_no_pose_with_it(feed) -> None:
+    core, clock = feed
+    device = opened(core, clock)
+    core.out += igtl.pack("TRANSFORM", "NeedleTipToTracker", bytes(12), 20 * MS)  # a checksum that is right, no matrix
+    core.pose("NeedleTipToTracker", 7.0, 30 * MS)
+    with pytest.raises(BadReply):
+        device.read()
+    (pose,) = device.read()
+    assert (pose.matrix[0, 3], pose.valid) == (7.0, True)
 
 
 def test_tool_that_was_never_seen_is_listed_as_not_valid(feed) -> None:
