@@ -214,7 +214,12 @@ def _live(order: Order, port: int | None) -> Iterator[LiveScene | None]:
     try:
         yield LiveScene(publisher)
     finally:
+        ended = server.error
         server.close()
+        if ended is not None:
+            say(f"the live scene ended before the study: {ended!r}; the record of the study is not touched by it")
+        for reason in server.lost_clients:
+            say(f"live scene: {reason}")
 
 
 def _conducted(order: Order, progress: StudyProgress, scene: LiveScene | None) -> StudyOutcome:
