@@ -121,3 +121,12 @@ def test_an_operator_who_declines_ends_it_as_a_stop(tmp_path):
     out = tmp_path / "s.igs.mha"
     result, _ = run("record", "--rig", rig_file(tmp_path, faults=[declines]), "--out", out)
     assert result.exit_code == 3 and "declined" in result.stderr and not out.exists()
+
+
+def test_a_tracker_whose_line_breaks_stops_the_recording_instead_of_waiting(tmp_path):
+    broken = {"device": "tracker", "kind": "unplugged", "from_s": 12.0}
+    out = tmp_path / "s.igs.mha"
+    result, _ = run("record", "--rig", rig_file(tmp_path, faults=[broken]), "--out", out)
+    assert result.exit_code == 3 and "tracker" in result.stderr and "line is interrupted" in result.stderr
+    chain = read_chain(tmp_path / "s.record" / "journal.jsonl")
+    assert chain.fault == "" and chain.entries[-1].kind == "make_safe"
