@@ -129,4 +129,5 @@ def test_a_tracker_whose_line_breaks_stops_the_recording_instead_of_waiting(tmp_
     result, _ = run("record", "--rig", rig_file(tmp_path, faults=[broken]), "--out", out)
     assert result.exit_code == 3 and "tracker" in result.stderr and "line is interrupted" in result.stderr
     chain = read_chain(tmp_path / "s.record" / "journal.jsonl")
-    assert chain.fault == "" and chain.entries[-1].kind == "make_safe"
+    assert chain.fault == "", [e.kind for e in chain.entries]
+    assert "make_safe" in [e.kind for e in chain.entries]
