@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
+from scipy.stats import f as f_distribution
 
 from hal.types import Matrix
 from rig.calibration.nwire_phantom import WirePhantom
@@ -141,7 +143,8 @@ def k_fold(points: Points, folds: int, *, orthogonal: bool, in_plane: bool = Fal
 def bootstrap(points: Points, seed: int = 7, draws: int = 300) -> Array:
     """Linear fits (draws, 4, 4) to resampled blocks of neighbouring frames: the spread is the uncertainty.
 
-    Five frames make a block, fewer in a short recording: too few blocks draw singular fits.
+    Five frames make a block, fewer in a short recording: too few blocks draw singular fits. The spread is widened so
+    that a 95 % ellipsoid by chi2 holds what F(3, blocks - 3) would: few blocks scatter by chance.
     """
     design = np.concatenate([points.middle_px, np.ones((*points.middle_px.shape[:2], 1))], axis=2)
     normal = np.einsum("npi,npj->nij", design, design)
@@ -151,7 +154,9 @@ def bootstrap(points: Points, seed: int = 7, draws: int = 300) -> Array:
     count = len(starts)
     pick = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), size=draws).astype(float)
     rows = np.linalg.pinv(np.einsum("dn,nij->dij", pick, normal)) @ np.einsum("dn,nij->dij", pick, right)
-    return np.array([assemble(r[0], r[1], r[2]) for r in rows])
+    widen = float(np.sqrt(3.0 * f_distribution.ppf(0.95, 3, max(count - 3, 2)) / chi2.ppf(0.95, 3)))
+    middle = rows.mean(axis=0)
+    return np.array([assemble(r[0], r[1], r[2]) for r in middle + widen * (rows - middle)])
 
 
 def corner_sd_mm(samples: Array, size_px: tuple[int, int]) -> tuple[float, ...]:

@@ -24,6 +24,8 @@ WATER_GEL_SLOPE_M_S_C = 2.5
 """Gelatine and agar gels, +2 to +3 m/s per degC."""
 WATER_GEL_SLOPE_U_M_S_C = 0.3
 """Half width 0.5 taken as a rectangular distribution."""
+_WORST_U_M_S = 100.0
+"""A standard uncertainty beyond it does not even tell oil from water [A]."""
 _PLAUSIBLE_M_S = (1300.0, 1800.0)
 """Oil gels and urethane 1400-1460, water gels 1480-1560, muscle to 1600."""
 
@@ -151,6 +153,14 @@ def from_depths(
             )
         u_factor = max(scatter, u_mm) / math.sqrt(spread)
         method = f"{len(x)} known depths, slope"
+    if assumed_m_s * u_factor > _WORST_U_M_S:
+        raise CalibrationRefused(
+            "uncertain",
+            f"depths of {x.min():g} to {x.max():g} mm known to {u_mm:g} mm give the speed to "
+            f"+-{assumed_m_s * u_factor:.0f} m/s only (limit {_WORST_U_M_S:g})",
+            advice="Use deeper reflectors, farther apart; lengths are in mm",
+            figures={"u_m_s": assumed_m_s * u_factor},
+        )
     return SoundSpeed(assumed_m_s * factor, assumed_m_s * u_factor, temperature_c, slope_m_s_c, u_slope_m_s_c, method)
 
 

@@ -19,6 +19,8 @@ from rig.calibration.pivot import MIN_POSES_N, PivotCalibration, Poses, checked_
 MIN_SPIN_DEG = 60.0
 """[A] A third of a half turn; below it the wobble of the hand passes for the axis."""
 MAX_WOBBLE_DEG = 3.0
+SIDE_COSINE = 0.2
+"""Nearer to a right angle than this, the line from marker to tip does not say which way the axis points [A]."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class SpinCalibration:
 def calibrate_spin(poses: Poses, pivot: PivotCalibration, *, draws: int = 100, seed: int = 1) -> SpinCalibration:
     """Axis of a tool from poses (n, 4, 4) while it turned about itself.
 
-    Raises ``CalibrationRefused`` with code ``too few``, ``no rotation``, ``no motion``, ``little spin``, ``wobble`` or
-    ``no axis`` (the turn was not about one axis).
+    Raises ``CalibrationRefused`` with code ``too few``, ``no rotation``, ``no motion``, ``little spin``, ``wobble``,
+    ``no axis`` (the turn was not about one axis) or ``no side`` (the axis is no shaft that ends in the tip).
     """
     m = checked_poses(poses)
     if len(m) < MIN_POSES_N:
@@ -60,7 +62,8 @@ def calibrate_spin(poses: Poses, pivot: PivotCalibration, *, draws: int = 100, s
     axis, sizes = _axis(r)
     if sizes[1] < np.sin(np.radians(1.0)):
         raise CalibrationRefused("no motion", "the tool did not turn: any axis would fit")
-    if axis @ pivot.tip_mm < 0:
+    side = float(axis @ pivot.tip_mm) / max(float(np.linalg.norm(pivot.tip_mm)), 1e-9)
+    if side < 0:
         axis = -axis
     shaft = r @ axis
     mean = shaft.mean(axis=0)
@@ -86,6 +89,14 @@ def calibrate_spin(poses: Poses, pivot: PivotCalibration, *, draws: int = 100, s
             f"the shaft wobbled by {rms:.1f} deg (rms), limit {MAX_WOBBLE_DEG} deg",
             advice="Guide the shaft while it turns",
             figures={"wobble_rms_deg": rms},
+        )
+    if abs(side) < SIDE_COSINE:
+        raise CalibrationRefused(
+            "no side",
+            f"the axis lies {np.degrees(np.arccos(abs(side))):.0f} deg from the line that joins marker and tip: which "
+            "way it points cannot be told, and a shaft does not turn about such an axis",
+            advice="Spin the tool about its own shaft; give pivot and spin of the same tool",
+            figures={"cosine": abs(side)},
         )
     rng = np.random.default_rng(seed)
     block = max(1, round(len(m) ** (1.0 / 3.0)))

@@ -120,9 +120,9 @@ def sound_speed_from(
         raise ConfigError("give known depths or a row pitch, not both")
     if depths:
         try:
-            pairs = [tuple(float(word) for word in item.split(":")) for item in depths]
-            true, shown = [p[0] for p in pairs], [p[1] for p in pairs]
-        except (ValueError, IndexError):
+            pairs = [[float(word) for word in item.split(":")] for item in depths]
+            true, shown = zip(*((one, other) for one, other in pairs), strict=True)
+        except ValueError:
             raise ConfigError(f"a known depth is TRUE:SHOWN in mm, as 40:41.6; got {', '.join(depths)}") from None
         return from_depths(true, shown, u_mm=u_mm, temperature_c=temperature_c, assumed_m_s=assumed_m_s)
     if row_pitch_mm is not None:

@@ -242,3 +242,11 @@ def test_a_tip_that_slipped_and_came_back_is_refused() -> None:
     poses = swing()
     poses[120:180, :3, 3] += [3.0, 0.0, 0.0]
     assert refused(lambda: calibrate_pivot(poses)).code == "moved"
+
+
+def test_an_axis_across_the_tool_is_no_shaft() -> None:
+    across = np.array([0.0, 0.0, 1.0])
+    poses = spun()
+    own = Rotation.from_rotvec(np.radians(np.linspace(0, 300, len(poses)))[:, None] * across)
+    poses[:, :3, :3] = (DOWN * own).as_matrix()
+    assert refused(lambda: calibrate_spin(poses, calibrate_pivot(swing()))).code == "no side"

@@ -6,6 +6,7 @@ import pytest
 from hal.errors import ConfigError
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.sound_speed import SoundSpeed, from_depths, from_row_pitch, water
+from rig.cli.calibrate_nwire import sound_speed_from
 
 
 @pytest.mark.parametrize(("temperature", "speed"), [(15, 1466.0), (20, 1482.4), (25, 1496.7), (37, 1523.7)])
@@ -75,3 +76,14 @@ def test_depths_that_cannot_be_are_refused(true, shown, error, message):
 def test_water_that_boils_is_refused():
     with pytest.raises(ConfigError, match="0 to 95"):
         water(120.0)
+
+
+def test_a_depth_that_cannot_tell_the_speed_is_refused():
+    with pytest.raises(CalibrationRefused, match="lengths are in mm") as refused:
+        from_depths([0.04], [0.0416], u_mm=0.2, temperature_c=20)
+    assert refused.value.code == "uncertain"
+
+
+def test_a_known_depth_is_two_numbers():
+    with pytest.raises(ConfigError, match="TRUE:SHOWN"):
+        sound_speed_from(20.0, ("40:41.6:3",))
