@@ -192,18 +192,23 @@ def landmarks(
     """Find and name the fiducials that a stylus touched."""
     from hal.links.sequence import read_sequence
     from rig.calibration.dwell import find_dwells, name_dwells
+    from rig.calibration.dwell_tip import check_tip
     from rig.calibration.pivot import valid_tool_poses
     from rig.cli.point_files import read_named_points
 
     with answers(json):
         times, poses = valid_tool_poses(read_sequence(recording), tool, reference)
         dwells = find_dwells(times, poses, tip)
+        tested = check_tip(times, poses, tip, dwells)
+        tested.refuse_wrong()
         naming = name_dwells(read_named_points(nominal), [d.point_mm for d in dwells], tolerance_mm=tolerance)
         rows = [
             f"{n} {p[0]:.4f} {p[1]:.4f} {p[2]:.4f}"
             for n, p in zip(naming.measured.names, naming.measured.points_mm, strict=True)
         ]
         say("\n".join(rows))
+        if not tested.tells:
+            say("the shaft was hardly swivelled in the divots: a wrong tip offset would shift all points unseen")
         untouched = ", ".join(naming.missing) or "none"
         say(f"{len(dwells)} dwells; left over: {len(naming.left_over)}; not touched: {untouched}")
         if out is not None:
@@ -217,5 +222,7 @@ def landmarks(
                     "left_over": list(naming.left_over),
                     "missing": list(naming.missing),
                     "rms_mm": naming.rms_mm,
+                    "tip_off_mm": tested.off_mm.tolist(),
+                    "tip_off_tested": tested.tells,
                 }
             )

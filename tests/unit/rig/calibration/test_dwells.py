@@ -6,6 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.dwell import find_dwells, name_dwells
+from rig.calibration.dwell_tip import check_tip
 from rig.calibration.registration import register_fiducials
 from rig.geometry.fiducials import Fiducials
 
@@ -115,3 +116,31 @@ def test_spoiled_recordings_are_refused() -> None:
 def test_a_wrong_tip_offset_does_not_pass_as_a_rest() -> None:
     times, poses = recording([0, 1, 2, 3, 4, 5])
     assert refused(lambda: find_dwells(times, poses, np.add(TIP, [0.0, 0.0, 30.0]))).code == "no dwell"
+
+
+def test_a_wrong_tip_offset_is_refused_though_the_landmarks_fit() -> None:
+    times, poses = recording([0, 1, 2, 3, 4, 5])
+    good = check_tip(times, poses, TIP, find_dwells(times, poses, TIP))
+    good.refuse_wrong()
+    assert good.tells
+    assert good.size_mm < 4 * good.worst_sd_mm
+    wrong = TIP + np.array([2.0, 1.5, 0.0])
+    dwells = find_dwells(times, poses, wrong)
+    naming = name_dwells(NOMINAL, [d.point_mm for d in dwells], tolerance_mm=2.0)
+    assert naming.rms_mm < 0.5  # all are shifted alike, so nothing else shows it
+    check = check_tip(times, poses, wrong, dwells)
+    assert check.off_mm == pytest.approx([-2.0, -1.5, 0.0], abs=0.2)
+    with pytest.raises(CalibrationRefused) as refused:
+        check.refuse_wrong()
+    assert refused.value.code == "tip"
+
+
+def test_without_swivel_the_tip_offset_is_said_to_be_untested() -> None:
+    times, poses = recording([0, 1, 2, 3, 4, 5])
+    tips = poses[:, :3, :3] @ TIP + poses[:, :3, 3]
+    poses[:, :3, :3] = DOWN.as_matrix()
+    poses[:, :3, 3] = tips - poses[:, :3, :3] @ TIP
+    wrong = TIP + np.array([0.0, 3.0, 0.0])
+    check = check_tip(times, poses, wrong, find_dwells(times, poses, wrong))
+    check.refuse_wrong()
+    assert not check.tells
