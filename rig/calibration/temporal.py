@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline, make_lsq_spline
+from scipy.interpolate import BSpline, make_interp_spline, make_lsq_spline
 from scipy.signal import find_peaks
 from scipy.stats import t as student
 
@@ -216,7 +216,7 @@ def _smooth(t: Floats, values: Floats) -> BSpline:
     uncertainty come out too small. ``m`` is chosen by generalised cross-validation (Craven & Wahba 1979).
     """
     n = len(t)
-    best: tuple[float, BSpline] | None = None
+    best: tuple[float, int, BSpline] | None = None
     for m in KNOT_EVERY:
         inner = t[2:-2][m // 2 :: m]
         free_n = len(inner) + 4
@@ -226,9 +226,11 @@ def _smooth(t: Floats, values: Floats) -> BSpline:
         rest = values - spline(t)
         score = float(rest @ rest) / n / (1.0 - free_n / n) ** 2
         if best is None or score < best[0]:
-            best = (score, spline)
+            best = (score, m, spline)
     assert best is not None
-    return best[1]
+    if best[1] == KNOT_EVERY[0]:  # averaging loses more than it gains: positions without noise, with corners
+        return make_interp_spline(t, values, k=3)
+    return best[2]
 
 
 def _look_beyond(
