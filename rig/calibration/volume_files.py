@@ -21,16 +21,20 @@ def write_volume(volume: Volume, path: Path) -> None:
 
     Neither a volume that is there nor the picture beside it (``.png``) is written over.
     """
-    makers = {".mha": _mha, ".nrrd": _nrrd}
-    if path.suffix not in makers:
-        raise ConfigError(f"{path}: a volume is written as {' or '.join(makers)}")
+    require_new(path)
+    try:
+        write_whole(path, _mha(volume) if path.suffix == ".mha" else _nrrd(volume))
+    except RecordError as error:
+        raise RecordError(f"{path}: cannot be written: {error}") from None
+
+
+def require_new(path: Path) -> None:
+    """Raises ``ConfigError`` for a name that no volume can have, or when the volume or its picture is there already."""
+    if path.suffix not in (".mha", ".nrrd"):
+        raise ConfigError(f"{path}: a volume is written as .mha or .nrrd")
     for there in (path, path.with_suffix(".png")):
         if there.exists():
             raise ConfigError(f"{there} exists already and is not written over; give another name")
-    try:
-        write_whole(path, makers[path.suffix](volume))
-    except RecordError as error:
-        raise RecordError(f"{path}: cannot be written: {error}") from None
 
 
 def _mha(volume: Volume) -> bytes:

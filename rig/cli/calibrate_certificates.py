@@ -33,8 +33,9 @@ def certificate_from(
 ) -> Certificate:
     """A certificate from the JSON that a ``calibrate`` command printed or wrote.
 
-    The matrix of ``transform`` is looked for under that name, then under ``matrix``; its covariance under
-    ``covariance`` (6x6) or ``covariance12`` (a probe calibration: scales too). ``values``: ``NAME=VALUE:U:UNIT``.
+    The matrix of ``transform`` (empty: the one that the result names itself) is looked for under that name, then under
+    ``matrix``; its covariance under its name with ``_covariance``, then ``covariance`` (6x6) or ``covariance12`` (a
+    probe calibration: scales too). ``values``: ``NAME=VALUE:U:UNIT``.
     Raises ``ConfigError`` for a file that holds no accepted result.
     """
     import json
@@ -49,11 +50,16 @@ def certificate_from(
         raise ConfigError(f"{result}: is no JSON result of a calibration: {error}") from None
     if not isinstance(data, dict) or data.get("ok") is not True:
         raise ConfigError(f"{result}: is not an accepted result (ok is not true): nothing is certified")
+    own = str(data.get("transform", ""))
+    transform = transform or own
+    if transform and own and transform != own and transform not in data:
+        raise ConfigError(f"{result}: is about {own}, not about {transform}")
     matrix: list[list[float]] = []
     covariance: list[list[float]] = []
     if transform:
         matrix = list(data.get(transform) or data.get("matrix") or [])
-        covariance = list(data.get("covariance") or data.get("covariance12") or [])
+        spreads = (f"{transform}_covariance", "covariance", "covariance12")
+        covariance = list(next((data[name] for name in spreads if data.get(name)), []))
         if not matrix:
             raise ConfigError(f"{result}: holds no matrix {transform}")
     return Certificate(
@@ -134,7 +140,9 @@ def add_to(app: typer.Typer) -> None:
         device: Annotated[str, typer.Option(help="role in the rig file that it belongs to, e.g. ultrasound")],
         by: Annotated[str, typer.Option(help="who performed it")],
         due: Annotated[str, typer.Option(help="last day of validity, e.g. 2026-12-31; empty: until replaced")] = "",
-        transform: Annotated[str, typer.Option(help="AToB, when the result is a transform")] = "",
+        transform: Annotated[
+            str, typer.Option(help="AToB, when the result is a transform and does not name itself")
+        ] = "",
         serial: Annotated[str, typer.Option(help="serial number of the device")] = "",
         method: Annotated[str, typer.Option(help="how it was done, in words")] = "",
         value: Annotated[list[str] | None, typer.Option(help="further number NAME=VALUE:U:UNIT")] = None,

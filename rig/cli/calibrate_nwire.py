@@ -145,15 +145,19 @@ def reconstruct_files(
     compounding: str = "mean",
     hole_voxels: int = 9,
 ) -> SweepVolume:
-    """Volume of a tracked sweep, written to ``out`` (``.mha`` or ``.nrrd``) with a picture beside it (``.png``)."""
+    """Volume of a tracked sweep, written to ``out`` (``.mha`` or ``.nrrd``) with a picture beside it (``.png``).
+
+    Raises ``ConfigError``, for an ``out`` that is there already before anything is read.
+    """
     from hal.links.sequence import read_sequence
     from rig.calibration.plus_config import read_plus_config
-    from rig.calibration.volume_files import write_volume
+    from rig.calibration.volume_files import require_new, write_volume
     from rig.calibration.volume_pictures import draw_sweep
     from rig.calibration.volume_sweep import reconstruct_sweep
 
     if interpolation not in ("nearest", "trilinear") or compounding not in ("mean", "max"):
         raise ConfigError("interpolation is nearest or trilinear, compounding mean or max")
+    require_new(out)
     settings = read_plus_config(config)
     sweep = reconstruct_sweep(
         read_sequence(recording),

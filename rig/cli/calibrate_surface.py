@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from rig.cli.calibrate_frames import AsJson, Picture, answers
@@ -24,6 +23,8 @@ def read_points(path: Path) -> Points:
 
     Raises ``ConfigError`` with the line that cannot be read.
     """
+    import numpy as np
+
     from hal.errors import ConfigError
     from rig.record.interchange.fiducials import read_fiducials
 
@@ -54,6 +55,8 @@ def read_surface(names: tuple[str, ...], unit_mm: float) -> tuple[Surface, dict[
 
     Raises ``ConfigError``.
     """
+    import numpy as np
+
     from hal.phantom.mesh import read_mesh, surface_points
     from hal.phantom.nominal import load_phantom
     from rig.geometry.registration import make_surface
@@ -94,7 +97,7 @@ def add_to(app: typer.Typer) -> None:
         from rig.calibration.registration_surface import register_surface
         from rig.calibration.registration_surface_picture import draw_surface
         from rig.cli.calibrate_chain import stated_step
-        from rig.geometry.fiducials import read_fiducials
+        from rig.cli.point_files import read_named_points
         from rig.geometry.registration import fit_to_surface, invert_rigid
 
         with answers(json):
@@ -103,7 +106,7 @@ def add_to(app: typer.Typer) -> None:
             points = read_points(measured)
             bone, at = read_surface(tuple(nominal), unit)
             if targets is not None:
-                table = read_fiducials(targets)
+                table = read_named_points(targets)
                 at = dict(zip(table.names, table.points_mm, strict=True))
             name, SurfaceToMeasured = stated_step(start)
             begin = invert_rigid(SurfaceToMeasured)

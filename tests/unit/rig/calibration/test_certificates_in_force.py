@@ -69,6 +69,16 @@ def test_a_probe_calibration_keeps_the_spread_of_its_pixel_pitch(tmp_path):
     assert found.point_sd_mm([0.0, 400.0, 0.0]) == 0.0
 
 
+def test_a_result_that_names_its_transform_needs_no_option_and_each_matrix_keeps_its_own_spread(tmp_path):
+    two = {"AToB": np.eye(4).tolist(), "AToB_covariance": np.diag([0.0] * 5 + [9.0]).tolist()}
+    data = registration(transform="PhantomToRig") | two
+    assert certify(tmp_path, data, "PR-1")[0] == 0
+    assert certify(tmp_path, data, "PR-2", "other", "phantom", "--transform", "AToB")[0] == 0
+    first, second = in_force(rig_pointing_at(tmp_path), TODAY).certificates
+    assert first.transform == "PhantomToRig" and first.covariance[5][5] == 0.04
+    assert second.transform == "AToB" and second.covariance[5][5] == 9.0
+
+
 def test_a_certified_speed_of_sound_corrects_the_images(tmp_path):
     data = {"ok": True, "kind": "sound_speed", "c_m_s": 1452.0, "u_m_s": 2.0, "temperature_c": 24.0}
     assert certify(tmp_path, data, "SS-1", "sound_speed", "ultrasound")[0] == 0
@@ -123,6 +133,11 @@ def test_what_a_simulated_rig_calibrated_says_nothing_about_a_real_one(tmp_path)
         ({"ok": False, "reason": "residual"}, (), "not an accepted result"),
         ({"ok": True}, ("--transform", "PhantomToRig"), "holds no matrix PhantomToRig"),
         ({"ok": True}, ("--value", "tip=1"), "NAME=VALUE:U:UNIT"),
+        (
+            {"ok": True, "matrix": MATRIX, "transform": "PhantomToReference"},
+            ("--transform", "PhantomToRig"),
+            "is about PhantomToReference, not about PhantomToRig",
+        ),
         ({"ok": True, "matrix": [[1, 0], [0, 1]]}, ("--transform", "PhantomToRig"), "finite 4x4 matrix"),
     ],
 )
