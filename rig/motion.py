@@ -37,6 +37,15 @@ _SLOPE_FLOOR_N = 1.0
 
 
 @runtime_checkable
+class Queued(Protocol):
+    """A driver that knows how long what was sent keeps it moving."""
+
+    @property
+    def queue_end_ns(self) -> int:
+        """On the rig's clock; in the past when nothing is queued."""
+
+
+@runtime_checkable
 class Paced(Protocol):
     """A driver that says how far one full jog reaches: it knows levers and the speeds of single axes."""
 
@@ -72,7 +81,7 @@ def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> Holder
             "holder", lambda: _seconds(holder, start.pose, pose, speed_mm_s), "the probe holder's pace"
         )
         _travel(
-            controller, "holder", start.pose, pose, seconds, 1,
+            controller, "holder", holder, start.pose, pose, seconds, 1,
             lambda values: Pose6(*values), lambda p: holder.jog(p, speed_mm_s),
         )  # fmt: skip
     state: HolderState = controller.newest("holder")
@@ -119,7 +128,7 @@ def move_needle(controller: Controller, pose: NeedlePose, speed_mm_s: float, *, 
                 "carrier", lambda: _seconds(carrier, start.pose, pose, speed_mm_s), "the needle carrier's pace"
             )
             _travel(
-                controller, "carrier", start.pose, pose, seconds,
+                controller, "carrier", carrier, start.pose, pose, seconds,
                 math.ceil(abs(pose.feed_mm - start.pose.feed_mm) / limits.needle_step_mm - 1e-9),
                 lambda values: NeedlePose(*values), lambda p: carrier.jog(p, speed_mm_s),
             )  # fmt: skip
@@ -229,6 +238,7 @@ def _seconds(device: object, start: Pose6 | NeedlePose, target: Pose6 | NeedlePo
 def _travel(  # the move is one story: cut, send, pace, arrive
     controller: Controller,
     role: str,
+    device: object,
     start: P,
     target: P,
     seconds: float,
@@ -254,6 +264,8 @@ def _travel(  # the move is one story: cut, send, pace, arrive
             controller.wait(ahead_ns / NS_PER_S)
         controller.command(role, partial(jog, pose), f"{role} jog {i} of {count}")
         queued_until_ns = max(queued_until_ns, clock.now_ns()) + jog_ns
+        if isinstance(device, Queued):  # where turning axes slow the later jogs, it knows better than the average
+            queued_until_ns = max(queued_until_ns, device.queue_end_ns)
     sent_ns = clock.now_ns()
     if role in controller.rig.unmonitored:
         controller.read(role)

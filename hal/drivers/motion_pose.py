@@ -175,6 +175,11 @@ class PoseMotion:
         hand = self._settings.set_by_hand
         return tuple(at[letter] if letter in at else hand.get(letter, 0.0) for letter in self._order)
 
+    @property
+    def queue_end_ns(self) -> int:
+        """When the motion that was sent ends by its planned durations; may be asked from any thread."""
+        return self._queue_end_ns
+
     def step_toward(self, target: tuple[float, ...], speed_mm_s: float) -> tuple[float, ...]:
         """The farthest pose toward ``target`` that one jog from here may ask for (straight in all six numbers)."""
         start = self._start()
