@@ -194,7 +194,7 @@ def _one(
     # Before the trial begins: what stops the rig here is no trial's failure.
     temperature = gel_temperature(controller)
     about["temp_c"], about["temp_by"] = temperature.celsius, temperature.by or None
-    trial_record: TrialRecord = record.trial(planned.trial_id, about)
+    trial_record: TrialRecord = record.trial(planned.trial_id, about | _placed(rig))
     witness = None if bench is None else bench.witness
     trial = Trial(planned, technique, anatomy(job.phantom), controller, trial_record, witness, scene=scene, about=about,
                   calibrated=job.calibrated)  # fmt: skip
@@ -207,6 +207,17 @@ def _one(
             return str(run_trial(trial, STEPS, reassess)["outcome"]), None
         except SafetyStop as stop:
             return trial.log.ended, stop
+
+
+def _placed(rig: Rig) -> dict[str, object]:
+    """What turns recorded axes into places: frames and needle mount in force, calibrated where certificates stand."""
+    placements = rig.config.frames
+    given = {name: getattr(placements, name) for name in type(placements).model_fields}
+    mount = rig.config.needle.mount
+    return {
+        "frames": {name: p.as_matrix().tolist() for name, p in given.items() if p is not None},
+        "needle_mount": {"offset_mm": list(mount.offset_mm), "run_out_mm": list(mount.run_out_mm)},
+    }
 
 
 def _released(controller: Controller, stop: SafetyStop) -> bool:

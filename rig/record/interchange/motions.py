@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from hal.errors import ConfigError
 from hal.links.sequence import Sequence
 from hal.types import Matrix, NeedlePose, Pose6
+from rig.geometry.needle_mount import ON_AXIS, NeedleMount
 from rig.geometry.rigid import why_not_rigid
-from rig.geometry.transforms import from_needle_pose, from_pose6
+from rig.geometry.transforms import from_pose6
 from rig.record.interchange.perk_tutor import PerkLog, PoseTrack
 from rig.record.reading import RecordedTrial
 from rig.record.streams import Stream
@@ -34,20 +35,27 @@ def trial_tracks(trial: RecordedTrial) -> dict[str, PoseTrack]:
     if len(frames):
         times = np.array([head.time_ns for head in frames.heads], dtype=np.int64)
         found["ProbeToRig"] = increasing(times, np.array([head.ProbeToRig for head in frames.heads]))
+    mount = recorded_mount(trial)
     for stream in trial.streams().values():
-        named = stream_track(stream)
+        named = stream_track(stream, mount)
         if named is not None and len(stream.time_ns):
             found[named[0]] = named[1]
     return found
 
 
-def stream_track(stream: Stream) -> tuple[str, PoseTrack] | None:
+def recorded_mount(trial: RecordedTrial) -> NeedleMount:
+    """How the needle sat in its carrier, as the rig knew it; on the axis for a record that does not say."""
+    said = trial.meta.get("needle_mount")
+    return ON_AXIS if said is None else NeedleMount(tuple(said["offset_mm"]), tuple(said["run_out_mm"]))
+
+
+def stream_track(stream: Stream, mount: NeedleMount) -> tuple[str, PoseTrack] | None:
     """Name and poses of a stream that holds the axes of a carrier; None for one that does not."""
     fields = set(stream.values)
     if fields >= set(HOLDER):
         return "ProbeToHolder", _posed(stream, HOLDER, lambda row: from_pose6(Pose6(*row)))
     if fields >= set(CARRIER):
-        return "NeedleToCarrier", _posed(stream, CARRIER, lambda row: from_needle_pose(NeedlePose(*row)))
+        return "NeedleToCarrier", _posed(stream, CARRIER, lambda row: mount.frame(NeedlePose(*row)))
     if fields >= set(MATRIX):
         return stream.name, _posed(stream, MATRIX, lambda row: np.array(row).reshape(4, 4))
     return None

@@ -18,10 +18,11 @@ import numpy as np
 from hal.errors import ConfigError, RecordError
 from hal.links.sequence import Sequence
 from hal.types import Matrix
+from rig.geometry.needle_mount import ON_AXIS, NeedleMount
 from rig.record.frames import FrameReader, RecordedFrame
 from rig.record.interchange.formats import write_recording
-from rig.record.interchange.motions import stream_track
-from rig.record.interchange.recording import FrameEntry, make_recording
+from rig.record.interchange.motions import recorded_mount, stream_track
+from rig.record.interchange.recording import FrameEntry, make_recording, matrix_text
 from rig.record.reading import RecordedTrial
 from rig.record.streams import Stream
 
@@ -35,6 +36,9 @@ def trial_recordings(trial: RecordedTrial) -> dict[str, Sequence]:
         "Simulated": simulated,
         "Approach": str(trial.meta.get("approach", "")) or "unknown",
     }
+    placed: dict[str, list[list[float]]] = trial.meta.get("frames", {})
+    about |= {f"{name}Transform": matrix_text(np.array(matrix)) for name, matrix in placed.items()}
+    mount = recorded_mount(trial)
     found = dict(_images(trial.trial_id, frames, about))
     if len(frames):
         heads = _once(list(frames.heads))
@@ -45,7 +49,7 @@ def trial_recordings(trial: RecordedTrial) -> dict[str, Sequence]:
     for name, stream in streams.items():
         if len(stream.time_ns):
             stem = f"{trial.trial_id}_stream_{name}"
-            found[stem] = _samples(stem, stream, about)
+            found[stem] = _samples(stem, stream, about, mount)
     if not found:
         raise ConfigError(f"trial {trial.trial_id} recorded no frame and no sample; there is nothing to export")
     return found
@@ -117,12 +121,12 @@ def _entry(head: RecordedFrame, *, image_valid: bool) -> FrameEntry:
     return FrameEntry(head.time_ns, poses, frozenset(), fields, image_valid)
 
 
-def _samples(stem: str, stream: Stream, about: dict[str, str]) -> Sequence:
+def _samples(stem: str, stream: Stream, about: dict[str, str], mount: NeedleMount = ON_AXIS) -> Sequence:
     units = {f"Unit_{name}": unit or "1" for name, unit in stream.units.items()}
     names = list(stream.values)
     table = np.stack([stream.values[name] for name in names], axis=1) if names else np.empty((len(stream.time_ns), 0))
     poses: dict[int, dict[str, Matrix]] = {}
-    named = stream_track(stream)
+    named = stream_track(stream, mount)
     if named is not None and "To" in named[0]:
         poses = {t: {named[0]: m} for t, m in zip(named[1].time_ns.tolist(), named[1].matrices, strict=True)}
     entries = [

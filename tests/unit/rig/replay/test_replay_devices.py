@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,21 @@ def test_tracks_of_a_trial_hold_probe_and_needle(trial: RecordedTrial) -> None:
     assert found["NeedleToCarrier"]["corrected"]["path_length_mm"] == pytest.approx(11)
     assert found["NeedleToCarrier"]["corrected"]["axial_travel_mm"] == pytest.approx(11)
     assert found["ProbeToHolder"]["corrected"]["rotation_total_deg"] == pytest.approx(110)
+
+
+def test_a_needle_beside_its_axis_is_exported_and_measured_at_its_tip(trial: RecordedTrial, tmp_path: Path) -> None:
+    """The record says how the needle sat and where the carrier stood: nobody else knows it later."""
+    calibrated = shutil.copytree(trial.folder, tmp_path / "T001")
+    placed = {"frames": {"CarrierToRig": np.diag([1.0, 1.0, 1.0, 1.0]).tolist()}}
+    mount = {"needle_mount": {"offset_mm": [1.5, 0.0, -2.0], "run_out_mm": [0.0, 0.5]}}
+    (calibrated / "meta.json").write_text(json.dumps(trial.meta | placed | mount))
+    recorded = RecordedTrial(calibrated, "T001")
+    plain, found = (one["NeedleToCarrier"].matrices for one in (trial_tracks(trial), trial_tracks(recorded)))
+    local = np.einsum("nji,nj->ni", plain[:, :3, :3], found[:, :3, 3] - plain[:, :3, 3])
+    assert local == pytest.approx(np.tile([1.5, 0.5, -2.0], (12, 1)))
+    exported = trial_recordings(recorded)["T001_stream_carrier"]
+    assert exported.frames[3].transforms["NeedleToCarrier"] == pytest.approx(found[3])
+    assert exported.header["CarrierToRigTransform"] == "1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"
 
 
 @pytest.mark.parametrize("ending", [".igs.mha", ".igs.nrrd"])
