@@ -49,7 +49,7 @@ def recorded_mount(trial: RecordedTrial) -> NeedleMount:
     return ON_AXIS if said is None else NeedleMount(tuple(said["offset_mm"]), tuple(said["run_out_mm"]))
 
 
-def stream_track(stream: Stream, mount: NeedleMount) -> tuple[str, PoseTrack] | None:
+def stream_track(stream: Stream, mount: NeedleMount = ON_AXIS) -> tuple[str, PoseTrack] | None:
     """Name and poses of a stream that holds the axes of a carrier; None for one that does not."""
     fields = set(stream.values)
     if fields >= set(HOLDER):
