@@ -138,7 +138,10 @@ class ScanLoop:
                 "scan_s": self._period_ns / NS_PER_S,
             },
         )
-        self.scan()
+        try:
+            self.scan()
+        except HoldRequested as hold:  # a foot on the pedal already: a pause to be waited out, no failure to begin
+            self.journal.append("hold_at_start", {"source": hold.source, "reason": hold.reason})
 
     def close(self) -> tuple[SafeReport, ...]:
         """End of the run: safe state (once), signals given back. Never raises for a device that fails."""

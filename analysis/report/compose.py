@@ -144,6 +144,13 @@ def _range(run: RecordedRun, name: str, unit: str, digits: int) -> str:
     return f"{lo} {unit}" if lo == hi else f"{lo} to {hi} {unit}"
 
 
+def _temperature(run: RecordedRun) -> str:
+    """With the word that it is the line's, where no thermometer stood in the gel."""
+    text = _range(run, "temp_c", "°C", 1)
+    in_line = any(row.get("temp_by") == "pressure" for row in run.rows)
+    return f"{text}; by the pressure cell, which sits in the line and not in the gel" if in_line else text
+
+
 def _item(run: RecordedRun) -> tuple[Block, ...]:
     manifest = run.manifest
     phantoms = sorted({str(row["phantom_id"]) for row in run.rows if row["phantom_id"]})
@@ -151,7 +158,7 @@ def _item(run: RecordedRun) -> tuple[Block, ...]:
     pairs = [
         ("Item tested", "lumbar gel phantom " + (", ".join(phantoms) or DASH)),
         ("Cartridges", f"{len(cartridges)}: {', '.join(cartridges)}" if cartridges else DASH),
-        ("Gel temperature", _range(run, "temp_c", "°C", 1)),
+        ("Gel temperature", _temperature(run)),
         ("Age of the gel", _range(run, "age_h", "h", 1)),
         ("Speed of sound used", _range(run, "sound_speed_m_s", "m/s", 0)),
         ("Run", run.path.name),

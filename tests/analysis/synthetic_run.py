@@ -286,6 +286,7 @@ def _trial(
             "phantom_id": "lumbar_ref",
             "age_h": 24.0,
             "temp_c": 21.3,
+            "temp_by": "pressure" if simulated else "temperature",
             "n_prior_tracks": plan.order_in_cartridge - 1,
         }
     )

@@ -120,6 +120,12 @@ def test_the_method_says_whether_the_aim_is_the_drawing_s_or_the_cartridge_s(tmp
     assert "Aim by the drawing (27 trials)" in real and "as built" not in real
 
 
+def test_a_temperature_of_the_line_is_not_told_as_that_of_the_gel(tmp_path: Path) -> None:
+    line, gel = _page(tmp_path / "a"), _page(tmp_path / "b", simulated=False)
+    assert "21.3 °C; by the pressure cell, which sits in the line and not in the gel" in line
+    assert "21.3 °C" in gel and "by the pressure cell" not in gel
+
+
 def test_the_report_names_the_violations_that_nobody_could_see(tmp_path: Path) -> None:
     simulated, real = _page(tmp_path / "a"), _page(tmp_path / "b", simulated=False)
     assert "by closed trials: V4 (pleura, viscera: the phantom has no surrogate of either) in all 27." in simulated

@@ -60,6 +60,17 @@ def test_a_foot_on_the_pedal_between_two_trials_is_waited_out_and_the_reading_ta
     assert entry["source"] == "pedal"
 
 
+def test_a_pedal_that_is_down_when_the_rig_is_opened_is_waited_out(bench):
+    touch(bench, pedal=True)
+    controller = bench.controller()
+    controller.start()
+    (entry,) = bench.journal.of("hold_at_start")
+    assert entry["source"] == "pedal"
+    later(bench, 15.0, pedal=False)
+    assert read_at_rest(controller, "pressure").temperature_c == LINE_C
+    assert now_s(bench) >= 15.0 and not controller.paused_by
+
+
 def test_a_pedal_that_is_pressed_during_the_reading_is_waited_out_too(bench, controller):
     bench.pressure.latency_s = 0.4
     later(bench, 0.05, pedal=True)
