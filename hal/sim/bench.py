@@ -116,7 +116,8 @@ class Bench:
         pump = NewEraPump(world, seed=s.bench_seed + 2)
         self.carrier = CarrierAxes(carrier)
         world.holder, world.needle_source, world.plunger = holder, self.carrier, pump
-        world.ReferenceToPhantom = _body(s.reference_body)
+        body = s.reference_body
+        world.ReferenceToPhantom = placement.ReferenceToPhantom if body is None else _body(body)
         imaging = ImagingSettings(depth_mm=s.depth_mm, frequency_mhz=s.frequency_mhz)
 
         def geometry(settings: ImagingSettings) -> Matrix:
@@ -188,10 +189,8 @@ def _endpoint(core: WireCore, clock: Clock, lock: threading.RLock) -> Endpoint:
     return kind(core, clock, lock)
 
 
-def _body(body: ReferenceBody | None) -> Matrix | None:
+def _body(body: ReferenceBody) -> Matrix:
     """``ReferenceToPhantom``."""
-    if body is None:
-        return None
     matrix = np.eye(4)
     # A rig file's placement: Rz Ry Rx, intrinsic rotations about z, then y, then x.
     matrix[:3, :3] = Rotation.from_euler("ZYX", body.rotation_deg[::-1], degrees=True).as_matrix()

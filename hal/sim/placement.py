@@ -33,6 +33,9 @@ class PlacementErrors:
     carrier_deg: float = 0.15
     tracker_mm: float = 0.3
     tracker_deg: float = 0.1
+    reference_mm: float = 0.1
+    """Registration of the tracked body on the phantom: what touched fiducials leave (0.13 mm at a root)."""
+    reference_deg: float = 0.03
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Placement:
     TrackerToRig: Matrix
     ProbeToFlange: Matrix
     """True probe face against the pose that the holder reports."""
+    ReferenceToPhantom: Matrix
+    """Tracked body on the phantom's box, against a rig file that takes it for the phantom itself."""
 
 
 LEVELLED = 0.3
@@ -77,4 +82,5 @@ def place(nominal: dict[str, Matrix], errors: PlacementErrors, seed: int, cartri
         CarrierToRig=_disturbed(nominal["CarrierToRig"], bench, errors.carrier_mm, errors.carrier_deg),
         TrackerToRig=_disturbed(nominal["TrackerToRig"], bench, errors.tracker_mm, errors.tracker_deg),
         ProbeToFlange=_disturbed(np.eye(4), bench, errors.probe_mm, errors.probe_deg),
+        ReferenceToPhantom=_disturbed(np.eye(4), bench, errors.reference_mm, errors.reference_deg),
     )

@@ -97,8 +97,8 @@ class World:
         """Set while a hand holds the needle; None for a machine."""
         self.stylus: Stylus | None = None
         """Set once somebody has taken it: before that no tracker reports it."""
-        self.ReferenceToPhantom: Matrix | None = None
-        """Where the tracked body sits on the phantom's box; None: its frame is the phantom's own."""
+        self.ReferenceToPhantom: Matrix = placement.ReferenceToPhantom
+        """Where the tracked body sits on the phantom's box."""
         self._stylus_rng = np.random.default_rng([seed, 0x5D])
         self._give_mm = 0.0
         self._bevel_deg = 0.0
@@ -265,7 +265,7 @@ class World:
         tip[:3, :3] = Rotation.align_vectors(self.needle.tip_direction, np.array([0.0, 0.0, 1.0]))[0].as_matrix()
         tip[:3, 3] = self.needle.tip_mm
         poses: dict[str, Matrix | None] = {}
-        body = PhantomToTracker if self.ReferenceToPhantom is None else PhantomToTracker @ self.ReferenceToPhantom
+        body = PhantomToTracker @ self.ReferenceToPhantom
         for name, pose in (("NeedleTipToTracker", PhantomToTracker @ tip), ("PhantomToTracker", body)):
             noisy = pose.copy()
             noisy[:3, 3] += self._rng.normal(0.0, REFERENCE_NOISE_MM, 3)

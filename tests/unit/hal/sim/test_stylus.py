@@ -69,12 +69,21 @@ def test_a_divot_that_is_not_there_cannot_be_touched(plain):
 
 def test_the_body_on_the_phantom_is_reported_where_the_bench_has_it():
     reference = {"translation_mm": (-80.0, 100.0, -20.0), "rotation_deg": (0.0, 0.0, 30.0)}
-    with_body, without = bench(reference_body=reference), bench()
+    exact = {"reference_mm": 0.0, "reference_deg": 0.0}
+    with_body, without = bench(reference_body=reference), bench(placement=exact)
     a = without.world.tracked(0)["PhantomToTracker"]
     b = with_body.world.tracked(0)["PhantomToTracker"]
     ReferenceToPhantom = np.linalg.inv(a) @ b
     assert ReferenceToPhantom[:3, 3] == pytest.approx((-80.0, 100.0, -20.0), abs=1e-9)
     assert np.degrees(np.arctan2(ReferenceToPhantom[1, 0], ReferenceToPhantom[0, 0])) == pytest.approx(30.0)
+
+
+def test_the_body_that_the_rig_file_takes_for_the_phantom_is_off_by_its_registration():
+    exact = bench(placement={"reference_mm": 0.0, "reference_deg": 0.0}).world.tracked(0)
+    drawn = bench().world.tracked(0)
+    assert np.array_equal(exact["NeedleTipToTracker"], drawn["NeedleTipToTracker"])
+    off_mm = np.linalg.norm((np.linalg.inv(exact["PhantomToTracker"]) @ drawn["PhantomToTracker"])[:3, 3])
+    assert 0.01 < off_mm < 0.5
 
 
 def test_a_hidden_stylus_is_reported_as_not_seen_while_the_body_is():

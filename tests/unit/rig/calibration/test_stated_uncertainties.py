@@ -59,8 +59,11 @@ def test_a_qualification_brings_its_degrees_of_freedom_and_holds_the_bend(config
 
 
 def test_a_phantom_that_nobody_registered_in_the_instrument_is_not_known(config: RigConfig) -> None:
-    nobody = stated.phantom_in_instrument(config, InForce(), np.zeros(3))
-    assert nobody.u is None
+    silent = config.frames.model_copy(update={"PhantomToReference": Placement()})
+    nobody = stated.phantom_in_instrument(config.model_copy(update={"frames": silent}), InForce(), np.zeros(3))
+    assert nobody.u is None and nobody.kind == "not known"
+    told = stated.phantom_in_instrument(config, InForce(), np.zeros(3))
+    assert told.u == pytest.approx(0.1) and told.kind == "rig file"
     in_force = InForce((_certificate("phantom_registration", transform="PhantomToReference"),))
     near = stated.phantom_in_instrument(config, in_force, np.zeros(3))
     far = stated.phantom_in_instrument(config, in_force, np.array([0.0, 0.0, 300.0]))
