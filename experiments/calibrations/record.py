@@ -20,12 +20,14 @@ from rig.record.interchange.igs_mha import write_mha
 from rig.record.interchange.recording import FrameEntry, make_recording
 
 MOTIONS = {
-    "pivot": "Take {tool}, set its tip into a divot and swivel it in a wide cone for {seconds:g} s",
-    "spin": "Take {tool}, set its tip into a divot and roll it about its own shaft for {seconds:g} s",
+    "pivot": "Take {tool}, set its tip into a divot and say so; then swivel it in a wide cone for {seconds:g} s",
+    "spin": "Take {tool}, set its tip into a divot and say so; then roll it about its shaft for {seconds:g} s",
     "fiducials": "Take {tool} and touch every fiducial of the phantom: rest the tip in each divot for 2 s and swivel",
     "none": "",
 }
 """What the operator is asked to do meanwhile."""
+ONE_PLACE = ("pivot", "spin")
+"""Motions about one resting tip: neither the way to the divot nor the way back belongs to them."""
 PATIENCE_S = 300.0
 """Beyond the recording itself: a person fetches the tool and finds the divot."""
 LEAST_SEEN = 0.05
@@ -64,15 +66,21 @@ def check_motion(motion: str, seconds: float) -> None:
 
 
 def listen(controller: Controller, tool: str, seconds: float, motion: str) -> tuple[tuple[Report, ...], Listener]:
-    """Keep the tracker's reports while the operator does what is asked, or just for ``seconds``.
+    """Keep the tracker's reports while the operator does what is asked, or for ``seconds``.
 
-    Raises ``SafetyStop`` when the operator declines, ``DeviceError`` when no answer comes.
+    A motion about one place is kept from the moment at which the operator says that the tip rests. Raises
+    ``SafetyStop`` when the operator declines, ``DeviceError`` when no answer comes.
     """
+    text = MOTIONS[motion].format(tool=tool, seconds=seconds)
+    if motion in ONE_PLACE:
+        ask_to_touch(controller, text, (motion,), seconds)
     with Listener(controller, tool) as listener, controller.watching(listener.rule):
-        if motion == "none":
+        if motion in (*ONE_PLACE, "none"):
             controller.wait(seconds)
         else:
-            ask_to_touch(controller, MOTIONS[motion].format(tool=tool, seconds=seconds), (motion,), seconds)
+            ask_to_touch(controller, text, (motion,), seconds)
+    if motion in ONE_PLACE and controller.rig.operator is not None:
+        controller.rig.operator.show(f"Enough: {tool} was recorded for {seconds:g} s")
     return listener.reports(), listener
 
 

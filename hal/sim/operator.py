@@ -173,8 +173,8 @@ class SimulatedOperator:
     def _touch(self, instruction: Instruction, reaction_s: float) -> None:
         """The stylus: one round over divots, or one divot for a while."""
         begins_ns = self._clock.now_ns() + int(reaction_s * NS_PER_S)
-        ends_ns = self.stylus.begin(instruction, begins_ns, self._rng)
-        self._answer((ends_ns - self._clock.now_ns()) / NS_PER_S + self._who.confirm_s, "touched")
+        ready_ns = self.stylus.begin(instruction, begins_ns, self._rng)
+        self._answer((ready_ns - self._clock.now_ns()) / NS_PER_S + self._who.confirm_s, "touched")
 
     def _palpate(self, instruction: Instruction, reaction_s: float) -> None:
         """Feel for a spinous process; the level may be a neighbour's, mostly the one above."""

@@ -71,8 +71,8 @@ class Stylus:
         tip = np.array(TIP_DRAWN_MM) + np.random.default_rng([bench_seed, 0x57E]).normal(0.0, TIP_SD_MM, 3)
         return cls(tip, tremor_mm, np.random.default_rng([hand_seed, 0x57F]))
 
-    def go(self, stops: Sequence[Stop], now_ns: int) -> int:
-        """Begin a round over these stops; returns when it ends."""
+    def go(self, stops: Sequence[Stop], now_ns: int) -> tuple[int, int]:
+        """Begin a round over these stops; returns when the tip first rests and when the round ends."""
         self._frozen_ns = None
         here = self._legs[-1].after if self._legs else _beside(stops[0])
         legs, at = [], now_ns
@@ -86,7 +86,7 @@ class Stylus:
         away = _beside(here)
         legs.append(_Leg(at, at + NS_PER_S, here, away, False))
         self._legs = legs
-        return at + NS_PER_S
+        return legs[0].end_ns, at + NS_PER_S
 
     def freeze(self, now_ns: int) -> None:
         """The hand holds still from ``now_ns`` on (which may lie a reaction time ahead)."""

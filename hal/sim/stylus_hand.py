@@ -17,6 +17,8 @@ PIVOT_DEG = 32.0
 SPIN_TURNS_S = 0.12
 """Turns about the shaft per second, rolled between the fingers [A]."""
 SPIN_SWAY_DEG = 0.3
+LONGER_S = 5.0
+"""He goes on until he is told that it is enough [A]."""
 
 
 class StylusHand:
@@ -27,7 +29,9 @@ class StylusHand:
         self._stylus = stylus
 
     def begin(self, instruction: Instruction, now_ns: int, rng: np.random.Generator) -> int:
-        """Start what is asked; returns when it ends. Raises ``DeviceError`` for divots that are not there."""
+        """Start what is asked; returns when he says so: after a round over divots at its end, of a motion about one
+        divot when the tip rests there. Raises ``DeviceError`` for divots that are not there.
+        """
         what, *names = instruction.manner or ("fiducials",)
         divots = self._world.built.nominal.fiducials
         strange = sorted(set(names) - set(divots))
@@ -37,15 +41,15 @@ class StylusHand:
             order = [str(n) for n in rng.permutation(names or sorted(divots))]
             stops = [self._stop(divots[name], REST_S, SWAY_DEG) for name in order]
         elif what == "pivot":
-            stops = [self._stop(self._first(names), instruction.amount, PIVOT_DEG)]
+            stops = [self._stop(self._first(names), instruction.amount + LONGER_S, PIVOT_DEG)]
         elif what == "spin":
-            turns = SPIN_TURNS_S * instruction.amount
-            stops = [self._stop(self._first(names), instruction.amount, SPIN_SWAY_DEG, turns)]
+            rest_s = instruction.amount + LONGER_S
+            stops = [self._stop(self._first(names), rest_s, SPIN_SWAY_DEG, SPIN_TURNS_S * rest_s)]
         else:
             raise DeviceError(f"nobody knows how to {what!r} with a stylus", device="operator")
-        ends_ns = self._stylus.go(stops, now_ns)
+        seated_ns, ends_ns = self._stylus.go(stops, now_ns)
         self._world.stylus = self._stylus
-        return ends_ns
+        return ends_ns if what == "fiducials" else seated_ns
 
     def freeze(self, now_ns: int) -> None:
         """The hand holds still from ``now_ns`` on."""
