@@ -49,7 +49,7 @@ def draw(run: RecordedRun, rows: list[Row], stamp: Stamp) -> Figure | None:
     return figure
 
 
-_UNSHOWN = ("trial.", "state.", "spread", "needle_out")
+_UNSHOWN = ("trial.", "state.", "spread", "needle_out", "uncertainty")
 """Events that say nothing about pressure."""
 
 
