@@ -32,7 +32,7 @@ from rig.geometry.registration import make_surface
 from rig.guidance.dorsal_map import dorsal_map
 from rig.heap import settle_heap
 from rig.live_scene import LiveScene
-from rig.motion import move_needle
+from rig.motion import depth_mm, move_needle
 from rig.record import Calibration, CartridgeRecord, DeviceRecord, TrialRecord
 from rig.safety.stop import HoldRequested
 from rig.simulated import SimulatedBench, needs_bench, simulate
@@ -255,8 +255,9 @@ def _withdraw(controller: Controller) -> None:
     for attempt in range(HOLDS_IN_A_ROW_MAX_N):
         try:
             pose = controller.read("carrier").pose
-            if pose.feed_mm > -ABOVE_SKIN_MM:
-                move_needle(controller, replace(pose, feed_mm=-ABOVE_SKIN_MM), OUT_MM_S)
+            above_mm = depth_mm(pose, controller.rig.config.needle.mount) + ABOVE_SKIN_MM
+            if above_mm > 0.0:
+                move_needle(controller, replace(pose, feed_mm=pose.feed_mm - above_mm), OUT_MM_S)
             return
         except HoldRequested as hold:
             controller.journal.append("hold", {"source": hold.source, "reason": hold.reason, "state": "released"})

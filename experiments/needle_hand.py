@@ -91,7 +91,6 @@ class CarrierHand:
         self.out()
         target = self._mount.pose_on(entry, lateral, tilt, bevel_deg, -ABOVE_SKIN_MM)
         move_needle(self._controller, target, PLACE_MM_S)
-        self._controller.travel.ahead_mm = self._mount.ahead_mm(target)
 
     def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
         pose = self._pose()

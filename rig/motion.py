@@ -17,6 +17,7 @@ from hal.clock import NS_PER_S
 from hal.errors import DeviceError, LimitViolation
 from hal.types import CarrierState, ForceReading, HolderState, MotionMode, NeedlePose, Pose6
 from rig.controller import Controller
+from rig.geometry.needle_mount import ON_AXIS, NeedleMount
 from rig.lanes import Sample
 from rig.safety.limits import MotionLimits
 from rig.safety.stop import Severity, Trip
@@ -30,7 +31,7 @@ QUEUE_S = 0.2
 ARRIVED_MM = 0.05
 ARRIVED_DEG = 0.05
 INSERTED_MM = 0.0
-"""Feed beyond which the needle counts as inserted."""
+"""Feed of axis or tip beyond which the needle counts as inserted."""
 _PARALLEL_DEG = 0.02
 _SLOPE_RUN_MM = 0.3
 _SLOPE_FLOOR_N = 1.0
@@ -108,16 +109,17 @@ def move_needle(controller: Controller, pose: NeedlePose, speed_mm_s: float, *, 
     carrier = controller.rig.carrier
     if carrier is None:
         raise DeviceError("this rig has no needle carrier: ask the operator", device="carrier")
-    limits = controller.limits.motion
+    limits, mount = controller.limits.motion, controller.rig.config.needle.mount
     controller.require_no_pause()
     start: CarrierState = controller.read("carrier")
-    check_needle(start.pose, pose, speed_mm_s, limits)
-    deeper = pose.feed_mm > start.pose.feed_mm and pose.feed_mm > INSERTED_MM
+    check_needle(start.pose, pose, speed_mm_s, limits, mount)
+    tip_mm = pose.feed_mm + mount.ahead_mm(pose)
+    deeper = pose.feed_mm > start.pose.feed_mm and depth_mm(pose, mount) > INSERTED_MM
     if deeper:
         controller.require_no_hold()
-        controller.travel.check_speed(pose.feed_mm, speed_mm_s, limits.bone_speed_mm_s)
+        controller.travel.check_speed(tip_mm, speed_mm_s, limits.bone_speed_mm_s)
         if not blind:
-            controller.travel.check(pose.feed_mm)
+            controller.travel.check(tip_mm)
     resistance = _Resistance(controller)
     try:
         with (
@@ -135,25 +137,35 @@ def move_needle(controller: Controller, pose: NeedlePose, speed_mm_s: float, *, 
     finally:
         newest: CarrierState | None = controller.newest("carrier")
         if newest is not None:
-            controller.travel.moved_to(newest.pose.feed_mm)
+            controller.travel.moved_to(newest.pose.feed_mm + mount.ahead_mm(newest.pose))
     state: CarrierState = controller.newest("carrier")
     return Advance(state, start.pose.feed_mm, resistance.peak_n)
 
 
-def check_needle(start: NeedlePose, pose: NeedlePose, speed_mm_s: float, limits: MotionLimits) -> None:
-    """Workspace, angles, speed, and that an inserted needle is not moved sideways."""
+def depth_mm(pose: NeedlePose, mount: NeedleMount) -> float:
+    """How far the needle is beyond the skin by its axis or by its calibrated tip, whichever is deeper: a calibration
+    that puts the tip higher must not make an inserted needle a free one."""
+    return pose.feed_mm + max(0.0, mount.ahead_mm(pose))
+
+
+def check_needle(
+    start: NeedlePose, pose: NeedlePose, speed_mm_s: float, limits: MotionLimits, mount: NeedleMount = ON_AXIS
+) -> None:
+    """Workspace of axes and tip, angles, speed, and that an inserted needle is not moved sideways."""
     limits.needle_entry.check("needle", pose.x_mm, pose.y_mm, pose.feed_mm)
+    limits.needle_entry.check("needle tip", pose.x_mm, pose.y_mm, depth_mm(pose, mount))
     for name, value in (("lateral angle", pose.lateral_deg), ("tilt", pose.tilt_deg)):
         if abs(value) > limits.needle_angle_deg:
             raise LimitViolation(f"needle {name} (deg)", value, f"+-{limits.needle_angle_deg:g} deg")
-    if max(pose.feed_mm, start.feed_mm) <= INSERTED_MM + ARRIVED_MM or pose.feed_mm == start.feed_mm:
+    before_mm, after_mm = depth_mm(start, mount), depth_mm(pose, mount)
+    if max(after_mm, before_mm) <= INSERTED_MM + ARRIVED_MM or pose.feed_mm == start.feed_mm:
         top = limits.needle_air_speed_mm_s
     else:
         top = limits.withdraw_speed_mm_s if pose.feed_mm < start.feed_mm else limits.needle_speed_mm_s
     if not 0.0 < speed_mm_s <= top:
         raise LimitViolation("needle speed (mm/s)", speed_mm_s, f"0 to {top:g} mm/s")
     sideways = max(abs(a - b) for a, b in zip(start.as_tuple()[:4], pose.as_tuple()[:4], strict=True))
-    if start.feed_mm > INSERTED_MM + ARRIVED_MM and sideways > _PARALLEL_DEG:
+    if before_mm > INSERTED_MM + ARRIVED_MM and sideways > _PARALLEL_DEG:
         raise LimitViolation("sideways move of the inserted needle (mm or deg)", sideways, "0: withdraw it first")
 
 

@@ -6,7 +6,10 @@ from hal.errors import LimitViolation
 
 
 class NeedleTravel:
-    """Follows the feed axis. A track that was confirmed once may be travelled again; a new one begins at the skin."""
+    """Follows the feed of the tip, as calibrated.
+
+    A track that was confirmed once may be travelled again; a new one begins at the skin.
+    """
 
     def __init__(self, limit_mm: float) -> None:
         self.limit_mm = limit_mm
@@ -16,8 +19,6 @@ class NeedleTravel:
         """Travel of this trial that lay beyond the limit (only possible where blind advance was allowed)."""
         self.clear_to_mm = 0.0
         """Feed of the tip up to which the path was declared free of bone; beyond it the needle goes slowly."""
-        self.ahead_mm = 0.0
-        """How far the tip is ahead of the carrier's feed, as calibrated."""
 
     @property
     def since_confirmed_mm(self) -> float:
@@ -41,7 +42,7 @@ class NeedleTravel:
 
     def check_speed(self, feed_mm: float, speed_mm_s: float, bone_speed_mm_s: float) -> None:
         """Raise ``LimitViolation`` for a feed target beyond the declared part at more than the speed near bone."""
-        if speed_mm_s > bone_speed_mm_s + 1e-9 and feed_mm + self.ahead_mm > self.clear_to_mm + 1e-6:
+        if speed_mm_s > bone_speed_mm_s + 1e-9 and feed_mm > self.clear_to_mm + 1e-6:
             raise LimitViolation(
                 "needle speed where bone may be met (mm/s)",
                 speed_mm_s,
@@ -55,7 +56,7 @@ class NeedleTravel:
             raise LimitViolation("needle travel without confirmed tip (mm)", beyond, f"{self.limit_mm:g} mm")
 
     def moved_to(self, feed_mm: float) -> None:
-        """The feed axis has arrived (by read-back)."""
+        """The tip has arrived (by read-back of the feed)."""
         reach = self.confirmed_feed_mm + self.limit_mm
         self.blind_mm += max(0.0, feed_mm - max(self.feed_mm, reach))
         self.feed_mm = feed_mm

@@ -566,6 +566,44 @@ def test_where_bone_may_be_met_the_needle_goes_slowly(clock):
     withdraw(controller, 1.0, 5.0)
 
 
+# -- a tip that is ahead of its axis ----------------------------------------------------------------------------
+
+
+def ahead(mm):
+    return {"tip_offset_mm": [0.0, 0.0, mm]}
+
+
+def test_a_tip_that_is_in_the_gel_bars_sideways_moves_although_its_axis_says_air(clock):
+    bench, controller = run(clock, needle=ahead(4.0))
+    move_needle(controller, NeedlePose(0.0, 0.0, 0.0, 0.0, -2.0), 1.0, blind=True)
+    jogs = len(bench.carrier.jogs)
+    with pytest.raises(LimitViolation, match="sideways"):
+        move_needle(controller, NeedlePose(3.0, 0.0, 0.0, 0.0, -2.0), 2.0)
+    assert len(bench.carrier.jogs) == jogs
+
+
+def test_a_calibration_that_puts_the_tip_higher_does_not_free_an_inserted_needle(clock):
+    _, controller = run(clock, needle=ahead(-5.0))
+    move_needle(controller, NeedlePose(0.0, 0.0, 0.0, 0.0, 2.0), 1.0, blind=True)
+    with pytest.raises(LimitViolation, match="sideways"):
+        move_needle(controller, NeedlePose(3.0, 0.0, 0.0, 0.0, 2.0), 2.0)
+
+
+def test_travel_without_a_confirmed_tip_is_that_of_the_tip(clock):
+    _, controller = run(clock, needle=ahead(1.5))
+    with pytest.raises(LimitViolation, match=r"without confirmed tip \(mm\) = 2\.5"):
+        move_needle(controller, NeedlePose(0.0, 0.0, 0.0, 0.0, 1.0), 1.0)
+    move_needle(controller, NeedlePose(0.0, 0.0, 0.0, 0.0, 0.4), 1.0)
+    assert controller.travel.since_confirmed_mm == pytest.approx(1.9, abs=0.06)
+
+
+def test_the_tip_stays_within_the_depth_that_the_limits_allow(clock):
+    bench, controller = run(clock, needle=ahead(6.0))
+    with pytest.raises(LimitViolation, match="needle tip z"):
+        move_needle(controller, NeedlePose(0.0, 0.0, 0.0, 0.0, 137.0), 1.0, blind=True)
+    assert bench.carrier.jogs == []
+
+
 # -- somebody must watch ----------------------------------------------------------------------------------------
 
 

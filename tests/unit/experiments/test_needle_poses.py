@@ -139,7 +139,7 @@ def test_the_carrier_s_hand_puts_a_needle_that_sits_beside_its_axis_onto_the_lin
     assert hand.feed_mm == pytest.approx(10.0 - ABOVE_SKIN_MM, abs=0.06)
     hand.out()
     assert hand.feed_mm == pytest.approx(-ABOVE_SKIN_MM, abs=0.06)
-    assert controller.travel.ahead_mm == pytest.approx(1.6, abs=0.6) and controller.travel.ahead_mm != 0.0
+    assert controller.travel.feed_mm == pytest.approx(hand.feed_mm, abs=0.06), "the limits are those of the tip"
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0, 11.0], [float("nan"), 0.0, 0.0], [float("inf"), 0.0, 0.0]])
