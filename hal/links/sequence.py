@@ -33,6 +33,8 @@ _LONGEST_STAMP = 40
 """Characters of a time stamp; nanoseconds since 1970 need 20."""
 _MAX_TIME_NS = (1 << 63) - 1
 """292 years: what 64 bits hold."""
+SIMULATED_KEYS = ("Simulated", "PhantomrigSimulated")
+"""Header fields that label a recording: of an exported trial, and of a calibration's poses."""
 ELEMENTS = {
     "MET_CHAR": "i1",
     "MET_UCHAR": "u1",
@@ -78,6 +80,11 @@ class Sequence:
     def orientation(self) -> str:
         """How the rows and columns of the image lie on the probe, as written (``MFA``, ``UN``, ``XX``)."""
         return self.header.get("UltrasoundImageOrientation", "")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its header says that a simulated rig made it."""
+        return any(self.header.get(key, "").strip().lower() == "true" for key in SIMULATED_KEYS)
 
     def image(self, index: int) -> NDArray[np.generic]:
         """Pixels of one frame in MF order: columns from the marked side, rows away from the probe."""

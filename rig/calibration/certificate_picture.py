@@ -126,8 +126,8 @@ def draw_temporal(path: Path, result: TemporalCalibration, note: str = "") -> Pa
     return _save(figure, path)
 
 
-def draw_pivot(path: Path, result: PivotCalibration) -> Path:
-    """Residual of every pose against time and across, and the directions that the shaft took."""
+def draw_pivot(path: Path, result: PivotCalibration, note: str = "") -> Path:
+    """Residual of every pose against time and across, and the directions that the shaft took; ``note`` on top."""
     figure, axes = _figure(3, 15.0)
     kept = np.ones(len(result.residuals_mm), dtype=bool)
     kept[list(result.outliers)] = False
@@ -157,6 +157,8 @@ def draw_pivot(path: Path, result: PivotCalibration) -> Path:
     axes[2].set_aspect("equal", adjustable="datalim")
     axes[2].set_xlabel("direction of the shaft, deg")
     axes[2].set_title(f"spread {result.spread_deg:.0f} deg; tip known to {result.tip_sd_mm:.3f} mm (standard)")
+    if note:
+        figure.suptitle(note)
     return _save(figure, path)
 
 

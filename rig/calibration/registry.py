@@ -42,8 +42,11 @@ class CalibrationRegistry:
         self._folder = folder
 
     def add(self, certificate: Certificate) -> Path:
-        """File a new certificate; raises ``ConfigError`` when its identity is taken."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """File a new certificate; raises ``ConfigError`` when its identity is taken or there can be no such folder."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise ConfigError(f"{self._folder}: is a file, not a folder of certificates") from None
         path = self._folder / f"{certificate.identity}.json"
         certificate.write(path)
         return path

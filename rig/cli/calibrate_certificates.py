@@ -13,9 +13,14 @@ from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
     from rig.calibration.certificate import Certificate, Value
+    from rig.calibration.registry import Standing
 
 Folder = Annotated[Path, typer.Argument(help="folder of certificates")]
 Today = Annotated[str, typer.Option(help="date to judge by, e.g. 2026-03-01 (default: today)")]
+
+
+ALSO = {"nwire": ("nwire", "probe")}
+"""Results that may be filed under another kind too."""
 
 
 def certificate_from(
@@ -43,13 +48,20 @@ def certificate_from(
     from hal.errors import ConfigError
     from rig.calibration.certificate import Certificate, file_sha256
 
+    if not result.is_file():
+        raise ConfigError(f"{result}: there is no such file; a calibrate command with --json > {result.name} makes it")
     try:
         lines = result.read_text().strip()
         data: dict[str, Any] = json.loads(lines if lines.startswith("{\n") else lines.splitlines()[-1])
     except (OSError, ValueError, IndexError) as error:
-        raise ConfigError(f"{result}: is no JSON result of a calibration: {error}") from None
+        raise ConfigError(
+            f"{result}: is no JSON result of a calibration ({error}); it is what a calibrate command prints with --json"
+        ) from None
     if not isinstance(data, dict) or data.get("ok") is not True:
         raise ConfigError(f"{result}: is not an accepted result (ok is not true): nothing is certified")
+    held = str(data.get("kind", kind))
+    if kind not in ALSO.get(held, (held,)):
+        raise ConfigError(f"{result}: is a result of kind {held}, not {kind}: certify it with --kind {held}")
     own = str(data.get("transform", ""))
     transform = transform or own
     if transform and own and transform != own and transform not in data:
@@ -102,6 +114,16 @@ def _standard(kind: str, data: dict[str, Any]) -> dict[str, Value]:
     return {}
 
 
+def _about(row: Standing) -> str:
+    """Of what and until when, then why it is not in force."""
+    c = row.certificate
+    if c is None:
+        return row.detail
+    what = f"{c.kind} of {c.transform or c.device}"
+    until = f"due {c.due}" if c.due else "until replaced"
+    return "; ".join(filter(None, (what, until, row.detail, "SIMULATED" if c.simulated else "")))
+
+
 def _value(text: str) -> tuple[str, Value]:
     from hal.errors import ConfigError
     from rig.calibration.certificate import Value
@@ -114,14 +136,14 @@ def _value(text: str) -> tuple[str, Value]:
         raise ConfigError(f"--value {text!r} is not NAME=VALUE:U:UNIT, as tip_mm=120.3:0.2:mm") from None
 
 
-def day_of(text: str) -> date:
+def day_of(text: str, option: str = "--today") -> date:
     """Today when empty; raises ``ConfigError`` for what is no date."""
     from hal.errors import ConfigError
 
     try:
         return date.fromisoformat(text) if text else datetime.now(UTC).date()
     except ValueError:
-        raise ConfigError(f"--today {text!r} is no date like 2026-03-01") from None
+        raise ConfigError(f"{option} {text!r} is no date like 2026-03-01") from None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -152,6 +174,7 @@ def add_to(app: typer.Typer) -> None:
         from rig.calibration.registry import CalibrationRegistry
 
         with answers(json):
+            day_of(due, "--due")
             made = certificate_from(
                 result, identity, kind, device, by, due, serial=serial, method=method, transform=transform,
                 values=tuple(value or ()),
@@ -161,7 +184,10 @@ def add_to(app: typer.Typer) -> None:
             if json:
                 emit({"certificate": str(path), "sha256": made.sha256, "simulated": made.simulated})
 
-    @app.command()
+    @app.command(
+        epilog="Example:  phantomrig calibrate withdraw calibrations PR-2026-014 --reason 'the gel was poured anew' "
+        "--by AB"
+    )
     def withdraw(
         folder: Folder,
         identity: Annotated[str, typer.Argument(help="which certificate")],
@@ -179,7 +205,7 @@ def add_to(app: typer.Typer) -> None:
             if json:
                 emit({"withdrawn": identity, "reason": reason, "by": by, "at": at})
 
-    @app.command()
+    @app.command(epilog="Example:  phantomrig calibrate status calibrations --today 2026-12-31 --json")
     def status(folder: Folder, today: Today = "", json: AsJson = False) -> None:
         """Which calibrations are in force, due, expired, withdrawn or damaged on a date."""
         from hal.errors import ConfigError
@@ -191,6 +217,8 @@ def add_to(app: typer.Typer) -> None:
                 raise ConfigError(f"{folder}: is no folder")
             rows = CalibrationRegistry(folder).standings(day)
             for row in rows:
-                say(f"{row.state:11} {row.path.stem:20} {row.detail}")
+                say(f"{row.state:11} {row.path.stem:20} {_about(row)}".rstrip())
+            if not rows:
+                say(f"{folder} holds no certificates; calibrate certify makes them")
             if json:
                 emit({"today": day.isoformat(), "certificates": [r.as_json() for r in rows]})

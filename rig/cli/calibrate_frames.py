@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rig.cli.output import emit, exit_codes, one_line, say
+
+if TYPE_CHECKING:
+    from hal.links.sequence import Sequence
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 Picture = Annotated[Path | None, typer.Option(help="write a picture of the residuals (.png or .svg)")]
@@ -44,7 +47,24 @@ def answers(json: bool) -> Iterator[None]:
             raise
 
 
-@app.command()
+def mark(simulated: bool) -> str:
+    """What stands in a picture of simulated data."""
+    return "SIMULATED" if simulated else ""
+
+
+def labelled(text: str, simulated: bool) -> str:
+    """A line for a person, with its data labelled when a simulated rig made them."""
+    return f"SIMULATED data: {text}" if simulated else text
+
+
+def any_simulated(*recordings: Sequence) -> bool:
+    """Whether one of them was made by a simulated rig: what is made of it is simulated too."""
+    return any(recording.simulated for recording in recordings)
+
+
+@app.command(
+    epilog="Example:  phantomrig calibrate temporal video.igs.mha tracker.igs.mha --picture lag.png --json > lag.json"
+)
 def temporal(
     first: Annotated[Path, typer.Argument(help="recording, e.g. of the video")],
     second: Annotated[Path, typer.Argument(help="recording, e.g. of the tracker")],
@@ -66,8 +86,10 @@ def temporal(
         one, two = read_sequence(first), read_sequence(second)
         a = pose_signal(one, first_transform) if first_transform else floor_signal(one)
         result = estimate_lag(a, pose_signal(two, second_transform, reference), max_lag_s=max_lag)
+        simulated = any_simulated(one, two)
         low, high = (1e3 * v for v in result.interval_s)
-        say(f"lag {1e3 * result.lag_s:+.1f} ms (95 %: {low:+.1f} to {high:+.1f}); late: {result.late_stream}")
+        told = f"lag {1e3 * result.lag_s:+.1f} ms (95 %: {low:+.1f} to {high:+.1f}); late: {result.late_stream}"
+        say(labelled(told, simulated))
         if not result.steady:
             drift, u = 1e3 * result.drift_s_per_min, 1e3 * result.drift_uncertainty_s_per_min
             say(
@@ -80,12 +102,16 @@ def temporal(
             f"jitter {cost.jitter_mm:.2f} mm"
         )
         if picture is not None:
-            say(f"picture: {draw_temporal(picture, result)}")
+            say(f"picture: {draw_temporal(picture, result, mark(simulated))}")
         if json:
-            emit(result.as_json() | {"cost_at_speed": cost.as_json()})
+            emit(result.as_json() | {"kind": "temporal", "simulated": simulated, "cost_at_speed": cost.as_json()})
 
 
-@app.command()
+@app.command(
+    epilog="Example:  phantomrig calibrate pivot stylus.igs.mha --tool StylusToTracker --picture pivot.png --json "
+    "> tip.json   then   phantomrig calibrate certify tip.json calibrations --identity PV-2026-001 --kind pivot "
+    "--device tracker --by AB --due 2026-12-31"
+)
 def pivot(
     recording: Annotated[Path, typer.Argument(help="recording of the tool turning about its resting tip")],
     tool: Annotated[str, typer.Option(help="transform of the tool")] = "StylusToTracker",
@@ -99,19 +125,23 @@ def pivot(
     from rig.calibration.pivot import calibrate_pivot, tool_poses
 
     with answers(json):
-        result = calibrate_pivot(tool_poses(read_sequence(recording), tool, reference))
+        sequence = read_sequence(recording)
+        result = calibrate_pivot(tool_poses(sequence, tool, reference))
         x, y, z = result.tip_mm
-        say(
+        told = (
             f"tip {x:.3f} {y:.3f} {z:.3f} mm, standard uncertainty {result.tip_sd_mm:.3f} mm; residual "
             f"{result.rms_mm:.3f} mm rms, {len(result.outliers)} of {result.poses_n} poses left out"
         )
+        say(labelled(told, sequence.simulated))
         if picture is not None:
-            say(f"picture: {draw_pivot(picture, result)}")
+            say(f"picture: {draw_pivot(picture, result, mark(sequence.simulated))}")
         if json:
-            emit(result.as_json())
+            emit(result.as_json() | {"kind": "pivot", "simulated": sequence.simulated})
 
 
-@app.command()
+@app.command(
+    epilog="Example:  phantomrig calibrate spin pivot.igs.mha spin.igs.mha --tool NeedleToTracker --json > axis.json"
+)
 def spin(
     pivot_recording: Annotated[Path, typer.Argument(help="recording of the pivot")],
     spin_recording: Annotated[Path, typer.Argument(help="recording of the tool turning about its shaft")],
@@ -125,14 +155,20 @@ def spin(
     from rig.calibration.spin import calibrate_spin
 
     with answers(json):
-        tip = calibrate_pivot(tool_poses(read_sequence(pivot_recording), tool, reference))
-        result = calibrate_spin(tool_poses(read_sequence(spin_recording), tool, reference), tip)
-        say(f"axis known to {result.axis_sd_deg:.3f} deg (standard), turned by {result.spin_deg:.0f} deg")
+        one, two = read_sequence(pivot_recording), read_sequence(spin_recording)
+        simulated = any_simulated(one, two)
+        tip = calibrate_pivot(tool_poses(one, tool, reference))
+        result = calibrate_spin(tool_poses(two, tool, reference), tip)
+        told = f"axis known to {result.axis_sd_deg:.3f} deg (standard), turned by {result.spin_deg:.0f} deg"
+        say(labelled(told, simulated))
         if json:
-            emit(result.as_json() | {"pivot": tip.as_json()})
+            emit(result.as_json() | {"kind": "spin", "simulated": simulated, "pivot": tip.as_json()})
 
 
-@app.command()
+@app.command(
+    epilog="Example:  phantomrig calibrate register nominal.txt measured.txt --fle 0.25 --check F5 --targets "
+    "roots.txt --picture fit.png --json > pr.json"
+)
 def register(
     nominal: Annotated[
         Path, typer.Argument(help="phantom TOML with [[fiducial]], table name x y z, .fcsv, .mrk.json or PLUS .xml")
@@ -148,9 +184,10 @@ def register(
     from rig.calibration.certificate_picture import draw_registration
     from rig.calibration.certificate_refusal import CalibrationRefused
     from rig.calibration.registration import register_fiducials
-    from rig.cli.point_files import read_named_points
+    from rig.cli.point_files import labelled_simulated, read_named_points
 
     with answers(json):
+        simulated = labelled_simulated(measured)
         a, b = read_named_points(nominal), read_named_points(measured)
         fitted = tuple(n for n in a.names if n in b.names and n not in (check or ()))
         at = {}
@@ -161,9 +198,11 @@ def register(
             result = register_fiducials(a, b, fle_mm=fle, check_names=tuple(check or ()), targets=at)
         except CalibrationRefused as refused:
             if picture is not None and len(fitted) >= 3:
-                say(f"picture: {draw_registration(picture, a.only(fitted), b.only(fitted), fle, refused)}")
+                drawn = draw_registration(picture, a.only(fitted), b.only(fitted), fle, refused, mark(simulated))
+                say(f"picture: {drawn}")
             raise
-        say(f"fit residual {result.fre_rms_mm:.3f} mm, {result.fre_expected_mm:.3f} mm expected (not accuracy)")
+        told = f"fit residual {result.fre_rms_mm:.3f} mm, {result.fre_expected_mm:.3f} mm expected (not accuracy)"
+        say(labelled(told, simulated))
         for target in result.targets:
             say(f"predicted error at {target.name}: {target.closed_mm:.3f} mm rms")
         if result.checks is not None:
@@ -171,12 +210,15 @@ def register(
         for note in result.notes:
             say(f"note: {note}")
         if picture is not None:
-            say(f"picture: {draw_registration(picture, a.only(fitted), b.only(fitted), fle)}")
+            say(f"picture: {draw_registration(picture, a.only(fitted), b.only(fitted), fle, None, mark(simulated))}")
         if json:
-            emit(result.as_json())
+            emit(result.as_json() | {"kind": "phantom_registration", "simulated": simulated})
 
 
-@app.command()
+@app.command(
+    epilog="Example:  phantomrig calibrate landmarks touches.igs.mha nominal.txt --tip 0.2 -1.1 150.3 --out "
+    "measured.txt --json"
+)
 def landmarks(
     recording: Annotated[Path, typer.Argument(help="recording of the stylus touching fiducials")],
     nominal: Annotated[
@@ -194,10 +236,11 @@ def landmarks(
     from rig.calibration.dwell import find_dwells, name_dwells
     from rig.calibration.dwell_tip import check_tip
     from rig.calibration.pivot import valid_tool_poses
-    from rig.cli.point_files import read_named_points
+    from rig.cli.point_files import SIMULATED_LINE, read_named_points
 
     with answers(json):
-        times, poses = valid_tool_poses(read_sequence(recording), tool, reference)
+        sequence = read_sequence(recording)
+        times, poses = valid_tool_poses(sequence, tool, reference)
         dwells = find_dwells(times, poses, tip)
         tested = check_tip(times, poses, tip, dwells)
         tested.refuse_wrong()
@@ -206,17 +249,18 @@ def landmarks(
             f"{n} {p[0]:.4f} {p[1]:.4f} {p[2]:.4f}"
             for n, p in zip(naming.measured.names, naming.measured.points_mm, strict=True)
         ]
-        say("\n".join(rows))
+        say(labelled("\n".join(rows), sequence.simulated))
         if not tested.tells:
             say("the shaft was hardly swivelled in the divots: a wrong tip offset would shift all points unseen")
         untouched = ", ".join(naming.missing) or "none"
         say(f"{len(dwells)} dwells; left over: {len(naming.left_over)}; not touched: {untouched}")
         if out is not None:
-            out.write_text("name x y z\n" + "\n".join(rows) + "\n")
+            out.write_text(f"{SIMULATED_LINE}\n" * sequence.simulated + "name x y z\n" + "\n".join(rows) + "\n")
         if json:
             emit(
                 {
                     "ok": True,
+                    "simulated": sequence.simulated,
                     "points": {r.split()[0]: [float(v) for v in r.split()[1:]] for r in rows},
                     "dwells": [d.as_json() for d in dwells],
                     "left_over": list(naming.left_over),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rig.cli.calibrate_frames import AsJson, Picture, answers
+from rig.cli.calibrate_frames import AsJson, Picture, answers, labelled, mark
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -97,13 +97,14 @@ def add_to(app: typer.Typer) -> None:
         from rig.calibration.registration_surface import register_surface
         from rig.calibration.registration_surface_picture import draw_surface
         from rig.cli.calibrate_chain import stated_step
-        from rig.cli.point_files import read_named_points
+        from rig.cli.point_files import labelled_simulated, read_named_points
         from rig.geometry.registration import fit_to_surface, invert_rigid
 
         with answers(json):
             if point_sd <= 0.0 or correlated < 1.0:
                 raise ConfigError("--point-sd must be above 0 and --correlated at least 1")
             points = read_points(measured)
+            simulated = labelled_simulated(measured)
             bone, at = read_surface(tuple(nominal), unit)
             if targets is not None:
                 table = read_named_points(targets)
@@ -114,7 +115,8 @@ def add_to(app: typer.Typer) -> None:
             def draw(pose: Matrix, refused: CalibrationRefused | None = None) -> None:
                 if picture is not None:
                     limit_mm = 2.0 * max(point_sd, 0.1)
-                    say(f"picture: {draw_surface(picture, points, bone, pose, limit_mm, refused)}")
+                    drawn = draw_surface(picture, points, bone, pose, limit_mm, refused, mark(simulated))
+                    say(f"picture: {drawn}")
 
             try:
                 result = register_surface(
@@ -125,7 +127,10 @@ def add_to(app: typer.Typer) -> None:
                     draw(fit_to_surface(points, bone, begin).AToB, refused)
                 raise
             back = result.transform.inverse()
-            say(f"fit residual {result.rms_mm:.2f} mm (not accuracy); held-out points {result.held_out_rms_mm:.2f} mm")
+            told = (
+                f"fit residual {result.rms_mm:.2f} mm (not accuracy); held-out points {result.held_out_rms_mm:.2f} mm"
+            )
+            say(labelled(told, simulated))
             for target, sd in result.targets_mm.items():
                 say(f"predicted standard uncertainty at {target}: {sd:.2f} mm (3-D)")
             if result.handedness_open:
@@ -133,4 +138,5 @@ def add_to(app: typer.Typer) -> None:
             draw(result.AToB)
             if json:
                 given = {"kind": "phantom_registration", "transform": name, "matrix": back.matrix.tolist()}
+                given |= {"simulated": simulated}
                 emit(result.as_json() | given | {"covariance": back.covariance.tolist()})

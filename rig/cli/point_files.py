@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _NAMES = ("name", "label", "point", "landmark")
 _AXES = ("x", "y", "z")
+SIMULATED_LINE = "# simulated"
+"""Labels a points file, as it labels a table of readings: what is made of it is simulated."""
 
 
 def read_named_points(path: Path) -> Fiducials:
@@ -43,6 +45,15 @@ def read_named_points(path: Path) -> Fiducials:
     if double:
         raise ConfigError(f"{path}: point names occur twice: {', '.join(double)}")
     return Fiducials.of(dict(rows))
+
+
+def labelled_simulated(path: Path) -> bool:
+    """Whether a remark line of a points file begins with ``# simulated``; raises ``ConfigError`` for no text file."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    return any(line.strip().lower().startswith(SIMULATED_LINE) for line in lines)
 
 
 def _landmarks(path: Path) -> list[tuple[str, tuple[float, float, float]]]:

@@ -96,7 +96,7 @@ def _open(path: Path, given: Matrix | None) -> Source:
         sequence = video_recording(path)
     else:
         raise ConfigError(f"{path}: not a recording that can be played")
-    simulated = sequence.header.get("Simulated", "False") == "True"
+    simulated = sequence.simulated
     images = _of_sequence(sequence, given)
     note = ""
     if images is None and sequence.pixels is not None:

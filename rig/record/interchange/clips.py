@@ -85,8 +85,7 @@ def write_clip(sequence: Sequence, path: Path) -> Path:
     images = np.stack([sequence.image(n) for n in range(len(sequence.frames))]).astype(np.uint8, copy=False)
     times = check_times(sequence)
     region = _region(sequence, images.shape[2], images.shape[1])
-    simulated = sequence.header.get("Simulated", "False") == "True"
-    return write_dicom(path, images, times, region, simulated=simulated, comment=f"from {sequence.path.name}")
+    return write_dicom(path, images, times, region, simulated=sequence.simulated, comment=f"from {sequence.path.name}")
 
 
 def _region(sequence: Sequence, columns: int, rows: int) -> Region:

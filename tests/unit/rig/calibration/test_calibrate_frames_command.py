@@ -189,3 +189,63 @@ def test_status_lists_what_is_in_force(tmp_path: Path) -> None:
     assert code == 0
     assert answer["certificates"][0]["state"] == "expired"
     assert run("status", tmp_path, "--today", "soon")[0] == 2
+
+
+def pivot_recording(path: Path, header: dict[str, str]) -> Path:
+    from test_pivot_and_spin import swing
+
+    poses = swing(120)
+    lines = ["ObjectType = Image", "NDims = 3", f"DimSize = 0 0 {len(poses)}", "ElementType = MET_UCHAR"]
+    lines += [f"{key} = {value}" for key, value in header.items()]
+    for k, pose in enumerate(poses):
+        at = f"Seq_Frame{k:04d}_"
+        lines += [f"{at}StylusToTrackerTransform = {' '.join(repr(float(v)) for v in pose.ravel())}"]
+        lines += [f"{at}StylusToTrackerTransformStatus = OK", f"{at}Timestamp = {0.025 * k:.9f}"]
+    path.write_bytes(("\n".join(lines) + "\nElementDataFile = LOCAL\n").encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "simulated"), [({"PhantomrigSimulated": "True"}, True), ({"Simulated": "True"}, True), ({}, False)]
+)
+def test_what_is_made_of_a_simulated_recording_is_simulated_up_to_its_certificate(
+    tmp_path: Path, header: dict[str, str], simulated: bool
+) -> None:
+    code, answer = run("pivot", pivot_recording(tmp_path / "p.igs.mha", header), "--json")
+    assert (code, answer["kind"], answer["simulated"]) == (0, "pivot", simulated)
+    (tmp_path / "tip.json").write_text(json.dumps(answer))
+    words = ["--identity", "PV-1", "--kind", "pivot", "--device", "tracker", "--by", "AB"]
+    assert run("certify", tmp_path / "tip.json", tmp_path / "c", *words)[0] == 0
+    code, told = run("status", tmp_path / "c", "--json")
+    assert [row["simulated"] for row in told["certificates"]] == [simulated]
+
+
+def test_points_with_the_remark_simulated_make_a_simulated_registration(tmp_path: Path) -> None:
+    nominal, measured = tmp_path / "nominal.txt", table(tmp_path / "m.txt")
+    nominal.write_text(NOMINAL)
+    assert run("register", nominal, measured, "--fle", 0.2, "--json")[1]["simulated"] is False
+    measured.write_text("# simulated\n" + measured.read_text())
+    assert run("register", nominal, measured, "--fle", 0.2, "--json")[1]["simulated"] is True
+
+
+def test_a_result_is_certified_as_what_it_is(tmp_path: Path) -> None:
+    result = tmp_path / "ss.json"
+    result.write_text(json.dumps({"ok": True, "kind": "sound_speed"}))
+    words = ["--identity", "SS-1", "--device", "phantom", "--by", "AB", "--json"]
+    code, answer = run("certify", result, tmp_path / "c", "--kind", "soundspeed", *words)
+    assert (code, "--kind sound_speed" in answer["reason"]) == (2, True)
+    assert not (tmp_path / "c").exists()
+
+
+def test_what_cannot_be_certified_is_told_in_words(tmp_path: Path) -> None:
+    result = tmp_path / "ss.json"
+    result.write_text(json.dumps({"ok": True, "kind": "other"}))
+    words = ["--identity", "SS-1", "--kind", "other", "--device", "phantom", "--by", "AB", "--json"]
+    for place, more, told in (
+        (result, [], "is a file, not a folder"),
+        (tmp_path / "c", ["--due", "31.12.2026"], "--due '31.12.2026' is no date like"),
+    ):
+        code, answer = run("certify", result, place, *words, *more)
+        assert (code, told in answer["reason"]) == (2, True)
+    code, answer = run("certify", tmp_path / "none.json", tmp_path / "c", *words)
+    assert (code, "there is no such file" in answer["reason"]) == (2, True)
