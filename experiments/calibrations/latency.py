@@ -13,16 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.calibrations.clear_way import require_clear, way_over
+from hal.clock import NS_PER_S
 from hal.errors import LinkError
 from hal.types import Frame, HolderState, Matrix, Pose6
 from rig.calibration.temporal import TemporalCalibration, estimate_lag
 from rig.calibration.temporal_image import lateral_signal
 from rig.calibration.temporal_signal import MotionSignal, motion_signal
-from rig.controller import Controller
+from rig.controller import IMAGE_LOST_S, Controller
 from rig.geometry.transforms import from_pose6
 from rig.lanes import Sample, Ticket
-from rig.motion import move_probe
-from rig.safety.stop import Trip
+from rig.motion import check_probe, move_probe
+from rig.safety.stop import Severity, Trip
 
 REACH_MM = 5.5
 """Half of the slide: over the 8 mm of motion that temporal calibration asks for."""
@@ -57,6 +59,8 @@ class _Listener:
         self._lane = controller.rig.lanes["ultrasound"]
         self._channels = {role: controller.rig.channels[role] for role in ("ultrasound", "holder")}
         self._ticket: Ticket[None] | None = None
+        self._clock = controller.clock
+        self._heard_ns = self._clock.now_ns()
 
     def __enter__(self) -> _Listener:
         self._channels["ultrasound"].listeners.append(self._frame)
@@ -68,7 +72,13 @@ class _Listener:
         self._channels["holder"].listeners.remove(self._pose)
 
     def rule(self, now_ns: int) -> Trip | None:
-        """Called by every scan; never trips."""
+        """Called by every scan; trips when the scanner fails or falls silent: half a slide is no measurement."""
+        fault = self._channels["ultrasound"].fault
+        silent_s = (now_ns - self._heard_ns) / NS_PER_S
+        if fault is not None or silent_s > IMAGE_LOST_S:
+            why = f": {fault}" if fault is not None else f" for {silent_s:.1f} s"
+            reason = f"no ultrasound picture came while the probe moved{why}; check the scanner and its link"
+            return Trip("image_lost", Severity.HOLD, reason, silent_s, IMAGE_LOST_S)
         if self._ticket is None or self._ticket.done:
             self._ticket = self._lane.request("ultrasound")
         return None
@@ -76,6 +86,7 @@ class _Listener:
     def _frame(self, sample: Sample[Any]) -> None:
         frame: Frame | None = sample.value
         if frame is not None:
+            self._heard_ns = self._clock.now_ns()
             self.frames.append(frame)
 
     def _pose(self, sample: Sample[Any]) -> None:
@@ -87,15 +98,21 @@ def measure_latency(
 ) -> LatencyMeasurement:
     """Slide the probe about a pose on the skin and compare picture and holder; the probe is lifted at the end.
 
-    ``ProbeToHolder``: face pressed on the gel over something to see. Raises ``LimitViolation`` before anything moves,
-    ``LinkError`` without pictures, and ``CalibrationRefused`` (see ``estimate_lag``) when the data cannot tell the lag.
+    ``ProbeToHolder``: face pressed on the gel over something to see. Before anything moves it raises
+    ``LimitViolation`` for a pose outside the workspace, ``ConfigError`` for a needle in the gel and ``SafetyStop`` when
+    the operator does not agree; then ``HoldRequested`` when the pictures stop, ``LinkError`` without any, and
+    ``CalibrationRefused`` (see ``estimate_lag``) when the data cannot tell the lag.
     """
     draw = np.random.default_rng(seed)
     along = from_pose6(ProbeToHolder)[:3, 0]
     targets = [_beside(ProbeToHolder, along, x) for x in _places_mm(strokes_n, draw)]
     above = replace(ProbeToHolder, z_mm=ProbeToHolder.z_mm - LIFT_MM)
-    move_probe(controller, above, APPROACH_MM_S)
-    move_probe(controller, ProbeToHolder, APPROACH_MM_S)
+    check_probe(ProbeToHolder, SPEEDS_MM_S[1], controller.limits.motion)
+    for pose in (above, *targets):
+        check_probe(pose, SPEEDS_MM_S[1], controller.limits.motion)
+    require_clear(controller, "the lag is measured")
+    for pose in (*way_over(controller, above), ProbeToHolder):
+        move_probe(controller, pose, APPROACH_MM_S)
     with _Listener(controller) as heard, controller.watching(heard.rule), controller.attending("holder", "probe_force"):
         controller.wait(max_lag_s + 0.3)
         for target in targets:

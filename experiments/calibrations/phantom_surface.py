@@ -6,11 +6,12 @@ sections: the probe is turned by 90 degrees in between, so that an error of its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from experiments.calibrations.clear_way import require_clear, require_no_needle, way_over
 from hal.clock import NS_PER_S
 from hal.errors import ConfigError, LimitViolation
 from hal.phantom.nominal import NominalPhantom
@@ -45,7 +46,6 @@ SETTLE_S = 0.082
 LATERAL_MAX_MM = 60.0
 """Bone further from the midline is the ilium's, which is drawn crudely (facts 0.3)."""
 TARGETS = ("L4", "L5", "S1")
-ACCEPTED_INSERTED_MM = 0.05
 BASE_DEG = 0.1
 """Turn of the holder's base where the rig file states none [A]."""
 
@@ -116,25 +116,23 @@ def check_plan(controller: Controller, plan: tuple[Look, ...]) -> tuple[Pose6, .
     """
     back = invert(controller.rig.frames.get("Holder", "Rig"))
     poses = tuple(to_pose6(back @ look.ProbeToRig) for look in plan)
-    lifted = [Pose6(p.x_mm, p.y_mm, p.z_mm - LIFT_MM, p.a_deg, p.b_deg, p.c_deg) for p in poses]
-    for pose in (*poses, *lifted):
+    for pose in (*poses, *map(_above, poses)):
         try:
             check_probe(pose, SPEED_MM_S, controller.limits.motion)
         except LimitViolation as error:
             raise ConfigError(f"the scan does not fit the rig: {error}; see PhantomToRig and limits.motion") from None
-    if controller.rig.carrier is not None:
-        feed_mm = controller.read("carrier").pose.feed_mm
-        if feed_mm > ACCEPTED_INSERTED_MM:
-            raise ConfigError(f"the needle is {feed_mm:.1f} mm in the gel: withdraw it before the probe scans")
+    require_no_needle(controller)
     return poses
 
 
 def scan(controller: Controller, plan: tuple[Look, ...]) -> Scanned:
     """Take all views; the probe is lifted between the two orientations and at the end.
 
-    Raises what ``check_plan`` raises before anything moves, then ``DeviceError``, ``SafetyStop``, ``HoldRequested``.
+    Before anything moves it raises what ``check_plan`` raises, and ``SafetyStop`` when the operator does not agree;
+    then ``DeviceError``, ``SafetyStop``, ``HoldRequested``.
     """
     poses = check_plan(controller, plan)
+    require_clear(controller, "the phantom is registered by its bone")
     config, scanner = controller.rig.config, controller.rig.ultrasound
     imaging = scanner.settings() if scanner is not None else ImagingSettings()
     temperature_c = _temperature_c(controller)
@@ -143,11 +141,12 @@ def scan(controller: Controller, plan: tuple[Look, ...]) -> Scanned:
     seen: list[SweepFrame] = []
     frames: list[tuple[Frame, Matrix]] = []
     with controller.attending("holder", "probe_force"):
+        for pose in way_over(controller, _above(poses[0])):
+            move_probe(controller, pose, SPEED_MM_S)
         for k, pose in enumerate(poses):
-            if k == 0 or plan[k].kind != plan[k - 1].kind:
-                if k:
-                    _lift(controller, poses[k - 1])
-                _lift(controller, pose)
+            if k and plan[k].kind != plan[k - 1].kind:
+                for above in (_above(poses[k - 1]), _above(pose)):
+                    move_probe(controller, above, SPEED_MM_S)
             move_probe(controller, pose, SPEED_MM_S)
             now_ns = controller.clock.now_ns()
             controller.wait(SETTLE_S)
@@ -159,15 +158,14 @@ def scan(controller: Controller, plan: tuple[Look, ...]) -> Scanned:
             )  # fmt: skip
             seen.append(SweepFrame(surface, at))
             frames.append((frame, at))
-        _lift(controller, poses[-1])
+        move_probe(controller, _above(poses[-1]), SPEED_MM_S)
     sides, across = _sorted(plan, seen)
     return Scanned(sides, across, tuple(frames), imaging, speed.c_m_s, speed.u_m_s, temperature_c)
 
 
-def _lift(controller: Controller, pose: Pose6) -> None:
-    """Straight off the skin (or above where the probe will stand)."""
-    above = Pose6(pose.x_mm, pose.y_mm, pose.z_mm - LIFT_MM, pose.a_deg, pose.b_deg, pose.c_deg)
-    move_probe(controller, above, SPEED_MM_S)
+def _above(pose: Pose6) -> Pose6:
+    """Straight off the skin."""
+    return replace(pose, z_mm=pose.z_mm - LIFT_MM)
 
 
 def _temperature_c(controller: Controller) -> float | None:

@@ -9,12 +9,16 @@ from typing import NamedTuple
 
 from experiments.opened import opened
 from hal.clock import VirtualClock, WallClock
-from hal.errors import RecordError
+from hal.errors import ConfigError, DeviceError, LimitViolation, LinkError, RecordError, SafetyStop
 from rig.config import RigConfig
 from rig.controller import Controller
 from rig.heap import settle_heap
 from rig.record import Journal
+from rig.safety.stop import HoldRequested
 from rig.simulated import needs_bench, simulate
+
+LOOK_S = 0.3
+"""After a refused command: a few polls of the emergency stop (0.1 s) and of what moves (0.1 s)."""
 
 
 class Session(NamedTuple):
@@ -32,7 +36,9 @@ def session(config: RigConfig, out: Path, *, seed: int = 1, stated: RigConfig | 
     it: what a certificate says of a frame does not move the thing itself.
 
     Raises ``RecordError`` when the folder cannot be used, ``RigNotOpened`` with every device that did not open, and
-    ``SafetyStop`` when an interlock does not pass its self-test.
+    ``SafetyStop`` when an interlock does not pass its self-test. What ends the block is told as what it is: a stop
+    rule, which no calibration answers by going on, as ``SafetyStop``; a limit as ``ConfigError``; a device that refuses
+    or does not answer because the rig was stopped, as the reason of that stop.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -51,8 +57,29 @@ def session(config: RigConfig, out: Path, *, seed: int = 1, stated: RigConfig | 
     try:
         with opened(config, clock, bench, journal) as controller:
             controller.self_test()
-            yield Session(controller, journal)
+            with _told(controller):
+                yield Session(controller, journal)
     finally:
         if bench is not None:
             bench.close()
         journal.close()
+
+
+@contextmanager
+def _told(controller: Controller) -> Iterator[None]:
+    try:
+        yield
+    except HoldRequested as hold:
+        controller.make_safe(hold.trip.reason)
+        raise SafetyStop(f"{hold.trip.reason}; the calibration ends here", source=hold.source) from hold
+    except LimitViolation as error:
+        raise ConfigError(f"outside the limits of this rig: {error}") from error
+    except (DeviceError, LinkError) as error:
+        controller.make_safe(str(error))
+        try:
+            controller.wait(LOOK_S)
+        except HoldRequested:
+            raise error from None
+        except SafetyStop as stop:
+            raise stop from error
+        raise

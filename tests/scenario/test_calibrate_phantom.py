@@ -17,6 +17,7 @@ from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from hal.phantom.nominal import load_phantom
 from hal.sim.stylus import Stylus
+from hal.types import NeedlePose
 from rig.cli.main import app
 from rig.cli.toml_text import toml_text
 from rig.config import load_config
@@ -120,8 +121,8 @@ def test_a_scan_outside_the_workspace_is_refused_before_anything_moves(tmp_path)
 
 def test_no_probe_is_moved_over_a_needle_in_the_gel():
     frames = load_config("simulated").frames.graph()
-    rig = SimpleNamespace(frames=frames, carrier=object())
-    state = SimpleNamespace(pose=SimpleNamespace(feed_mm=12.0))
+    rig = SimpleNamespace(frames=frames, carrier=object(), config=load_config("simulated"))
+    state = SimpleNamespace(pose=NeedlePose(0.0, 0.0, 0.0, 0.0, 12.0))
     controller = SimpleNamespace(rig=rig, limits=Limits(), read=lambda role: state)
     with pytest.raises(ConfigError, match=r"12\.0 mm in the gel: withdraw"):
         check_plan(controller, scan_plan(frames.get("Phantom", "Rig")))
