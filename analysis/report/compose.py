@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.figures import Drawn
 from analysis.group import PLANES, column
-from analysis.report import tables, uncertainty
+from analysis.report import certificates, tables, uncertainty
 from analysis.report.view import Block, Bullets, Facts, Paragraph, Picture, Section, Table, View
 from analysis.report.wording import DASH, cell, counted, known, number
 from analysis.results import Results
@@ -241,7 +241,9 @@ def _traceability(run: RecordedRun) -> tuple[Block, ...]:
     versions = software.items() if isinstance(software, dict) else ()
     words = ", ".join(f"{name} {version}" for name, version in sorted(versions))
     first: Block = devices if rows else Paragraph("No device was identified in this run.", "warning")
-    return (first, Paragraph(f"Software: {words or 'not recorded'}.", "note"))
+    calibrated = certificates.table(run)
+    second: tuple[Block, ...] = () if calibrated is None else (calibrated,)
+    return (first, *second, Paragraph(f"Software: {words or 'not recorded'}.", "note"))
 
 
 def _accounting(results: Results) -> tuple[Block, ...]:

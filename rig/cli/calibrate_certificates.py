@@ -109,6 +109,10 @@ def _standard(kind: str, data: dict[str, Any]) -> dict[str, Value]:
         return {name: Value(value, sd, "mm") for name, value, sd in numbers if value is not None}
     if kind == "reference_instrument" and {"tip_uncertainty_mm", "u_tip_uncertainty_mm"} <= data.keys():
         return {"tip_uncertainty_mm": Value(data["tip_uncertainty_mm"], data["u_tip_uncertainty_mm"], "mm")}
+    if kind == "pivot" and {"tip_mm", "covariance_mm2"} <= data.keys():
+        sd = [float(row[axis]) ** 0.5 for axis, row in enumerate(data["covariance_mm2"])]
+        axes = zip("xyz", data["tip_mm"], sd, strict=True)
+        return {f"tip_{axis}_mm": Value(value, u, "mm") for axis, value, u in axes}
     if kind == "temporal" and {"lag_s", "standard_uncertainty_s"} <= data.keys():
         return {"lag_s": Value(data["lag_s"], data["standard_uncertainty_s"], "s")}
     return {}

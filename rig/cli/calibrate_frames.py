@@ -19,7 +19,20 @@ if TYPE_CHECKING:
     from hal.links.sequence import Sequence
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
-Picture = Annotated[Path | None, typer.Option(help="write a picture of the residuals (.png or .svg)")]
+
+
+def usable_picture(path: Path | None) -> Path | None:
+    """Refuse a picture that cannot be written before anything is computed; raises ``typer.BadParameter``."""
+    if path is not None and path.suffix.lower() not in (".png", ".svg"):
+        raise typer.BadParameter(f"{path}: a picture is written as .png or .svg")
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"{path}: there is no folder {path.parent}")
+    return path
+
+
+Picture = Annotated[
+    Path | None, typer.Option(help="write a picture of the residuals (.png or .svg)", callback=usable_picture)
+]
 Reference = Annotated[str, typer.Option(help="transform of the reference, e.g. ReferenceToTracker")]
 
 app = typer.Typer(help="Calibrate frames of reference from recorded files.", no_args_is_help=True)
@@ -77,13 +90,13 @@ def temporal(
     json: AsJson = False,
 ) -> None:
     """Lag between two recordings of one motion."""
-    from hal.links.sequence import read_sequence
     from rig.calibration.certificate_picture import draw_temporal
     from rig.calibration.temporal import estimate_lag
     from rig.calibration.temporal_signal import floor_signal, pose_signal
+    from rig.record.interchange.formats import read_recording
 
     with answers(json):
-        one, two = read_sequence(first), read_sequence(second)
+        one, two = read_recording(first, timed=False), read_recording(second, timed=False)
         a = pose_signal(one, first_transform) if first_transform else floor_signal(one)
         result = estimate_lag(a, pose_signal(two, second_transform, reference), max_lag_s=max_lag)
         simulated = any_simulated(one, two)
@@ -120,12 +133,12 @@ def pivot(
     json: AsJson = False,
 ) -> None:
     """Tip of a tracked tool."""
-    from hal.links.sequence import read_sequence
     from rig.calibration.certificate_picture import draw_pivot
     from rig.calibration.pivot import calibrate_pivot, tool_poses
+    from rig.record.interchange.formats import read_recording
 
     with answers(json):
-        sequence = read_sequence(recording)
+        sequence = read_recording(recording, timed=False)
         result = calibrate_pivot(tool_poses(sequence, tool, reference))
         x, y, z = result.tip_mm
         told = (
@@ -150,12 +163,12 @@ def spin(
     json: AsJson = False,
 ) -> None:
     """Axis of a straight tracked tool."""
-    from hal.links.sequence import read_sequence
     from rig.calibration.pivot import calibrate_pivot, tool_poses
     from rig.calibration.spin import calibrate_spin
+    from rig.record.interchange.formats import read_recording
 
     with answers(json):
-        one, two = read_sequence(pivot_recording), read_sequence(spin_recording)
+        one, two = read_recording(pivot_recording, timed=False), read_recording(spin_recording, timed=False)
         simulated = any_simulated(one, two)
         tip = calibrate_pivot(tool_poses(one, tool, reference))
         result = calibrate_spin(tool_poses(two, tool, reference), tip)
@@ -232,14 +245,14 @@ def landmarks(
     json: AsJson = False,
 ) -> None:
     """Find and name the fiducials that a stylus touched."""
-    from hal.links.sequence import read_sequence
     from rig.calibration.dwell import find_dwells, name_dwells
     from rig.calibration.dwell_tip import check_tip
     from rig.calibration.pivot import valid_tool_poses
     from rig.cli.point_files import SIMULATED_LINE, read_named_points
+    from rig.record.interchange.formats import read_recording
 
     with answers(json):
-        sequence = read_sequence(recording)
+        sequence = read_recording(recording, timed=False)
         times, poses = valid_tool_poses(sequence, tool, reference)
         dwells = find_dwells(times, poses, tip)
         tested = check_tip(times, poses, tip, dwells)

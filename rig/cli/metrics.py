@@ -61,7 +61,8 @@ def measure(
             sequence = read_recording(path)  # with pixels: a file that was cut off is told
             lost = Counter(name for frame in sequence.frames for name in frame.invalid if name in frame.transforms)
             tools = _tools(_motions(sequence_tracks(sequence), str(path), child), scene)
-            return {"source": path.name, "kind": "sequence", "invalid_poses_n": dict(lost), **tools}
+            about = {"source": path.name, "kind": "sequence", "simulated": sequence.simulated}
+            return {**about, "invalid_poses_n": dict(lost), **tools}
     except RecordError as error:
         raise ConfigError(f"{path}: {error}") from error
     if not path.exists():
@@ -108,13 +109,11 @@ def _log(path: Path, scene: Scene, child: Matrix | None) -> dict[str, Any]:
 
 
 def _tools(motions: Mapping[str, Motion], scene: Scene) -> dict[str, Any]:
+    tracked = {name: m for name, m in motions.items() if not name.startswith("Image")}  # pixels are no tool
     tools = {
         name: {"perk_tutor": _plain(perk_tutor(motion, scene)), "corrected": _plain(corrected(motion, scene))}
-        for name, motion in motions.items()
+        for name, motion in tracked.items()
     }
-    tracked = {
-        name: motion for name, motion in motions.items() if not name.startswith("Image")
-    }  # a pixel size is no tool
     still = [name for name, motion in tracked.items() if not np.ptp(motion.matrices, axis=0).any()]
     return {"tools": tools, "never_moved": still, "differences": dict(DIFFERENCES)}
 

@@ -88,6 +88,17 @@ class RecordedRun:
             raise ConfigError(f"the run folder cannot be used: devices.json: {error}") from error
 
     @cached_property
+    def certificates(self) -> tuple[dict[str, Any], ...]:
+        """The calibrations that were in force, by identity, as their certificates say; empty without any."""
+        found = []
+        for path in sorted((self.path / "calibrations").glob("*.json")):
+            try:
+                found.append(dict(json.loads(path.read_bytes())["certificate"]))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise ConfigError(f"the run folder cannot be used: calibrations/{path.name}: {error!r}") from error
+        return tuple(found)
+
+    @cached_property
     def rows(self) -> tuple[Row, ...]:
         """The rows of all trials that were closed, in planned order."""
         try:

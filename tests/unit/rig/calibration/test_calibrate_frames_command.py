@@ -249,3 +249,18 @@ def test_what_cannot_be_certified_is_told_in_words(tmp_path: Path) -> None:
         assert (code, told in answer["reason"]) == (2, True)
     code, answer = run("certify", tmp_path / "none.json", tmp_path / "c", *words)
     assert (code, "there is no such file" in answer["reason"]) == (2, True)
+
+
+def test_a_picture_that_cannot_be_written_is_told_before_anything_is_computed(tmp_path: Path) -> None:
+    recording = pivot_recording(tmp_path / "p.igs.mha", {})
+    for picture in (tmp_path / "pivot.txt", tmp_path / "none" / "pivot.png"):
+        result = CliRunner().invoke(app, ["pivot", str(recording), "--picture", str(picture), "--json"])
+        assert (result.exit_code, "tip_mm" in result.output) == (2, False)
+
+
+def test_a_recording_converted_to_nrrd_gives_the_same_tip(tmp_path: Path) -> None:
+    from rig.cli.convert import convert
+
+    recording = pivot_recording(tmp_path / "p.igs.mha", {"PhantomrigSimulated": "True"})
+    convert(recording, tmp_path / "p.igs.nrrd")
+    assert run("pivot", recording, "--json") == run("pivot", tmp_path / "p.igs.nrrd", "--json")

@@ -26,3 +26,17 @@ def test_poses_that_were_not_seen_are_left_out_and_counted(tmp_path: Path) -> No
     assert (probe["samples_n"], probe["path_length_mm"]) == (3, pytest.approx(8.0))
     assert probe["longest_gap_s"] == 3.0
     assert found["never_moved"] == ["StylusToTracker"]
+
+
+def test_a_sequence_keeps_its_label_and_its_pixels_are_no_tool(tmp_path: Path) -> None:
+    poses = [np.diag([1.0, 1.0, 1.0, 1.0]) for _ in range(4)]
+    for n, pose in enumerate(poses):
+        pose[0, 3] = n
+    pixels = np.diag([0.2, 0.2, 0.2, 1.0])
+    entries = [
+        FrameEntry(n * S, {"ProbeToRig": pose, "ImageToProbe": pixels}, frozenset()) for n, pose in enumerate(poses)
+    ]
+    for header, simulated in (({"Simulated": "True"}, True), ({}, False)):
+        made = make_recording(Path("m"), entries, None, header=header)
+        found = measure(write_recording(made, tmp_path / f"{simulated}.igs.mha"))
+        assert (found["simulated"], list(found["tools"])) == (simulated, ["ProbeToRig"])
