@@ -20,7 +20,7 @@ from hal.types import CarrierState, HolderState, Instruction, InstructionKind, N
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.needle_tip import SeenTip
 from rig.controller import Controller, Journal
-from rig.motion import INSERTED_MM, check_needle, move_needle
+from rig.motion import INSERTED_MM, check_needle, depth_mm, move_needle
 
 SPEED_MM_S = 10.0
 SETTLE_S = 0.4
@@ -37,18 +37,30 @@ def check_poses(controller: Controller, poses: Sequence[NeedlePose]) -> NeedlePo
     Raises ``ConfigError`` for a needle that stands in the phantom, and ``LimitViolation``.
     """
     state: CarrierState = controller.read("carrier")
-    if state.pose.feed_mm > INSERTED_MM:
-        raise ConfigError(
-            f"the needle stands {state.pose.feed_mm:.1f} mm beyond the skin: withdraw it; it is calibrated in air"
-        )
+    mount = controller.rig.config.needle.mount
+    deep_mm = depth_mm(state.pose, mount)
+    if deep_mm > INSERTED_MM:
+        raise ConfigError(f"the needle stands {deep_mm:.1f} mm beyond the skin: withdraw it; it is calibrated in air")
     up = replace(state.pose, feed_mm=min(state.pose.feed_mm, min(pose.feed_mm for pose in poses)))
     before = state.pose
-    for pose in (up, *poses):
-        if pose.feed_mm > INSERTED_MM:
-            raise LimitViolation("needle feed in air (mm)", pose.feed_mm, "0 or less: the tip stays above the skin")
-        check_needle(before, pose, SPEED_MM_S, controller.limits.motion)
+    for pose in stations(up, poses):
+        if depth_mm(pose, mount) > INSERTED_MM:
+            deep_mm = depth_mm(pose, mount)
+            raise LimitViolation("needle feed in air (mm)", deep_mm, "0 or less: the tip stays above the skin")
+        check_needle(before, pose, SPEED_MM_S, controller.limits.motion, mount)
         before = pose
     return up
+
+
+def stations(up: NeedlePose, poses: Sequence[NeedlePose]) -> tuple[NeedlePose, ...]:
+    """All that the carrier goes through: from each pose to the next over the entry point, then the angles, then feed
+    and bevel, each with the tip at an even pace, so that no jog is longer than the others; at the end up again."""
+    out = [up]
+    for pose in poses:
+        over = replace(out[-1], x_mm=pose.x_mm, y_mm=pose.y_mm)
+        turned = replace(over, lateral_deg=pose.lateral_deg, tilt_deg=pose.tilt_deg)
+        out += [over, turned, pose]
+    return (*out, replace(out[-1], feed_mm=up.feed_mm))
 
 
 def ask_for_room(controller: Controller, with_probe: bool) -> None:
@@ -73,7 +85,7 @@ def measure_needle_tip(
     place = None
     if controller.rig.holder is not None:
         here: HolderState = controller.read("holder")
-        place = parking_place(controller.rig.config, here.pose, (up, *poses))
+        place = parking_place(controller.rig.config, here.pose, stations(up, poses))
         check_parking(controller, here.pose, place)
     ask_for_room(controller, place is not None)
     move_needle(controller, up, SPEED_MM_S)
@@ -90,12 +102,14 @@ def see_tips(
     Raises ``CalibrationRefused`` with code ``not seen`` as soon as fewer than ``least_n`` can be left, ``frozen`` when
     the tracker's poses grow no newer, and what ``move_needle`` raises.
     """
-    here = up
+    way = stations(up, poses)
     seen: list[SeenTip] = []
     unseen: list[int] = []
     for k, pose in enumerate(poses):
-        reached = _go(controller, here, pose)
-        here = pose
+        over, turned = way[3 * k + 1], way[3 * k + 2]
+        for step in (over, turned):
+            move_needle(controller, step, SPEED_MM_S)
+        reached = move_needle(controller, pose, SPEED_MM_S).state
         controller.wait(SETTLE_S)
         tip = _at_rest(controller, reached.pose, k)
         journal.append("tip_seen", {"pose": list(reached.pose.as_tuple())} | _told(tip))
@@ -111,18 +125,8 @@ def see_tips(
                 advice="Is the sensor in the needle, its cable in, the line of sight free, the field near enough?",
                 figures={"unseen": unseen},
             )
-    move_needle(controller, replace(here, feed_mm=up.feed_mm), SPEED_MM_S)
+    move_needle(controller, way[-1], SPEED_MM_S)
     return tuple(seen)
-
-
-def _go(controller: Controller, here: NeedlePose, pose: NeedlePose) -> CarrierState:
-    """Entry point, then angles, then feed and bevel: each with the tip at an even pace, so that no jog is longer than
-    the others."""
-    over = replace(here, x_mm=pose.x_mm, y_mm=pose.y_mm)
-    turned = replace(over, lateral_deg=pose.lateral_deg, tilt_deg=pose.tilt_deg)
-    for step in (over, turned):
-        move_needle(controller, step, SPEED_MM_S)
-    return move_needle(controller, pose, SPEED_MM_S).state
 
 
 def _told(tip: SeenTip | None) -> dict[str, object]:

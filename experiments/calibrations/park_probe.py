@@ -18,6 +18,8 @@ from rig.motion import check_probe, move_probe
 PARK_MM_S = 10.0
 CLEAR_MM = 40.0
 """Between the axes of needle and probe: half a footprint of 40 mm, the carrier's guide, and a margin [A]."""
+STEP_MM = 5.0
+"""Between points at which distances are taken."""
 SHAFT_MM = 180.0
 """Of needle and carrier beside it, from the tip up [A]."""
 HOUSING_MM = 150.0
@@ -27,7 +29,8 @@ HOUSING_MM = 150.0
 def parking_place(config: RigConfig, now: Pose6, poses: Sequence[NeedlePose]) -> Pose6:
     """Where the probe stands highest and farthest from a needle at any of the poses; its angles stay.
 
-    Raises ``CalibrationRefused`` with code ``no room`` when no place of the workspace is clear.
+    The needle stands at the first of the poses while the probe goes there, and the probe comes no nearer to it on its
+    way. Raises ``CalibrationRefused`` with code ``no room`` when no place of the workspace is clear.
     """
     graph = config.frames.graph()
     HolderToRig, CarrierToRig = graph.get("Holder", "Rig"), graph.get("Carrier", "Rig")
@@ -46,8 +49,11 @@ def parking_place(config: RigConfig, now: Pose6, poses: Sequence[NeedlePose]) ->
     (x0, x1), (y0, y1) = ends("X", box.x_mm, now.x_mm), ends("Y", box.y_mm, now.y_mm)
     top = ends("Z", box.z_mm, now.z_mm)[0]
     best, clear = now, -1.0
+    near_mm = min(CLEAR_MM, _gap_mm(_housing(HolderToRig @ from_pose6(now)), needles[0])) - STEP_MM
     for x, y in product((x0, 0.5 * (x0 + x1), x1), (y0, 0.5 * (y0 + y1), y1)):
         place = replace(now, x_mm=x, y_mm=y, z_mm=top)
+        if any(_gap_mm(_housing(HolderToRig @ from_pose6(on)), needles[0]) < near_mm for on in _passed(now, place)):
+            continue
         probe = _housing(HolderToRig @ from_pose6(place))
         gap = min(_gap_mm(probe, needle) for needle in needles)
         if gap > clear:
@@ -55,8 +61,8 @@ def parking_place(config: RigConfig, now: Pose6, poses: Sequence[NeedlePose]) ->
     if clear < CLEAR_MM:
         raise CalibrationRefused(
             "no room",
-            f"the probe cannot be parked clear of the turning needle: {clear:.0f} mm between them at best, "
-            f"{CLEAR_MM:g} mm are needed",
+            f"the probe cannot be parked clear of the turning needle: {max(clear, 0.0):.0f} mm between them at best, "
+            f"{CLEAR_MM:g} mm are needed, and it must not pass the needle on its way",
             advice="Widen the holder's limits, or move the entry point (--x, --y) to the other side",
             figures={"clear_mm": clear},
         )
@@ -78,6 +84,18 @@ def park(controller: Controller, place: Pose6) -> None:
 
 def _way(here: Pose6, place: Pose6) -> tuple[Pose6, Pose6]:
     return replace(here, z_mm=min(here.z_mm, place.z_mm)), place
+
+
+def _passed(here: Pose6, place: Pose6) -> list[Pose6]:
+    """The way there in steps of at most ``STEP_MM``."""
+    out: list[Pose6] = []
+    start = here
+    for end in _way(here, place):
+        a, b = np.array(start.as_tuple()), np.array(end.as_tuple())
+        count = max(1, int(np.ceil(np.linalg.norm((b - a)[:3]) / STEP_MM)))
+        out += [Pose6(*(float(v) for v in a + (b - a) * k / count)) for k in range(1, count + 1)]
+        start = end
+    return out
 
 
 def _shaft(NeedleToRig: Matrix) -> np.ndarray:

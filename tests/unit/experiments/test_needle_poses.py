@@ -10,7 +10,7 @@ import pytest
 from tiny_devices import Bench
 
 from experiments.calibrations.needle_poses import MIN_POSES_N, plan_poses, room_of
-from experiments.calibrations.needle_tip import check_poses, measure_needle_tip
+from experiments.calibrations.needle_tip import check_poses, measure_needle_tip, stations
 from experiments.calibrations.park_probe import CLEAR_MM, parking_place
 from experiments.log import TrialLog
 from experiments.needle_hand import ABOVE_SKIN_MM, CarrierHand
@@ -92,6 +92,40 @@ def test_the_probe_parks_high_and_clear_of_the_needle_at_every_pose():
         shaft = axis[:3, 3] - np.linspace(0.0, 180.0, 50)[:, None] * axis[:3, 2]
         away = np.hypot(shaft[:, 0] - place.x_mm, shaft[:, 1] - place.y_mm)
         assert away.min() > CLEAR_MM
+
+
+def test_the_probe_does_not_pass_through_the_needle_on_its_way_to_the_parking_place():
+    config = load_config("simulated")
+    narrow = replace(config.limits.motion.holder, x_mm=(-150.0, 95.0), y_mm=(-1.0, 1.0))
+    config = config.model_copy(
+        update={"limits": replace(config.limits, motion=replace(config.limits.motion, holder=narrow))}
+    )
+    turning = [NeedlePose(60.0, 0.0, 0.0, 0.0, -40.0)]
+    far = parking_place(config, Pose6(95.0, 0.0, -30.0), [NeedlePose(60.0, 120.0, 0.0, 0.0, -40.0), *turning])
+    assert far.x_mm == -150.0, "nothing between: the farthest place"
+    with pytest.raises(CalibrationRefused, match="must not pass the needle"):
+        parking_place(config, Pose6(90.0, 0.0, -30.0), turning)
+
+
+def test_every_stop_of_the_carrier_is_known_before_the_first_one():
+    up, pose = NeedlePose(0.0, 0.0, 0.0, 0.0, -50.0), NeedlePose(9.0, 8.0, 7.0, 6.0, -30.0, 90.0)
+    assert stations(up, [pose]) == (
+        up,
+        NeedlePose(9.0, 8.0, 0.0, 0.0, -50.0),
+        NeedlePose(9.0, 8.0, 7.0, 6.0, -50.0),
+        pose,
+        replace(pose, feed_mm=-50.0),
+    )
+
+
+def test_a_tip_that_hangs_into_the_gel_below_its_axis_is_not_touched():
+    bench = Bench(VirtualClock(), needle={"tip_offset_mm": [0.0, 0.0, 4.0]})
+    bench.carrier._from = bench.carrier._to = NeedlePose(0, 0, 0, 0, -1.0).as_tuple()
+    controller = bench.controller()
+    controller.start()
+    with pytest.raises(ConfigError, match=r"stands 3\.0 mm beyond the skin"):
+        measure_needle_tip(controller, plan_poses(room_of(bench.config), 12), bench.journal)
+    assert bench.carrier.jogs == []
 
 
 def test_a_holder_that_cannot_leave_the_needle_s_way_is_refused():
