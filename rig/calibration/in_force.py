@@ -8,13 +8,12 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from hal.errors import ConfigError
 from rig.calibration.certificate import Certificate
+from rig.calibration.in_force_frames import placed, require_one_of_each
 from rig.calibration.in_force_values import GEL, INSTRUMENT, NEEDLE_TIP, gel_of, needle_of, tracker_of, words_of
 from rig.calibration.registry import CalibrationRegistry
-from rig.config import Frames, Placement, RigConfig
+from rig.config import Frames, RigConfig
 from rig.record import Calibration
 
 ONE_ONLY = (GEL, NEEDLE_TIP, INSTRUMENT)
@@ -36,11 +35,7 @@ class InForce:
         frames, gel, needle, devices = dict(config.frames), config.gel, config.needle, dict(config.devices)
         for c in self.certificates:
             if c.transform in Frames.model_fields:
-                _, spread = c.step().transform.point(np.zeros(3))
-                u_mm = float(np.sqrt(np.diag(spread).max()))
-                turn = float(np.linalg.eigvalsh(c.step().transform.covariance[:3, :3])[-1])
-                known = {"uncertainty_mm": u_mm, "uncertainty_deg": float(np.degrees(np.sqrt(max(turn, 0.0))))}
-                frames[c.transform] = Placement.model_validate({"matrix": c.matrix, **known})
+                frames[c.transform] = placed(c, config)
             if c.kind == GEL:
                 gel = gel_of(c)
             if c.kind == NEEDLE_TIP:
@@ -72,8 +67,9 @@ class InForce:
 def in_force(config: RigConfig, today: datetime.date) -> InForce:
     """The certificates of the rig file's folder that stand today; none when it names no folder.
 
-    Raises ``ConfigError`` for a folder that is not there, and for certificates that are expired, damaged, made with a
-    simulated rig while this one is real, two of what can be one only, or that do not fit the rig (``applied_to``).
+    Raises ``ConfigError`` for a folder that is not there, and for certificates that are expired, damaged, of a day to
+    come, made with a simulated rig while this one is real or with a rig of another name, two of what can be one only,
+    or that do not fit the rig (``applied_to``).
     """
     folder = config.calibration_folder
     if folder is None:
@@ -92,12 +88,19 @@ def in_force(config: RigConfig, today: datetime.date) -> InForce:
             raise ConfigError(f"{c.identity} ({c.kind} of {c.transform or c.device}) {row.detail}: calibrate again")
         if c.simulated and not config.rig.simulated:
             raise ConfigError(f"{c.identity} was made with a simulated rig and says nothing about this one")
+        made_on = c.moment.astimezone(datetime.UTC).date()
+        if made_on > today + datetime.timedelta(days=1):  # a day for the zones of the world
+            raise ConfigError(f"{c.identity} was made on {made_on}, and today is {today}: is a clock wrong?")
+        rig = c.result.get("rig", config.rig.name)
+        if rig != config.rig.name:
+            raise ConfigError(f"{c.identity} was made on the rig {rig!r}, this one is {config.rig.name!r}")
         found.append(c)
         files.append(row.path)
     for kind in ONE_ONLY:
         several = [c.identity for c in found if c.kind == kind]
         if len(several) > 1:
             raise ConfigError(f"{folder}: {' and '.join(several)} are both in force as {kind}: withdraw one of them")
+    require_one_of_each(found)
     standing = InForce(tuple(found), tuple(files))
     standing.applied_to(config)  # what does not fit is said now, not when the devices are open
     return standing

@@ -120,7 +120,7 @@ def measure(
     with session(config, out, seed=seed, stated=stated) as (controller, journal):
         simulated, tracker = controller.rig.simulated, controller.rig.tracker
         assert tracker is not None
-        data: dict[str, object] = {"needle": config.needle.name, "simulated": simulated}
+        data: dict[str, object] = {"needle": config.needle.name, "rig": config.rig.name, "simulated": simulated}
         with journal.activity("needle_tip", {"poses_n": len(poses), "x_mm": x_mm, "y_mm": y_mm}) as outcome:
             seen = measure_needle_tip(controller, poses, journal)
             try:

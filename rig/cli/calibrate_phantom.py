@@ -80,6 +80,7 @@ def measure_surface(rig: Path | None, phantom: str, out: Path, seed: int) -> Out
         "sound_speed_m_s": found.sound_speed_m_s,
         "u_sound_speed_m_s": found.u_sound_speed_m_s,
         "temperature_c": found.temperature_c,
+        "rig": config.rig.name,
         "simulated": simulated,
     }
     write_result(out, data)
@@ -170,6 +171,7 @@ def measure_fiducials(rig: Path | None, phantom: str, out: Path, seed: int, opti
     data = found.as_json() | {
         "PhantomToRig_by_tracker": measured.tolist(),
         "body": touched.body,
+        "rig": config.rig.name,
         "simulated": simulated,
     }
     write_result(out, data)

@@ -147,6 +147,50 @@ def test_what_is_no_accepted_result_is_not_certified(tmp_path, data, more, words
     assert not (tmp_path / "certificates" / "X-1.json").exists()
 
 
+def turned(lateral_mm=0.0, turn=None, last=(0, 0, 0, 1)):
+    matrix = np.array(MATRIX, dtype=float)
+    matrix[0, 3] += lateral_mm
+    matrix[:3, :3] = np.eye(3) if turn is None else turn
+    matrix[3] = last
+    return registration(matrix=matrix.tolist())
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (turned(turn=np.diag([-1.0, 1.0, 1.0])), "mirrored"),
+        (turned(turn=1.1 * np.eye(3)), "no place of a rigid body"),
+        (turned(last=(0, 0, 0, 2)), "last row is not 0 0 0 1"),
+        (turned(lateral_mm=40.0), "42 mm and 0 deg from what .frames. states"),
+        (turned(turn=np.diag([-1.0, -1.0, 1.0])), "180 deg from what .frames. states"),
+    ],
+)
+@pytest.mark.parametrize("frame", ["PhantomToRig", "HolderToRig", "CarrierToRig"])
+def test_a_certificate_that_would_send_the_rig_elsewhere_is_refused(tmp_path, data, words, frame):
+    assert certify(tmp_path, data, "PR-1", "other", "phantom", "--transform", frame)[0] == 0
+    with pytest.raises(ConfigError, match=words):
+        in_force(rig_pointing_at(tmp_path), TODAY)
+
+
+def test_two_calibrations_of_different_kinds_that_give_one_frame_are_not_chosen_from_in_silence(tmp_path):
+    certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--transform", "PhantomToRig")
+    certify(tmp_path, registration(), "PS-1", "phantom_surface", "phantom", "--transform", "PhantomToRig")
+    with pytest.raises(ConfigError, match="PR-1 and PS-1 both give PhantomToRig: withdraw one"):
+        in_force(rig_pointing_at(tmp_path), TODAY)
+
+
+def test_a_certificate_of_a_day_to_come_stops_a_run(tmp_path):
+    certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--transform", "PhantomToRig")
+    with pytest.raises(ConfigError, match=r"PR-1 was made on .* is a clock wrong"):
+        in_force(rig_pointing_at(tmp_path), TODAY - datetime.timedelta(days=30))
+
+
+def test_what_was_calibrated_on_another_rig_says_nothing_about_this_one(tmp_path):
+    certify(tmp_path, registration(rig="bench B"), "PR-1", "phantom_registration", "phantom")
+    with pytest.raises(ConfigError, match="PR-1 was made on the rig 'bench B'"):
+        in_force(rig_pointing_at(tmp_path), TODAY)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ConfigError, match="there is no folder"):
         in_force(rig_pointing_at(tmp_path), TODAY)
