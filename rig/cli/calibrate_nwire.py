@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hal.errors import ConfigError
-from rig.cli.calibrate_frames import answers
+from rig.cli.calibrate_frames import answers, any_simulated, labelled
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 Out = Annotated[Path | None, typer.Option(help="folder for result files and pictures")]
+
+NWIRE_EXAMPLE = (
+    "Example:  phantomrig calibrate nwire bath.igs.mha --config plus.xml --validation second.igs.mha "
+    "--marked-side -x --away-side +y --out nwire --json > ip.json   then   phantomrig calibrate certify ip.json "
+    "calibrations --identity IP-2026-004 --kind probe --device ultrasound --transform ImageToProbe --by AB "
+    "--due 2026-12-31"
+)
+SOUND_SPEED_EXAMPLE = (
+    "Example:  phantomrig calibrate sound-speed --temperature 22 --depth 20:20.8 --depth 60:62.4 --json > ss.json   "
+    "then   phantomrig calibrate certify ss.json calibrations --identity SS-2026-004 --kind sound_speed "
+    "--device phantom --by AB --due 2026-12-31"
+)
+VOLUME_EXAMPLE = "Example:  phantomrig calibrate volume sweep.igs.mha --config plus.xml --out spine.nrrd"
 
 
 def calibrate_nwire_files(
@@ -33,8 +46,10 @@ def calibrate_nwire_files(
     out: Path | None = None,
     marked_side: str = "",
     away_side: str = "",
-) -> NWireCalibration:
-    """Probe calibration from a recording and a PLUS configuration; raises ``ConfigError`` or ``CalibrationRefused``.
+) -> tuple[NWireCalibration, bool]:
+    """Probe calibration from a recording and a PLUS configuration, and whether a simulated rig made a recording.
+
+    Raises ``ConfigError`` or ``CalibrationRefused``.
 
     Into ``out``: ``ImageToProbe.results.xml``, the configuration with the new transform, and the residual pictures;
     of a refused recording the pictures alone.
@@ -46,11 +61,12 @@ def calibrate_nwire_files(
 
     settings = read_plus_config(config)
     sequence = read_sequence(recording)
+    other = None if validation is None else read_sequence(validation)
     try:
         result = calibrate_nwire(
             sequence,
             settings,
-            validation=None if validation is None else read_sequence(validation),
+            validation=other,
             method=method,
             pitch_mm=pitch_mm,
             expected=None if expected is None else _expected(expected),
@@ -73,7 +89,7 @@ def calibrate_nwire_files(
         draw_residuals(result, out / "residuals.png")
         worst = int(result.calibration.points.frame[int(result.calibration.errors_mm.max(axis=1).argmax())])
         draw_frame(result, sequence, worst, out / "worst_frame.png")
-    return result
+    return result, any_simulated(*(s for s in (sequence, other) if s is not None))
 
 
 def _draw_refusal(refusal: NWireRefused, sequence: Sequence, out: Path) -> None:
@@ -144,10 +160,11 @@ def reconstruct_files(
     interpolation: str = "nearest",
     compounding: str = "mean",
     hole_voxels: int = 9,
-) -> SweepVolume:
+) -> tuple[SweepVolume, bool]:
     """Volume of a tracked sweep, written to ``out`` (``.mha`` or ``.nrrd``) with a picture beside it (``.png``).
 
-    Raises ``ConfigError``, for an ``out`` that is there already before anything is read.
+    Returns it and whether a simulated rig made the sweep. Raises ``ConfigError``, for an ``out`` that is there already
+    before anything is read.
     """
     from hal.links.sequence import read_sequence
     from rig.calibration.plus_config import read_plus_config
@@ -159,8 +176,9 @@ def reconstruct_files(
         raise ConfigError("interpolation is nearest or trilinear, compounding mean or max")
     require_new(out)
     settings = read_plus_config(config)
+    sequence = read_sequence(recording)
     sweep = reconstruct_sweep(
-        read_sequence(recording),
+        sequence,
         {name: item.matrix for name, item in settings.transforms.items()},
         image=settings.frames.image,
         frame=frame,
@@ -171,8 +189,8 @@ def reconstruct_files(
         hole_voxels=hole_voxels,
     )
     write_volume(sweep.volume, out)
-    draw_sweep(sweep, out.with_suffix(".png"), recording.name)
-    return sweep
+    draw_sweep(sweep, out.with_suffix(".png"), labelled(recording.name, sequence.simulated))
+    return sweep, sequence.simulated
 
 
 def nwire(
@@ -190,15 +208,15 @@ def nwire(
 ) -> None:
     """Calibrate a probe from images of an N-wire phantom."""
     with answers(json):
-        result = calibrate_nwire_files(
+        result, simulated = calibrate_nwire_files(
             recording, config, validation, method, pitch, expected, limit, out, marked_side, away_side
         )
-        for line in _told(result):
-            say(line)
+        for n, line in enumerate(_told(result)):
+            say(labelled(line, simulated and n == 0))
         if out is not None:
             say(f"result, configuration and pictures: {out}")
         if json:
-            emit(result.as_json())
+            emit(result.as_json() | {"simulated": simulated})
 
 
 def _told(result: NWireCalibration) -> list[str]:
@@ -267,16 +285,19 @@ def volume(
 ) -> None:
     """Reconstruct a tracked sweep as a volume."""
     with answers(json):
-        sweep = reconstruct_files(recording, config, out, frame, spacing, clip, interpolation, compounding, holes)
-        say(f"{sweep.used_n} frames, {sweep.volume.size} voxels: {out}")
+        sweep, simulated = reconstruct_files(
+            recording, config, out, frame, spacing, clip, interpolation, compounding, holes
+        )
+        size = " x ".join(str(n) for n in sweep.volume.size)
+        say(labelled(f"{sweep.used_n} frames, {size} voxels: {out}; picture: {out.with_suffix('.png')}", simulated))
         for index, why in sweep.refused:
             say(f"frame {index} not used: {why}")
         if json:
-            emit({**sweep.as_json(), "file": str(out)})
+            emit({**sweep.as_json(), "file": str(out), "simulated": simulated})
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the three commands to the ``calibrate`` group."""
-    app.command("nwire")(nwire)
-    app.command("sound-speed")(sound_speed)
-    app.command("volume")(volume)
+    app.command("nwire", epilog=NWIRE_EXAMPLE)(nwire)
+    app.command("sound-speed", epilog=SOUND_SPEED_EXAMPLE)(sound_speed)
+    app.command("volume", epilog=VOLUME_EXAMPLE)(volume)

@@ -52,7 +52,8 @@ def test_interpolations_agree_where_both_have_values() -> None:
 
 def test_files_and_picture_are_written(tmp_path: Path) -> None:
     sitk = pytest.importorskip("SimpleITK")
-    made = reconstruct_files(SWEEP, CONFIG, tmp_path / "spine.mha")
+    made, simulated = reconstruct_files(SWEEP, CONFIG, tmp_path / "spine.mha")
+    assert not simulated
     image = sitk.ReadImage(str(tmp_path / "spine.mha"))
     assert np.array_equal(sitk.GetArrayFromImage(image), made.volume.grey)
     assert (tmp_path / "spine.png").stat().st_size > 50_000
