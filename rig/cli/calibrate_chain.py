@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rig.cli.calibrate_frames import AsJson, answers
+from rig.cli.calibrate_frames import AsJson, answers, labelled
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def add_to(app: typer.Typer) -> None:
     """Put the command into the group ``calibrate``."""
 
     @app.command(
-        epilog="Example:  phantomrig calibrate chain Image Phantom --rig bench.toml "
-        "--step ProbeToHolder=0,0,3,0,0,0 --at 256,300,0"
+        epilog="Example:  phantomrig calibrate chain Probe Phantom --rig bench.toml "
+        "--step ProbeToHolder=0,0,3,0,0,0 --at 0,0,40   (Image instead of Probe needs a certificate of ImageToProbe)"
     )
     def chain(
         source: Annotated[str, typer.Argument(help="frame to map from, e.g. Image")],
@@ -84,11 +84,12 @@ def add_to(app: typer.Typer) -> None:
             try:
                 found = look_up(source, target, rig, tuple(step or ()), tuple(via or ()), today)
             except FrameError as error:
-                raise ConfigError(str(error)) from None
+                raise ConfigError(f"{error}{_advice(error, source, target)}") from None
+            simulated = _simulated(rig)
             for link in found.steps:
                 due = f", due {link.due}" if link.due else ""
                 say(f"{link.name:16} {link.identity or 'stated'}{due}")
-            say(f"{source}To{target}")
+            say(labelled(f"{source}To{target}", simulated))
             for row in found.matrix:
                 say("  " + " ".join(f"{v:11.5f}" for v in row))
             out = found.as_json()
@@ -100,7 +101,28 @@ def add_to(app: typer.Typer) -> None:
                     f"{', '.join(f'{v:.3f}' for v in sd)}")  # fmt: skip
                 out |= {"at": list(point), "point": place.tolist(), "point_sd": sd, "covariance3": spread.tolist()}
             if json:
-                emit({"ok": True} | out)
+                emit({"ok": True} | out | {"simulated": simulated})
+
+
+def _simulated(rig: Path | None) -> bool:
+    from rig.config import load_config
+
+    return load_config(rig if rig is not None else "simulated").rig.simulated
+
+
+def _advice(error: Exception, source: str, target: str) -> str:
+    """What joins a frame that no certificate and no rig file joins; empty for another kind of error."""
+    from rig.geometry.graph import MissingTransform
+
+    if not isinstance(error, MissingTransform):
+        return ""
+    asked = {source, target}
+    ways = []
+    if asked & {"Image", "Probe", "Needle"}:
+        ways.append("what moves is given with --step, as ProbeToHolder=0,0,3,0,0,0")
+    if "Image" in asked:
+        ways.append("ImageToProbe comes from a certificate (calibrate nwire) or from --step")
+    return "; " + "; ".join(ways or ["is the name right? A frame is joined by a certificate, by [frames] or by --step"])
 
 
 def _point(text: str) -> tuple[float, float, float]:

@@ -101,3 +101,17 @@ def test_a_certificate_of_a_simulated_rig_does_not_enter_the_graph_of_a_real_one
     real = config.model_copy(update={"rig": config.rig.model_copy(update={"simulated": False})})
     with pytest.raises(ConfigError, match="TR-1 was made with a simulated rig"):
         rig_graph(real, TODAY)
+
+
+def test_a_frame_that_nothing_joins_is_told_with_what_would_join_it() -> None:
+    for frames, told in (
+        (("Probe", "Phantom"), "--step, as ProbeToHolder"),
+        (("Image", "Phantom"), "calibrate nwire"),
+        (("Holder", "Phantm"), "is the name right?"),
+    ):
+        code, out, _ = run("chain", *frames, "--json")
+        assert (code, told in json.loads(out)["reason"]) == (2, True)
+
+
+def test_a_chain_of_a_simulated_rig_is_labelled() -> None:
+    assert json.loads(run("chain", "Holder", "Phantom", "--json")[1])["simulated"] is True
