@@ -149,7 +149,9 @@ def advance(trial: Trial) -> State:
             last_bevel_feed = trial.hand.feed_mm
             _steer(trial, goal)
         step = settings.far_step_mm if remaining > settings.near_zone_mm else settings.near_step_mm
-        step = max(0.1, min(step, remaining, HAND_STEP_MM if by_hand else step))
+        # A turn of the bevel moves the tip of a needle with run-out a little: that is travel since it was confirmed.
+        most = HAND_STEP_MM if by_hand else trial.controller.travel.room_mm
+        step = max(0.1, min(step, remaining, most))
         slow = remaining <= settings.near_bone_zone_mm
         trial.hand.advance(step, settings.near_speed_mm_s if slow else _speed_mm_s(trial, trial.hand.feed_mm + step))
         trial.log.blind_longest_mm = max(trial.log.blind_longest_mm, trial.controller.travel.since_confirmed_mm)

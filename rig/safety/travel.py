@@ -24,6 +24,11 @@ class NeedleTravel:
     def since_confirmed_mm(self) -> float:
         return max(0.0, self.feed_mm - self.confirmed_feed_mm)
 
+    @property
+    def room_mm(self) -> float:
+        """How far the tip may go before it must be confirmed again."""
+        return max(0.0, self.limit_mm - self.since_confirmed_mm)
+
     def reset(self) -> None:
         """A new trial."""
         self.feed_mm = self.confirmed_feed_mm = self.blind_mm = self.clear_to_mm = 0.0

@@ -12,7 +12,7 @@ from hal.clock import VirtualClock
 from hal.errors import DeviceError, LimitViolation, NoReply, SafetyStop
 from hal.types import Instruction, InstructionKind, NeedlePose, Pose6
 from rig.injection import inject
-from rig.motion import advance, move_needle, move_probe, withdraw
+from rig.motion import advance, move_needle, move_probe, rotate_bevel, withdraw
 from rig.safety.estop import EStopState
 from rig.safety.pressure import Verdict
 from rig.safety.stop import ForcedStop, HoldRequested
@@ -724,3 +724,18 @@ def test_a_stop_that_could_not_begin_in_time_is_still_carried_out(clock):
     assert "pump.make_safe" not in bench.log
     clock.sleep(6.0)
     assert bench.log.count("pump.make_safe") == 1
+
+
+def test_a_turn_of_a_needle_with_run_out_is_travel_and_leaves_less_room_for_the_next_step(clock):
+    _, controller = run(clock, needle={"tip_offset_mm": [0.0, 0.0, 0.0], "run_out_mm": [0.5, 0.0]})
+    leaning = NeedlePose(0.0, 0.0, 20.0, 0.0, -5.0, 180.0)
+    move_needle(controller, leaning, 2.0)
+    move_needle(controller, replace(leaning, feed_mm=10.0), 1.0, blind=True)
+    controller.travel.confirm()
+    assert controller.travel.room_mm == controller.travel.limit_mm
+    rotate_bevel(controller, 0.0)
+    room_mm = controller.travel.room_mm
+    assert room_mm < controller.travel.limit_mm - 0.1
+    with pytest.raises(LimitViolation, match="without confirmed tip"):
+        advance(controller, controller.travel.limit_mm, 1.0)
+    advance(controller, room_mm, 1.0)
