@@ -69,6 +69,7 @@ def session(config: RigConfig, out: Path, *, seed: int = 1, stated: RigConfig | 
 def _told(controller: Controller) -> Iterator[None]:
     try:
         yield
+        _look_once(controller)
     except HoldRequested as hold:
         controller.make_safe(hold.trip.reason)
         raise SafetyStop(f"{hold.trip.reason}; the calibration ends here", source=hold.source) from hold
@@ -83,3 +84,11 @@ def _told(controller: Controller) -> Iterator[None]:
         except SafetyStop as stop:
             raise stop from error
         raise
+
+
+def _look_once(controller: Controller) -> None:
+    """What was asked for while the result was computed, when nobody scans: a stop counts, a foot on the pedal not."""
+    try:
+        controller.scan()
+    except HoldRequested as hold:
+        controller.journal.append("hold_at_end", {"source": hold.source, "reason": hold.trip.reason})

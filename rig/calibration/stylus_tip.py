@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hal.errors import ConfigError
 from hal.types import Vector
-from rig.calibration.certificate import Certificate
+from rig.calibration.certificate import Certificate, read_certificate
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.dwell import Dwell
 from rig.calibration.pivot import Poses
@@ -39,6 +39,7 @@ class StylusTip:
     tip_mm: Vector
     covariance: NDArray[np.float64] = field(repr=False)
     source: str
+    simulated: bool = False
 
     def as_json(self) -> dict[str, object]:
         return {"tip_mm": self.tip_mm.tolist(), "covariance_mm2": self.covariance.tolist(), "source": self.source}
@@ -68,14 +69,14 @@ class TipCheck:
 
 
 def read_tip(path: Path) -> StylusTip:
-    """From the JSON of ``calibrate pivot --json`` or a certificate of it; raises ``ConfigError``."""
+    """From the JSON of ``calibrate pivot --json``, or from a certificate of it, unchanged; raises ``ConfigError``."""
     try:
         lines = path.read_text().strip()
         data = json.loads(lines if lines.startswith("{\n") else lines.splitlines()[-1])
     except (OSError, ValueError, IndexError) as error:
         raise ConfigError(f"{path}: is no JSON of a pivot calibration: {error}") from None
     if isinstance(data, dict) and isinstance(data.get("certificate"), dict):
-        data = data["certificate"].get("result", {})
+        data = dict(read_certificate(path).result)
     return _tip(data, path.name)
 
 
@@ -97,7 +98,7 @@ def _tip(data: object, source: str) -> StylusTip:
             raise ValueError("tip_mm is three numbers and covariance_mm2 nine")
     except (KeyError, ValueError, TypeError) as error:
         raise ConfigError(f"{source}: holds no tip of a pivot calibration: {error}") from None
-    return StylusTip(tip, covariance, source)
+    return StylusTip(tip, covariance, source, bool(data.get("simulated", False)))
 
 
 def check_tip(poses: Poses, tip: StylusTip, dwells: Sequence[Dwell]) -> TipCheck:

@@ -144,6 +144,10 @@ def measure_fiducials(rig: Path | None, phantom: str, out: Path, seed: int, opti
     if strange:
         raise ConfigError(f"there is no fiducial {', '.join(strange)}; there are {', '.join(nominal.names)}")
     tip = read_tip(options.tip) if options.tip is not None else _tip_in_force(certificates)
+    if tip.simulated and not config.rig.simulated:
+        raise ConfigError(
+            f"{tip.source}: the tip was calibrated on a simulated rig and says nothing about a real stylus"
+        )
     targets = {f"{lv}.{sd}": drawn.target(lv, sd).nerve_centre_mm for lv in TARGETS for sd in ("left", "right")}
     with session(config, out, seed=seed, stated=stated) as (controller, journal):
         names = options.touch or nominal.names

@@ -57,7 +57,8 @@ def measure(
             result = measure_latency(controller, pose, strokes_n=strokes_n, seed=seed)
             outcome.update(lag_s=result.calibration.lag_s, interval_s=list(result.calibration.interval_s))
         simulated = controller.rig.simulated
-    (out / "latency.json").write_text(json.dumps(result.as_json() | {"simulated": simulated}, indent=1) + "\n")
+    data = {"rig": config.rig.name, "simulated": simulated}
+    (out / "latency.json").write_text(json.dumps(result.as_json() | data, indent=1) + "\n")
     draw_temporal(out / "latency.png", result.calibration, "SIMULATED" if simulated else "")
     return result, simulated
 

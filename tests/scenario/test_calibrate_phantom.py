@@ -259,3 +259,12 @@ def test_a_stylus_without_a_calibrated_tip_is_told_how_to_get_one(tmp_path):
 def test_options_that_make_no_sense_are_one_clear_error(tmp_path, arguments, told):
     result, _ = run("phantom", *arguments, "--out", tmp_path / "out")
     assert result.exit_code == 2 and told in result.stderr
+
+
+def test_a_tip_of_a_simulated_stylus_registers_no_real_phantom(tmp_path, tip):
+    assert json.loads(tip.read_text().splitlines()[-1])["simulated"] is True
+    result, _ = run(
+        "phantom", "--rig", "bench_example", "--method", "fiducials", "--tip", tip, "--out", tmp_path / "out"
+    )
+    assert result.exit_code == 2 and "calibrated on a simulated rig" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists(), "no device was opened"

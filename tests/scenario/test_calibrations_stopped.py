@@ -6,17 +6,21 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from tiny_devices import Bench
 from typer.testing import CliRunner
 
 from experiments.calibrations.clear_way import require_clear, way_over
 from experiments.calibrations.latency import measure_latency
-from hal.clock import VirtualClock
+from experiments.calibrations.phantom_surface import SPEED_MM_S, scan, scan_plan
+from experiments.calibrations.session import session
+from hal.clock import NS_PER_S, VirtualClock
 from hal.errors import ConfigError, LimitViolation, SafetyStop
 from hal.types import NeedlePose, OperatorResponse, Pose6
 from rig.cli.main import app
 from rig.config import load_config
+from rig.motion import QUEUE_S
 from rig.record import read_chain
 
 LATENCY = ("latency", "--x", "18", "--y", "-10")
@@ -77,6 +81,52 @@ def test_a_person_who_never_answers_is_not_waited_for_without_end(tmp_path):
     result, chain = calibrate(tmp_path, 'device = "operator"\nkind = "absent"\nfrom_s = 0.0', *LATENCY)
     assert result.exit_code == 4 and "did not happen within 600.0 s" in result.stderr
     assert "X 0.000, Y 0.000, Z -30.000" in json.dumps(chain.entries[-1].data)
+
+
+def test_ctrl_c_while_the_result_is_computed_is_not_swallowed(tmp_path):
+    with (
+        pytest.raises(SafetyStop, match=r"Ctrl-C"),
+        session(load_config("simulated"), tmp_path / "out") as (controller, _),
+    ):
+        controller.interrupt.request()  # nothing waits any more: no scan follows in the block
+    kinds = [entry.kind for entry in read_chain(tmp_path / "out" / "journal.jsonl").entries]
+    assert kinds[-2:] == ["trip", "make_safe"]
+
+
+def test_ctrl_c_ends_a_scan_with_the_probe_where_it_is_and_a_record(tmp_path):
+    with (
+        pytest.raises(SafetyStop, match=r"Ctrl-C"),
+        session(load_config("simulated"), tmp_path / "out") as (controller, _),
+    ):
+        pressed_ns = controller.clock.now_ns() + 25 * NS_PER_S
+        places_mm = []
+
+        def press(sample):
+            if controller.clock.now_ns() > pressed_ns and not controller.interrupt.count:
+                controller.interrupt.request()
+            if controller.interrupt.count:
+                places_mm.append(sample.value.pose.as_tuple()[:3])
+
+        controller.on_sample("holder", press)
+        scan(controller, scan_plan(controller.rig.frames.get("Phantom", "Rig")))
+    last = read_chain(tmp_path / "out" / "journal.jsonl").entries[-1]
+    assert last.kind == "make_safe" and all(report["safe"] for report in last.data["reports"])
+    way_mm = np.linalg.norm(np.array(places_mm[-1]) - np.array(places_mm[0]))
+    assert len(places_mm) > 1 and way_mm <= QUEUE_S * SPEED_MM_S, "no more than what was queued"
+
+
+@pytest.mark.parametrize(
+    ("motion", "tool"),
+    [("pivot", "StylusToTracker"), ("fiducials", "StylusToTracker"), ("none", "NeedleTipToTracker")],
+)
+def test_a_recording_moves_neither_probe_nor_needle(tmp_path, motion, tool):
+    out = tmp_path / "stylus.igs.mha"
+    words = ["calibrate", "record", "--out", str(out), "--motion", motion, "--tool", tool, "--seconds", "3"]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    last = read_chain(tmp_path / "stylus.record" / "journal.jsonl").entries[-1]
+    told = json.dumps(last.data)
+    assert last.kind == "make_safe" and "X 0.000, Y 0.000, Z -30.000" in told and "Z -40.000" in told, told
 
 
 def started(**more):

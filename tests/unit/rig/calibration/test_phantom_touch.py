@@ -9,6 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hal.errors import ConfigError
+from rig.calibration.certificate import Certificate
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.phantom_touch import register_touches, require_place
 from rig.calibration.stylus_tip import StylusTip, read_tip
@@ -150,8 +151,13 @@ def test_a_tip_is_read_from_a_pivot_and_from_its_certificate(tmp_path):
     pivot = {"ok": True, "tip_mm": [0.0, 0.0, 150.0], "covariance_mm2": np.eye(3).tolist()}
     plain, filed = tmp_path / "tip.json", tmp_path / "PIV-1.json"
     plain.write_text(json.dumps(pivot) + "\n")
-    filed.write_text(json.dumps({"certificate": {"result": pivot}}, indent=1))
+    Certificate(
+        "PIV-1", "pivot", "stylus", "", "AB", "2026-01-01T00:00:00+00:00", "", "by hand", pivot, simulated=False
+    ).write(filed)
     assert read_tip(plain).tip_mm.tolist() == read_tip(filed).tip_mm.tolist() == [0.0, 0.0, 150.0]
+    filed.write_text(filed.read_text().replace("150.0", "151.0"))
+    with pytest.raises(ConfigError, match="changed after it was issued"):
+        read_tip(filed)
 
 
 @pytest.mark.parametrize("text", ["", "no json", '{"ok": false}', '{"ok": true, "tip_mm": [1, 2]}'])
