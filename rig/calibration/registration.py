@@ -163,7 +163,10 @@ def register_fiducials(
     held = tuple(n for n in common if n in check_names)
     strange = sorted(set(check_names) - set(held))
     if strange:
-        raise CalibrationRefused("unknown check point", f"check points {', '.join(strange)} are not in both sets")
+        raise CalibrationRefused(
+            "unknown check point",
+            f"check points {', '.join(strange)} are not in both sets, which share {', '.join(common) or 'none'}",
+        )
     used = tuple(n for n in common if n not in held)
     _enough(used, nominal, measured)
     a, b = nominal.only(used), measured.only(used)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SPACING_MM = 1.5
 """Between points of the nominal surface, as guidance uses it."""
+SMALLEST_MM, LARGEST_MM = 10.0, 2000.0
+"""Longest edge of the box about the bone: shorter is metres taken for mm, longer is micrometres [A]."""
 
 
 def read_points(path: Path) -> Points:
@@ -57,6 +59,7 @@ def read_surface(names: tuple[str, ...], unit_mm: float) -> tuple[Surface, dict[
     """
     import numpy as np
 
+    from hal.errors import ConfigError
     from hal.phantom.mesh import read_mesh, surface_points
     from hal.phantom.nominal import load_phantom
     from rig.geometry.registration import make_surface
@@ -66,7 +69,14 @@ def read_surface(names: tuple[str, ...], unit_mm: float) -> tuple[Surface, dict[
         targets = {f"{level}_{side}": t.nerve_centre_mm for (level, side), t in phantom.targets.items()}
         return make_surface(phantom.dorsal_bone_points(SPACING_MM)[0]), targets
     meshes = [read_mesh(Path(name), unit_mm) for name in names]
-    return make_surface(np.concatenate([surface_points(mesh, SPACING_MM) for mesh in meshes])), {}
+    points = np.concatenate([surface_points(mesh, SPACING_MM) for mesh in meshes])
+    size_mm = float(np.ptp(points, axis=0).max())
+    if not SMALLEST_MM <= size_mm <= LARGEST_MM:
+        raise ConfigError(
+            f"{', '.join(names)}: {size_mm:.3g} mm long, no bone of a spine is; --unit says how many mm one unit of "
+            "the file is (1000 for metres)"
+        )
+    return make_surface(points), {}
 
 
 def add_to(app: typer.Typer) -> None:

@@ -264,3 +264,11 @@ def test_a_recording_converted_to_nrrd_gives_the_same_tip(tmp_path: Path) -> Non
     recording = pivot_recording(tmp_path / "p.igs.mha", {"PhantomrigSimulated": "True"})
     convert(recording, tmp_path / "p.igs.nrrd")
     assert run("pivot", recording, "--json") == run("pivot", tmp_path / "p.igs.nrrd", "--json")
+
+
+def test_a_check_point_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    nominal = tmp_path / "nominal.txt"
+    nominal.write_text(NOMINAL)
+    words = ["register", nominal, table(tmp_path / "m.txt"), "--fle", 0.2, "--check", "P7", "--json"]
+    code, answer = run(*words)
+    assert (code, "P7 are not in both sets, which share F1, F2" in answer["reason"]) == (2, True)

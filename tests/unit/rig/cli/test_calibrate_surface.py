@@ -128,3 +128,10 @@ def test_points_of_a_mesh_file_and_named_points_of_slicer_are_taken_too(tmp_path
     shift = np.eye(4)
     shift[:3, 3] = 301.5, 249.0, 150.7
     assert np.array(found["matrix"]) == pytest.approx(invert(pose()) @ shift, abs=0.3)
+
+
+def test_a_mesh_in_metres_is_told_before_anything_is_fitted(tmp_path: Path) -> None:
+    mesh = tmp_path / "bone.obj"
+    mesh.write_text("v 0 0 0\nv 0.05 0 0\nv 0 0.05 0\nv 0 0 0.05\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
+    code, answer, _ = run(table(tmp_path, np.eye(3)), mesh, "--start", "PhantomToRig=0,0,0")
+    assert (code, "--unit" in str(answer["reason"]), "mm long" in str(answer["reason"])) == (2, True, True)
