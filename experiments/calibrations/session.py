@@ -17,8 +17,8 @@ from rig.record import Journal
 from rig.safety.stop import HoldRequested
 from rig.simulated import needs_bench, simulate
 
-LOOK_S = 0.3
-"""After a refused command: a few polls of the emergency stop (0.1 s) and of what moves (0.1 s)."""
+LOOK_S = 0.7
+"""After a refused command: one poll at rest of whatever is watched (0.5 s) and its answer."""
 
 
 class Session(NamedTuple):

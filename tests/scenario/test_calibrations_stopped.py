@@ -60,6 +60,12 @@ def test_a_command_that_is_refused_in_an_emergency_stop_is_told_as_that_stop(tmp
     assert [e.data["source"] for e in chain.entries if e.kind == "trip"] == ["estop"]
 
 
+def test_a_cable_that_is_pulled_in_the_middle_of_a_move_is_the_hard_stop_that_it_is_elsewhere(tmp_path):
+    result, chain = calibrate(tmp_path, 'device = "holder"\nkind = "unplugged"\nfrom_s = 20.0', "needle-tip")
+    assert result.exit_code == 3 and "the cable at" in result.stderr and "pulled" in result.stderr
+    assert "make_safe" in [e.kind for e in chain.entries]
+
+
 @pytest.mark.parametrize(("words", "kind"), [(LATENCY, "latency"), (("phantom",), "phantom_scan")])
 def test_no_probe_moves_when_a_person_says_no(tmp_path, words, kind):
     result, chain = calibrate(tmp_path, 'device = "operator"\nkind = "declines"\nfrom_s = 0.0', *words)
