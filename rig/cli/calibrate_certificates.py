@@ -66,6 +66,8 @@ def certificate_from(
     transform = transform or own
     if transform and own and transform != own and transform not in data:
         raise ConfigError(f"{result}: is about {own}, not about {transform}")
+    if not transform and "matrix" in data:
+        raise ConfigError(f"{result}: holds a matrix without a name: say with --transform what it is, as PhantomToRig")
     matrix: list[list[float]] = []
     covariance: list[list[float]] = []
     if transform:

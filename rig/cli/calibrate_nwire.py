@@ -216,7 +216,7 @@ def nwire(
         if out is not None:
             say(f"result, configuration and pictures: {out}")
         if json:
-            emit(result.as_json() | {"simulated": simulated})
+            emit(result.as_json() | {"transform": "ImageToProbe", "simulated": simulated})
 
 
 def _told(result: NWireCalibration) -> list[str]:

@@ -234,6 +234,7 @@ def test_command_writes_result_configuration_and_pictures(tmp_path: Path) -> Non
     assert run.exit_code == 0, run.output
     data = json.loads(run.stdout.strip().splitlines()[-1])
     assert data["calibration"]["used_n"] == 103
+    assert (data["transform"], data["simulated"]) == ("ImageToProbe", False)
     written = read_plus_result(tmp_path / "ImageToProbe.results.xml")
     assert np.array_equal(written.ImageToProbe, np.array(data["ImageToProbe"]))
     assert read_plus_config(tmp_path / CONFIG.name).phantom is not None

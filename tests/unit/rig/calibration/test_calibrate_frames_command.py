@@ -272,3 +272,12 @@ def test_a_check_point_that_is_not_there_is_told_with_those_that_are(tmp_path: P
     words = ["register", nominal, table(tmp_path / "m.txt"), "--fle", 0.2, "--check", "P7", "--json"]
     code, answer = run(*words)
     assert (code, "P7 are not in both sets, which share F1, F2" in answer["reason"]) == (2, True)
+
+
+def test_a_matrix_without_a_name_is_not_certified_because_no_rig_would_use_it(tmp_path: Path) -> None:
+    result = tmp_path / "pr.json"
+    result.write_text(json.dumps({"ok": True, "kind": "phantom_registration", "matrix": np.eye(4).tolist()}))
+    words = ["--identity", "PR-1", "--kind", "phantom_registration", "--device", "phantom", "--by", "AB", "--json"]
+    code, answer = run("certify", result, tmp_path / "c", *words)
+    assert (code, "--transform" in answer["reason"]) == (2, True)
+    assert run("certify", result, tmp_path / "c", *words, "--transform", "PhantomToRig")[0] == 0

@@ -27,6 +27,8 @@ def run(*words):
 def certify(folder, data, identity="PR-1", kind="phantom_registration", device="phantom", *more):
     path = folder / f"{identity}.result.txt"
     path.write_text(json.dumps(data) + "\n")
+    if "matrix" in data and "transform" not in data and "--transform" not in more:
+        more = (*more, "--transform", "PhantomToRig")
     return run(
         "certify", path, folder / "certificates", "--identity", identity, "--kind", kind, "--device", device,
         "--by", "AB", *more,
