@@ -9,11 +9,11 @@ from collections import deque
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hal.errors import RigError
+from hal.errors import ConfigError
 from hal.types import Matrix, NeedlePose, Pose6, Vector
 
 
-class FrameError(RigError):
+class FrameError(ConfigError):
     """A transform has a bad name, or no chain of known transforms joins two frames."""
 
 

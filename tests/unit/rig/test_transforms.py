@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from hal.errors import ConfigError
 from hal.types import NeedlePose, Pose6
 from rig.geometry.transforms import (
     FrameError,
@@ -104,3 +105,9 @@ def test_frames_that_nothing_joins_are_an_error_that_names_them():
     graph.add("HolderToRig", np.eye(4))
     with pytest.raises(FrameError, match="Tracker"):
         graph.get("Tracker", "Rig")
+
+
+def test_a_wrong_frame_name_is_bad_input_and_no_fault_of_ours() -> None:
+    """Names of frames come from files and from the command line."""
+    with pytest.raises(ConfigError, match="must read AToB"):
+        TransformGraph().add("nonsense", np.eye(4))
