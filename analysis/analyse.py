@@ -13,7 +13,7 @@ from analysis.group import PLANES, closed, column, not_evaluated, summarise
 from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
 from analysis.uncertainty_budget_run import uncertainty
-from rig.record import PlannedTrial, RecordedRun, Row, verify_run
+from rig.record import PlannedTrial, RecordedRun, Row, anomalies_of, verify_run
 
 
 def analyse(run: RecordedRun) -> Results:
@@ -38,6 +38,7 @@ def analyse(run: RecordedRun) -> Results:
         verdict=verdict,
         verdict_reason=reason,
         faults=faults,
+        anomalies=anomalies_of(run),
         criteria=criteria,
         accounting=account,
         shortfall=short,

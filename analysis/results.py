@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from rig.record.anomalies import Finding
+
 if TYPE_CHECKING:
     from analysis.uncertainty_budget import UncertaintyResults
 
@@ -198,6 +200,8 @@ class Results:
     verdict_reason: str
     faults: tuple[str, ...]
     """What of the record does not hold; empty when it is intact."""
+    anomalies: tuple[Finding, ...]
+    """Known faults of the version that made the record, as far as this run may have them."""
     criteria: tuple[CriterionResult, ...]
     accounting: Accounting
     shortfall: str

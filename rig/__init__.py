@@ -1,3 +1,3 @@
 """The controller: what a rig can do, whatever the experiment."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

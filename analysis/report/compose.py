@@ -11,6 +11,7 @@ from analysis.report.view import Block, Bullets, Facts, Paragraph, Picture, Sect
 from analysis.report.wording import DASH, cell, counted, known, number
 from analysis.results import Results
 from rig.record import COLUMNS, RecordedRun
+from rig.record.anomalies import versions_of
 from rig.record.canonical import sha256_file
 
 BANNER = "SIMULATED DATA"
@@ -37,6 +38,7 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
         Section("Differences between arms", _differences(results, figures)),
         Section("Deviations", _deviations(results)),
         Section("Limitations", _limitations(results)),
+        Section("Known anomalies of the software", _anomalies(run, results)),
         Section("Integrity of the record", _integrity(run, results)),
         Section("Annex A: trials", _trials(run)),
         Section("Annex B: data dictionary", _dictionary()),
@@ -345,6 +347,17 @@ def _limitations(results: Results) -> tuple[Block, ...]:
             Bullets(results.assumptions),
         ]
     return tuple(blocks)
+
+
+def _anomalies(run: RecordedRun, results: Results) -> tuple[Block, ...]:
+    versions = ", ".join(versions_of(run)) or "unknown"
+    if not results.anomalies:
+        return (Paragraph(f"None is known that this record, made by phantomrig {versions}, could have."),)
+    lead = (
+        f"Faults found since in phantomrig {versions}, which made this record, as far as their conditions hold in it. "
+        "Whether a number was altered is to be seen as told; the numbers of this report are as recorded."
+    )
+    return (Paragraph(lead, "warning"), tables.anomalies(results))
 
 
 def _integrity(run: RecordedRun, results: Results) -> tuple[Block, ...]:

@@ -210,6 +210,14 @@ def deviations(results: Results) -> Table:
     return Table(titles, rows, "lllrlll", (0.6, 1.7, 1.1, 0.6, 1.3, 0.9, 3.2))
 
 
+def anomalies(results: Results) -> Table:
+    """Known faults of the version that made the record, as far as this run may have them."""
+    rows = tuple((a.id, a.title, a.effect, a.look, ", ".join(a.trials) or "the run", a.mended_in)
+                 for a in results.anomalies)  # fmt: skip
+    titles = ("Anomaly", "What was wrong", "Effect", "How to see it", "Where", "Mended in")
+    return Table(titles, rows, "llllll", (1.2, 2.0, 2.6, 2.6, 0.9, 0.6))
+
+
 def literature(results: Results) -> Table:
     """Published figures, where the study has a freehand arm."""
     rows = tuple((f.text, f"{number(f.mean_mm, 1)} ± {number(f.sd_mm, 1)} mm", f.source) for f in results.literature)

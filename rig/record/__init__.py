@@ -2,9 +2,11 @@
 
 Writing: ``RunFolder.create`` -> ``plan``, ``devices``, ``cartridge`` (or ``CartridgeRecord`` in a worker) ->
 ``trial`` -> ``streams``, ``frames``, ``event``, ``truth``, ``close`` -> ``adopt`` -> ``seal``.
-Reading: ``RunFolder.open`` -> ``RecordedRun``. Checking: ``verify_run``.
+Reading: ``RunFolder.open`` -> ``RecordedRun``. Checking: ``verify_run``; ``anomalies_of`` tells which known faults of
+earlier versions a folder may have.
 """
 
+from rig.record.anomalies import Anomaly, Finding, anomalies_of, known_anomalies
 from rig.record.columns import COLUMNS, NAMES, Column
 from rig.record.folder import RunFolder
 from rig.record.frames import FrameReader, FrameWriter, RecordedFrame
@@ -20,6 +22,7 @@ from rig.record.trial import CartridgeRecord, TrialRecord
 __all__ = [
     "COLUMNS",
     "NAMES",
+    "Anomaly",
     "Calibration",
     "CartridgeRecord",
     "Chain",
@@ -27,6 +30,7 @@ __all__ = [
     "DeviceRecord",
     "Entry",
     "Field",
+    "Finding",
     "FrameReader",
     "FrameWriter",
     "Journal",
@@ -40,6 +44,8 @@ __all__ = [
     "Stream",
     "StreamWriter",
     "TrialRecord",
+    "anomalies_of",
+    "known_anomalies",
     "read_chain",
     "verify_run",
 ]

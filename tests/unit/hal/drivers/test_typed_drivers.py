@@ -141,9 +141,7 @@ def test_nobody_answers_in_simulated_time(console):
         operator_terminal.Driver(operator_terminal.Settings(), VirtualClock(), console).open()
 
 
-def test_typing_stop_counts_as_ctrl_c_on_a_rig_without_a_key_stop_and_is_offered_as_that(
-    console, keyboard, interrupts
-):
+def test_typing_stop_counts_as_ctrl_c_on_a_rig_without_a_key_stop_and_is_offered_as_that(console, keyboard, interrupts):
     driver = operator(console)
     driver.begin(Instruction(InstructionKind.ADVANCE, "advance"))
     assert "stop = end the run, as Ctrl-C does" in shown(console)
