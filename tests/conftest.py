@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import hal  # noqa: F401 - before any test loads NumPy: see hal.arithmetic
+
 sys.path.insert(0, str(Path(__file__).parent / "fakes"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
+from hal import ARITHMETIC
 from rig import __version__
 
 PACKAGES = (
@@ -15,8 +16,13 @@ PACKAGES = (
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that can change a number; ``absent`` when not installed."""
-    versions = {"python": platform.python_version(), "phantomrig": __version__}
+    """Versions of Python and of what else can change a number; ``absent`` when not installed.
+
+    ``arithmetic`` says which instructions calculated (``hal.arithmetic``): with the same versions, the same C library
+    and the same word here, the same seed gives the same bytes.
+    """
+    versions = {"python": platform.python_version(), "phantomrig": __version__, "arithmetic": ARITHMETIC}
+    versions["libc"] = " ".join(platform.libc_ver()).strip() or platform.system()
     for name in PACKAGES:
         try:
             versions[name] = metadata.version(name)

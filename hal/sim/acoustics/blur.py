@@ -56,7 +56,7 @@ def side_lobes(field: Field) -> Field:
     return np.asarray(coarse * np.float32(lines / SIDE_PARTS * 10 ** (SIDE_LOBE_DB / 20)), dtype=np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
 def lateral_row(
     field: Field, line: int, kernel: Field, taps: int, side: Field, from_column: int, to_column: int, out: Field
 ) -> None:

@@ -40,7 +40,7 @@ def envelope_lines(
                 out[line, begin + i] = np.sqrt(re * re + im * im)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz", "nnan", "ninf"})
+@njit(cache=True, nogil=True, fastmath={"contract", "nsz", "nnan", "ninf"})
 def grey_lines(
     field: Field, kernel: Field, side: Field, noise: Field, offsets: NDArray[np.int64], level: Field,
     scale: np.float32, base: Field, first: int, last: int, out: NDArray[np.uint8],
