@@ -6,86 +6,144 @@ import difflib
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from experiments.technique import Technique, explain, load_technique, read_toml, shipped
+from experiments.technique import Technique, load_technique, shipped
 from hal.errors import ConfigError
+from hal.files import Document, Id, read, refusal, validated, within
+from hal.files.validated import near
 from rig.record import COLUMNS
 
-_KIND = {column.name: column.kind for column in COLUMNS}
+_COLUMN = {column.name: column for column in COLUMNS}
+_FACTORS = tuple(column.name for column in COLUMNS if column.factor)
 ONE_WAY = {
     "success_lower_95": (">=", "it is a lower bound, and a lower bound below a limit shows nothing"),
     "tolerance_95_95": ("<=", "it is an upper bound"),
     "max": ("<=", "the largest value says nothing about a lower limit"),
 }
 """Statistics that make sense with one comparison only, and why."""
+LARGEST = {"mm": 200.0, "deg": 180.0, "s": 86_400.0, "mL": 20.0, "kPa": 1000.0, "N": 100.0, "h": 8760.0, "degC": 60.0}
+"""Largest limit that makes sense in the unit of a column [A]: beyond it the number is in another unit."""
+SEED_MAX = 2**32 - 1
+TRIALS_MAX = 10_000
+"""Of one study [A]: with the shipped needle arms two days of computing, and more gel than a bench pours in years."""
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Head(_Data):
     """What the study is about."""
 
-    id: str
-    title: str
-    objective: str
+    id: Id
+    title: str = Field(min_length=1)
+    objective: str = Field(min_length=1)
     demonstration: bool = False
     """Shown on every page as: not powered."""
-    seed: int = 1
+    seed: int = within(0, SEED_MAX, 1)
 
 
 class Design(_Data):
     """How trials are laid out."""
 
-    techniques: tuple[str, ...]
-    repeats: int = Field(default=3, ge=1)
-    sides: tuple[Literal["left", "right"], ...] = ("left", "right")
+    techniques: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+    repeats: int = within(1, 1000, 3)
+    sides: Annotated[tuple[Literal["left", "right"], ...], Field(min_length=1, max_length=2)] = ("left", "right")
     phantom: str = "lumbar_ref"
-    cartridge_trials_max: int = Field(default=6, ge=1, le=6)
+    cartridge_trials_max: int = within(1, 6, 6)
     """One insertion per root and side of a cartridge."""
-    cartridge_age_h: float = 24.0
+    cartridge_age_h: float = within(0.0, 8760.0, 24.0)
+
+    @model_validator(mode="after")
+    def _once(self) -> Design:
+        faults = []
+        for key, names in (("techniques", self.techniques), ("sides", self.sides)):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                faults.append((key, f"named twice: {', '.join(twice)}"))
+        trials_n = self.repeats * len(self.techniques)
+        if trials_n > TRIALS_MAX:
+            text = f"with {len(self.techniques)} techniques this is {trials_n} trials; a study has at most {TRIALS_MAX}"
+            faults.append(("repeats", text))
+        if faults:
+            raise refusal(*faults)
+        return self
 
 
 class Criterion(_Data):
     """One acceptance criterion, fixed before the first trial."""
 
-    id: str
-    text: str
+    id: Id
+    text: str = Field(min_length=1)
     metric: str
     """A column of trials.csv: a yes/no column for `success_lower_95`, a number column for the others."""
     statistic: Literal["tolerance_95_95", "mean", "median", "p95", "success_lower_95", "max"]
     comparison: Literal["<=", ">="]
     """`success_lower_95` takes >= only, `tolerance_95_95` and `max` take <= only."""
-    limit: float
+    limit: float = within(-86_400.0, 86_400.0)
+    """In the unit of the column; a share between 0 and 1 for a yes/no column."""
     unit: str = ""
+    """The column's own; left out, it is taken from there. Another one is refused: nothing is converted."""
     select: dict[str, str | tuple[str, ...]] = {}
-    """Which trials: per column a value, or a list of values of which one must hold; all given columns together."""
+    """Which trials: per column a value, or a list of values of which one must hold; all given columns together.
+    Only what is fixed before a trial may choose, never a result."""
     source: str = ""
 
     @model_validator(mode="after")
     def _can_be_judged(self) -> Criterion:
-        for name in (self.metric, *self.select):
-            if name not in _KIND:
-                near = difflib.get_close_matches(name, _KIND, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise ValueError(f"criterion {self.id}: trials.csv has no column {name!r}{hint}")
+        faults = [*self._select_faults(), *self._metric_faults()]
+        if faults:
+            raise refusal(*((key, f"criterion {self.id}: {text}") for key, text in faults))
+        return self
+
+    def _select_faults(self) -> list[tuple[str, str]]:
+        faults = []
         for name, values in self.select.items():
-            if not values:
-                raise ValueError(f"criterion {self.id}: select.{name} is empty: no trial would be chosen")
+            if name not in _COLUMN:
+                faults.append((f"select.{name}", _no_column(name)))
+            elif name not in _FACTORS:
+                text = (
+                    f"{name} is a result, and trials must not be chosen by how they ended; a criterion may choose by "
+                )
+                faults.append((f"select.{name}", text + ", ".join(_FACTORS)))
+            elif not values:
+                faults.append((f"select.{name}", f"select.{name} is empty: no trial would be chosen"))
+        return faults
+
+    def _metric_faults(self) -> list[tuple[str, str]]:
+        column = _COLUMN.get(self.metric)
+        if column is None:
+            return [("metric", _no_column(self.metric))]
+        faults = []
         yes_no = self.statistic == "success_lower_95"
-        if yes_no != (_KIND[self.metric] == "bool") or _KIND[self.metric] == "text":
+        if yes_no != (column.kind == "bool") or column.kind == "text":
             wanted = "a yes/no column" if yes_no else "a number column"
-            raise ValueError(
-                f"criterion {self.id}: {self.statistic} needs {wanted}, {self.metric} is {_KIND[self.metric]}"
-            )
+            faults.append(("metric", f"{self.statistic} needs {wanted}, {self.metric} is {column.kind}"))
         only, why = ONE_WAY.get(self.statistic, (self.comparison, ""))
         if self.comparison != only:
-            raise ValueError(f"criterion {self.id}: {self.statistic} can only be compared with {only}: {why}")
-        return self
+            faults.append(("comparison", f"{self.statistic} can only be compared with {only}: {why}"))
+        if "unit" in self.model_fields_set and self.unit != column.unit:
+            has = repr(column.unit) if column.unit else "none"
+            faults.append(("unit", f"the unit of {self.metric} is {has}, and nothing is converted; leave `unit` out"))
+        low, high = _limits(column.unit, yes_no)
+        if not low <= self.limit <= high:
+            faults.append(("limit", f"must lie between {low:g} and {high:g} {column.unit}".rstrip()))
+        return faults
+
+
+def _no_column(name: str) -> str:
+    hint = difflib.get_close_matches(name, _COLUMN, n=1)
+    return f"trials.csv has no column {name!r}" + (f"; did you mean {hint[0]}?" if hint else "")
+
+
+def _limits(unit: str, yes_no: bool) -> tuple[float, float]:
+    if yes_no:
+        return 0.0, 1.0
+    largest = LARGEST.get(unit, 86_400.0)
+    return -largest, largest
 
 
 class Study(_Data):
@@ -94,6 +152,14 @@ class Study(_Data):
     study: Head
     design: Design
     criteria: tuple[Criterion, ...] = ()
+
+    @model_validator(mode="after")
+    def _ids(self) -> Study:
+        ids = [criterion.id for criterion in self.criteria]
+        twice = [i for i, name in enumerate(ids) if name in ids[:i]]
+        if twice:
+            raise refusal(*((f"criteria.{i}.id", "another criterion has the same id") for i in twice))
+        return self
 
     def loaded(self) -> dict[str, Technique]:
         """The techniques of the design, by the name used there."""
@@ -120,26 +186,64 @@ def study_path(name_or_path: str) -> Path:
 def load_study(name_or_path: str) -> Study:
     """Read and check a study with all its techniques; raises ``ConfigError``."""
     path = study_path(name_or_path)
-    try:
-        study = Study.model_validate(read_toml(path))
-    except ValidationError as error:
-        raise explain(path, error) from None
+    document = read(path)
+    study = validated(document, Study)
     design = study.design
     there = {
         "techniques": tuple(_beside(path, name) for name in design.techniques),
         "phantom": _beside(path, design.phantom),
     }
-    study = study.model_copy(update={"design": design.model_copy(update=there)})
-    techniques = study.loaded().values()
-    for criterion in study.criteria:
-        if not any(_chosen(criterion, technique, side) for technique in techniques for side in design.sides):
-            raise ConfigError(f"{path}: criterion {criterion.id}: select chooses no trial of this study")
+    criteria = tuple(c.model_copy(update={"unit": _COLUMN[c.metric].unit}) for c in study.criteria)
+    study = study.model_copy(update={"design": design.model_copy(update=there), "criteria": criteria})
+    faults = [*_twice(document, study.loaded()), *_unchosen(document, study)]
+    if faults:
+        raise ConfigError("\n".join(faults))
     return study
+
+
+def _twice(document: Document, techniques: dict[str, Technique]) -> list[str]:
+    """Two names of one technique would be counted as two arms."""
+    seen: dict[str, str] = {}
+    faults = []
+    for name, technique in techniques.items():
+        if technique.id in seen:
+            place = document.place(("design", "techniques"))
+            faults.append(f"{place}: {seen[technique.id]} and {name} have the same id, {technique.id}")
+        seen.setdefault(technique.id, name)
+    return faults
+
+
+def _unchosen(document: Document, study: Study) -> list[str]:
+    """Words in ``select`` that no trial of this study can have, and criteria that choose none at all."""
+    sides, techniques = study.design.sides, list(study.loaded().values())
+    known: dict[str, set[str]] = {
+        "technique": {t.id for t in techniques},
+        "plane": {t.plane for t in techniques},
+        "level": {t.level for t in techniques},
+        "side": set(sides),
+        "approach": {t.approach(side) for t in techniques for side in sides},
+        "guidance": {"robot", "freehand", "landmark"},
+    }
+    faults: list[str] = []
+    for i, criterion in enumerate(study.criteria):
+        what = f"criterion {criterion.id}: select chooses no trial of this study"
+        before = len(faults)
+        for name, wanted in criterion.select.items():
+            for word in (wanted,) if isinstance(wanted, str) else wanted:
+                if word not in known.get(name, {word}):
+                    place = document.place(("criteria", i, "select", name))
+                    faults.append(f"{place} = {word!r}: {what} by it{near(word, known[name])}")
+        if len(faults) == before and not any(_chosen(criterion, t, side) for t in techniques for side in sides):
+            faults.append(f"{document.place(('criteria', i, 'select'))}: {what}")
+    return faults
 
 
 def _chosen(criterion: Criterion, technique: Technique, side: str) -> bool:
     """Whether a trial could belong to a criterion, by the columns that the study alone decides."""
-    known = {"technique": technique.id, "plane": technique.plane, "level": technique.level, "side": side}
+    known = {
+        "technique": technique.id, "plane": technique.plane, "level": technique.level, "side": side,
+        "approach": technique.approach(side),
+    }  # fmt: skip
     return all(
         known[name] in ((wanted,) if isinstance(wanted, str) else wanted)
         for name, wanted in criterion.select.items()
@@ -158,10 +262,8 @@ def narrowed(study: Study, *, trials: int | None, seed: int | None, techniques: 
 
     A technique is meant by its id as the study has it (which may be a file of the user's own), else by name or path.
     """
-    if trials is not None and trials < 1:
-        raise ConfigError(f"--trials must be at least 1, got {trials}")
-    if seed is not None and seed < 0:
-        raise ConfigError(f"--seed must not be negative, got {seed}")
+    _option("--trials", trials, 1, 1000)
+    _option("--seed", seed, 0, SEED_MAX)
     own = {technique.id: name for name, technique in study.loaded().items()}
     techniques = tuple(own.get(name, name) for name in techniques)
     for name in techniques:
@@ -172,7 +274,16 @@ def narrowed(study: Study, *, trials: int | None, seed: int | None, techniques: 
         changes["repeats"] = trials
     if techniques:
         changes["techniques"] = techniques
-    return study.model_copy(update={"study": head, "design": study.design.model_copy(update=changes)})
+    design = study.design.model_copy(update=changes)
+    if design.repeats * len(design.techniques) > TRIALS_MAX:
+        trials_n = design.repeats * len(design.techniques)
+        raise ConfigError(f"--trials {design.repeats}: this is {trials_n} trials; a study has at most {TRIALS_MAX}")
+    return study.model_copy(update={"study": head, "design": design})
+
+
+def _option(name: str, value: int | None, low: int, high: int) -> None:
+    if value is not None and not low <= value <= high:
+        raise ConfigError(f"{name} {value}: must lie between {low} and {high}")
 
 
 __all__ = ["Criterion", "Design", "Head", "Study", "load_study", "narrowed", "shipped", "study_path"]

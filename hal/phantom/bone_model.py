@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hal.files import data_file, read, validated
+from hal.phantom.shape_files import BoneFile
 from hal.phantom.shapes import COLUMNS
 
 KINDS = {"box": 0, "capsule": 1, "body": 2, "ellipsoid": 3}
@@ -74,8 +74,8 @@ def shape_from_parts(name: str, parts: list[dict[str, Any]]) -> BoneShape:
 @cache
 def reference_bones() -> dict[str, BoneShape]:
     """L1..L5 and the sacrum (``S1``). L1 and L2 are L3 scaled 0.94 and 0.97 (assumed)."""
-    text = files("hal.phantom").joinpath("data/bone_model.toml").read_text()
-    bones = {name: shape_from_parts(name, row["parts"]) for name, row in tomllib.loads(text)["bone"].items()}
+    file = validated(read(data_file("hal.phantom", "bone_model.toml")), BoneFile)
+    bones = {name: shape_from_parts(name, [p.model_dump() for p in bone.parts]) for name, bone in file.bone.items()}
     bones["L2"] = bones["L3"].scaled(0.97, "L2")
     bones["L1"] = bones["L3"].scaled(0.94, "L1")
     return bones

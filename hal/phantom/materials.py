@@ -6,43 +6,55 @@ The label number is the value in the world's label volume. Figures and their sou
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from hal.files import data_file, read, validated
 
 
 @dataclass(frozen=True)
 class Material:
-    """One material."""
+    """One material; ``name`` is the key of its table."""
 
-    name: str
-    label: int
-    sound_speed_m_s: float
-    attenuation_db_cm_mhz: float
-    impedance_mrayl: float
-    backscatter_db: float
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    label: Annotated[int, Field(ge=0, le=255)]
+    sound_speed_m_s: Annotated[float, Field(ge=300.0, le=7000.0)]
+    attenuation_db_cm_mhz: Annotated[float, Field(ge=0.0, le=100.0)]
+    impedance_mrayl: Annotated[float, Field(ge=0.0, le=100.0)]
+    backscatter_db: Annotated[float, Field(ge=-200.0, le=40.0)]
     """Speckle level relative to muscle gel; -60 or lower is anechoic."""
-    youngs_kpa: float
-    puncture_n: float
+    youngs_kpa: Annotated[float, Field(ge=0.0, le=1e9)]
+    puncture_n: Annotated[float, Field(ge=0.0, le=1000.0)]
     """Peak force of a 22G needle when it enters this material from above (0 = no membrane)."""
-    puncture_mm: float
+    puncture_mm: Annotated[float, Field(ge=0.0, le=50.0)]
     """Indentation before that rupture."""
-    cutting_n: float
-    friction_n_mm: float
-    opening_kpa: float
+    cutting_n: Annotated[float, Field(ge=0.0, le=1000.0)]
+    friction_n_mm: Annotated[float, Field(ge=0.0, le=10.0)]
+    opening_kpa: Annotated[float, Field(ge=0.0, le=1e6)]
     """Tip pressure needed to start flow into the material."""
-    plateau_kpa: float
+    plateau_kpa: Annotated[float, Field(ge=0.0, le=1e6)]
     """Tip pressure that sustains flow."""
     context: str
     """Pressure signature (``facts/domain.md`` 3.3)."""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class MaterialFile:
+    """``data/materials.toml``."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    material: dict[str, Material]
 
 
 @cache
 def materials() -> dict[str, Material]:
     """All materials by name."""
-    text = files("hal.phantom").joinpath("data/materials.toml").read_text()
-    return {name: Material(name=name, **row) for name, row in tomllib.loads(text)["material"].items()}
+    file = validated(read(data_file("hal.phantom", "materials.toml")), MaterialFile)
+    return {name: replace(material, name=name) for name, material in file.material.items()}
 
 
 @cache

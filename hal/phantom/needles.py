@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import difflib
 import math
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-from typing import Any
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from hal.errors import ConfigError
+from hal.files import data_file, read, validated, within
 
 STEEL_N_MM2 = 193_000.0
 """Young's modulus of AISI 304 stainless steel, 193 GPa."""
 REFERENCE_OD_MM = 0.718
 """Forces of the material table are those of a 22G needle."""
+HUB_MARGIN_MM = 10.0
+"""Shaft that stays outside: the hub, and what holds it, does not touch the skin [A]."""
 REFERENCE_DEPTH_MM = 80.0
 """Depth at which the deflections of the bevel table were measured."""
 
@@ -38,6 +41,11 @@ class NeedleSpec:
     """False for a pencil point, whose bending has no marked side."""
 
     @property
+    def usable_mm(self) -> float:
+        """How deep the tip can go along the needle: never as deep as the needle is long."""
+        return self.length_mm - HUB_MARGIN_MM
+
+    @property
     def force_scale(self) -> float:
         """Forces grow with the diameter (22G = 1)."""
         return self.od_mm / REFERENCE_OD_MM
@@ -52,34 +60,70 @@ class NeedleSpec:
         return 2.046 * math.pi**2 * self.bending_stiffness_n_mm2 / max(free_length_mm, 5.0) ** 2
 
 
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class GaugeRow(_Strict):
+    """Tubing of one gauge."""
+
+    od_mm: float = within(0.2, 3.0)
+    id_mm: float = within(0.1, 2.8)
+    curvature_factor: float = within(0.1, 5.0)
+
+
+class BevelRow(_Strict):
+    """How a tip of one kind is deflected."""
+
+    deflection_80_mm: float = within(0.0, 40.0)
+    deflection_sd_mm: float = within(0.0, 10.0)
+    opening: bool
+
+
+class NeedleRow(_Strict):
+    """One needle on the shelf."""
+
+    gauge: str
+    bevel: str
+    length_mm: float = within(20.0, 300.0)
+
+
+class NeedleFile(_Strict):
+    """``data/needles.toml``."""
+
+    gauge: dict[str, GaugeRow]
+    bevel: dict[str, BevelRow]
+    needle: dict[Annotated[str, Field(max_length=64)], NeedleRow]
+
+
 @cache
-def _table() -> dict[str, Any]:
-    return tomllib.loads(files("hal.phantom").joinpath("data/needles.toml").read_text())
+def _table() -> NeedleFile:
+    return validated(read(data_file("hal.phantom", "needles.toml")), NeedleFile)
 
 
 def needle_names() -> tuple[str, ...]:
     """Needles on the shelf."""
-    return tuple(_table()["needle"])
+    return tuple(_table().needle)
 
 
 @cache
 def load_needle(name: str) -> NeedleSpec:
     """Look up ``GAUGE_BEVEL_LENGTH``, e.g. ``22G_quincke_120``; raises ``ConfigError`` with the nearest names."""
     table = _table()
-    row = table["needle"].get(name)
+    row = table.needle.get(name)
     if row is None:
         near = difflib.get_close_matches(name, needle_names(), n=3) or needle_names()
         raise ConfigError(f"unknown needle {name!r}; did you mean {', '.join(near)}?")
-    gauge, bevel = table["gauge"][row["gauge"]], table["bevel"][row["bevel"]]
-    deflection = bevel["deflection_80_mm"]
+    gauge, bevel = table.gauge[row.gauge], table.bevel[row.bevel]
+    deflection = bevel.deflection_80_mm
     return NeedleSpec(
         name=name,
-        gauge=row["gauge"],
-        bevel=row["bevel"],
-        length_mm=float(row["length_mm"]),
-        od_mm=gauge["od_mm"],
-        id_mm=gauge["id_mm"],
-        curvature_per_mm=2.0 * deflection / REFERENCE_DEPTH_MM**2 * gauge["curvature_factor"],
-        curvature_sd=bevel["deflection_sd_mm"] / deflection,
-        opening=bevel["opening"],
+        gauge=row.gauge,
+        bevel=row.bevel,
+        length_mm=row.length_mm,
+        od_mm=gauge.od_mm,
+        id_mm=gauge.id_mm,
+        curvature_per_mm=2.0 * deflection / REFERENCE_DEPTH_MM**2 * gauge.curvature_factor,
+        curvature_sd=bevel.deflection_sd_mm / deflection,
+        opening=bevel.opening,
     )

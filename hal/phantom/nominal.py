@@ -5,10 +5,8 @@ Frame Phantom: X lateral, + = the phantom's left; Y cranial, 0 = centre of the L
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -16,17 +14,21 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from hal.errors import ConfigError
+from hal.files import data_file, read, validated
 from hal.phantom.bone_model import BoneShape, ilium, reference_bones
 from hal.phantom.chain import BoneFrame, axes, pose_chain
 from hal.phantom.cords import SIDES, Canal, Cord, axis_at, canal_line, mirrored, root_cord, smooth_line
 from hal.phantom.scene import BoneScene
-from hal.phantom.spec import PhantomSpec, read_spec
+from hal.phantom.shape_files import AnatomyFile
+from hal.phantom.spec import PhantomSpec, read_phantom
 from hal.phantom.target import Cylinder, Target
 from hal.types import Vector
 
 CHANNEL_RADIUS_MM = 4.2
 """Radius of the S1 dorsal channel (facts 7.2; foramen width 8.5 +- 1.6)."""
 CANAL_KEYS = ("half_ap_mm", "half_width_mm", "sac_half_ap_mm", "sac_half_width_mm", "dura_mm", "flavum_mm")
+WALL_MM = 5.0
+"""Gel between a target and every wall: less, and the needle's end meets the mould before the nerve is passed [A]."""
 GRID_MM = 1.5
 """Pitch of the cached distance grid: trilinear error below 0.4 mm outside bone."""
 
@@ -117,7 +119,7 @@ class NominalPhantom:
 
 @cache
 def _anatomy() -> dict[str, Any]:
-    return tomllib.loads(files("hal.phantom").joinpath("data/anatomy.toml").read_text())
+    return validated(read(data_file("hal.phantom", "anatomy.toml")), AnatomyFile).model_dump()
 
 
 def _posed(spec: PhantomSpec) -> tuple[dict[str, BoneFrame], dict[str, BoneShape]]:
@@ -260,7 +262,28 @@ def nominal_phantom(spec: PhantomSpec) -> NominalPhantom:
 
 @cache
 def _load(name_or_path: str) -> NominalPhantom:
-    return nominal_phantom(read_spec(name_or_path))
+    document = read_phantom(name_or_path)
+    phantom = nominal_phantom(validated(document, PhantomSpec))
+    outside = _outside(phantom)
+    if outside:
+        raise ConfigError("\n".join(f"{document.place((table,))}: {text}" for table, text in outside))
+    return phantom
+
+
+def _outside(phantom: NominalPhantom) -> list[tuple[str, str]]:
+    """What of the drawing does not fit into the block: per fault the table to look at, and the words."""
+    low, high = phantom.box_low_mm, phantom.box_high_mm
+    found = []
+    for (level, side), target in sorted(phantom.targets.items()):
+        room = float(np.min(np.minimum(target.nerve_centre_mm - low, high - target.nerve_centre_mm)))
+        if room < WALL_MM:
+            x, y, z = target.nerve_centre_mm
+            found.append((
+                "box", f"the target {level} {side} at X {x:.0f}, Y {y:.0f}, Z {z:.0f} mm would lie outside the block "
+                f"(X {low[0]:g} to {high[0]:g}, Y {low[1]:g} to {high[1]:g}, Z {low[2]:g} to {high[2]:g}) or within "
+                f"{WALL_MM:g} mm of its walls and floor",
+            ))  # fmt: skip
+    return found
 
 
 def load_phantom(name_or_path: str = "lumbar_ref") -> NominalPhantom:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import tomllib
+import math
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hal.errors import ConfigError
+from hal.files import Document, Id, Offset, read, refusal, validated
 
 Variant = Literal["none", "sacralised_L5", "lumbarised_S1"]
-Triple = tuple[float, float, float]
+Triple = tuple[Offset, Offset, Offset]
+SAME_MM = 0.05
+"""`s0_mm` beside a `bmi` says the same when both give the same depth to a tenth."""
+SIDE_LEAST_MM = 50.0
+"""Of a block that holds a lumbar spine [A]."""
+ON_RIM_MM = 20.0
+"""A fiducial is on the box or on a bracket at its rim, not further off [A]."""
+APART_MM = 5.0
+"""Two fiducials (spheres of 4 mm) nearer than this are one [A]."""
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AnatomySpec(_Strict):
@@ -37,10 +46,21 @@ class AnatomySpec(_Strict):
 
     @property
     def skin_to_tips_mm(self) -> float:
-        """``s0``: given, or from the BMI (facts 0: clip(12 + 1.2 (bmi - 24.5), 4, 45))."""
-        if self.s0_mm is not None:
-            return self.s0_mm
+        """``s0``: given, or from the BMI."""
+        return self._s0_of_bmi_mm if self.s0_mm is None else self.s0_mm
+
+    @property
+    def _s0_of_bmi_mm(self) -> float:
+        """facts 0: clip(12 + 1.2 (bmi - 24.5), 4, 45)."""
         return min(max(12.0 + 1.2 * (self.bmi - 24.5), 4.0), 45.0)
+
+    @model_validator(mode="after")
+    def _one_depth(self) -> AnatomySpec:
+        both = self.s0_mm is not None and "bmi" in self.model_fields_set
+        if both and abs(self.skin_to_tips_mm - self._s0_of_bmi_mm) > SAME_MM:
+            text = f"bmi = {self.bmi:g} means {self._s0_of_bmi_mm:g} mm: leave one of the two out, or make them agree"
+            raise refusal(("s0_mm", text))
+        return self
 
 
 class LayersSpec(_Strict):
@@ -57,22 +77,54 @@ class BoxSpec(_Strict):
     low_mm: Triple = (-95.0, -105.0, 0.0)
     high_mm: Triple = (95.0, 125.0, 120.0)
 
+    @model_validator(mode="after")
+    def _has_sides(self) -> BoxSpec:
+        faults = []
+        for axis, low, high in zip("XYZ", self.low_mm, self.high_mm, strict=True):
+            if high - low < SIDE_LEAST_MM:
+                text = (
+                    f"{axis} ends at {high:g} mm, which is not {SIDE_LEAST_MM:g} mm beyond where it begins, {low:g} mm"
+                )
+                faults.append(("high_mm", text))
+        if self.low_mm[2] != 0.0:
+            faults.append(("low_mm", "Z begins at 0, the skin: depths are measured from there"))
+        if faults:
+            raise refusal(*faults)
+        return self
+
 
 class FiducialSpec(_Strict):
     """One marker on the box."""
 
-    name: str
+    name: Id
     at_mm: Triple
 
 
 class PhantomSpec(_Strict):
     """A whole phantom file."""
 
-    name: str
+    name: Id
     anatomy: AnatomySpec = AnatomySpec()
     layers: LayersSpec = LayersSpec()
     box: BoxSpec = BoxSpec()
     fiducial: tuple[FiducialSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _fiducials_fit(self) -> PhantomSpec:
+        faults = []
+        for i, one in enumerate(self.fiducial):
+            for other in self.fiducial[:i]:
+                if other.name == one.name:
+                    faults.append((f"fiducial.{i}.name", "another fiducial has the same name"))
+                elif math.dist(other.at_mm, one.at_mm) < APART_MM:
+                    faults.append((f"fiducial.{i}.at_mm", f"lies within {APART_MM:g} mm of {other.name}"))
+            for axis, at, low, high in zip("XYZ", one.at_mm, self.box.low_mm, self.box.high_mm, strict=True):
+                if not low - ON_RIM_MM <= at <= high + ON_RIM_MM:
+                    text = f"{axis} = {at:g} lies off the box, whose {axis} goes from {low:g} to {high:g} mm"
+                    faults.append((f"fiducial.{i}.at_mm", text))
+        if faults:
+            raise refusal(*faults)
+        return self
 
 
 def phantom_names() -> tuple[str, ...]:
@@ -82,28 +134,24 @@ def phantom_names() -> tuple[str, ...]:
     return tuple(sorted(stem for stem in stems if stem.startswith("lumbar")))
 
 
-def read_spec(name_or_path: str) -> PhantomSpec:
-    """Read a shipped phantom by name or a file by path; raises ``ConfigError`` with what is wrong and where."""
+def phantom_file(name_or_path: str) -> Path:
+    """Where a phantom's file stands; raises ``ConfigError`` when there is none."""
     if name_or_path in phantom_names():
-        where, text = name_or_path, files("hal.phantom").joinpath(f"data/{name_or_path}.toml").read_text()
-    else:
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise ConfigError(
-                f"phantom {name_or_path!r}: no such file and no phantom of that name "
-                f"(known: {', '.join(phantom_names())})"
-            )
-        where = str(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"phantom {where}: cannot be read ({error})") from error
-    try:
-        return PhantomSpec.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"phantom {where}: not valid TOML ({error})") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ConfigError(f"phantom {where}: {key}: {first['msg']}{more}") from error
+        return Path(str(files("hal.phantom").joinpath(f"data/{name_or_path}.toml")))
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise ConfigError(
+            f"phantom {name_or_path!r}: no such file and no phantom of that name (known: {', '.join(phantom_names())})"
+        )
+    return path
+
+
+def read_spec(name_or_path: str) -> PhantomSpec:
+    """Read a shipped phantom by name or a file by path; raises ``ConfigError`` with everything wrong and where."""
+    return validated(read_phantom(name_or_path), PhantomSpec)
+
+
+def read_phantom(name_or_path: str) -> Document:
+    """The file of a phantom, not yet checked."""
+    path = phantom_file(name_or_path)
+    return read(path, f"phantom {path if path == Path(name_or_path) else name_or_path}")

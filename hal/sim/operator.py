@@ -6,15 +6,16 @@ ends comes out of the hand, the bending and the tissue. No error of the result i
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from hal.clock import NS_PER_S, Clock, Deadline
 from hal.errors import ConfigError, DeviceError
+from hal.files import data_file, read, validated
 from hal.sim.hand import Hand
 from hal.sim.stylus import Stylus
 from hal.sim.stylus_hand import StylusHand
@@ -33,34 +34,34 @@ FEEL_PERIOD_S = 0.05
 class Profile:
     """How one kind of operator acts (``data/operators.toml``)."""
 
-    reaction_lo_s: float
-    reaction_hi_s: float
-    confirm_s: float
-    position_s: float
-    palpate_s: float
-    advance_mm_s: float
-    near_mm_s: float
-    tremor_mm: float
-    entry_sd_mm: float
-    angle_sd_deg: float
-    turn_sd: float
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    reaction_lo_s: Annotated[float, Field(ge=0.0, le=5.0)]
+    reaction_hi_s: Annotated[float, Field(ge=0.0, le=5.0)]
+    confirm_s: Annotated[float, Field(ge=0.0, le=600.0)]
+    position_s: Annotated[float, Field(ge=0.0, le=600.0)]
+    palpate_s: Annotated[float, Field(ge=0.0, le=600.0)]
+    advance_mm_s: Annotated[float, Field(ge=0.05, le=20.0)]
+    near_mm_s: Annotated[float, Field(ge=0.05, le=20.0)]
+    tremor_mm: Annotated[float, Field(ge=0.0, le=5.0)]
+    entry_sd_mm: Annotated[float, Field(ge=0.0, le=20.0)]
+    angle_sd_deg: Annotated[float, Field(ge=0.0, le=45.0)]
+    turn_sd: Annotated[float, Field(ge=0.0, le=1.0)]
     """A change of angle differs from the one asked for by this share."""
-    turn_sd_deg: float
-    step_sd: float
+    turn_sd_deg: Annotated[float, Field(ge=0.0, le=20.0)]
+    step_sd: Annotated[float, Field(ge=0.0, le=1.0)]
     """A step differs from the one asked for by this share, but by no more than the marks on the shaft leave open."""
-    depth_mark_sd_mm: float
-    felt_force_n: float
-    palpation_right: float
-    palpation_cranial: float
-    palpation_sd_mm: float
-    midline_sd_mm: float
+    depth_mark_sd_mm: Annotated[float, Field(ge=0.0, le=10.0)]
+    felt_force_n: Annotated[float, Field(ge=0.1, le=50.0)]
+    palpation_right: Annotated[float, Field(ge=0.0, le=1.0)]
+    palpation_cranial: Annotated[float, Field(ge=0.0, le=1.0)]
+    palpation_sd_mm: Annotated[float, Field(ge=0.0, le=50.0)]
+    midline_sd_mm: Annotated[float, Field(ge=0.0, le=50.0)]
 
 
 @cache
 def profiles() -> dict[str, Profile]:
     """All operator profiles by name."""
-    text = files("hal.sim").joinpath("data/operators.toml").read_text()
-    return {name: Profile(**row) for name, row in tomllib.loads(text).items()}
+    return validated(read(data_file("hal.sim", "operators.toml")), dict[str, Profile])
 
 
 def profile(name: str) -> Profile:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
-BOUNDS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+from hal.files import EACH, number_at
+
 NEEDED = object()
 """Default of a key that must be given."""
 SUBTABLES_DEEP = 4
@@ -72,6 +72,8 @@ def attribute_texts(model: type[Any]) -> dict[str, str]:
 def kind_text(kind: Any) -> str:
     """A type as a person writes it in a file."""
     origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return kind_text(inner[0])
     if origin is Literal:
         return " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in inner)
     if origin in (Union, UnionType):
@@ -94,14 +96,14 @@ def _fields(model: type[Any]) -> Iterator[tuple[str, Any, object, str]]:
                 made = (
                     NEEDED if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
                 )
-                yield name, field.annotation, made, _bounds(field)
+                yield name, field.annotation, made, _bounds(model, name)
         return
     hints = get_type_hints(model)
     for entry in dataclasses.fields(model):
         default = entry.default
         if default is dataclasses.MISSING:
             default = NEEDED if entry.default_factory is dataclasses.MISSING else entry.default_factory()
-        yield entry.name, hints[entry.name], default, ""
+        yield entry.name, hints[entry.name], default, _bounds(model, entry.name)
 
 
 def _value(value: Any) -> str:
@@ -122,16 +124,20 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def _bounds(field: FieldInfo) -> str:
-    words = []
-    for limit in field.metadata:
-        words += [f"{sign} {getattr(limit, name):g}" for name, sign in BOUNDS if getattr(limit, name, None) is not None]
-    return f"({', '.join(words)})" if words else ""
+def _bounds(model: type[Any], name: str) -> str:
+    """Between what a number, or each number of an array, must lie."""
+    for path, each in (((name,), ""), ((name, EACH), "each "), ((name, EACH, EACH), "each ")):
+        number = number_at(model, path)
+        if number is not None and number.signs:
+            return f"({each}{number.signs})"
+    return ""
 
 
 def _table(kind: Any) -> tuple[type[Any] | None, bool]:
     """The model of an inner table, and whether it is a list of tables."""
     origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _table(inner[0])
     if origin in (Union, UnionType):
         rest = [one for one in inner if one is not NoneType]
         return _table(rest[0]) if len(rest) == 1 else (None, False)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from experiments.technique import load_technique, shipped
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, LinkError, RecordError
 from hal.phantom.nominal import load_phantom
-from hal.phantom.spec import phantom_names
+from hal.phantom.spec import phantom_file
 from rig.assemble import RigNotOpened, open_rig
 from rig.calibration.in_force import InForce, in_force
 from rig.cli.output import Exit, one_line, say
@@ -184,10 +183,7 @@ def copies_of(study: Study, config: RigConfig) -> dict[str, bytes]:
     copies = {"study.toml": toml_text(study.model_dump(mode="json")).encode()}
     if config.path is not None:
         copies["rig.toml"] = config.path.read_bytes()
-    phantom = study.design.phantom
-    shipped_one = phantom in phantom_names()
-    source = Path(str(files("hal.phantom").joinpath(f"data/{phantom}.toml"))) if shipped_one else Path(phantom)
-    copies["phantom.toml"] = source.read_bytes()
+    copies["phantom.toml"] = phantom_file(study.design.phantom).read_bytes()
     for name in study.design.techniques:
         content = (shipped()[name] if name in shipped() else Path(name)).read_bytes()
         label = f"techniques/{load_technique(name).id}.toml"

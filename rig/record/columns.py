@@ -14,20 +14,22 @@ class Column:
     kind: str
     """``text``, ``float``, ``int`` or ``bool``; a missing value is an empty cell."""
     text: str
+    factor: bool = False
+    """Fixed by the plan before the trial: a criterion may choose trials by it, by a result it may not."""
 
 
 COLUMNS: tuple[Column, ...] = (
     Column("trial_id", "", "text", "identity of the trial, in planned order"),
     Column("simulated", "", "bool", "true when any device of the trial was a simulator"),
-    Column("cartridge_id", "", "text", "pour of the phantom"),
+    Column("cartridge_id", "", "text", "pour of the phantom", factor=True),
     Column("block", "", "int", "randomisation block"),
     Column("order_in_cartridge", "", "int", "1 = first insertion of the cartridge"),
-    Column("technique", "", "text", "technique identity"),
-    Column("approach", "", "text", "level, side, view and needle plane, in words"),
-    Column("level", "", "text", "L4, L5 or S1"),
-    Column("side", "", "text", "left or right"),
-    Column("plane", "", "text", "in_plane, out_of_plane or landmark"),
-    Column("guidance", "", "text", "robot, freehand or landmark: who places the needle and by what"),
+    Column("technique", "", "text", "technique identity", factor=True),
+    Column("approach", "", "text", "level, side, view and needle plane, in words", factor=True),
+    Column("level", "", "text", "L4, L5 or S1", factor=True),
+    Column("side", "", "text", "left or right", factor=True),
+    Column("plane", "", "text", "in_plane, out_of_plane or landmark", factor=True),
+    Column("guidance", "", "text", "robot, freehand or landmark: who places the needle and by what", factor=True),
     Column("outcome", "", "text", "success, miss, stopped, aborted, interrupted, truth_missing"),
     Column("end_reason", "", "text", "why the trial ended, in words"),
     Column(
@@ -124,7 +126,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("n_probe_moves", "", "int", "probe movements after a pause of 0.3 s"),
     Column("frames_read", "", "int", "ultrasound frames that were read"),
     Column("frames_unread", "", "int", "frames that the scanner made and nobody read"),
-    Column("phantom_id", "", "text", "nominal phantom"),
+    Column("phantom_id", "", "text", "nominal phantom", factor=True),
     Column("age_h", "h", "float", "age of the cartridge at the trial"),
     Column("temp_c", "degC", "float", "temperature at which the gel's speed of sound was taken"),
     Column(

@@ -121,7 +121,7 @@ def test_lumbarised_s1_adds_a_sixth_free_vertebra() -> None:
     [
         ('name = "x"\n[anatomy]\nlordosis = 1', "lordosis"),
         ('name = "x"\n[anatomy]\nbmi = 90', "bmi"),
-        ("name = ", "not valid TOML"),
+        ("name = ", "not a TOML file"),
         ('name = "x"\n[anatomy]\nvariant = "odd"', "variant"),
     ],
 )
