@@ -199,12 +199,13 @@ def open_rig(config: RigConfig, clock: Clock, bench_id: str = "", provided: Mapp
     for link, members in groups.items():
         lane = Lane(link, clock)
         for role, device in members:
-            polled = getattr(device, "polled", True)
-            period_s = config.limits.polling_of(role).idle_s if polled and role != "operator" else 0.0
+            polled = getattr(device, "polled", True) and role != "operator"
+            estop = polled and role in config.safety.estop_inputs
+            period_s = config.limits.period_s(role, attended=False, estop=estop) if polled else 0.0
             read = getattr(device, "read", None) or (lambda: None)
             if role == "ultrasound" and config.frames.ImageToProbe is not None:
                 read = _calibrated(read, config.frames.ImageToProbe.as_matrix())
-            channels[role] = Channel(role, read, period_s)
+            channels[role] = Channel(role, read, period_s, urgent=estop)
             lane.add(channels[role])
             lanes[role] = lane
     rig = Rig(config, clock, identities, lanes, channels, config.frames.graph())

@@ -1,5 +1,8 @@
 """Lanes: one task per link that executes commands first and polls its devices at their periods.
 
+What protects does not queue behind what acts: a channel that carries an emergency-stop input is read between two
+commands as soon as it is due.
+
 A lane is the only one that talks over its link. It keeps the newest sample of every device on it with the
 time at which the reading began (so an age is never flattering), and the error that ended a device's polling.
 There is no silent reconnect: a fault stays until the rig is opened again.
@@ -71,8 +74,10 @@ class Ticket(Generic[T]):
 class Channel(Generic[T]):
     """One device on a lane, as the scan sees it."""
 
-    def __init__(self, role: str, read: Callable[[], T], period_s: float) -> None:
+    def __init__(self, role: str, read: Callable[[], T], period_s: float, *, urgent: bool = False) -> None:
         self.role = role
+        self.urgent = urgent
+        """It carries an emergency-stop input: read when it is due, between commands and before its neighbours."""
         self.sample: Sample[T] | None = None
         self.fault: Exception | None = None
         self.reads = 0
@@ -146,6 +151,7 @@ class Lane:
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name
         self.channels: list[Channel[Any]] = []
+        self._urgent: list[Channel[Any]] = []
         self._clock = clock
         self._queue: deque[Ticket[Any]] = deque()
         self._signal = clock.signal()
@@ -155,6 +161,8 @@ class Lane:
 
     def add(self, channel: Channel[Any]) -> None:
         self.channels.append(channel)
+        if channel.urgent:
+            self._urgent.append(channel)
 
     def add_deadman(self, deadman: Deadman) -> None:
         """Let this lane stop one of its devices by itself when nobody scans any more."""
@@ -210,11 +218,18 @@ class Lane:
         except IndexError:
             return None
 
+    def _look_urgently(self) -> None:
+        """Read what is urgent and due: a row of commands, or of other readings, must not keep it waiting."""
+        for channel in self._urgent:
+            if channel.due_ns is not None and channel.due_ns <= self._clock.now_ns():
+                channel.poll(self._clock)
+
     def _run(self) -> None:
         clock, queue, channels = self._clock, self._queue, self.channels
         while not self._closing:
             while (ticket := self._next()) is not None:
                 ticket.run()
+                self._look_urgently()
             now_ns = clock.now_ns()
             for deadman in self._deadmen:
                 deadman.look(now_ns)
@@ -223,6 +238,7 @@ class Lane:
                 due_ns = channel.due_ns
                 if due_ns is not None and due_ns <= now_ns:
                     channel.poll(clock)
+                    self._look_urgently()
                     if queue:
                         break
                     due_ns = channel.due_ns

@@ -96,6 +96,8 @@ class ScanLoop:
         self._deadmen = {role: self._deadman(role) for role in ACTUATORS if role in rig.lanes and role in rig.channels}
         self._rules: list[StopRule] = []
         self._attended: Counter[str] = Counter()
+        self._heeded = False
+        """Whether the emergency-stop inputs are judged as attended ones."""
         self._delivered: set[str] = set()
         """Hold conditions that the technique has been told of and that are still true."""
         self._pauses: set[str] = set()
@@ -258,6 +260,7 @@ class ScanLoop:
                 break
             self.clock.sleep(0.005)
             self._hard(self.clock.now_ns())
+        self.halt.note_failed()
         for role, ticket in stopping:
             if not ticket.done or ticket.error is not None:
                 why = ticket.error or "no read-back within 3 s"
@@ -267,8 +270,7 @@ class ScanLoop:
 
     def _trip(self, trip: Trip) -> NoReturn:
         self._stop = SafetyStop(trip.reason, source=trip.source)
-        self._note("trip", trip.as_dict())
-        self.make_safe(trip.reason)
+        self.halt.make_safe(trip.reason, tell=True, trip=trip)
         self._raise_stop()
 
     def _note(self, kind: str, data: dict[str, Any]) -> None:
@@ -292,7 +294,7 @@ class ScanLoop:
 
         The person at the needle is told first, unless the run has simply ended (``tell`` False).
         """
-        return self.halt.make_safe(reason, tell=tell, stopped=self._stop is not None)
+        return self.halt.make_safe(reason, tell=tell)
 
     def acknowledge(self) -> bool:
         """A person has looked: leave the stopped state. False while the cause is still there.
@@ -395,6 +397,7 @@ class ScanLoop:
             self._attended[role] += 1
             if self._attended[role] == 1:
                 self._attend(role, True)
+        self._heed_estops()
         try:
             yield
         finally:
@@ -402,6 +405,17 @@ class ScanLoop:
                 self._attended[role] -= 1
                 if self._attended[role] == 0:
                     self._attend(role, False)
+            self._heed_estops()
+
+    def _heed_estops(self) -> None:
+        """While anything depends on the rig, an emergency-stop input that falls silent is judged strictly."""
+        heed = any(self._attended.values())
+        if heed is not self._heeded:
+            self._heeded = heed
+            now_ns = self.clock.now_ns()
+            for guard in self._guard_list:
+                if guard.channel.urgent:
+                    guard.attend(heed, now_ns)
 
     def _attend(self, role: str, attended: bool) -> None:
         guard = self._guards.get(role)
@@ -410,9 +424,10 @@ class ScanLoop:
         now_ns = self.clock.now_ns()
         if role in self._deadmen:
             self._deadmen[role].attend(attended, now_ns)
-        polling = self.limits.polling_of(role)
-        self.rig.lanes[role].set_period(role, polling.attended_s if attended else polling.idle_s)
-        guard.attend(attended, now_ns)
+        urgent = guard.channel.urgent
+        self.rig.lanes[role].set_period(role, self.limits.period_s(role, attended=attended, estop=urgent))
+        if not urgent:
+            guard.attend(attended, now_ns)
 
     # -- waiting -----------------------------------------------------------------------------------------
 

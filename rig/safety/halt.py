@@ -1,4 +1,4 @@
-"""Bringing a rig to rest: the person first, then whatever can be reached beside the lanes, then the lanes, proven.
+"""Bringing a rig to rest: whatever can be reached beside the lanes, then the lanes, then the words, then the proof.
 
 ``safe_state`` knows order and deadlines; here is what surrounds it: once per incident, told, and written down.
 """
@@ -12,9 +12,13 @@ from hal.clock import Clock
 from hal.types import MotionMode, SafeReport
 from rig.assemble import Rig
 from rig.safety.safe_state import ORDER as ACTUATORS
-from rig.safety.safe_state import make_safe
+from rig.safety.safe_state import PERSON, await_safe, command_safe
+from rig.safety.stop import Trip
 
 __all__ = ["ACTUATORS", "Halt"]
+
+SAY_S = 0.2
+"""Longest wait for a terminal to take a line [A]."""
 
 
 class Halt:
@@ -30,6 +34,8 @@ class Halt:
         self._disarm = disarm
         """Ends the lanes' own stops; called when nothing more can hang before the safe state is commanded."""
         self._reports: tuple[SafeReport, ...] | None = None
+        self._failed: list[dict[str, Any]] = []
+        """What could not be interrupted and is not written down yet."""
 
     def forget(self) -> None:
         """The incident is over: the next one is made safe anew."""
@@ -37,45 +43,59 @@ class Halt:
 
     def interrupt(self, roles: Iterable[str]) -> None:
         """At once and beside the lanes: a person who pushes is told, a command that has not begun is not begun."""
+        failed: list[dict[str, Any]] = []
         for role in roles:
             interrupt = getattr(getattr(self._rig, role, None), "interrupt", None)
             if interrupt is not None:
                 try:
                     interrupt()
                 except Exception as error:  # the stop itself must follow
-                    self._note("interrupt_failed", {"device": role, "error": str(error)})
+                    failed.append({"device": role, "error": str(error)})
+        self._failed.extend(failed)
 
-    def make_safe(self, reason: str, *, tell: bool, stopped: bool) -> tuple[SafeReport, ...]:
-        """Everything to rest, once per incident; ``stopped``: a person is told why the rig stands."""
+    def make_safe(self, reason: str, *, tell: bool, trip: Trip | None = None) -> tuple[SafeReport, ...]:
+        """Everything to rest, once per incident. ``trip``: what stopped the rig, which a person is told afterwards.
+
+        Deeds before words: every command is on its way before anybody is told and before anything is written down. A
+        terminal or a disk that hangs then delays the words only.
+        """
         if self._reports is None:
             self._reports = ()
-            told = self._tell_the_hand() if tell else ()
             self.interrupt(ACTUATORS)
             self._disarm()
-            self._reports = (*make_safe(self._rig, self._clock), *told)
+            order = (PERSON, *ACTUATORS) if tell else ACTUATORS
+            commanded = command_safe(self._rig, self._clock, order)
+            if trip is not None:
+                self._note("trip", trip.as_dict())
+            machines_first = sorted(commanded, key=lambda one: one.role == PERSON)
+            self._reports = await_safe(machines_first, self._clock)
+            self.note_failed()
             reports = [{"device": r.device, "safe": r.safe, "detail": r.detail} for r in self._reports]
             self._note("make_safe", {"reason": reason, "reports": reports})
-            if stopped:
+            if trip is not None:
                 self._say_why(reason)
+        elif trip is not None:
+            self._note("trip", trip.as_dict())
         return self._reports
 
-    def _say_why(self, reason: str) -> None:
-        if self._rig.operator is None:
-            return
-        unproven = [r for r in self._reports or () if not r.safe and r.device != "operator"]
-        moving = "; ".join(f"{r.device} NOT proven safe ({r.detail})" for r in unproven)
-        warning = f" {moving}: cut its power." if moving else ""
-        self._rig.operator.show(f"The rig has stopped: {reason}.{warning} Leave the needle where it is.")
+    def note_failed(self) -> None:
+        """Write down what could not be interrupted; after the stops that follow have been sent."""
+        while self._failed:
+            self._note("interrupt_failed", self._failed.pop(0))
 
-    def _tell_the_hand(self) -> tuple[SafeReport, ...]:
-        """A person at the needle stops faster than any line: told first, and told is not proven."""
+    def _say_why(self, reason: str) -> None:
+        """Through the lane: a terminal that is lost, or that hangs, is not waited for."""
         operator = self._rig.operator
         if operator is None:
-            return ()
-        try:
-            return (operator.make_safe(self._clock.deadline(0.0)),)
-        except Exception as error:
-            return (SafeReport("operator", False, f"could not be told: {error}"),)
+            return
+        unproven = [r for r in self._reports or () if not r.safe and r.device != PERSON]
+        moving = "; ".join(f"{r.device} NOT proven safe ({r.detail})" for r in unproven)
+        warning = f" {moving}: cut its power." if moving else ""
+        text = f"The rig has stopped: {reason}.{warning} Leave the needle where it is."
+        said = self._rig.lanes[PERSON].submit(lambda: operator.show(text), "say why the rig has stopped")
+        patience = self._clock.deadline(SAY_S)
+        while not said.done and not patience.expired:
+            self._clock.sleep(0.001)
 
     def still_moving(self) -> tuple[str, ...]:
         """Actuators that say themselves, by their newest reading, that they have not come to rest."""

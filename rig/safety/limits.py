@@ -129,6 +129,11 @@ POLLING: dict[str, Polling] = {
 """Defaults by role [A]; pressure at 50 Hz while injecting (domain 3.2 asks for at least 20 Hz). 50 equal readings are
 1 s of injecting, or 2 s of advancing: 2 mm near bone."""
 
+ESTOP_S = 0.04
+"""Longest time between two readings of an emergency-stop input, whatever the rig does. From a press to the stop command
+pass at most this, one reading and one scan of 20 ms, which leaves a third of the 100 ms of domain 3.2 to the lane that
+is to stop [A]."""
+
 FORCE_N = {18: 8.0, 20: 6.3, 21: 5.7, 22: 5.0, 23: 4.4, 25: 3.0, 27: 2.0}
 """Strong resistance by gauge: 22G and 25G from domain 2.2, the others scaled with the outer diameter [A]."""
 
@@ -147,6 +152,12 @@ class Limits:
 
     def polling_of(self, role: str) -> Polling:
         return self.polling.get(role) or POLLING[role]
+
+    def period_s(self, role: str, *, attended: bool, estop: bool) -> float:
+        """How often a role is read; 0 = on demand only. ``estop``: its controller carries an emergency-stop input."""
+        polling = self.polling_of(role)
+        period_s = polling.attended_s if attended else polling.idle_s
+        return min(period_s or ESTOP_S, ESTOP_S) if estop else period_s
 
     def needle_force_n(self, gauge: int) -> float:
         """Hold limit of the axial force; the nearest finer gauge in the table when the gauge is not in it."""

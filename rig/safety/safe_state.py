@@ -1,25 +1,31 @@
 """The safe state: pump stopped, then needle held, then probe held - read back, with a deadline per device.
 
+All are told within a few milliseconds, in this order: none waits for the read-back of another. The person at the
+needle is told first, through a lane as well: a terminal that hangs delays nothing.
+
 The needle is never retracted here: under load that would tear, and nobody knows the reason of the stop yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from hal.clock import Clock
+from hal.clock import Clock, Deadline
 from hal.interfaces import Device
 from hal.types import SafeReport
 from rig.lanes import Lane, Ticket
 
 ORDER = ("pump", "carrier", "holder")
+PERSON = "operator"
 DEADLINE_S = 3.0
 """Per device, from its command on: a Grbl reset with read-back takes about 1 s, a pump stop 0.1 s."""
-HEAD_START_S = 0.1
-"""How long one device is waited for before the next is told: a dead pump must not delay the needle.
-Equal to the pump's stop latency (domain 3.2)."""
+HEAD_START_S = 0.01
+"""How long a lane is waited for to take the command up before the next device is told. It keeps the order on threads; a
+lane that is busy, or a device that is dead, delays the next by no more than this."""
 _LOOK_S = 0.005
+_GLANCE_S = 0.001
 
 
 class SafeRig(Protocol):
@@ -31,28 +37,38 @@ class SafeRig(Protocol):
     def device(self, role: str) -> Device: ...
 
 
-def make_safe(rig: SafeRig, clock: Clock, order: Sequence[str] = ORDER) -> tuple[SafeReport, ...]:
-    """Bring every actuator of the rig to its safe state; returns one report per device, in order, never raises.
+@dataclass(frozen=True)
+class Commanded:
+    """One device that has been told to come to rest."""
+
+    role: str
+    ticket: Ticket[SafeReport]
+    deadline: Deadline
+
+
+def command_safe(rig: SafeRig, clock: Clock, order: Sequence[str] = ORDER) -> tuple[Commanded, ...]:
+    """Tell devices to come to their safe state, in order and without waiting for what they answer; never raises.
 
     Commands that still wait in the lanes are taken back first, so that nothing follows the stop.
     """
     present = [role for role in order if role in rig.lanes]
     for role in present:
         rig.lanes[role].cancel_pending()
-    begun: list[tuple[str, Ticket[SafeReport], int]] = []
-    for role in present:
-        device = rig.device(role)
-        deadline = clock.deadline(DEADLINE_S)
+    return tuple(_command(rig, clock, role) for role in present)
 
-        def action(device: Device = device) -> SafeReport:
-            return device.make_safe(clock.deadline(DEADLINE_S))
 
-        ticket = rig.lanes[role].submit(action, f"make {role} safe")
-        begun.append((role, ticket, deadline.at_ns))
-        head_start = clock.deadline(HEAD_START_S)
-        while not ticket.done and not head_start.expired:
-            clock.sleep(_LOOK_S)
-    return tuple(_outcome(role, ticket, at_ns, clock) for role, ticket, at_ns in begun)
+def _command(rig: SafeRig, clock: Clock, role: str) -> Commanded:
+    device = rig.device(role)
+    ticket = rig.lanes[role].submit(lambda: device.make_safe(clock.deadline(DEADLINE_S)), f"make {role} safe")
+    head_start = clock.deadline(HEAD_START_S)
+    while not ticket.started and not head_start.expired:
+        clock.sleep(_GLANCE_S)
+    return Commanded(role, ticket, clock.deadline(DEADLINE_S))
+
+
+def await_safe(commanded: Sequence[Commanded], clock: Clock) -> tuple[SafeReport, ...]:
+    """What each device read back, in order; one that is silent is waited for until its own deadline. Never raises."""
+    return tuple(_outcome(one.role, one.ticket, one.deadline.at_ns, clock) for one in commanded)
 
 
 def _outcome(role: str, ticket: Ticket[SafeReport], at_ns: int, clock: Clock) -> SafeReport:
