@@ -68,3 +68,53 @@ def test_a_lost_link_to_the_scanner_is_a_hold_and_pictures_come_again(clock):
     bench.ultrasound.dead = False
     assert controller.frame().pixels.shape == (4, 4)
     assert controller.stopped is None
+
+
+def test_every_stop_is_on_its_way_before_a_word_is_written_down(clock):
+    bench, controller = run(clock)
+    written = []
+    append = bench.journal.append
+
+    def spy(kind, data):
+        written.append((kind, [line for line in bench.log if line.endswith(".make_safe")]))
+        append(kind, data)
+
+    bench.journal.append = spy
+    bench.needle_force.force_n = 11.0
+    with pytest.raises(SafetyStop):
+        controller.wait(1.0)
+    kind, told = written[0]
+    assert kind == "trip" and {"pump.make_safe", "carrier.make_safe", "holder.make_safe"} <= set(told)
+
+
+def test_a_terminal_that_hangs_delays_neither_the_stop_nor_its_proof(clock):
+    bench, controller = run(clock)
+    bench.operator.make_safe = bench.operator.show = lambda *_: clock.sleep(3600.0)
+    bench.needle_force.force_n = 11.0
+    began_ns = clock.now_ns()
+    with pytest.raises(SafetyStop):
+        controller.wait(1.0)
+    reports = {r["device"]: r["safe"] for r in bench.journal.of("make_safe")[0]["reports"]}
+    assert reports == {"pump": True, "carrier": True, "holder": True, "operator": False}
+    assert (clock.now_ns() - began_ns) / 1e9 < 4.5
+
+
+def test_a_terminal_that_is_lost_does_not_change_a_stop(clock):
+    bench, controller = run(clock)
+
+    def lost(*_):
+        raise OSError(5, "Input/output error")
+
+    bench.operator.make_safe = bench.operator.show = lost
+    bench.needle_force.force_n = 11.0
+    with pytest.raises(SafetyStop, match="axial needle force"):
+        controller.wait(1.0)
+    assert "holder.make_safe" in bench.log
+
+
+def test_while_anything_depends_on_the_rig_an_emergency_stop_input_that_falls_silent_is_judged_strictly(clock):
+    bench, controller = run(clock)
+    with pytest.raises(SafetyStop, match="holder: no reading for"), controller.attending("pump", "pressure"):
+        controller.wait(0.3)
+        bench.holder.latency_s = 1.5
+        controller.wait(1.0)

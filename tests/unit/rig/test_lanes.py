@@ -183,3 +183,27 @@ def test_on_threads_a_command_is_either_executed_or_taken_back(hasty_threads):
     assert lane.error is None
     assert all(ticket.done for ticket in tickets)
     assert executed == [i for i, ticket in enumerate(tickets) if not ticket.cancelled]
+
+
+def test_an_emergency_stop_input_is_read_between_the_commands_of_its_own_lane(clock):
+    lane = Lane("axes", clock)
+    channel = Channel("holder", lambda: clock.sleep(0.005), 0.04, urgent=True)
+    lane.add(channel)
+    lane.start()
+    clock.sleep(1.0)
+    for i in range(20):
+        lane.submit(lambda: clock.sleep(0.03), f"command {i}")
+    reads = channel.reads
+    clock.sleep(0.5)
+    assert channel.reads >= reads + 10
+
+
+def test_an_emergency_stop_input_is_read_before_its_neighbours_on_a_shared_line(clock):
+    lane = Lane("bus", clock)
+    for name in "abcdefgh":
+        lane.add(Channel(name, lambda: clock.sleep(0.02), 0.02))
+    channel = Channel("estop", lambda: clock.sleep(0.005), 0.04, urgent=True)
+    lane.add(channel)
+    lane.start()
+    clock.sleep(2.0)
+    assert channel.reads >= 30
