@@ -108,7 +108,8 @@ def _deviations(rows: Sequence[Row]) -> tuple[Deviation, ...]:
     found = []
     for row in rows:
         holds = row["n_holds"] if isinstance(row["n_holds"], int) else 0
-        if holds or row["violations"] or row["outcome"] not in ("success", "miss"):
+        lo, hi = _bounds(row)
+        if holds or row["violations"] or row["outcome"] not in ("success", "miss") or hi is not None:
             found.append(
                 Deviation(
                     str(row["trial_id"]),
@@ -118,9 +119,19 @@ def _deviations(rows: Sequence[Row]) -> tuple[Deviation, ...]:
                     _counted(str(row["hold_reasons"] or "")),
                     str(row["violations"] or ""),
                     str(row["end_reason"] or ""),
+                    lo,
+                    hi,
                 )
             )
     return tuple(found)
+
+
+def _bounds(row: Row) -> tuple[float | None, float | None]:
+    """Bounds of the injected volume (mL) where it was not counted; None and None where it was."""
+    lo, hi = row["v_inj_min_ml"], row["v_inj_max_ml"]
+    if row["v_inj_ml"] is not None or not isinstance(lo, float) or not isinstance(hi, float):
+        return None, None
+    return lo, hi
 
 
 def _counted(reasons: str) -> str:

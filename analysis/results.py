@@ -183,6 +183,9 @@ class Deviation:
     reasons: str
     violations: str
     end_reason: str
+    injected_min_ml: float | None = None
+    """Where the injected volume is known within bounds only."""
+    injected_max_ml: float | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hal.types import Vector
+from rig.safety.volume import NOTHING, PumpedVolume
 
 
 @dataclass
@@ -37,8 +38,10 @@ class TrialLog:
     blind_longest_mm: float = 0.0
     """Longest stretch below the superficial zone without confirmation."""
     test_injections_n: int = 0
-    test_ml: float = 0.0
-    injected_ml: float = 0.0
+    test: PumpedVolume = NOTHING
+    """All test injections."""
+    injected: PumpedVolume = NOTHING
+    """All injections, the test ones among them."""
     p_open_kpa: float | None = None
     p_peak_kpa: float | None = None
     p_plateau_kpa: float | None = None
@@ -58,6 +61,11 @@ class TrialLog:
     end_reason: str = ""
     ended: str = "interrupted"
     """finished, stopped, aborted or interrupted."""
+
+    @property
+    def test_ml(self) -> float:
+        """Largest possible volume of the test injections so far."""
+        return self.test.max_ml
 
     def confirm(self, method: str) -> None:
         """Count one confirmed advance step."""

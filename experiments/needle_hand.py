@@ -95,9 +95,7 @@ class CarrierHand:
     def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
         pose = self._pose()
         after = replace(pose, feed_mm=pose.feed_mm + amount_mm)
-        moved = move_needle(self._controller, after, speed_mm_s, blind=blind)
-        if moved.force_peak_n is not None:
-            self._log.note_force(moved.force_peak_n)
+        move_needle(self._controller, after, speed_mm_s, blind=blind, felt=self._log.note_force)
 
     def withdraw(self, amount_mm: float, speed_mm_s: float) -> None:
         pose = self._pose()

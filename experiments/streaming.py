@@ -12,7 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from hal.types import CarrierState, ContactReading, ForceReading, HolderState
+from hal.types import (
+    CarrierState,
+    ContactReading,
+    ForceReading,
+    HolderState,
+    PressureReading,
+    PumpState,
+    TemperatureReading,
+)
 from rig.controller import Controller
 from rig.lanes import Sample
 from rig.record import Field, TrialRecord
@@ -39,6 +47,18 @@ def _contact(reading: ContactReading) -> tuple[float, ...]:
     return (float(reading.nerve), float(reading.vessel), float(reading.pedal))
 
 
+def _pressure(reading: PressureReading) -> tuple[float, ...]:
+    return (reading.pressure_kpa, reading.temperature_c)
+
+
+def _pump(state: PumpState) -> tuple[float, ...]:
+    return (float(state.running), state.dispensed_ml, state.rate_ml_min)
+
+
+def _temperature(reading: TemperatureReading) -> tuple[float, ...]:
+    return (reading.temperature_c,)
+
+
 def _fields(*names: tuple[str, str]) -> tuple[Field, ...]:
     return tuple(Field(name, unit) for name, unit in names)
 
@@ -57,6 +77,9 @@ SOURCES: dict[str, Source] = {
     ),
     "needle_force": Source(_fields(("force_n", "N")), _force),
     "probe_force": Source(_fields(("force_n", "N")), _force),
+    "pressure": Source(_fields(("pressure_kpa", "kPa"), ("temperature_c", "degC")), _pressure),
+    "pump": Source(_fields(("running", ""), ("dispensed_ml", "mL"), ("rate_ml_min", "mL/min")), _pump),
+    "temperature": Source(_fields(("temperature_c", "degC")), _temperature),
     "contact": Source(_fields(("nerve", ""), ("vessel", ""), ("pedal", "")), _contact),
 }  # fmt: skip
 

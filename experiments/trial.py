@@ -38,11 +38,11 @@ from rig.guidance.planning import Plan
 from rig.injection import InjectionResult, line_model
 from rig.live_scene import LiveScene
 from rig.record import Field, TrialRecord
-from rig.safety.pressure import LineModel
+from rig.safety.pressure import LineModel, TipReading
 from rig.safety.stop import HoldRequested
 from rig.witness import Witness
 
-TOLD_OF_INJECTION = ("verdict", "reason", "pumped_ml", "delivered_ml")
+TOLD_OF_INJECTION = ("verdict", "reason", "pumped_ml", "pumped_min_ml", "pumped_max_ml", "delivered_ml")
 """What a trial's journal says of an injection; all its numbers are in the entry ``infusion`` before it."""
 HOLDS_IN_A_ROW_MAX_N = 4
 STATES_MAX_N = 60
@@ -116,7 +116,7 @@ class Trial:
     """Way that the needle was drawn back since its tip was confirmed."""
     rescans_n: int = 0
     pressure_retries_n: int = 0
-    _pressure_declared: bool = False
+    _injection_declared: bool = False
 
     def __post_init__(self) -> None:
         self.needle: NeedleSpec = load_needle(self.technique.needle)
@@ -205,25 +205,25 @@ class Trial:
         return np.asarray(scale @ view.ImageToProbe)
 
     def note_injection(self, result: InjectionResult, *, test: bool) -> None:
-        """Count volume and pressures, keep the traces."""
+        """Count volume and pressures."""
         log = self.log
         if test:
             log.test_injections_n += 1
-            log.test_ml += result.pumped_ml
-        log.injected_ml += result.pumped_ml
+            log.test += result.pumped
+        log.injected += result.pumped
         values = [None if v != v else float(v) for v in (result.opening_kpa, result.peak_kpa, result.plateau_kpa)]
         log.note_pressure(*values)
         told = {key: value for key, value in result.as_dict().items() if key in TOLD_OF_INJECTION}
         self.event("injection", purpose="test" if test else "main", **told)
+
+    def note_pressure(self, reading: TipReading) -> None:
+        """Record one reading of an injection as the pressure rule judged it, at once: a kill keeps it."""
         streams = self.record.streams
-        if not self._pressure_declared:
-            self._pressure_declared = True
-            streams.declare(
-                "pressure",
-                [Field("sensor_kpa", "kPa"), Field("tip_kpa", "kPa"), Field("flow_ml_min", "mL/min")],
-            )
-        for row in zip(result.time_ns, result.sensor_kpa, result.tip_kpa, result.flow_ml_min, strict=True):
-            streams.sample("pressure", int(row[0]), [float(v) for v in row[1:]])
+        if not self._injection_declared:
+            self._injection_declared = True
+            fields = [Field("sensor_kpa", "kPa"), Field("tip_kpa", "kPa"), Field("flow_ml_min", "mL/min")]
+            streams.declare("injection", fields)
+        streams.sample("injection", reading.time_ns, [reading.sensor_kpa, reading.tip_kpa, reading.flow_ml_min])
 
     def stop(self, reason: str) -> TrialEnded:
         """The trial ends here, in good order."""

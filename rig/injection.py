@@ -15,8 +15,10 @@ from hal.interfaces import Pump
 from hal.types import PressureReading, PumpState
 from rig.controller import Controller
 from rig.lanes import Sample
-from rig.safety.pressure import LineModel, PressureWatch, Verdict
+from rig.pump_count import PumpCount
+from rig.safety.pressure import LineModel, PressureWatch, TipReading, Verdict
 from rig.safety.stop import HoldRequested, Trip
+from rig.safety.volume import PumpedVolume
 
 OWN_HOLDS = frozenset({"tip_pressure", "line_blocked"})
 """Stop rules that end an injection with a verdict instead of an exception."""
@@ -39,8 +41,8 @@ class InjectionResult:
     reason: str
     test: bool
     rate_ml_min: float
-    pumped_ml: float
-    """By the pump's own count."""
+    pumped: PumpedVolume
+    """By the pump's own count; bounds where the pump could not tell."""
     stored_ml: float
     """Still in the compliant line at the end: C times the remaining pressure."""
     opening_kpa: float
@@ -54,8 +56,13 @@ class InjectionResult:
     flow_ml_min: NDArray[np.float64] = field(repr=False)
 
     @property
+    def pumped_ml(self) -> float:
+        """The counted volume; NaN when only its bounds are known."""
+        return self.pumped.min_ml if self.pumped.known else float("nan")
+
+    @property
     def delivered_ml(self) -> float:
-        """What left the tip: pumped minus stored."""
+        """What left the tip: pumped minus stored; NaN when the pumped volume is not known."""
         return self.pumped_ml - self.stored_ml
 
     def as_dict(self) -> dict[str, str | float | bool | None]:
@@ -63,7 +70,9 @@ class InjectionResult:
         number = {
             name: None if value != value else value
             for name, value in (
-                ("rate_ml_min", self.rate_ml_min), ("pumped_ml", self.pumped_ml), ("stored_ml", self.stored_ml),
+                ("rate_ml_min", self.rate_ml_min), ("pumped_ml", self.pumped_ml),
+                ("pumped_min_ml", self.pumped.min_ml), ("pumped_max_ml", self.pumped.max_ml),
+                ("stored_ml", self.stored_ml),
                 ("delivered_ml", self.delivered_ml), ("opening_kpa", self.opening_kpa), ("peak_kpa", self.peak_kpa),
                 ("plateau_kpa", self.plateau_kpa),
             )
@@ -86,6 +95,7 @@ def inject(
     test: bool = False,
     line: LineModel | None = None,
     note: Callable[[InjectionResult], None] | None = None,
+    tell: Callable[[TipReading], None] | None = None,
 ) -> InjectionResult:
     """Infuse one volume (mL) at one rate (mL/min) and watch the pressure until the line has discharged.
 
@@ -93,35 +103,45 @@ def inject(
     volume is in. Any other hold, while it is pumped, while the line discharges or while the count is read, is raised
     as ``HoldRequested`` with the ``InjectionResult`` as its ``partial``.
 
-    However it ends, what the pump has counted is booked in ``controller.volumes``, journalled as ``infusion`` and
-    handed to ``note`` exactly once, before anything is raised. Raises ``LimitViolation`` before anything is sent,
-    ``DeviceError`` when the pump did not finish in ``nominal x 1.5 + 1 s``, ``SafetyStop`` when the rig stopped.
+    ``infusion.started`` is journalled before anything is sent. However it ends, what the pump counted (bounds, where
+    it can no longer be asked) is booked in ``controller.volumes``, journalled as ``infusion`` and handed to ``note``
+    exactly once, before anything is raised. ``tell`` gets every pressure reading at once, as the rule judges it.
+
+    Raises ``LimitViolation`` before anything is sent, ``DeviceError`` when the pump did not finish in
+    ``nominal x 1.5 + 1 s``, ``SafetyStop`` when the rig stopped.
     """
     pump = controller.rig.pump
     if pump is None:
         raise DeviceError("this rig has no pump", device="pump")
     controller.volumes.check(volume_ml, rate_ml_min, test=test)
     controller.require_no_hold()
-    run = _Run(controller, volume_ml, rate_ml_min, line or line_model(controller))
+    run = _Run(controller, volume_ml, rate_ml_min, line or line_model(controller), tell)
     with controller.attending("pump", "pressure", "contact"):
         before: PumpState = controller.read("pump")
         if run.monitored:
             run.take_baseline()
-        try:
-            ended_by = run.push(pump, before)
-            held = run.settle(ended_by)
-            pumped_ml, late = run.count(before)
-            verdict, reason = run.judge(ended_by, pumped_ml)
-            if verdict is Verdict.STOPPED and ended_by is None and held is None and late is None:
-                controller.command("pump", pump.stop, "end what is left of the infusion")
-        except BaseException as error:
-            # Not known better any more: the newest count. Writing it down must not hide why the rig stopped.
+        controller.journal.append(
+            "infusion.started",
+            {"volume_ml": volume_ml, "rate_ml_min": rate_ml_min, "test": test, "counted_ml": before.dispensed_ml},
+        )
+        count = PumpCount(controller, before, volume_ml, rate_ml_min)
+        with count.following():
             try:
-                _book(controller, run.result(Verdict.STOPPED, str(error), run.counted_ml(before), test), note)
-            except Exception as unwritten:
-                controller.record_error = controller.record_error or unwritten
-            raise
-    result = run.result(verdict, reason, pumped_ml, test)
+                ended_by = run.push(pump, before, count)
+                held = run.settle(ended_by)
+                pumped, late = run.counted(count)
+                verdict, reason = run.judge(ended_by, pumped)
+                if verdict is Verdict.STOPPED and ended_by is None and held is None and late is None:
+                    controller.command("pump", pump.stop, "end what is left of the infusion")
+            except BaseException as error:
+                # At rest first, then written down - which must not hide why the rig stopped.
+                pumped = count.ended_badly(str(error))
+                try:
+                    _book(controller, run.result(Verdict.STOPPED, str(error), pumped, test), note)
+                except Exception as unwritten:
+                    controller.record_error = controller.record_error or unwritten
+                raise
+    result = run.result(verdict, reason, pumped, test)
     _book(controller, result, note)
     held = held or late
     if held is not None:
@@ -132,18 +152,29 @@ def inject(
 
 def _book(controller: Controller, result: InjectionResult, note: Callable[[InjectionResult], None] | None) -> None:
     """The one place where an infusion becomes part of the limits, of the journal and of whoever asked for it."""
-    controller.volumes.add(result.pumped_ml, test=result.test)
+    controller.volumes.add(result.pumped, test=result.test)
     controller.journal.append("infusion", dict(result.as_dict()))
     if note is not None:
         note(result)
 
 
 def _start(
-    controller: Controller, pump: Pump, before: PumpState, volume_ml: float, rate_ml_min: float, doing: str
+    controller: Controller,
+    pump: Pump,
+    before: PumpState,
+    volume_ml: float,
+    rate_ml_min: float,
+    doing: str,
+    count: PumpCount,
 ) -> None:
     """Send the infusion once. A lost reply is resolved by asking what the pump does, never by sending again."""
+
+    def infuse() -> None:
+        count.sent = True
+        pump.infuse(volume_ml, rate_ml_min)
+
     try:
-        controller.command("pump", lambda: pump.infuse(volume_ml, rate_ml_min), doing)
+        controller.command("pump", infuse, doing)
     except NoReply as lost:
         state: PumpState = controller.read("pump")
         started = state.running or state.dispensed_ml > before.dispensed_ml
@@ -155,13 +186,21 @@ def _start(
 class _Run:
     """The moving parts of one injection."""
 
-    def __init__(self, controller: Controller, volume_ml: float, rate_ml_min: float, line: LineModel) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        volume_ml: float,
+        rate_ml_min: float,
+        line: LineModel,
+        tell: Callable[[TipReading], None] | None,
+    ) -> None:
         self.doing = f"infusion of {volume_ml:g} mL at {rate_ml_min:g} mL/min"
         self.nominal_s = volume_ml / rate_ml_min * 60.0
         self.monitored = "pressure" in controller.rig.channels and "pressure" not in controller.rig.unmonitored
         self.line = line
         self.watch = PressureWatch(line, controller.limits.pressure)
         self._controller = controller
+        self._tell = tell
         self._volume_ml = volume_ml
         self._rate_ml_min = rate_ml_min
         self._began_ns: int | None = None
@@ -175,12 +214,12 @@ class _Run:
         self._baseline_kpa = reading.pressure_kpa
         self.watch = PressureWatch(self.line, self._controller.limits.pressure, self._baseline_kpa)
 
-    def push(self, pump: Pump, before: PumpState) -> HoldRequested | None:
+    def push(self, pump: Pump, before: PumpState, count: PumpCount) -> HoldRequested | None:
         """Have the volume infused; returns the hold that ended it early, if one did."""
         controller = self._controller
         try:
             with controller.watching(self.rule):
-                _start(controller, pump, before, self._volume_ml, self._rate_ml_min, self.doing)
+                _start(controller, pump, before, self._volume_ml, self._rate_ml_min, self.doing, count)
                 self.begin()
                 controller.wait_until(self.finished, self.nominal_s * 1.5 + 1.0, self.doing, self.seen)
                 self.end(controller.clock.now_ns())
@@ -189,31 +228,28 @@ class _Run:
             return hold
         return None
 
-    def count(self, before: PumpState) -> tuple[float, HoldRequested | None]:
-        """What the pump counted (mL), and the hold that came while it was asked: a hold takes the question back with
+    def counted(self, count: PumpCount) -> tuple[PumpedVolume, HoldRequested | None]:
+        """What the pump counted, and the hold that came while it was asked: a hold takes the question back with
         everything else on its way to the pump, so it is asked again."""
         came: HoldRequested | None = None
-        for attempt in range(COUNT_TRIES):
+        for _ in range(COUNT_TRIES):
             try:
-                after: PumpState = self._controller.read("pump")
-                return max(0.0, after.dispensed_ml - before.dispensed_ml), came
+                return count.settled(self._controller.read("pump")), came
             except HoldRequested as hold:
                 came = came or hold
-                if attempt + 1 == COUNT_TRIES:
-                    break
-        return self.counted_ml(before), came
+        return count.unanswered(), came
 
-    def judge(self, ended_by: HoldRequested | None, pumped_ml: float) -> tuple[Verdict, str]:
+    def judge(self, ended_by: HoldRequested | None, pumped: PumpedVolume) -> tuple[Verdict, str]:
         """What the injection was; the reason in words."""
         if ended_by is not None:
             verdict = Verdict.STOPPED
             if ended_by.source in OWN_HOLDS:
                 verdict = Verdict.BLOCKED if ended_by.source == "line_blocked" else Verdict.OVER_PRESSURE
             return verdict, ended_by.reason
-        if pumped_ml < COMPLETE_SHARE * self._volume_ml:
+        if pumped.min_ml < COMPLETE_SHARE * self._volume_ml:
+            part = f"{pumped.min_ml:.3g} of {self._volume_ml:g} mL" if pumped.known else f"{pumped} ({self.doing})"
             return Verdict.STOPPED, (
-                f"the pump stands after {pumped_ml:.3g} of {self._volume_ml:g} mL and nothing here stopped it; "
-                "was it stopped at its own keys?"
+                f"the pump stands after {part} and nothing here stopped it; was it stopped at its own keys?"
             )
         if not self.monitored:
             return Verdict.UNMONITORED, "volume reached; no pressure sensor was watched"
@@ -246,7 +282,9 @@ class _Run:
         self._seen = channel.sample
         reading: PressureReading = channel.sample.value
         rate, pumped_ml = self._pump_at(reading.time_ns)
-        self.watch.update(reading.time_ns, reading.pressure_kpa, rate, pumped_ml)
+        judged = self.watch.update(reading.time_ns, reading.pressure_kpa, rate, pumped_ml)
+        if self._tell is not None:
+            self._tell(judged)
         return self.watch.judge(rate)[1]
 
     def finished(self) -> bool:
@@ -261,11 +299,6 @@ class _Run:
         if state is None:
             return "no pump state"
         return f"{state.dispensed_ml:.3f} mL, {'running' if state.running else 'stopped'} {state.alarm}".strip()
-
-    def counted_ml(self, before: PumpState) -> float:
-        """What has been infused by the newest count, for a run that ended by an error."""
-        state: PumpState | None = self._controller.newest("pump")
-        return 0.0 if state is None else max(0.0, state.dispensed_ml - before.dispensed_ml)
 
     def settle(self, ended_by: HoldRequested | None) -> HoldRequested | None:
         """Let the line discharge; readings go on, pressure rules do not (the pump stands).
@@ -289,7 +322,7 @@ class _Run:
             return hold
         return None
 
-    def result(self, verdict: Verdict, reason: str, pumped_ml: float, test: bool) -> InjectionResult:
+    def result(self, verdict: Verdict, reason: str, pumped: PumpedVolume, test: bool) -> InjectionResult:
         watch = self.watch
         readings = watch.readings
         end_kpa = readings[-1].sensor_kpa if readings else float("nan")
@@ -304,7 +337,7 @@ class _Run:
             reason=reason,
             test=test,
             rate_ml_min=self._rate_ml_min,
-            pumped_ml=pumped_ml,
+            pumped=pumped,
             stored_ml=stored_ml,
             opening_kpa=float("nan") if opening is None else opening,
             peak_kpa=watch.peak_kpa,

@@ -99,8 +99,18 @@ def check_probe(pose: Pose6, speed_mm_s: float, limits: MotionLimits) -> None:
         raise LimitViolation("probe speed (mm/s)", speed_mm_s, f"0 to {limits.probe_speed_mm_s:g} mm/s")
 
 
-def move_needle(controller: Controller, pose: NeedlePose, speed_mm_s: float, *, blind: bool = False) -> Advance:
+def move_needle(
+    controller: Controller,
+    pose: NeedlePose,
+    speed_mm_s: float,
+    *,
+    blind: bool = False,
+    felt: Callable[[float], None] | None = None,
+) -> Advance:
     """Take the needle carrier to ``pose``; returns what was read back on arrival.
+
+    ``felt`` is told the largest axial force (N) on the way deeper, however the move ends: a move that the force itself
+    has stopped felt the largest of all.
 
     While the needle is inserted only feed and bevel may change. Going deeper needs that no hold condition is
     true and, unless ``blind`` (a technique without image), that the tip was confirmed within the limit.
@@ -138,6 +148,8 @@ def move_needle(controller: Controller, pose: NeedlePose, speed_mm_s: float, *, 
         newest: CarrierState | None = controller.newest("carrier")
         if newest is not None:
             controller.travel.moved_to(newest.pose.feed_mm + mount.ahead_mm(newest.pose))
+        if felt is not None and resistance.peak_n is not None:
+            felt(resistance.peak_n)
     state: CarrierState = controller.newest("carrier")
     return Advance(state, start.pose.feed_mm, resistance.peak_n)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from analysis.report.view import Table
 from analysis.report.wording import DASH, counted, fraction, known, number, share, value, with_interval
-from analysis.results import Group, Quantity, Results
+from analysis.results import Deviation, Group, Quantity, Results
 
 _Cells = Callable[[Group], tuple[str, ...]]
 
@@ -202,12 +202,19 @@ def deviations(results: Results) -> Table:
             str(d.holds_n),
             known(d.reasons.replace("_", " ")),
             known(d.violations.replace(";", "; ")),
-            known(d.end_reason),
+            known(d.end_reason) + _volume(d),
         )
         for d in results.deviations
     )
     titles = ("Trial", "Approach", "Outcome", "Stops", "Reasons", "Violations", "End")
     return Table(titles, rows, "lllrlll", (0.6, 1.7, 1.1, 0.6, 1.3, 0.9, 3.2))
+
+
+def _volume(d: Deviation) -> str:
+    """The injected volume where it is known within bounds only."""
+    if d.injected_min_ml is None or d.injected_max_ml is None:
+        return ""
+    return f"; injected: at least {number(d.injected_min_ml, 2)}, at most {number(d.injected_max_ml, 2)} mL"
 
 
 def anomalies(results: Results) -> Table:

@@ -102,7 +102,7 @@ def _fluid(trial: Trial) -> Confirmation:
     before = trial.sight.take("fluid before")
     inject(
         trial.controller, advance.fluid_ml, advance.fluid_rate_ml_min, test=True, line=trial.line_model(),
-        note=partial(trial.note_injection, test=True),
+        note=partial(trial.note_injection, test=True), tell=trial.note_pressure,
     )  # fmt: skip
     after = trial.sight.take("fluid after")
     trial.view = after

@@ -42,7 +42,7 @@ def test_inject(trial: Trial) -> State:
     before = trial.sight.take("test before") if image else None
     result = inject(
         trial.controller, injection.test_ml, injection.rate_ml_min, test=True, line=trial.line_model(),
-        note=partial(trial.note_injection, test=True),
+        note=partial(trial.note_injection, test=True), tell=trial.note_pressure,
     )  # fmt: skip
     if before is not None:
         after = trial.sight.take("test after")
@@ -88,7 +88,7 @@ def inject_step(trial: Trial) -> State:
         trial.log.image_axes = np.asarray(np.linalg.inv(trial.PhantomToRig)[:3, :3] @ view.ProbeToRig[:3, :3]).T
     result = inject(
         trial.controller, injection.volume_ml, injection.rate_ml_min, line=trial.line_model(),
-        note=partial(trial.note_injection, test=False),
+        note=partial(trial.note_injection, test=False), tell=trial.note_pressure,
     )  # fmt: skip
     if result.verdict not in (Verdict.FLOWING, Verdict.UNMONITORED):
         if result.verdict is not Verdict.STOPPED:

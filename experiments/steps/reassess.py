@@ -25,7 +25,7 @@ BONE_SOURCES = ("needle_force", "needle_force_slope")
 def reassess(trial: Trial, hold: HoldRequested, state: State) -> State:
     """What follows a stop rule; raises ``TrialEnded`` when nothing sensible is left.
 
-    Once the pump has counted anything of the main injection there is no way back to it: what is in stays in, the
+    Once anything of the main injection is in, or may be, there is no way back to it: what is in stays in, the
     planned volume would come on top of it, and the rest alone would be another injection than the study asks for.
     """
     trial.controller.wait(PAUSE_S)
@@ -36,10 +36,11 @@ def reassess(trial: Trial, hold: HoldRequested, state: State) -> State:
     if state is State.BLIND_ADVANCE:
         trial.log.bone_contacts_n -= hold.source.startswith(BONE_SOURCES)
         return walk_off(trial)
-    injected_ml = trial.controller.volumes.injected_ml
-    if state is State.INJECT and injected_ml > 0.0:
+    injected = trial.controller.volumes.injected
+    if state is State.INJECT and injected.max_ml > 0.0:
         planned_ml = trial.technique.injection.volume_ml
-        raise trial.stop(f"held with {injected_ml:.3g} of {planned_ml:g} mL injected, not begun again: {hold.reason}")
+        so_far = f"{injected.min_ml:.3g}" if injected.known else str(injected)
+        raise trial.stop(f"held with {so_far} of {planned_ml:g} mL injected, not begun again: {hold.reason}")
     if state in (State.TEST_INJECT, State.INJECT):
         return draw_back(trial, hold.reason)
     if hold.source == IMAGE_LOST and state is State.ADVANCE and _pictures_are_back(trial):

@@ -67,6 +67,11 @@ class Driver:
         self._rate_ml_min = 0.0
         self._taken_back = False
 
+    @property
+    def watchdog_s(self) -> float | None:
+        """Longest time that the pump goes on without hearing anything; None in Basic mode."""
+        return float(self._settings.safe_mode_s) if self._safe else None
+
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def open(self) -> Identity:

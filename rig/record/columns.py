@@ -103,11 +103,18 @@ COLUMNS: tuple[Column, ...] = (
     Column("n_confirm_motion", "", "int", "confirmations by commanded small motion"),
     Column("n_confirm_fluid", "", "int", "confirmations by test injection"),
     Column("hydro_n", "", "int", "test injections"),
-    Column("hydro_ml", "mL", "float", "volume of the test injections"),
+    Column("hydro_ml", "mL", "float", "volume of the test injections by the pump's count; empty when it is not known"),
     Column("p_open_kpa", "kPa", "float", "opening pressure at the tip (line loss removed)"),
     Column("p_peak_kpa", "kPa", "float", "peak pressure at the tip"),
     Column("p_plateau_kpa", "kPa", "float", "plateau pressure at the tip"),
-    Column("v_inj_ml", "mL", "float", "injected volume by the pump's count"),
+    Column(
+        "v_inj_ml",
+        "mL",
+        "float",
+        "injected volume, test injections included, by the pump's count; empty when only its bounds are known",
+    ),
+    Column("v_inj_min_ml", "mL", "float", "the injected volume is at least this"),
+    Column("v_inj_max_ml", "mL", "float", "the injected volume is at most this"),
     Column(
         "spread_cover", "", "float", "share of the nerve's circumference within 2 mm of injectate (simulated truth)"
     ),

@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hal.errors import LimitViolation
 from rig.safety.limits import VolumeLimits
 
 
+@dataclass(frozen=True)
+class PumpedVolume:
+    """A volume as far as it is known (mL): at least ``min_ml``, at most ``max_ml``; equal when it was counted."""
+
+    min_ml: float = 0.0
+    max_ml: float = 0.0
+
+    @staticmethod
+    def counted(volume_ml: float) -> PumpedVolume:
+        return PumpedVolume(volume_ml, volume_ml)
+
+    @property
+    def known(self) -> bool:
+        return self.max_ml == self.min_ml
+
+    @property
+    def ml(self) -> float | None:
+        """The counted volume; None when only its bounds are known."""
+        return self.min_ml if self.known else None
+
+    def __add__(self, other: PumpedVolume) -> PumpedVolume:
+        return PumpedVolume(self.min_ml + other.min_ml, self.max_ml + other.max_ml)
+
+    def __str__(self) -> str:
+        return f"{self.min_ml:.3g} mL" if self.known else f"at least {self.min_ml:.3g}, at most {self.max_ml:.3g} mL"
+
+
+NOTHING = PumpedVolume()
+
+
 class VolumeLedger:
-    """Adds up test and main injections; ``reset`` at the start of a trial."""
+    """Adds up test and main injections; ``reset`` at the start of a trial. Limits hold for what may have gone in."""
 
     def __init__(self, limits: VolumeLimits) -> None:
         self._limits = limits
-        self.test_ml = 0.0
+        self.test = NOTHING
         self.test_n = 0
-        self.injected_ml = 0.0
+        self.injected = NOTHING
+
+    @property
+    def test_ml(self) -> float:
+        """Largest possible volume of the test injections."""
+        return self.test.max_ml
+
+    @property
+    def injected_ml(self) -> float:
+        """Largest possible volume of the main injection."""
+        return self.injected.max_ml
 
     def reset(self) -> None:
-        self.test_ml = self.injected_ml = 0.0
+        self.test = self.injected = NOTHING
         self.test_n = 0
 
     def check(self, volume_ml: float, rate_ml_min: float, *, test: bool) -> None:
@@ -36,10 +78,10 @@ class VolumeLedger:
             total = self.injected_ml + volume_ml
             raise LimitViolation("injected volume (mL)", total, f"the limit of {limits.injection_ml:g} mL a trial")
 
-    def add(self, volume_ml: float, *, test: bool) -> None:
-        """Book what the pump counted."""
+    def add(self, volume: PumpedVolume, *, test: bool) -> None:
+        """Book what was pumped."""
         if test:
-            self.test_ml += volume_ml
+            self.test += volume
             self.test_n += 1
         else:
-            self.injected_ml += volume_ml
+            self.injected += volume

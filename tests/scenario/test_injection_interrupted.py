@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import replace
 
@@ -130,3 +131,87 @@ def test_without_a_pressure_sensor_a_stopped_pump_is_noticed_as_well(clock):
     infusion = Infusion(clock, without=("pressure",))
     infusion.after(2.0, infusion.bench.pump._halt)
     assert infusion.run().verdict is Verdict.STOPPED
+
+
+def test_an_infusion_is_written_down_before_it_begins(clock):
+    infusion = Infusion(clock)
+    before = []
+    infuse = infusion.bench.pump.infuse
+    infusion.bench.pump.infuse = lambda *a: (before.extend(infusion.bench.journal.of("infusion.started")), infuse(*a))
+    infusion.run(test=True)
+    assert before == [{"volume_ml": VOLUME_ML, "rate_ml_min": RATE_ML_MIN, "test": True, "counted_ml": 0.0}]
+
+
+def test_an_infusion_that_cannot_be_written_down_does_not_begin(clock):
+    infusion = Infusion(clock)
+    infusion.bench.journal.full = True
+    with pytest.raises(DeviceError, match="disk full"):
+        infusion.run()
+    assert infusion.bench.pump.infusions == 0
+
+
+def test_of_a_pump_that_was_lost_the_volume_is_known_within_bounds_only(clock):
+    infusion = Infusion(clock)
+    infusion.after(1.2, lambda: setattr(infusion.bench.pump, "dead", True))
+    with pytest.raises(SafetyStop):
+        infusion.run()
+    (entry,) = infusion.bench.journal.of("infusion")
+    (result,) = infusion.noted
+    assert entry["pumped_ml"] is None and math.isnan(result.pumped_ml) and math.isnan(result.delivered_ml)
+    assert entry["pumped_min_ml"] == pytest.approx(0.06, abs=0.015)
+    truly_ml = infusion.bench.pump.dispensed_ml()
+    assert entry["pumped_min_ml"] <= truly_ml <= entry["pumped_max_ml"] == VOLUME_ML
+    assert infusion.controller.volumes.injected_ml == VOLUME_ML, "the limit holds for what may have gone in"
+
+
+def test_a_pump_that_stands_by_itself_when_it_hears_nothing_bounds_the_volume_by_its_watchdog(clock):
+    infusion = Infusion(clock)
+    infusion.bench.pump.watchdog_s = 0.5
+    infusion.after(0.4, lambda: setattr(infusion.bench.pump, "dead", True))
+    with pytest.raises(SafetyStop):
+        infusion.run()
+    least, most = infusion.noted[0].pumped.min_ml, infusion.noted[0].pumped.max_ml
+    assert 0.0 < least < 0.03 and least + 0.5 * RATE_ML_MIN / 60.0 < most < VOLUME_ML
+
+
+def test_a_pump_that_is_stopped_hard_is_asked_for_its_count_once_it_stands(clock):
+    infusion = Infusion(clock)
+    infusion.bench.pump.latency_s = 0.15
+    infusion.after(2.0, lambda: setattr(infusion.bench.needle_force, "force_n", 11.0))
+    with pytest.raises(SafetyStop, match="axial needle force"):
+        infusion.run()
+    assert infusion.noted[0].pumped_ml == infusion.bench.pump.dispensed_ml()
+
+
+def test_a_pump_that_lost_its_count_with_its_power_has_not_pumped_nothing(clock):
+    infusion = Infusion(clock)
+    pump = infusion.bench.pump
+
+    truly = []
+
+    def power_cycle() -> None:
+        pump._halt()
+        truly.append(pump.dispensed_ml())
+        pump.clear()
+
+    infusion.after(2.0, power_cycle)
+    result = infusion.run()
+    assert result.verdict is Verdict.STOPPED and "at least" in result.reason
+    assert 0.08 < result.pumped.min_ml <= truly[0] <= result.pumped.max_ml < 0.11
+
+
+def test_a_pump_whose_command_never_went_out_has_pumped_nothing(clock):
+    infusion = Infusion(clock)
+    infusion.bench.pump.infuse = lambda *a: (_ for _ in ()).throw(DeviceError("refused"))
+    infusion.controller.command = lambda role, action, doing: (_ for _ in ()).throw(DeviceError("taken back"))
+    with pytest.raises(DeviceError):
+        infusion.run()
+    assert infusion.noted[0].pumped_ml == 0.0
+
+
+def test_every_pressure_reading_of_an_infusion_is_told_at_once(clock):
+    infusion = Infusion(clock)
+    told = []
+    result = inject(infusion.controller, VOLUME_ML, RATE_ML_MIN, tell=lambda r: told.append((clock.now_ns(), r)))
+    assert [r.time_ns for _, r in told] == result.time_ns.tolist()
+    assert max(now_ns - r.time_ns for now_ns, r in told) <= 50_000_000

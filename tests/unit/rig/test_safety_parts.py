@@ -5,7 +5,7 @@ from rig.safety.estop import EStopLatch, EStopState
 from rig.safety.interrupt import Interrupt
 from rig.safety.limits import Box, Limits, VolumeLimits
 from rig.safety.travel import NeedleTravel
-from rig.safety.volume import VolumeLedger
+from rig.safety.volume import PumpedVolume, VolumeLedger
 
 
 def test_the_latch_knows_four_states():
@@ -57,12 +57,23 @@ def test_volumes_are_limited_and_reset_with_the_trial():
     for bad in ((0.0, 3.0, True), (0.31, 3.0, True), (0.1, 7.0, True), (5.1, 3.0, False), (float("nan"), 3.0, False)):
         with pytest.raises(LimitViolation):
             ledger.check(bad[0], bad[1], test=bad[2])
-    ledger.add(0.9, test=True)
+    ledger.add(PumpedVolume.counted(0.9), test=True)
     with pytest.raises(LimitViolation):
         ledger.check(0.2, 3.0, test=True)
     ledger.check(2.0, 3.0, test=False)
     ledger.reset()
     ledger.check(0.2, 3.0, test=True)
+
+
+def test_limits_hold_for_what_may_have_gone_in_where_only_bounds_are_known():
+    ledger = VolumeLedger(VolumeLimits())
+    ledger.add(PumpedVolume(0.1, 0.9), test=True)
+    with pytest.raises(LimitViolation):
+        ledger.check(0.2, 3.0, test=True)
+    ledger.add(PumpedVolume(0.0, 4.8), test=False)
+    with pytest.raises(LimitViolation):
+        ledger.check(0.3, 3.0, test=False)
+    assert str(ledger.injected) == "at least 0, at most 4.8 mL" and ledger.injected.ml is None
 
 
 def test_the_third_interrupt_ends_python():

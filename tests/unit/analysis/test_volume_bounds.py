@@ -1,0 +1,26 @@
+"""A volume that is known within bounds only is told with both, in the results and in the report."""
+
+from __future__ import annotations
+
+from analysis.analyse import _deviations
+from analysis.report.tables import _volume
+from rig.record.rows import normal_row
+
+
+def _row(**values: object) -> dict[str, object]:
+    return dict(normal_row({"trial_id": "T001", "outcome": "success", "simulated": True, "n_holds": 0, **values}))
+
+
+def test_a_counted_volume_is_no_deviation() -> None:
+    assert _deviations([_row(v_inj_ml=0.5, v_inj_min_ml=0.5, v_inj_max_ml=0.5)]) == ()  # type: ignore[list-item]
+
+
+def test_a_volume_within_bounds_is_told_with_both() -> None:
+    (found,) = _deviations([_row(v_inj_min_ml=0.12, v_inj_max_ml=0.37)])  # type: ignore[list-item]
+    assert (found.injected_min_ml, found.injected_max_ml) == (0.12, 0.37)
+    assert _volume(found) == "; injected: at least 0.12, at most 0.37 mL"
+
+
+def test_a_row_of_an_older_run_has_no_bounds() -> None:
+    (found,) = _deviations([_row(outcome="aborted")])  # type: ignore[list-item]
+    assert found.injected_max_ml is None and _volume(found) == ""
