@@ -58,12 +58,10 @@ class Driver(ModbusSensor[Settings]):
 
     def read(self) -> ContactReading:
         """All three circuits in one request."""
-        settings = self._settings
-        bits = self._opened().read_discrete_inputs(settings.first, settings.count)
+        settings, link = self._settings, self._opened()
+        bits = link.read_discrete_inputs(settings.first, settings.count)
 
         def active(wired: Input) -> bool:
             return bits[wired.address - settings.first] != wired.normally_closed
 
-        return ContactReading(
-            self._clock.now_ns(), active(settings.nerve), active(settings.vessel), active(settings.pedal)
-        )
+        return ContactReading(link.asked_ns, active(settings.nerve), active(settings.vessel), active(settings.pedal))

@@ -8,17 +8,18 @@ silent device times out on the rig's clock, simulated or not.
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal
 
 from pymodbus.client.mixin import ModbusClientMixin
-from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
 
-from hal.clock import NS_PER_S, Clock
+from hal.clock import NS_PER_S, Clock, Deadline
 from hal.errors import BadReply, ConfigError, DeviceError, NoReply
+from hal.links.modbus_frame import EXCEPTIONS, FRAME_MAX_BYTES, Damaged, Frame, answers, first_mbap, first_rtu
 from hal.links.serial import LATE_CHUNKS_MAX_N, SerialLink, open_serial
 from hal.links.tcp_port import host_and_port
 
@@ -28,92 +29,229 @@ WordOrder = Literal["big", "little"]
 READ_ATTEMPTS = 3
 """First attempt and two more; writes get one."""
 PATIENCE_S = 0.15
-"""With a write and with the last attempt of a read; the attempts before it get a third and two thirds of it, so that
-one lost reply does not make a watched value too old (0.2 s for a pressure). At 9600 baud a request for four registers
-and its reply take 22 ms, the device some more, a USB adapter up to 16 ms."""
+"""The longest that a device may take: with a write and with the last attempt of a read; the attempts before it get a
+third and two thirds of it, so that two lost replies do not make a watched value too old (0.2 s for a pressure). At
+9600 baud a request for four registers and its reply take 22 ms, the device some more, a USB adapter up to 16 ms."""
+HUSH = 0.2
+"""Part of the patience that a line must be silent after bytes that belong to no answer: 30 ms, what a whole exchange
+takes at 9600 baud."""
 
-FRAME_MAX_BYTES = 260
-"""Longest Modbus frame (TCP: 7 bytes of header and 253 of message; RTU 256). pymodbus asks for more after bytes whose
-function code it does not know (0 among them), so that a line that brings zeros would be waited for without end."""
+HUSH_TRIES = 3
+"""So many times that silence is waited for on a line that babbles; a question is then asked all the same, and its
+answer is not believed, since no silence follows it."""
+LATEST_S = 1.0
+"""An answer that was given up is waited for so long before another question of the same function is asked of the unit,
+whose answer it could be taken for; ten times what a busy slave or gateway takes [A]. The same question may be asked
+again at once: whichever answer comes is one to it, as old as the first time that it was asked."""
+READS = frozenset((1, 2, 3, 4, 8))
+"""Functions that may be asked again."""
 
-EXCEPTIONS = {
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "device failure",
-    5: "acknowledged, still busy",
-    6: "device busy",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target failed to respond",
-}
-"""Exception codes of the MODBUS application protocol specification V1.1b3, section 7."""
+logging.getLogger("pymodbus.logging").addHandler(logging.NullHandler())  # what it has to say stands in our errors
+
+
+Question = tuple[int, bytes]
+"""Unit, and the message from the function code on."""
 
 
 class _Master(ModbusClientMixin[ModbusPDU]):
-    """pymodbus requests over our link: one request, one reply, one deadline, never sent twice."""
+    """pymodbus requests over our link: one request, one reply, one deadline, never sent twice.
+
+    A TCP connection numbers its questions: answers to older ones are passed over. An RTU line does not, so a frame is
+    an answer when nothing else can be meant: the line was silent before the question, the frame has the shape of the
+    answer, and silence follows it.
+    """
 
     def __init__(self, link: SerialLink, clock: Clock, framer: FramerRTU | FramerSocket, quiet_s: float) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._link = link
         self._clock = clock
         self._framer = framer
+        self._numbered = isinstance(framer, FramerSocket)
         self._quiet_ns = int(quiet_s * NS_PER_S)
         self._free_ns = 0
         self._transaction = 0
+        self._came = b""
+        """Not yet understood; on TCP it may be the beginning of a frame."""
+        self._adrift = False
+        """Where the next frame begins is not known."""
+        self._owed: dict[Question, list[int]] = {}
+        """When each question was asked to which no answer came (yet), oldest first."""
+        self._asked: dict[int, int] = {}
+        """When each question of the exchange under way was sent, by number."""
+        self.asked_ns = 0
+        """The earliest time at which the question was sent that the last answer can belong to."""
         self.patience_s = link.timeout_s
         """With the next reply."""
+        self.late_n = 0
+        """Frames that belonged to no question, or to an older one."""
+
+    def begin(self) -> None:
+        """The next question is a new one, not an old one asked again."""
+        self._asked.clear()
 
     def execute(self, no_response_expected: bool, request: ModbusPDU) -> ModbusPDU:
         """Send ``request`` and wait for its reply; raises ``NoReply``, ``BadReply`` or ``LinkError``."""
         self._transaction = self._transaction % 65000 + 1
         request.transaction_id = self._transaction
-        if self._clock.now_ns() < self._free_ns:
-            self._clock.sleep_until(self._free_ns)
-        self._link.drain()
-        try:
-            self._link.write(self._framer.buildFrame(request))
-            return self._reply(request)
-        finally:
-            self._free_ns = self._clock.now_ns() + self._quiet_ns
+        question = request.dev_id, bytes((request.function_code,)) + request.encode()
+        what = f"Modbus function {request.function_code} to unit {request.dev_id}"
+        self._settle()
+        self._await_owed(question)
+        sent_ns = self._clock.now_ns()
+        self._asked[self._transaction] = sent_ns
+        self._owed.setdefault(question, []).append(sent_ns)
+        self._link.write(self._framer.buildFrame(request))
+        answer = self._answer(what, question)
+        self.asked_ns = self._paid(question)
+        if self._numbered:
+            self.asked_ns = self._asked[answer.transaction]
+            self._owed.clear()
+        self._be_alone(what)
+        return self._decoded(what, answer)
 
     def be_quiet(self, quiet_s: float) -> None:
         """Keep at least this silence between requests."""
         self._quiet_ns = max(self._quiet_ns, int(quiet_s * NS_PER_S))
 
-    def _reply(self, request: ModbusPDU) -> ModbusPDU:
-        what = f"Modbus function {request.function_code} to unit {request.dev_id}"
+    def _answer(self, what: str, question: Question) -> Frame:
         deadline = self._clock.deadline(self.patience_s)
-        data = b""
+        foreign = b""
         late_n = 0
         while True:
+            while (frame := self._frame(what)) is not None:
+                if self._meant(frame, question):
+                    if foreign and question[1][0] in READS:  # one of the two is an older answer; which, nobody can say
+                        raise self._bad(what, foreign)
+                    return frame
+                self.late_n += 1
+                if not self._numbered:
+                    foreign += bytes((frame.unit,)) + frame.pdu
             chunk = self._link.read_some(deadline) if late_n < LATE_CHUNKS_MAX_N else b""
             if not chunk:
-                got = f"only {data[:40].hex(' ')} came" if data else "nothing came"
-                raise NoReply(
-                    f"{self._link.url}: {what} was not answered within {self.patience_s:g} s ({got}); "
-                    "check power, wiring (A/B), baud rate and unit number",
-                    port=self._link.url,
-                    command=what,
-                )
-            data += chunk
+                if foreign:
+                    raise self._bad(what, foreign)
+                raise self._silent(what)
+            self._came += chunk
             late_n += deadline.expired
-            try:
-                used, reply = self._framer.handleFrame(data, request.dev_id, self._transaction)
-            except (ModbusException, ValueError, IndexError, struct.error) as error:
-                raise self._bad(what, data) from error
-            if reply is not None:
-                return reply
-            if used or len(data) > FRAME_MAX_BYTES:  # a whole frame that is damaged or another unit's, or no frame
-                raise self._bad(what, data)
+
+    def _frame(self, what: str) -> Frame | None:
+        """The next whole frame of what has come; raises ``BadReply`` for bytes that are none."""
+        came = self._came
+        try:
+            frame, used = first_mbap(came) if self._numbered else first_rtu(came)
+            if frame is None and len(came) > FRAME_MAX_BYTES:
+                raise Damaged("no end")
+        except Damaged:
+            raise self._bad(what, came) from None
+        self._came = came[used:]
+        return frame
+
+    def _meant(self, frame: Frame, question: Question) -> bool:
+        if self._numbered and frame.transaction not in self._asked:
+            return False
+        return frame.unit == question[0] and answers(question[1], frame.pdu)
+
+    def _settle(self) -> None:
+        """Wait until the line may be used, and, where answers have no numbers, until nothing comes any more."""
+        if self._numbered and not self._adrift:
+            if self._clock.now_ns() < self._free_ns:
+                self._clock.sleep_until(self._free_ns)
+            return
+        more = self._came + self._hear(self._free_ns)
+        if more:
+            self._unasked(more)
+            limit_ns = self._clock.now_ns() + HUSH_TRIES * self._hush_ns
+            while self._hear(self._clock.now_ns() + self._hush_ns) and self._clock.now_ns() < limit_ns:
+                pass
+        self._came = b""
+        self._adrift = False
+        self._link.drain()
+
+    def _unasked(self, data: bytes) -> None:
+        """Bytes that nobody waited for: they may be what a unit owed."""
+        self.late_n += 1
+        for question in [q for q in self._owed if q[0] == data[0]]:
+            self._paid(question)
+
+    def _paid(self, question: Question) -> int:
+        """One answer to it came; returns when it was asked, at the earliest."""
+        asked_ns = self._owed[question].pop(0)
+        if not self._owed[question]:
+            del self._owed[question]
+        return asked_ns
+
+    def _await_owed(self, question: Question) -> None:
+        """Forget what cannot come any more; let come what could be taken for the answer to ``question``."""
+        if not self._owed or self._numbered:
+            return
+        now_ns = self._clock.now_ns()
+        silent_ns, latest_ns = int(self._link.timeout_s * NS_PER_S), int(LATEST_S * NS_PER_S)
+        for asked, times in list(self._owed.items()):
+            if now_ns - times[-1] >= (silent_ns if asked == question else latest_ns):
+                del self._owed[asked]
+        unit, message = question
+        while others := [q for q in self._owed if q != question and q[0] == unit and q[1][0] == message[0]]:
+            more = self._hear(max(self._owed[q][-1] for q in others) + latest_ns)
+            if not more:
+                for asked in others:
+                    del self._owed[asked]
+                return
+            self._spoilt()
+            self._unasked(more)
+            self._settle()
+
+    def _be_alone(self, what: str) -> None:
+        """Spend the silence that the line must keep with listening: a second answer makes the first one doubtful."""
+        self._free_ns = self._clock.now_ns() + self._quiet_ns
+        if self._numbered:
+            return
+        more = self._came + self._hear(self._free_ns)
+        if more:
+            self.late_n += 1
+            raise self._bad(what, more)
+
+    def _hear(self, until_ns: int) -> bytes:
+        """What arrives until then; ends with the first bytes."""
+        return self._link.read_some(Deadline(self._clock, max(until_ns, self._clock.now_ns())))
+
+    @property
+    def _hush_ns(self) -> int:
+        return int(self._link.timeout_s * HUSH * NS_PER_S)
+
+    def _decoded(self, what: str, answer: Frame) -> ModbusPDU:
+        reply = self._framer.decoder.decode(answer.pdu)
+        if reply is None:
+            raise self._bad(what, answer.pdu)
+        reply.dev_id, reply.transaction_id = answer.unit, answer.transaction
+        return reply
+
+    def _silent(self, what: str) -> NoReply:
+        came = self._came
+        if came and not self._numbered:
+            self._spoilt()
+        got = f"only {came[:40].hex(' ')} came" if came else "nothing came"
+        return NoReply(
+            f"{self._link.url}: {what} was not answered within {self.patience_s:g} s ({got}); "
+            "check power, wiring (A/B), baud rate and unit number",
+            port=self._link.url,
+            command=what,
+        )
 
     def _bad(self, what: str, data: bytes) -> BadReply:
+        self._spoilt()
         return BadReply(
-            f"{self._link.url}: the answer to {what} is damaged or not Modbus: {data[:40].hex(' ')}",
+            f"{self._link.url}: the answer to {what} is damaged, not Modbus or that to an older question: "
+            f"{data[:40].hex(' ')}",
             port=self._link.url,
             command=what,
             raw=data,
         )
+
+    def _spoilt(self) -> None:
+        """What has come is worth nothing, and the rest of it may still be on its way."""
+        self._came = b""
+        self._adrift = True
+        self._free_ns = self._clock.now_ns() + max(self._quiet_ns, self._hush_ns)
 
 
 class _Bus:
@@ -149,8 +287,9 @@ class _Bus:
 class ModbusLink:
     """One unit behind one line or connection.
 
-    Reads are tried three times at most, writes once. Every method raises ``NoReply``/``BadReply``/``LinkError``, or
-    ``DeviceError`` (``code`` = the Modbus exception number) when the device refuses.
+    Reads are tried three times at most, writes once; an answer has the shape that its question asks for. Every
+    method raises ``NoReply``/``BadReply``/``LinkError``, or ``DeviceError`` (``code`` = the Modbus exception number)
+    when the device refuses.
     """
 
     def __init__(self, link: SerialLink, master: _Master, unit: int, bus: _Bus | None = None) -> None:
@@ -162,14 +301,16 @@ class ModbusLink:
         self._bus = bus
         self._closed = False
 
+    @property
+    def asked_ns(self) -> int:
+        """When the question of the last answer was sent: nothing younger can be proved of what it says."""
+        return self._master.asked_ns
+
     def read_registers(self, address: int, count: int, *, function: int = 3) -> list[int]:
         """``count`` 16-bit registers; ``function`` 3 (holding) or 4 (input)."""
         call = self._master.read_input_registers if function == 4 else self._master.read_holding_registers
         reply = self._read(lambda: call(address, count=count, device_id=self.unit))
-        registers = [int(value) for value in reply.registers]
-        if len(registers) != count:
-            raise self._short(address, count, len(registers))
-        return registers
+        return [int(value) for value in reply.registers]
 
     def read_float32(
         self, address: int, count: int = 1, *, word_order: WordOrder = "big", function: int = 3
@@ -180,18 +321,15 @@ class ModbusLink:
     def read_discrete_inputs(self, address: int, count: int) -> list[bool]:
         """``count`` single-bit inputs (function 2)."""
         reply = self._read(lambda: self._master.read_discrete_inputs(address, count=count, device_id=self.unit))
-        bits = [bool(bit) for bit in reply.bits]
-        if len(bits) < count:
-            raise self._short(address, count, len(bits))
-        return bits[:count]
+        return [bool(bit) for bit in reply.bits[:count]]
 
     def write_register(self, address: int, value: int) -> None:
         """Function 6, sent once."""
-        self._accepted(self._master.write_register(address, value, device_id=self.unit))
+        self._write(lambda: self._master.write_register(address, value, device_id=self.unit))
 
     def write_registers(self, address: int, values: Sequence[int]) -> None:
         """Function 16, sent once."""
-        self._accepted(self._master.write_registers(address, list(values), device_id=self.unit))
+        self._write(lambda: self._master.write_registers(address, list(values), device_id=self.unit))
 
     def write_float32(self, address: int, value: float, *, word_order: WordOrder = "big") -> None:
         """One single float in two registers, sent once."""
@@ -200,13 +338,12 @@ class ModbusLink:
 
     def write_coil(self, address: int, value: bool) -> None:
         """Function 5, sent once."""
-        self._accepted(self._master.write_coil(address, value, device_id=self.unit))
+        self._write(lambda: self._master.write_coil(address, value, device_id=self.unit))
 
     def echo(self, data: bytes) -> bytes:
-        """Function 8, subfunction 0: the device should return ``data`` (two bytes)."""
-        reply = self._read(lambda: self._master.diag_query_data(data, device_id=self.unit))
-        message = reply.message  # type: ignore[attr-defined]
-        return bytes(message) if isinstance(message, bytes | bytearray) else b""
+        """Function 8, subfunction 0: the device returns ``data`` (two bytes), else ``BadReply``."""
+        self._read(lambda: self._master.diag_query_data(data, device_id=self.unit))
+        return data
 
     def close(self) -> None:
         """Leave the line; closing twice is allowed."""
@@ -219,6 +356,7 @@ class ModbusLink:
             self._bus.leave()
 
     def _read(self, call: Callable[[], ModbusPDU]) -> ModbusPDU:
+        self._master.begin()
         for attempt in range(1, READ_ATTEMPTS + 1):
             self._master.patience_s = self._link.timeout_s * attempt / READ_ATTEMPTS
             try:
@@ -229,6 +367,10 @@ class ModbusLink:
             finally:
                 self._master.patience_s = self._link.timeout_s
         raise AssertionError("unreachable")
+
+    def _write(self, call: Callable[[], ModbusPDU]) -> None:
+        self._master.begin()
+        self._accepted(call())
 
     def _accepted(self, reply: ModbusPDU) -> ModbusPDU:
         if reply.isError():
@@ -241,12 +383,6 @@ class ModbusLink:
                 code=str(code),
             )
         return reply
-
-    def _short(self, address: int, wanted: int, got: int) -> BadReply:
-        return BadReply(
-            f"{self.url}: unit {self.unit} returned {got} values from address {address}, expected {wanted}",
-            port=self.url,
-        )
 
 
 def unpack(code: Literal["f", "i"], registers: Sequence[int], word_order: WordOrder) -> tuple[float, ...]:

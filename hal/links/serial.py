@@ -12,7 +12,7 @@ from typing import Protocol
 import serial
 from serial.tools import list_ports
 
-from hal.clock import Clock, Deadline
+from hal.clock import NS_PER_S, Clock, Deadline
 from hal.errors import BadReply, ConfigError, LinkError, NoReply
 from hal.links.tcp_port import TcpPort
 
@@ -27,6 +27,8 @@ if HANDLERS not in serial.protocol_handler_packages:
 
 POLL_S = 0.01
 """Longest single wait in a real port, so that a stopped task unwinds soon."""
+SHORT_S = 0.001
+"""Step of waits that are shorter than that: what a line must be silent between two requests."""
 LATE_CHUNKS_MAX_N = 2
 """What had arrived while this computer was busy past the deadline is still taken: all that a port gives at once, and
 once more. A line that babbles gives more for ever."""
@@ -61,12 +63,20 @@ class _DevicePort:
 
     def await_bytes(self, at_ns: int) -> bytes:
         while True:
+            waiting_n = self._serial.in_waiting
+            if waiting_n:
+                arrived: bytes = self._serial.read(waiting_n)
+                return arrived
+            remaining_s = (at_ns - self._clock.now_ns()) / NS_PER_S
+            if remaining_s <= 0.0:
+                return b""
+            if remaining_s < POLL_S:
+                self._clock.sleep(min(remaining_s, SHORT_S))
+                continue
             first: bytes = self._serial.read(1)
             if first:
                 rest: bytes = self._serial.read(self._serial.in_waiting)
                 return first + rest
-            if self._clock.now_ns() >= at_ns:
-                return b""
             self._clock.sleep(0)
 
     def reset_input_buffer(self) -> None:

@@ -31,6 +31,8 @@ SECOND_MAP = {0x0100: "p1", 0x0102: "tob1", 0x0108: "p1", 0x010A: "t"}
 FIRST_MAP = {0x0000: "p1", 0x0002: "p1", 0x0006: "t", 0x0008: "tob1"}
 UNFITTED = (0x0004, 0x000A, 0x0104, 0x0106)
 """Channels P2 and TOB2 of a transmitter with one pressure cell: they read NaN."""
+ZERO, GAIN, RANGE = 0x0380, 0x0382, 0x03A0
+"""Coefficients 64, 65 and 80 (81 follows): offset and gain of P1, ends of its range."""
 SET_ZERO, RESET_ZERO = 0xFF00, 0xFF02
 
 
@@ -52,6 +54,8 @@ class KellerPressure(ModbusSlave):
         self.range_kpa = range_kpa
         self.channel_error = False
         self.zero_shift_kpa = 0.0
+        self.coefficients = {GAIN: 1.0, RANGE: 0.0, RANGE + 2: range_kpa / KPA_PER_BAR}
+        """By address; a test sets what an earlier user may have left. The zero follows ``zero_shift_kpa``."""
         self._port = port
         self._pressure = Channel(imperfection, seed)
         self._temperature = Channel(TEMPERATURE, seed + 1)
@@ -79,10 +83,10 @@ class KellerPressure(ModbusSlave):
             return float_words(values[name])
         if address in UNFITTED:
             return float_words(math.nan)
-        coefficient = {0x0380: -self.zero_shift_kpa / KPA_PER_BAR, 0x0382: 1.0, 0x03A0: 0.0}
-        coefficient[0x03A2] = self.range_kpa / KPA_PER_BAR
-        if address in coefficient:
-            return float_words(coefficient[address])
+        if address == ZERO and ZERO not in self.coefficients:
+            return float_words(0.0 - self.zero_shift_kpa / KPA_PER_BAR)
+        if address in self.coefficients:
+            return float_words(self.coefficients[address])
         raise ModbusFault(ILLEGAL_ADDRESS)
 
     def _measure(self, name: str, now_ns: int) -> float:

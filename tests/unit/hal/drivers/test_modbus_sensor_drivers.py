@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +17,7 @@ from hal.drivers import contact_modbus, force_modbus, pressure_keller
 from hal.errors import DeviceError, LinkError
 from hal.links.wire import Endpoint, publish
 from hal.sim.devices.contact_modbus import ContactInputs
-from hal.sim.devices.modbus_slave import ILLEGAL_ADDRESS, ModbusFault, ModbusSlave
+from hal.sim.devices.modbus_slave import ILLEGAL_ADDRESS, ModbusFault, ModbusSlave, crc16
 from hal.sim.devices.pressure_keller import KellerPressure
 
 
@@ -95,6 +97,81 @@ def test_a_zero_that_was_not_taken_is_an_error() -> None:
     line.deaf = lambda request: request[1] == 16
     with pytest.raises(DeviceError, match="after zeroing"):
         driver.zero()
+
+
+def test_a_pressure_is_as_old_as_its_question() -> None:
+    driver, line, clock = _pressure()
+    clock.sleep(1.0)
+    asked_ns = clock.now_ns()
+    lost_n = len(line.requests)
+    line.deaf = lambda request: len(line.requests) == lost_n + 1
+    assert driver.read().time_ns == asked_ns
+    assert clock.now_ns() - asked_ns > 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("zero_bar", "gain", "complaint"),
+    [
+        (0.05, 1.0, ""),
+        (0.6, 1.0, "zero of 60.0 kPa"),
+        (-0.6, 1.0, "zero of -60.0 kPa"),
+        (math.nan, 1.0, "zero of nan"),
+        (0.0, 0.5, "gain 0.5"),
+        (0.0, -1.0, "gain -1"),
+        (0.0, math.nan, "gain nan"),
+    ],
+)
+def test_what_an_earlier_user_left_in_the_transmitter_is_found_when_opening(
+    zero_bar: float, gain: float, complaint: str
+) -> None:
+    device = KellerPressure(World(), seed=3)
+    device.coefficients.update({0x0380: zero_bar, 0x0382: gain})
+    clock = on_line("keller", device)
+    driver = pressure_keller.Driver(pressure_keller.Settings(url="rigsim://keller"), clock)
+    if not complaint:
+        driver.open()
+        return
+    with pytest.raises(LinkError, match=complaint):
+        driver.open()
+
+
+def test_a_transmitter_of_another_range_than_the_rig_file_says_is_refused() -> None:
+    clock = on_line("keller", KellerPressure(World(), seed=3, range_kpa=1000.0))
+    settings = pressure_keller.Settings(url="rigsim://keller", range_kpa=(0.0, 350.0))
+    with pytest.raises(LinkError, match="measures 0 to 1000 kPa, not 0 to 350"):
+        pressure_keller.Driver(settings, clock).open()
+    assert pressure_keller.Driver(settings.model_copy(update={"range_kpa": (0.0, 1000.0)}), clock).open().role
+
+
+@pytest.mark.parametrize(
+    ("bar", "temperature_c", "complaint"),
+    [
+        (3.84, 21.0, ""),
+        (-1.0, 21.0, ""),
+        (3.86, 21.0, "range 0 to 350 kPa does not allow"),
+        (-1.02, 21.0, "range 0 to 350 kPa does not allow"),
+        (1e30, 21.0, "does not allow"),
+        (math.nan, 21.0, "channel error"),
+        (math.inf, 21.0, "overload"),
+        (1.0, math.nan, "nan degC in its cell"),
+        (1.0, 1e30, "degC in its cell"),
+        (1.0, -60.0, "degC in its cell"),
+    ],
+)
+def test_a_pressure_that_cannot_be_is_an_error(bar: float, temperature_c: float, complaint: str) -> None:
+    driver, line, _ = _pressure()
+    words = struct.pack(">ff", bar, temperature_c)
+
+    def spoil(request: bytes, answer: bytes) -> bytes:
+        body = answer[:3] + words
+        return body + struct.pack("<H", crc16(body))
+
+    line.spoil = spoil
+    if not complaint:
+        assert driver.read().pressure_kpa == pytest.approx(bar * 100.0)
+        return
+    with pytest.raises(DeviceError, match=complaint):
+        driver.read()
 
 
 @pytest.mark.parametrize(
