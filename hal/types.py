@@ -40,6 +40,9 @@ class Identity:
     simulated: bool = False
     verified: bool = False
     """True once a transcript from the real device has been compared with the driver."""
+    setup: str = ""
+    """What the device remembers and calibrations rest on (work offset, steps per unit); empty for a device that
+    remembers nothing of the kind."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from hal.types import CarrierState, ForceReading, HolderState, MotionMode, Needl
 from rig.controller import Controller
 from rig.geometry.needle_mount import ON_AXIS, NeedleMount
 from rig.lanes import Sample
-from rig.safety.limits import MotionLimits
+from rig.safety.limits import MotionLimits, check_angles
 from rig.safety.stop import Severity, Trip
 
 P = TypeVar("P", Pose6, NeedlePose)
@@ -74,9 +74,9 @@ def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> Holder
     if holder is None:
         raise DeviceError("this rig has no probe holder", device="holder")
     limits = controller.limits.motion
-    check_probe(pose, speed_mm_s, limits)
     controller.require_no_pause()
     start: HolderState = controller.read("holder")
+    check_probe(pose, speed_mm_s, limits, start.pose)
     with controller.attending("holder", "probe_force", "contact"):
         seconds = controller.command(
             "holder", lambda: _seconds(holder, start.pose, pose, speed_mm_s), "the probe holder's pace"
@@ -89,12 +89,12 @@ def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> Holder
     return state
 
 
-def check_probe(pose: Pose6, speed_mm_s: float, limits: MotionLimits) -> None:
-    """Workspace, angles and speed of the probe holder."""
-    limits.holder.check("probe", pose.x_mm, pose.y_mm, pose.z_mm)
-    for name, value in (("A", pose.a_deg), ("B", pose.b_deg), ("C", pose.c_deg)):
-        if abs(value) > limits.holder_angle_deg:
-            raise LimitViolation(f"probe {name} (deg)", value, f"+-{limits.holder_angle_deg:g} deg")
+def check_probe(pose: Pose6, speed_mm_s: float, limits: MotionLimits, start: Pose6 | None = None) -> None:
+    """Workspace, angles and speed of the probe holder; from ``start`` outside, a step on the way back is allowed."""
+    here = pose if start is None else start
+    limits.holder.check("probe", pose.x_mm, pose.y_mm, pose.z_mm, (here.x_mm, here.y_mm, here.z_mm))
+    angles = {"A": (here.a_deg, pose.a_deg), "B": (here.b_deg, pose.b_deg), "C": (here.c_deg, pose.c_deg)}
+    check_angles("probe", angles, limits.holder_angle_deg)
     if not 0.0 < speed_mm_s <= limits.probe_speed_mm_s:
         raise LimitViolation("probe speed (mm/s)", speed_mm_s, f"0 to {limits.probe_speed_mm_s:g} mm/s")
 
@@ -164,12 +164,11 @@ def check_needle(
     start: NeedlePose, pose: NeedlePose, speed_mm_s: float, limits: MotionLimits, mount: NeedleMount = ON_AXIS
 ) -> None:
     """Workspace of axes and tip, angles, speed, and that an inserted needle is not moved sideways."""
-    limits.needle_entry.check("needle", pose.x_mm, pose.y_mm, pose.feed_mm)
-    limits.needle_entry.check("needle tip", pose.x_mm, pose.y_mm, depth_mm(pose, mount))
-    for name, value in (("lateral angle", pose.lateral_deg), ("tilt", pose.tilt_deg)):
-        if abs(value) > limits.needle_angle_deg:
-            raise LimitViolation(f"needle {name} (deg)", value, f"+-{limits.needle_angle_deg:g} deg")
     before_mm, after_mm = depth_mm(start, mount), depth_mm(pose, mount)
+    limits.needle_entry.check("needle", pose.x_mm, pose.y_mm, pose.feed_mm, (start.x_mm, start.y_mm, start.feed_mm))
+    limits.needle_entry.check("needle tip", pose.x_mm, pose.y_mm, after_mm, (start.x_mm, start.y_mm, before_mm))
+    angles = {"lateral angle": (start.lateral_deg, pose.lateral_deg), "tilt": (start.tilt_deg, pose.tilt_deg)}
+    check_angles("needle", angles, limits.needle_angle_deg)
     if max(after_mm, before_mm) <= INSERTED_MM + ARRIVED_MM or pose.feed_mm == start.feed_mm:
         top = limits.needle_air_speed_mm_s
     else:

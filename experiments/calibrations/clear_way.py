@@ -44,5 +44,5 @@ def way_over(controller: Controller, above: Pose6) -> tuple[Pose6, Pose6]:
     """
     here: HolderState = controller.read("holder")
     up = replace(here.pose, z_mm=min(here.pose.z_mm, above.z_mm))
-    check_probe(up, controller.limits.motion.probe_speed_mm_s, controller.limits.motion)
+    check_probe(up, controller.limits.motion.probe_speed_mm_s, controller.limits.motion, here.pose)
     return up, above

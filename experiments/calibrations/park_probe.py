@@ -72,7 +72,8 @@ def parking_place(config: RigConfig, now: Pose6, poses: Sequence[NeedlePose]) ->
 def check_parking(controller: Controller, here: Pose6, place: Pose6) -> None:
     """Limits of the way there, before anything moves; raises ``LimitViolation``."""
     for pose in _way(here, place):
-        check_probe(pose, PARK_MM_S, controller.limits.motion)
+        check_probe(pose, PARK_MM_S, controller.limits.motion, here)
+        here = pose
 
 
 def park(controller: Controller, place: Pose6) -> None:

@@ -3,49 +3,54 @@
 Grbl has no host watchdog: what was accepted runs on. So every move is one short absolute jog, never sent
 twice; a lost acknowledgement is resolved by asking where the axes are. Stop is jog cancel (0x85), then feed
 hold (``!``), then reading back: ``!`` alone does not stop a jog on grblHAL. A hold is left by a soft reset,
-never by ``~``, which would carry out what was held. Positions are work coordinates (what ``G90`` jogs use).
+never by ``~``, which would carry out what was held. Positions are work coordinates (what ``G90`` jogs use) as
+they were when the controller was opened: an offset that changes afterwards is a stop, not another position.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from hal.clock import NS_PER_S, Clock
-from hal.drivers.motion_errors import ALARMS, ERRORS
-from hal.drivers.motion_status import Report, parse_report
-from hal.errors import BadReply, DeviceAlarm, DeviceError, LinkError, NoReply
-from hal.links.serial import SerialLink, open_serial
+from hal.clock import Clock
+from hal.drivers.motion_belief import COUNT, UNKNOWN_RATE_PER_S, Belief, Reach, Sighting
+from hal.drivers.motion_errors import ERRORS
+from hal.drivers.motion_line import RESTARTED, USUAL, GrblLine, Patience
+from hal.drivers.motion_setup import (
+    OFFSET_TOLERANCE,
+    Setup,
+    read_modes,
+    read_places,
+    read_settings,
+    read_startup,
+    without_messages,
+)
+from hal.drivers.motion_status import Report
+from hal.errors import BadReply, DeviceAlarm, DeviceError, NoReply
 from hal.types import MotionMode
 
-QUERY_TRIES = 3
-"""A damaged or lost report is asked for again within the same time."""
-OVERDUE_LINES_MAX_N = 100
-"""Lines that are still taken after a deadline, for they may have arrived in time while this computer was busy: more
-than a report and what lies before it; a line that babbles has no end."""
+__all__ = ["RESTARTED", "USUAL", "Firmware", "GrblController", "MotionStatus", "Patience"]
+
 SETTLED = 0.002
 """Two positions in a row that differ by no more (mm, degrees) count as standing still: two counts of the report."""
-
-RESTARTED = "the controller restarted by itself: position not to be trusted"
+OFFSET_SETTLED = 0.0015
+"""Two reports of one offset differ by no more than their rounding."""
+CONFIRMING_N = 4
+"""Reports that are asked for until two agree."""
+OFFSET_REPORTS_N = 40
+"""Reports until the work offset is told again: every 30 at the latest."""
+OFFSET_S = 1.5
+"""Longest time for that; a firmware that takes 20 ms for a report needs 0.6 s."""
+ANSWERS_N = 4
+"""Times that a listing is asked for until two answers in a row are equal: it has no checksum."""
+LISTING_S = 2.0
+"""Patience with a listing."""
+UNASKED_MAX_N = 1
+"""Reports that nobody asked for while opening: one may be left over, two mean that somebody sends them."""
 
 JOG_CANCEL, HOLD, RESET = b"\x85", b"!", b"\x18"
-_ACKNOWLEDGE = re.compile(r"ok|error:\d+")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long the controller may take, seconds."""
-
-    reply_s: float = 0.25
-    """No answer for so long is a fault; the firmwares answer ``?`` within 5 to 20 ms."""
-    start_s: float = 4.0
-    """Boards that restart when the port opens need about two seconds until the welcome line."""
-    lost_reply_s: float = 1.0
-    """Longest time for which late acknowledgements are collected after one was lost."""
-
-
-USUAL = Patience()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,16 @@ class Firmware:
     name: str
     version: str
     simulated: bool
-    settings: dict[int, float]
+    setup: Setup
+    work_offset: tuple[float, ...]
+    """Machine position of the work zero, in the controller's order."""
+    problems: tuple[str, ...] = ()
+    """What it remembers of its last user, or does by itself, and a rig cannot work with."""
+
+    @property
+    def settings(self) -> dict[int, float]:
+        """``$$`` by number."""
+        return self.setup.settings
 
 
 class GrblController:
@@ -81,56 +95,91 @@ class GrblController:
         self.url = url
         self.device = device
         self.axes = axes
-        self._baudrate = baudrate
         self._patience = patience
         self._clock = clock
-        self._link: SerialLink | None = None
+        self._line = GrblLine(url, baudrate, clock, device, patience)
+        self._belief = Belief()
+        self._frame: tuple[float, ...] | None = None
+        """Work offset as it was opened with: positions are told in this frame."""
         self._offset: tuple[float, ...] | None = None
-        self._alarm = ""
-        self._restarted = False
-        self._stale = False
-        self._overdue_n = 0
-        """Lines in a row that were read after their deadline."""
+        """Work offset as last confirmed: what the controller itself counts with."""
+        self._setup: Setup | None = None
+        self._changed = ""
 
     # --- opening ------------------------------------------------------------------------------------------
 
     def open(self) -> Firmware:
         """Connect and identify without moving anything; raises ``DeviceError`` for the wrong number of axes.
 
-        A motion that is still running (of a host that went away) is stopped first.
+        A motion that is still running (of a host that went away) is stopped first. Modes of an earlier user that a
+        reset would forget are set back; what else it left is told (``Firmware.problems``).
         """
         self.close()
-        self._link = open_serial(self.url, self._baudrate, self._clock, timeout_s=self._patience.reply_s)
+        self._line.open()
         status = self._first_status()
         if status.moving:
             self.stop()
             status = self.status()
         if status.mode is MotionMode.HOLD and not status.estop:
-            self.leave_hold()
-        lines = self._ask("$I")
-        settings = _settings(self._ask("$$"))
-        name = "grblHAL" if any("grblHAL" in line for line in lines) else "Grbl"
-        version = next((line[5:-1].split(":")[0] for line in lines if line.startswith("[VER:")), "")
-        self._check_axes(lines)
-        return Firmware(name, version, self._line().simulated or any("rigsim" in line for line in lines), settings)
+            status = self.leave_hold()
+        if status.mode is MotionMode.HOLD:
+            raise DeviceAlarm(
+                f"{self.device} at {self.url}: an emergency stop or door input is active (state {status.state}); "
+                "release it and open the rig again",
+                device=self.device,
+                code="estop",
+            )
+        identity = self._listing("$I", without_messages)
+        self._check_axes(identity)
+        setup = self._read_setup(identity)
+        if status.mode is MotionMode.IDLE and setup.to_establish():
+            self._command(" ".join(dict.fromkeys(setup.to_establish())))
+            setup = self._read_setup(identity)
+        self._setup = setup
+        self._belief.reach = _reach(setup, len(self.axes))
+        grblhal = any("grblHAL" in line for line in identity)
+        problems = [*setup.inherited(self.axes), *setup.reports(grblhal), *self._frame_problems(setup)]
+        if self._line.unasked_n > UNASKED_MAX_N:
+            problems.append(
+                f"{self._line.unasked_n} reports came that were not asked for (close the other program on this line, "
+                "or switch automatic reports off)"
+            )
+        return Firmware(
+            "grblHAL" if grblhal else "Grbl",
+            next((line[5:-1].split(":")[0] for line in identity if line.startswith("[VER:")), ""),
+            self._line.link.simulated or any("rigsim" in line for line in identity),
+            setup,
+            self._frame or (),
+            tuple(problems),
+        )
 
     def _first_status(self) -> MotionStatus:
         """Ask until the controller answers and has told its work offset (every 30 reports at the latest)."""
         deadline = self._clock.deadline(self._patience.start_s)
-        for _ in range(40):
+        for _ in range(OFFSET_REPORTS_N):
             try:
-                status = self._query(offset_needed=False)
+                report = self._line.ask_report().report
             except NoReply:
                 if deadline.expired:
                     raise
                 continue
-            if self._offset is not None and len(self._offset) == len(status.position):
-                self._restarted = False  # a board that restarts when the port opens says so before its first report
-                return self._query(offset_needed=True)
+            if report.work_offset is not None:
+                self._frame = self._offset = report.work_offset
+                self._line.forgive_restart()  # of a board that restarts when the port opens
+                return self.status()
         raise BadReply(f"{self.device} at {self.url} never reports its work offset (WCO)", port=self.url, command="?")
 
+    def _frame_problems(self, setup: Setup) -> list[str]:
+        """The work offset of the reports against what ``$#`` adds up to: two witnesses, neither with a checksum."""
+        wanted = setup.work_offset(self.axes)
+        if self._frame is not None and not _alike(self._frame, wanted, OFFSET_TOLERANCE):
+            self._first_status()  # the first one may have been damaged
+        if self._frame is None or _alike(self._frame, wanted, OFFSET_TOLERANCE):
+            return []
+        return [f"its reports give the work offset {_places(self._frame)}, its memory ($#) {_places(wanted)}"]
+
     def _check_axes(self, lines: list[str]) -> None:
-        found = len(self._offset or ())
+        found = len(self._frame or ())
         letters = next((line[1:-1].split(":")[2] for line in lines if line.startswith("[AXS:")), self.axes)
         if found != len(self.axes) or letters != self.axes:
             raise DeviceError(
@@ -140,138 +189,161 @@ class GrblController:
                 code="axes",
             )
 
-    def close(self) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-        self._offset, self._alarm, self._restarted = None, "", False
+    def _read_setup(self, identity: list[str], known: Setup | None = None) -> Setup:
+        """The controller's memory; each listing until two answers agree, or one agrees with what is ``known``."""
+        was = None if known is None else (known.places, known.homed_axes)
+        places, homed = self._listing("$#", lambda lines: read_places(lines, self.axes), was)
+        return Setup(
+            self._listing("$$", read_settings, None if known is None else known.settings),
+            self._listing("$G", read_modes, None if known is None else known.modes),
+            places,
+            homed,
+            self._listing("$N", read_startup, None if known is None else known.startup),
+            any("Z" in line[5:].split(",")[0] for line in identity if line.startswith("[OPT:")),
+        )
 
-    def _line(self) -> SerialLink:
-        if self._link is None:
-            raise LinkError(f"{self.device} at {self.url} is not open", port=self.url)
-        return self._link
+    def _listing(self, command: str, read: Callable[[list[str]], T], known: T | None = None) -> T:
+        """A listing has no checksum: it is believed when two answers in a row are equal. Raises ``BadReply``."""
+        last = known
+        problem: BadReply | None = None
+        for _ in range(ANSWERS_N):
+            lines: list[str] = []
+            self._command(command, LISTING_S, lines.append)
+            try:
+                found = read(without_messages(lines))
+            except BadReply as error:
+                problem = error
+                continue
+            if found == last:
+                return found
+            last = found
+        raise problem or BadReply(
+            f"{self.device} at {self.url} answers {command} differently each time", port=self.url, command=command
+        )
+
+    def close(self) -> None:
+        self._line.close()
+        self._belief = Belief()
+        self._frame = self._offset = self._setup = None
+        self._changed = ""
 
     # --- reading ------------------------------------------------------------------------------------------
 
     def status(self) -> MotionStatus:
-        """One report; raises ``NoReply`` after ``reply_s`` of silence.
+        """Where the axes are and since when that is certain; raises ``NoReply`` after ``reply_s`` of silence and
+        ``BadReply`` when no two reports agree.
 
         A controller that restarted by itself reads as an alarm until it was homed or unlocked: it counts its
-        position from wherever it woke up.
+        position from wherever it woke up. One whose work offset or modes were changed reads as an alarm until it is
+        opened anew: its positions no longer mean what the calibration knew.
         """
-        return self._query(offset_needed=True)
+        seen = self._believed()
+        self._hear_news(seen.report)
+        if self._line.spoken_to and seen.report.mode is MotionMode.IDLE:
+            self._compare_setup()
+        report, frame = seen.report, self._frame or ()
+        position = tuple(round(p - o, 3) for p, o in zip(seen.machine, frame, strict=True))
+        cause = "; ".join(text for text in (self._line.alarm, self._changed) if text)
+        mode = MotionMode.ALARM if cause and not report.moving else report.mode
+        alarm = cause or (report.state if mode is MotionMode.ALARM else "")
+        return MotionStatus(seen.time_ns, mode, report.state, position, report.estop, alarm, report.moving)
 
-    def _query(self, offset_needed: bool) -> MotionStatus:
-        link = self._line()
-        damaged: BadReply | None = None
-        if self._stale:
-            self._stale = False
-            link.drain()
-        for _ in range(QUERY_TRIES):
-            link.write(b"?")
-            asked_ns = self._clock.now_ns()
-            deadline = self._clock.deadline(self._patience.reply_s / QUERY_TRIES)
-            try:
-                while True:
-                    line = self._read_line(deadline.at_ns)
-                    if line.startswith("<"):
-                        report = parse_report(line)
-                        break
-            except BadReply as error:
-                damaged, self._stale = error, True
-                continue
-            except NoReply:
-                self._stale = True
-                continue
-            if report.work_offset is not None:
-                self._offset = report.work_offset
-            if offset_needed and len(report.position) != len(self._offset or ()):
-                damaged = BadReply(f"{self.device} reports {len(report.position)} axes", port=self.url, command="?")
-                continue
-            return self._understood(report, asked_ns)
-        if damaged is not None:
-            raise damaged
-        raise NoReply(
-            f"{self.device} at {self.url} did not answer a status query for {self._patience.reply_s * 1000:.0f} ms; "
-            "it may be locked after a hard alarm, or without power; check it before moving again",
+    def _sight(self) -> Sighting:
+        """One report with the right number of axes."""
+        for _ in range(CONFIRMING_N):
+            dated = self._line.ask_report()
+            report, offset = dated.report, dated.report.work_offset or self._offset or ()
+            if len(report.position) == len(self._frame or ()) == len(offset):
+                machine = report.position
+                if not report.machine:
+                    machine = tuple(p + o for p, o in zip(machine, offset, strict=True))
+                return Sighting(report, machine, dated.time_ns, dated.arrived_ns)
+        raise BadReply(f"{self.device} reports {len(report.position)} axes", port=self.url, command="?")
+
+    def _believed(self) -> Sighting:
+        """The newest report, when it fits the one before and what was asked of the axes; else the first one that the
+        next bears out.
+        """
+        seen = self._sight()
+        doubt = self._belief.doubt(seen)
+        for _ in range(CONFIRMING_N):
+            if not doubt:
+                self._belief.believe(seen)
+                return seen
+            again = self._sight()
+            doubt = "" if self._belief.agree(seen, again) else self._belief.doubt(again)
+            seen = again
+        raise BadReply(
+            f"{self.device} at {self.url} reports positions that no other report bears out ({doubt}); the last was "
+            f"{_places(seen.machine)} in machine coordinates; check the cable and its shield",
             port=self.url,
             command="?",
         )
 
-    def _understood(self, report: Report, time_ns: int) -> MotionStatus:
-        position = report.position
-        if report.machine and self._offset is not None:
-            position = tuple(round(p - o, 3) for p, o in zip(position, self._offset, strict=True))
-        if report.mode is not MotionMode.ALARM:
-            self._alarm = ""
-        moving = report.mode is MotionMode.MOVING or report.decelerating
-        if self._restarted and not moving:
-            return MotionStatus(time_ns, MotionMode.ALARM, report.state, position, report.estop, RESTARTED, False)
-        alarm = (self._alarm or report.state) if report.mode is MotionMode.ALARM else ""
-        return MotionStatus(time_ns, report.mode, report.state, position, report.estop, alarm, moving)
+    def _hear_news(self, newest: Report) -> None:
+        """What reports announce once: another offset is believed when a second report tells it, too."""
+        reports = [*self._line.told, newest]
+        self._line.told.clear()
+        for report in reports:
+            if report.news and not self._changed:
+                self._changed = f"{report.news} (by another user): open the rig again when that was undone"
+        doubted = [r.work_offset for r in reports if r.work_offset is not None and not self._is_offset(r.work_offset)]
+        if doubted:
+            self._confirm_offset(doubted[-1])
 
-    def _read_line(self, at_ns: int) -> str:
-        """Next line that is not empty; alarms and restarts are noted on the way.
+    def _is_offset(self, told: tuple[float, ...]) -> bool:
+        return self._offset is not None and _alike(told, self._offset, OFFSET_SETTLED)
 
-        Raises ``NoReply`` at ``at_ns``, also when lines keep coming that nobody asked for.
-        """
-        while True:
-            deadline = self._clock.deadline(max(0.0, (at_ns - self._clock.now_ns()) / NS_PER_S))
-            self._overdue_n = self._overdue_n + 1 if deadline.expired else 0
-            if self._overdue_n > OVERDUE_LINES_MAX_N:
-                self._overdue_n = 0
-                self._line().drain()
-                raise NoReply(f"{self.device} at {self.url} sends lines without an end and no reply", port=self.url)
-            raw = self._line().read_until(b"\n", deadline)
-            line = raw.decode("ascii", "replace").strip()
-            if not line:
+    def _confirm_offset(self, told: tuple[float, ...]) -> None:
+        deadline = self._clock.deadline(OFFSET_S)
+        for _ in range(OFFSET_REPORTS_N):
+            if deadline.expired:
+                break
+            again = self._line.ask_report().report.work_offset
+            if again is None:
                 continue
-            if line.startswith("ALARM:"):
-                code = line[6:]
-                known = ALARMS.get(int(code), "") if code.isdigit() else ""
-                self._alarm = f"{line} {known}".strip()
-            elif line.startswith(("Grbl ", "GrblHAL ")):
-                self._restarted = True
-            return line
+            if self._is_offset(again):
+                return
+            if _alike(again, told, OFFSET_SETTLED):
+                before, self._offset = self._offset or (), again
+                self._changed = self._changed or (
+                    f"the work offset was {_places(before)} and became {_places(again)} (by another user): positions "
+                    "no longer mean what the calibration knew; set it back, or calibrate, and open the rig again"
+                )
+                return
+            told = again
+        raise BadReply(
+            f"{self.device} at {self.url} told a new work offset {_places(told)} that no other report bears out",
+            port=self.url,
+            command="?",
+        )
+
+    def _compare_setup(self) -> None:
+        """Somebody else got an answer on this line: is everything as it was opened with?"""
+        if self._setup is None:
+            return
+        try:
+            differences = self._setup.differences(self._read_setup([], self._setup))
+        except (NoReply, BadReply, DeviceError):
+            return  # asked again with the next status
+        self._line.spoken_to = False
+        if differences and not self._changed:
+            self._changed = f"another user changed it: {'; '.join(differences)}; set it back and open the rig again"
 
     # --- commands -----------------------------------------------------------------------------------------
 
     def _command(self, text: str, patience_s: float = 0.0, on_line: Callable[[str], None] | None = None) -> None:
-        """Send one line once and wait for its acknowledgement, ``patience_s`` when that is longer than a usual reply;
-        raises ``DeviceError`` for ``error:N``.
-        """
-        self._line().write(text.encode("ascii") + b"\n")
-        at_ns = self._clock.deadline(max(patience_s, self._patience.reply_s)).at_ns
-        while True:
-            line = self._read_line(at_ns)
-            if _ACKNOWLEDGE.fullmatch(line):
-                break
-            if on_line is not None:
-                on_line(line)
-        if line == "ok":
+        """Send one line once and wait for its acknowledgement; raises ``DeviceError`` for ``error:N``."""
+        answer = self._line.command(text, patience_s, on_line)
+        if answer == "ok":
             return
-        code = int(line[6:])
-        self._clear_error()
+        code = int(answer[6:])
+        self._line.clear_error()
         raise DeviceError(
-            f"{self.device} refused {text!r}: {line} ({ERRORS.get(code, 'see $EE of the firmware')})",
+            f"{self.device} refused {text!r}: {answer} ({ERRORS.get(code, 'see $EE of the firmware')})",
             device=self.device,
-            code=line,
+            code=answer,
         )
-
-    def _clear_error(self) -> None:
-        """An empty line: grblHAL repeats an error for every later line until it sees one."""
-        self._line().write(b"\n")
-        at_ns = self._clock.deadline(self._patience.reply_s).at_ns
-        try:
-            while self._read_line(at_ns) != "ok":
-                continue
-        except NoReply:
-            self._stale = True  # the refusal is what counts; the next command meets the silence again
-
-    def _ask(self, command: str) -> list[str]:
-        lines: list[str] = []
-        self._command(command, 2.0, lines.append)
-        return lines
 
     def jog(self, target: dict[str, float], feed_per_min: float) -> None:
         """One absolute jog, work coordinates, mm and degrees; the caller has checked limits and length.
@@ -281,7 +353,9 @@ class GrblController:
         """
         words = " ".join(f"{letter}{value:.3f}" for letter, value in target.items())
         line = f"$J=G90 G21 {words} F{feed_per_min:.1f}"
-        before = self.status().position if self._stale else None
+        before = self.status().position if self._line.unsettled else None
+        frame = self._frame or ()
+        self._belief.expect({self.axes.index(c): value + frame[self.axes.index(c)] for c, value in target.items()})
         try:
             self._command(line)
         except (NoReply, BadReply) as lost:
@@ -295,22 +369,18 @@ class GrblController:
 
     def _taken(self, target: dict[str, float], before: tuple[float, ...] | None) -> bool:
         """After a lost acknowledgement: wait until the axes rest and compare with the target."""
-        self._clear_lost_reply()
+        self._line.collect_acks()
         rest = self._await_rest(2.0, before)
-        goal = dict(zip(self.axes, rest.position, strict=True))
-        return all(abs(goal[letter] - value) <= SETTLED for letter, value in target.items())
+        return all(
+            abs(rest.position[index] - target[letter]) <= self._settled(index)
+            for index, letter in enumerate(self.axes)
+            if letter in target
+        )
 
-    def _clear_lost_reply(self) -> None:
-        """Ask with an empty line and take every ``ok`` that is still on the way, so that none is mistaken later."""
-        self._line().write(b"\n")
-        at_ns = self._clock.deadline(self._patience.reply_s).at_ns
-        last = self._clock.deadline(self._patience.lost_reply_s)
-        while not last.expired:
-            try:
-                self._read_line(at_ns)
-                at_ns = self._clock.deadline(0.05).at_ns
-            except NoReply:
-                return
+    def _settled(self, index: int) -> float:
+        """How near an axis comes to its target: two counts of the report, or its step where that is coarser."""
+        reach = self._belief.reach
+        return SETTLED if reach is None else max(SETTLED, reach.tolerance(index))
 
     def _await_rest(self, patience_s: float, last: tuple[float, ...] | None = None) -> MotionStatus:
         """Status once two positions in a row agree and the state says so; raises ``DeviceError`` at the deadline."""
@@ -336,7 +406,7 @@ class GrblController:
         When it still moves after ``patience_s``, or does not answer, a soft reset stops the steps (the position is
         lost then) and ``DeviceError`` or ``NoReply`` is raised.
         """
-        link = self._line()
+        link = self._line.link
         link.write(JOG_CANCEL)
         link.write(HOLD)
         try:
@@ -350,7 +420,8 @@ class GrblController:
         before = self._await_rest(1.0)
         if before.mode is not MotionMode.HOLD:
             return before
-        after = self._reset()
+        self._line.reset()
+        after = self.status()
         moved = max(abs(a - b) for a, b in zip(after.position, before.position, strict=True))
         if after.mode is not MotionMode.IDLE or moved > SETTLED:
             raise DeviceAlarm(
@@ -361,17 +432,11 @@ class GrblController:
             )
         return after
 
-    def _reset(self) -> MotionStatus:
-        self._line().write(RESET)
-        at_ns = self._clock.deadline(self._patience.start_s).at_ns
-        while not self._restarted:
-            self._read_line(at_ns)
-        return self._first_status()
-
     def unlock(self) -> MotionStatus:
         """Acknowledge an alarm (reset and ``$X``): a person has seen to its cause. The position may be wrong."""
-        self._reset()
+        self._line.reset()
         self._command("$X")
+        self._line.forgive()
         return self.status()
 
     def home(self, patience_s: float = 120.0) -> MotionStatus:
@@ -379,14 +444,23 @@ class GrblController:
         if self.status().mode is MotionMode.HOLD:
             self.leave_hold()
         self._command("$H", patience_s)
-        self._restarted = False
+        self._line.forgive()
+        self._belief.forget()
         return self.status()
 
 
-def _settings(lines: list[str]) -> dict[int, float]:
-    found: dict[int, float] = {}
-    for line in lines:
-        match = re.match(r"\$(\d+)=(-?[\d.]+)", line)
-        if match:
-            found[int(match[1])] = float(match[2])
-    return found
+def _reach(setup: Setup, count: int) -> Reach:
+    """From steps per unit ($100...) and largest rates per minute ($110...)."""
+    steps = tuple(setup.settings.get(100 + index, 0.0) for index in range(count))
+    return Reach(
+        tuple(1.0 / value if value > 0.0 else COUNT for value in steps),
+        tuple(setup.settings.get(110 + index, 60.0 * UNKNOWN_RATE_PER_S) / 60.0 for index in range(count)),
+    )
+
+
+def _alike(a: tuple[float, ...], b: tuple[float, ...], tolerance: float) -> bool:
+    return len(a) == len(b) and all(abs(x - y) <= tolerance for x, y in zip(a, b, strict=True))
+
+
+def _places(values: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:.3f}" for value in values) + ")"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -19,6 +19,7 @@ from hal.clock import NS_PER_S, Clock, Deadline
 from hal.drivers.motion_grbl import USUAL, Firmware, GrblController, MotionStatus, Patience
 from hal.errors import DeviceAlarm, DeviceError, LimitViolation, LinkError
 from hal.types import Identity, MotionMode, SafeReport
+from hal.window import leads_back, outside
 
 QUEUE_S = 0.2
 """Most motion that may be queued: what a stop of the host lets run on (acceleration ramps not counted)."""
@@ -28,6 +29,10 @@ ROOM_S = 0.04
 """A jog that comes at most so early is sent when the queue has room for it: host and controller pace differently."""
 RESOLUTION = 0.001
 """Of a pose on the wire, mm and degrees."""
+COARSEST_STEP = 0.05
+"""Of an axis, mm or degrees: a move counts as arrived within 0.05, which a coarser axis would never reach."""
+SAME_RATIO = 0.01
+"""Two accelerations that differ by no more are the same."""
 FRESH_S = 0.1
 """A jog starts from a status no older than this."""
 LINEAR = "XYZ"
@@ -71,13 +76,19 @@ class MotionSettings(BaseModel):
     max_speed_mm_s: float = Field(gt=0)
     feed_metric: Literal["euclidean", "linear"] = "euclidean"
     require_homing: bool = True
-    """Refuse a controller without homing ($22) and soft limits ($20)."""
+    """Refuse a controller without homing ($22) and soft limits ($20), and one that is not homed."""
+    work_offset: dict[str, float] = Field(default_factory=dict)
+    """Machine position of the work zero (WCO) of each axis as it was when the rig was calibrated; another one is
+    refused. Axes that are not named here are not compared."""
+    expected: dict[Annotated[str, Field(pattern=r"^\$\d{1,3}$")], float] = Field(default_factory=dict)
+    """Settings of the controller as they were when the rig was calibrated (``{ "$3" = 0, "$100" = 800 }``): steps per
+    unit, directions, whatever a calibration rests on; others are refused."""
 
     @model_validator(mode="after")
     def _complete(self) -> MotionSettings:
         if len(set(self.axes)) != len(self.axes):
             raise ValueError(f"axes = {self.axes!r} names an axis twice")
-        unknown = sorted((set(self.limits) | set(self.set_by_hand)) - set("XYZABC"))
+        unknown = sorted((set(self.limits) | set(self.set_by_hand) | set(self.work_offset)) - set("XYZABC"))
         if unknown:
             raise ValueError(f"there is no axis {', '.join(unknown)}")
         missing = sorted(set(self.axes) - set(self.limits))
@@ -116,14 +127,16 @@ class PoseMotion:
         """Further limits of one jog; raises ``LimitViolation``."""
 
     def open(self) -> Identity:
-        """Connect and check axes, units, soft limits, homing and travel; nothing moves.
+        """Connect and check axes, units, coordinate systems, offsets, reports, soft limits, homing and travel; nothing
+        moves.
 
-        Raises ``DeviceAlarm`` for a controller that is not homed or in alarm (``home`` then still works).
+        Raises ``DeviceError`` with everything that is not as the rig needs it, and ``DeviceAlarm`` for a controller
+        that is not homed or in alarm (``home`` then still works).
         """
         firmware = self._controller.open()
         self._goal, self._queue_end_ns = None, 0
-        self._check_settings(firmware)
         self._status = self._controller.status()
+        self._check_settings(firmware, self._status)
         if self._status.mode is MotionMode.ALARM and not self._status.estop:
             raise DeviceAlarm(
                 f"{self.role} at {self._settings.url} is in alarm ({self._status.alarm}): its position is not known; "
@@ -131,32 +144,84 @@ class PoseMotion:
                 device=self.role,
                 code=self._status.alarm,
             )
+        homed = firmware.setup.homed_axes
+        if self._settings.require_homing and homed is not None and ~homed & ((1 << len(self._settings.axes)) - 1):
+            raise DeviceAlarm(
+                f"{self.role} at {self._settings.url} is not homed (homed axes, as bits: {homed}): its limits are not "
+                "checked and its position means nothing; clear the way and home it",
+                device=self.role,
+                code="homing",
+            )
         return Identity(
-            self.role, self.driver, f"{firmware.name} {self._settings.axes}", "", firmware.version, firmware.simulated
+            self.role,
+            self.driver,
+            f"{firmware.name} {self._settings.axes}",
+            "",
+            firmware.version,
+            firmware.simulated,
+            setup=self._remembered(firmware),
         )
 
-    def _check_settings(self, firmware: Firmware) -> None:
-        found, problems = firmware.settings, []
-        if found.get(13, 0.0) != 0.0:
-            problems.append("$13 reports inches (set $13=0)")
+    def _remembered(self, firmware: Firmware) -> str:
+        """Work offset and steps per unit, for the record: a calibration holds for these."""
+        axes = self._settings.axes
+        offsets = " ".join(f"{c}{value:.3f}" for c, value in zip(axes, firmware.work_offset, strict=True))
+        steps = " ".join(f"{c}{firmware.settings.get(100 + i, math.nan):g}" for i, c in enumerate(axes))
+        return f"work offset {offsets}; steps per unit {steps}"
+
+    def _check_settings(self, firmware: Firmware, status: MotionStatus) -> None:
+        found, problems = firmware.settings, list(firmware.problems)
         if self._settings.require_homing:
             if found.get(20, 0.0) == 0.0:
                 problems.append("soft limits are off (set $20=1)")
             if int(found.get(22, 0.0)) & 1 == 0:
                 problems.append("homing is off (set $22=1)")
+        for text, value in self._settings.expected.items():
+            if found.get(int(text[1:])) != value:
+                problems.append(f"{text} is {found.get(int(text[1:]), math.nan):g}, the rig file knows it as {value:g}")
         for index, letter in enumerate(self._settings.axes):
-            limit = self._settings.limits[letter]
-            travel, rate = found.get(130 + index), found.get(110 + index)
-            if travel is not None and limit.high - limit.low > abs(travel) + RESOLUTION:
-                problems.append(f"axis {letter} travels {abs(travel):g} (${130 + index}), limits ask for more")
+            problems += self._axis_problems(index, letter, firmware, status)
+            rate = found.get(110 + index)
             if rate is not None:  # the slower of the two is what happens
-                self._max[letter] = min(limit.max_speed, rate / 60.0)
+                self._max[letter] = min(self._settings.limits[letter].max_speed, rate / 60.0)
         if problems:
             raise DeviceError(
                 f"{self.role} at {self._settings.url} is not set up as the rig needs it: {'; '.join(problems)}",
                 device=self.role,
                 code="settings",
             )
+
+    def _axis_problems(self, index: int, letter: str, firmware: Firmware, status: MotionStatus) -> list[str]:
+        """Travel by place, steps, acceleration and offset of one axis against the rig file."""
+        limit, settings, problems = self._settings.limits[letter], firmware.settings, []
+        steps, offset = settings.get(100 + index, 0.0), firmware.work_offset[index]
+        step = 1.0 / steps if steps > 0.0 else 0.0
+        if step > COARSEST_STEP:
+            problems.append(f"axis {letter} moves in steps of {step:g} (${100 + index}), {COARSEST_STEP:g} is needed")
+        travel = firmware.setup.travel(index)
+        if travel is not None:
+            low, high = travel[0] - offset, travel[1] - offset
+            tolerance = max(RESOLUTION, step)
+            if limit.low < low - tolerance or limit.high > high + tolerance:
+                problems.append(
+                    f"axis {letter} travels from {low:g} to {high:g} (${130 + index} and its work offset), limits ask "
+                    f"for {limit.low:g} to {limit.high:g}"
+                )
+            here = status.position[index]
+            if self._settings.require_homing and not low - tolerance <= here <= high + tolerance:
+                problems.append(f"axis {letter} claims to stand at {here:g}, outside its travel (home it)")
+        acceleration = settings.get(120 + index)
+        if acceleration is not None and abs(acceleration - limit.acceleration) > SAME_RATIO * limit.acceleration:
+            problems.append(
+                f"axis {letter} accelerates with {acceleration:g} (${120 + index}), the rig file says "
+                f"{limit.acceleration:g}"
+            )
+        known = self._settings.work_offset.get(letter)
+        if known is not None and abs(known - offset) > max(RESOLUTION, step):
+            problems.append(
+                f"axis {letter} has its work zero at {offset:g}, the rig was calibrated with it at {known:g}"
+            )
+        return problems
 
     def close(self) -> None:
         self._controller.close()
@@ -190,7 +255,8 @@ class PoseMotion:
     def move(self, target: tuple[float, ...], speed_mm_s: float) -> None:
         """Check and send one jog; see ``hal.interfaces``."""
         target = tuple(round(value, 3) for value in target)
-        self._check_target(target, speed_mm_s)
+        self._check_speed(speed_mm_s)
+        self._check_target(target)
         start = self._start()
         self._check_ready()
         if all(abs(a - b) < RESOLUTION / 2.0 for a, b in zip(start, target, strict=True)):
@@ -233,20 +299,32 @@ class PoseMotion:
             return pose
         return self._pose(self._status)
 
-    def _check_target(self, target: tuple[float, ...], speed_mm_s: float) -> None:
+    def _check_speed(self, speed_mm_s: float) -> None:
         if not 0.0 < speed_mm_s <= self._settings.max_speed_mm_s:
             raise LimitViolation(f"{self.role}: speed (mm/s)", speed_mm_s, f"0 to {self._settings.max_speed_mm_s:g}")
+
+    def _check_target(self, target: tuple[float, ...]) -> None:
+        """Every axis in its window, or on the way back into it; hand-set ones where they are."""
+        refusal: LimitViolation | None = None
+        windows = []
         for letter, value in zip(self._order, target, strict=True):
             if not math.isfinite(value):
                 raise LimitViolation(f"{self.role}: axis {letter}", value, "finite numbers")
             if letter in self._settings.axes:
                 limit = self._settings.limits[letter]
-                if not limit.low <= value <= limit.high:
-                    raise LimitViolation(f"{self.role}: axis {letter}", value, f"{limit.low:g} to {limit.high:g}")
+                windows.append((limit.low, limit.high))
+                if refusal is None and outside(value, windows[-1]):
+                    refusal = LimitViolation(f"{self.role}: axis {letter}", value, f"{limit.low:g} to {limit.high:g}")
             else:
                 fixed = self._settings.set_by_hand.get(letter, 0.0)
+                windows.append((fixed, fixed))
                 if abs(value - fixed) > RESOLUTION:
                     raise LimitViolation(f"{self.role}: axis {letter}", value, f"its hand-set value {fixed:g}")
+        if refusal is None:
+            return
+        last = None if self._status is None else self._pose(self._status)
+        if last is None or not any(map(outside, last, windows)) or not leads_back(self._start(), target, windows):
+            raise refusal
 
     def _check_ready(self) -> None:
         status = self._status

@@ -1,5 +1,8 @@
 """One status report of a Grbl controller, as a driver understands it.
 
+A report travels without a checksum and carries the emergency-stop inputs, so its whole shape is held against what the
+firmwares can print: every field by its name, each at most once, every number with the decimals that they give it.
+What is damaged and still has the right shape is caught by ``hal.drivers.motion_belief``.
 Source: Grbl 1.1 interface description ("Real-time Status Reports") and the grblHAL report extensions.
 """
 
@@ -25,7 +28,36 @@ _MODES = {
 }
 """Check (no motion) and Sleep (motors off) will not act on a jog, so they count as alarms."""
 
-_REPORT = re.compile(r"<([A-Za-z]+)(?::(\d+))?\|([^<>]*)>")
+_STATE = re.compile(r"Idle|Run(?::[12])?|Jog|Home|Hold:[01]|Door:[0-3]|Alarm(?::[1-9]\d?)?|Sleep|Check|Tool")
+COORDINATE = r"-?(?:0|[1-9]\d{0,4})\.\d{3}"
+"""Millimetres and degrees have three decimals and no leading zeros; inches would have four."""
+COORDINATES = rf"{COORDINATE}(?:,{COORDINATE})*"
+_FIELDS = {
+    name: re.compile(shape)
+    for name, shape in {
+        "MPos": COORDINATES,
+        "WPos": COORDINATES,
+        "Bf": r"\d{1,4},\d{1,5}",
+        "Ln": r"\d+",
+        "F": r"\d+(?:\.\d+)?",
+        "FS": r"\d+(?:\.\d+)?,\d+(?:,\d+)?",
+        "Pn": r"(?:([PXYZABCUVWDRHSEOLTMFQ])(?!.*\1))+",
+        "WCO": COORDINATES,
+        "WCS": r"G5[4-9](?:\.[1-3])?",
+        "Ov": r"\d{1,3},\d{1,3},\d{1,3}",
+        "A": r"[SCFMTE]*",
+        "Sc": r"[XYZABCUVW]*",
+        "MPG": r"[01]",
+        "H": r"[01](?:,\d+)?",
+        "D": r"[01]",
+        "T": r"\d+",
+        "TLR": r"[01]",
+        "In": r"-?\d+",
+        "FW": r"\w+",
+        "AR": r"\d*",
+        "SD": r"[^|<>]*",
+    }.items()
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +74,9 @@ class Report:
     feed: float | None
     """Path speed per minute, when reported."""
     pins: str
+    news: str = ""
+    """What grblHAL announces once, when it changes, and what a rig may not work with: another coordinate system, a
+    pendant in control, scaling, lost homing. Empty: nothing of the kind."""
 
     @property
     def estop(self) -> bool:
@@ -53,28 +88,55 @@ class Report:
         """Hold:1, Door:2 and Door:3 still move."""
         return (self.state == "Hold" and self.substate == 1) or (self.state == "Door" and self.substate in (2, 3))
 
+    @property
+    def moving(self) -> bool:
+        return self.mode is MotionMode.MOVING or self.decelerating
+
+
+def coordinates(text: str) -> tuple[float, ...]:
+    """Numbers of a list that has the shape ``COORDINATES``."""
+    return tuple(map(float, text.split(",")))
+
 
 def parse_report(line: str) -> Report:
-    """Read a report line; raises ``BadReply`` when it is damaged (state or position missing or unreadable)."""
-    match = _REPORT.fullmatch(line)
-    if match is None:
-        raise BadReply(f"status report is damaged: {line!r}", command="?", raw=line.encode("ascii", "replace"))
-    state, substate, body = match.groups()
+    """Read a report line; raises ``BadReply`` for anything that the firmwares cannot have printed."""
+    if not (line.startswith("<") and line.endswith(">")):
+        raise _damaged(line, "it does not begin with < and end with >")
+    head, *parts = line[1:-1].split("|")
+    if _STATE.fullmatch(head) is None:
+        raise _damaged(line, f"there is no state {head!r}")
     fields: dict[str, str] = {}
-    for part in body.split("|"):
+    for part in parts:
         name, _, value = part.partition(":")
+        shape = _FIELDS.get(name)
+        if shape is None or name in fields or shape.fullmatch(value) is None:
+            raise _damaged(line, f"no firmware writes {part!r}" if name not in fields else f"{name} stands twice")
         fields[name] = value
-    mode = _MODES.get(state)
-    place = fields.get("MPos", fields.get("WPos"))
-    if mode is None or place is None:
-        raise BadReply(f"status report lacks state or position: {line!r}", command="?", raw=line.encode())
-    try:
-        position = tuple(map(float, place.split(",")))
-        offset = tuple(map(float, fields["WCO"].split(","))) if "WCO" in fields else None
-        speed = fields.get("FS", fields.get("F"))
-        feed = None if speed is None else float(speed.split(",")[0])
-    except ValueError:
-        raise BadReply(f"status report has an unreadable number: {line!r}", command="?", raw=line.encode()) from None
+    if not parts or ("MPos" in fields) == ("WPos" in fields):
+        raise _damaged(line, "it must hold one position")
+    position = coordinates(fields.get("MPos") or fields["WPos"])
+    offset = coordinates(fields["WCO"]) if "WCO" in fields else None
     if offset is not None and len(offset) != len(position):
-        raise BadReply(f"status report has {len(position)} positions and {len(offset)} offsets", command="?")
-    return Report(state, int(substate or 0), mode, position, "MPos" in fields, offset, feed, fields.get("Pn", ""))
+        raise _damaged(line, f"{len(position)} positions and {len(offset)} offsets")
+    speed = fields.get("FS", fields.get("F"))
+    feed = None if speed is None else float(speed.split(",")[0])
+    state, _, substate = head.partition(":")
+    return Report(
+        state, int(substate or 0), _MODES[state], position, "MPos" in fields, offset, feed, fields.get("Pn", ""),
+        _news(fields),
+    )  # fmt: skip
+
+
+def _news(fields: dict[str, str]) -> str:
+    told = (
+        (fields.get("WCS", "G54") != "G54", f"coordinate system {fields.get('WCS')} became active"),
+        (fields.get("MPG") == "1", "a pendant took control (MPG)"),
+        (fields.get("Sc", "") != "", f"scaling of {fields.get('Sc')} became active (G51)"),
+        (fields.get("D") == "1", "diameter mode became active (G7)"),
+        (fields.get("H", "1")[0] == "0", "it is no longer homed"),
+    )
+    return "; ".join(text for true, text in told if true)
+
+
+def _damaged(line: str, why: str) -> BadReply:
+    return BadReply(f"status report is damaged ({why}): {line!r}", command="?", raw=line.encode("ascii", "replace"))

@@ -32,6 +32,8 @@ SHORT_S = 0.001
 LATE_CHUNKS_MAX_N = 2
 """What had arrived while this computer was busy past the deadline is still taken: all that a port gives at once, and
 once more. A line that babbles gives more for ever."""
+ARRIVED_CHUNKS_MAX_N = 256
+"""Chunks that are taken without waiting: a line that has more of them babbles."""
 BUFFER_MAX_BYTES = 1 << 16
 """No reply of any device here has a hundredth of it: a line that brings more without an end is babbling."""
 
@@ -145,6 +147,38 @@ class SerialLink:
             late_n = self._more(deadline, f"{n} bytes", late_n)
         return self._take(n)
 
+    def arrived(self, terminator: bytes) -> list[bytes]:
+        """Messages that have come by now, whole ones only and oldest first; what has begun stays. Never waits.
+
+        Raises ``BadReply`` for a line that brings more without an end.
+        """
+        for _ in range(ARRIVED_CHUNKS_MAX_N):
+            try:
+                chunk = self._open_port().await_bytes(self._clock.now_ns())
+            except OSError as error:
+                raise self._lost(error, "read") from error
+            self._buffer += chunk
+            if not chunk:
+                break
+            if len(self._buffer) > BUFFER_MAX_BYTES:
+                raise self._babbles()
+        else:
+            raise self._babbles()
+        end = self._buffer.rfind(terminator)
+        if end < 0:
+            return []
+        return self._take(end + len(terminator)).split(terminator)[:-1]
+
+    @property
+    def unfinished(self) -> bool:
+        """True while bytes are here of which no whole message was made yet."""
+        return bool(self._buffer)
+
+    def _babbles(self) -> BadReply:
+        babble = bytes(self._buffer[:64])
+        self._buffer.clear()
+        return BadReply(f"{self.url}: sends without an end: {_shown(babble)}", port=self.url, raw=babble)
+
     def drain(self) -> None:
         """Throw away what has arrived up to now (late replies, noise)."""
         self._buffer.clear()
@@ -184,9 +218,7 @@ class SerialLink:
             raise NoReply(f"{self.url}: waited for {wanted}, {got} before the deadline", port=self.url)
         self._buffer += chunk
         if len(self._buffer) > BUFFER_MAX_BYTES:
-            babble = bytes(self._buffer[:64])
-            self._buffer.clear()
-            raise BadReply(f"{self.url}: sends without an end: {_shown(babble)}", port=self.url, raw=babble)
+            raise self._babbles()
         return late_n + deadline.expired
 
     def _lost(self, error: OSError, action: str) -> LinkError:

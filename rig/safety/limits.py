@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from hal.errors import LimitViolation
+from hal.window import Window, leads_back, outside
 
 _STRICT = {"extra": "forbid"}
 """pydantic reads this when it builds a limit from a file: unknown keys are errors."""
@@ -26,11 +27,34 @@ class Box:
     y_mm: tuple[float, float] = (-200.0, 200.0)
     z_mm: tuple[float, float] = (-120.0, 30.0)
 
-    def check(self, what: str, x_mm: float, y_mm: float, z_mm: float) -> None:
-        """Raise ``LimitViolation`` for a point outside."""
-        for name, value, (low, high) in (("x", x_mm, self.x_mm), ("y", y_mm, self.y_mm), ("z", z_mm, self.z_mm)):
-            if not low - 1e-6 <= value <= high + 1e-6:
-                raise LimitViolation(f"{what} {name} (mm)", value, f"the workspace {low:g} to {high:g} mm")
+    @property
+    def windows(self) -> tuple[Window, Window, Window]:
+        return (self.x_mm, self.y_mm, self.z_mm)
+
+    def check(
+        self, what: str, x_mm: float, y_mm: float, z_mm: float, start: tuple[float, float, float] | None = None
+    ) -> None:
+        """Raise ``LimitViolation`` for a point outside, unless the step from ``start`` leads back inside."""
+        point = (x_mm, y_mm, z_mm)
+        if start is not None and leads_back(start, point, self.windows):
+            return
+        for name, value, window in zip("xyz", point, self.windows, strict=True):
+            if outside(value, window):
+                raise LimitViolation(f"{what} {name} (mm)", value, f"the workspace {window[0]:g} to {window[1]:g} mm")
+
+
+def check_angles(what: str, angles: dict[str, tuple[float, float]], limit_deg: float) -> None:
+    """Raise ``LimitViolation`` for an angle beyond +- its limit, unless the step leads back.
+
+    ``angles``: by name, where each is and where it shall go (degrees).
+    """
+    window = (-limit_deg, limit_deg)
+    starts, ends = zip(*angles.values(), strict=True)
+    if leads_back(starts, ends, [window] * len(angles)):
+        return
+    for name, (_, value) in angles.items():
+        if outside(value, window):
+            raise LimitViolation(f"{what} {name} (deg)", value, f"+-{limit_deg:g} deg")
 
 
 @dataclass(frozen=True)

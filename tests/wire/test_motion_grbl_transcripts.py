@@ -12,7 +12,7 @@ import pytest
 from hal.clock import VirtualClock
 from hal.drivers.motion_grbl import GrblController
 from hal.drivers.motion_status import parse_report
-from hal.errors import DeviceError
+from hal.errors import BadReply, DeviceError
 from hal.links.wire import Endpoint, publish, withdraw
 from hal.sim.devices.motion_config import Axis, Firmware, GrblConfig
 from hal.sim.devices.motion_grbl import GrblCore
@@ -90,19 +90,13 @@ def test_the_driver_reports_a_refusal_and_sends_an_empty_line_after_it(step: dic
     publish("script", Endpoint(script, clock))
     try:
         controller = GrblController("rigsim://script", 115200, "XYZ", clock, "holder")
-        controller._link = _link(clock)
+        controller._line.open()
         with pytest.raises(DeviceError) as refused:
             controller._command(step["send"].rstrip("\n"))
     finally:
         withdraw("script")
     assert refused.value.code == step["means"]["error"]
     assert script.received == step["send"].encode() + b"\n"
-
-
-def _link(clock: VirtualClock) -> Any:
-    from hal.links.serial import open_serial
-
-    return open_serial("rigsim://script", 115200, clock, timeout_s=0.25)
 
 
 def _reports() -> list[Any]:
@@ -127,6 +121,13 @@ def test_the_driver_understands_a_status_report(line: str, means: dict[str, Any]
         assert report.work_offset is not None and list(report.work_offset) == means["work_offset"]
 
 
+def _scene_reply(firmware: str, asked: str) -> bytes:
+    """What the transcript of this firmware answers to a listing, first time."""
+    memory = next(s for s in SCENES if s["firmware"] == firmware and "remembers after a reset" in s["name"])
+    reply: str = next(step["reply"] for step in memory["steps"] if step["send"] == asked)
+    return reply.encode()
+
+
 IDENTITIES = [scene for scene in SCENES if scene["name"].startswith("welcome")]
 
 
@@ -143,9 +144,17 @@ def test_the_driver_opens_on_the_recorded_identity(scene: dict[str, Any]) -> Non
     exchanges = [
         (b"?", report),
         (b"?", report),
-        (b"$I\n", identity.encode()),
-        (b"$$\n", b"$13=0\r\n$20=1\r\n$22=1\r\n$130=200.000\r\nok\r\n"),
+        (b"?", report),  # the first position of a session is believed when a second report says the same
     ]
+    listings = {
+        b"$I\n": identity.encode(),
+        b"$#\n": _scene_reply(scene["firmware"], "$#\n"),
+        b"$$\n": b"$13=0\r\n$20=1\r\n$22=1\r\n$130=200.000\r\nok\r\n",
+        b"$G\n": _scene_reply(scene["firmware"], "$G\n"),
+        b"$N\n": b"$N0=\r\n$N1=\r\nok\r\n",
+    }
+    for asked, answer in listings.items():
+        exchanges += [(asked, answer), (asked, answer)]  # no listing has a checksum: two answers must be equal
     script = _Script(exchanges)
     publish("script", Endpoint(script, clock))
     try:
@@ -153,7 +162,13 @@ def test_the_driver_opens_on_the_recorded_identity(scene: dict[str, Any]) -> Non
         firmware = controller.open()
     finally:
         withdraw("script")
-    assert script.received == b"??$I\n$$\n"  # nothing that could move an axis
+    assert script.received == b"???" + b"".join(asked * 2 for asked in listings)  # nothing that could move an axis
     assert firmware.name == ("grblHAL" if hal else "Grbl")
     assert firmware.version == ("1.1f.20260817" if hal else "1.1h.20190830")
     assert firmware.settings[130] == 200.0
+
+
+@pytest.mark.parametrize("line", [damaged["line"] for damaged in DATA["damaged"]])
+def test_a_report_that_no_firmware_can_have_printed_is_refused(line: str) -> None:
+    with pytest.raises(BadReply, match="damaged"):
+        parse_report(line)

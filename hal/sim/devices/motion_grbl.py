@@ -1,9 +1,10 @@
 """Simulated motion controller on the wire: Grbl 1.1h and grblHAL, a reading of the two firmwares' behaviour.
 
 Sans-I/O. Bytes become events with the moment at which the firmware gets to them, and events are worked off
-in order when somebody asks for a later moment; the time that bytes spend on the line is the mount's. Not modelled:
-feed and rapid overrides (swallowed), spindle, coolant, dwell, probing, arcs, tool changes. The emergency-stop
-input is looked at whenever the core is asked for anything, so a press acts within one poll.
+in order when somebody asks for a later moment; the time that bytes spend on the line is the mount's. Spindle, coolant
+and tool are remembered and do nothing. Not modelled: feed and rapid overrides (swallowed; jogs ignore them anyway),
+probing, arcs, tool changes. The emergency-stop input is looked at whenever the core is asked for anything, so a press
+acts within one poll.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from __future__ import annotations
 import heapq
 import re
 from collections import deque
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hal.sim.devices.motion_config import Firmware, GrblConfig
+from hal.sim.devices.motion_modes import INCH_MM, Modes
 from hal.sim.devices.motion_planner import Planner
+from hal.sim.devices.motion_report import Moment, Reports
 from hal.sim.devices.motion_settings import (
     LINE_BYTES,
     PLANNER_BLOCKS,
@@ -38,6 +42,8 @@ The axes are read at its end, while a host can only stamp the question: ``calibr
 LINE_NS = 1_500_000
 """Parsing and planning of one line; with the line time about 4 ms, as measured on grblHAL."""
 PULL_OFF = 1.0
+RAPID = 1e6
+"""Asked of a rapid, per second: the axes' own rates are what it gets."""
 LOCKED = "[MSG:'$H'|'$X' to unlock]\r\n"
 LOST_STEPS = 0.2
 """Largest position error left by a reset in motion, mm or degrees (assumed)."""
@@ -59,10 +65,12 @@ class GrblCore:
         count = len(config.axes)
         self._scale = 1.0 + config.scale_error * self._rng.standard_normal(count)
         self._lost = np.zeros(count)
-        self._wco = config.work_offset
+        self._frame = config.work_offset
+        """Where the mechanics' own zero lies, whatever offset a sender makes the controller count with."""
+        self._modes = Modes(config)
         self._settings = initial_settings(config)
         self._planner = Planner(
-            np.array(config.start) + self._wco,
+            np.array(config.start) + self._frame,
             np.array([axis.rate_per_min / 60.0 for axis in config.axes]),
             np.array([axis.acceleration for axis in config.axes]),
             np.full(count, config.backlash),
@@ -74,17 +82,19 @@ class GrblCore:
         self._line_free = 0
         self._partial = bytearray()
         self._pending = 0
-        self._status_format = ",".join(["%.3f"] * count)
         self._homed = config.homed
         self._mode = "Idle" if config.homed or self._hal else "Alarm"
         self._deaf = False
         self._latched = 0
         self._pins: set[str] = set()
         self._pressed = False
-        self._reports = 0
-        self._inches = False
-        self._relative = False
-        self._feed = 0.0
+        self._reports = Reports(config.firmware)
+        self._asked = False
+        """True from a ``?`` to its report: the firmware keeps a flag, so that a flood of them is answered once."""
+        self._auto = False
+        self._auto_armed = False
+        self._note = config.note
+        self._dwell_until = 0
         self._rest: tuple[int, NDArray[np.float64]] | None = None
 
     def receive(self, data: bytes, now_ns: int) -> None:
@@ -131,7 +141,7 @@ class GrblCore:
         rest = self._rest
         if rest is not None and now_ns >= rest[0]:
             return rest[1]
-        true: NDArray[np.float64] = (self._planner.driven(now_ns) - self._wco) * self._scale + self._lost
+        true: NDArray[np.float64] = (self._planner.driven(now_ns) - self._frame) * self._scale + self._lost
         if now_ns >= self._planner.end_ns:
             true.setflags(write=False)
             self._rest = (self._planner.end_ns, true)
@@ -168,7 +178,12 @@ class GrblCore:
             elif kind == "byte":
                 self._take_byte(data[0], at)
             elif kind == "report":
+                self._asked = False
                 self._report(at)
+            elif kind == "ok":
+                self._send("ok\r\n", at)
+            elif kind == "auto":
+                self._report_by_itself(at)
             else:
                 self._finish_homing(at)
         if self._estop is not None:
@@ -203,7 +218,13 @@ class GrblCore:
             return
         elif byte in (0x3F, 0x80, 0x87):
             if self._mode != "Home":  # no reports while the homing cycle runs
-                self._push(at_ns + QUERY_NS, "report", b"")
+                self._reports.full = self._reports.full or byte == 0x87
+                if not self._asked:
+                    self._asked = True
+                    self._push(at_ns + QUERY_NS, "report", b"")
+        elif byte == 0x8C:
+            self._auto = not self._auto and self._settings[481] > 0.0
+            self._arm(at_ns)
         elif byte in (0x21, 0x82):
             self._hold(at_ns)
         elif byte in (0x7E, 0x81):
@@ -245,8 +266,9 @@ class GrblCore:
         if moving:
             self._lost = self._lost + self._rng.uniform(-LOST_STEPS, LOST_STEPS, len(self._letters))
             self._homed = False
-        self._events = [event for event in self._events if event[2] == "byte"]
+        self._events = [event for event in self._events if event[2] in ("byte", "auto")]
         heapq.heapify(self._events)
+        self._asked, self._dwell_until = False, 0
         self._partial.clear()
         self._pending, self._latched, self._rest = 0, 0, None
         return moving
@@ -261,10 +283,24 @@ class GrblCore:
             self._alarm(6 if homing else 3, at_ns)
         elif self._mode != "Alarm" and not (self._mode == "Door" and self._pressed):
             self._mode = "Idle"
-        self._deaf, self._reports = False, 0
-        self._inches = self._relative = False
+        self._deaf = False
+        self._reports.restart()
+        self._modes.reset()
         text = WELCOME[self.config.firmware]
         self._send(text + (LOCKED if self._mode == "Alarm" else ""), at_ns)
+        if self._mode == "Idle":
+            self._run_startup(at_ns)
+
+    def _run_startup(self, at_ns: int) -> None:
+        """``$N`` lines run after each reset, unless the controller is locked."""
+        for line in self._modes.startup:
+            if line:
+                try:
+                    self._gcode(line, at_ns)
+                    answer = "ok"
+                except Refused as refusal:
+                    answer = f"error:{refusal.code}"
+                self._send(f">{line}:{answer}\r\n", at_ns)
 
     # --- reports ------------------------------------------------------------------------------------------
 
@@ -276,26 +312,28 @@ class GrblCore:
             state = "Hold:1" if self._planner.moving(at_ns) else "Hold:0"
         elif state == "Door":
             state = "Door:2" if self._planner.moving(at_ns) else ("Door:1" if self._pressed else "Door:0")
-        mask = int(self._settings[10])
-        position = machine if mask & 1 else machine - self._wco
-        parts = [f"<{state}|{'MPos' if mask & 1 else 'WPos'}:{self._status_format % tuple(position.tolist())}"]
-        if mask & 2:
-            firmware = self.config.firmware
-            free = PLANNER_BLOCKS[firmware] - self._planner.queued(at_ns)
-            parts.append(f"Bf:{free},{RX_BYTES[firmware] - self._pending}")
-        parts.append(f"FS:{self._planner.speed(at_ns) * 60.0:.0f},0")
         pins = "".join(letter for letter in "PXYZABC" if letter in self._pins)
         if self._pressed:
             pins += "E" if self._hal else "D"
-        if pins:
-            parts.append(f"Pn:{pins}")
-        turn = self._reports % (10 if moving else 30)
-        if turn == 0:
-            parts.append("WCO:" + self._status_format % tuple(self._wco.tolist()))
-        elif turn == 1:
-            parts.append("Ov:100,100,100")
-        self._reports += 1
-        self._send("|".join(parts) + ">\r\n", at_ns)
+        moment = Moment(
+            state, moving, machine, self._modes.offset, self._planner.queued(at_ns), self._pending,
+            self._planner.speed(at_ns) * 60.0, pins, self._modes.system,
+            self._homed if self._settings[22] else None, self._modes.tool_number,
+        )  # fmt: skip
+        self._send(self._reports.line(moment, int(self._settings[10])), at_ns)
+
+    def _arm(self, at_ns: int) -> None:
+        """Set the clock of automatic reports, unless it runs."""
+        if self._auto and not self._auto_armed:
+            self._auto_armed = True
+            self._push(at_ns + int(self._settings[481] * 1e6), "auto", b"")
+
+    def _report_by_itself(self, at_ns: int) -> None:
+        self._auto_armed = False
+        if self._auto:
+            if self._mode != "Home" and not self._deaf:
+                self._report(at_ns)
+            self._arm(at_ns)
 
     # --- lines --------------------------------------------------------------------------------------------
 
@@ -304,6 +342,9 @@ class GrblCore:
             return
         if self._mode == "Home":
             self._push(self._planner.end_ns + LINE_NS, "line", raw)
+            return
+        if at_ns < self._dwell_until:
+            self._push(self._dwell_until + LINE_NS, "line", raw)
             return
         full = self._planner.queued(at_ns) >= PLANNER_BLOCKS[self.config.firmware] - 1
         if full and not self._planner.held and raw.strip():
@@ -322,7 +363,10 @@ class GrblCore:
                 if not self._dollar(line[1:], at_ns):
                     return
             else:
-                self._gcode(line, at_ns)
+                ends_ns = self._gcode(line, at_ns)
+                if ends_ns is not None:
+                    self._push(ends_ns, "ok", b"")
+                    return
         except Refused as refusal:
             if self._hal and not line.startswith("$"):
                 self._latched = refusal.code
@@ -349,21 +393,57 @@ class GrblCore:
         elif body in ("", "HELP"):
             self._send("[HLP:$$ $# $G $I $N $x=val $Nx=line $J=line $SLP $C $X $H ~ ! ? ctrl-x]\r\n", at_ns)
         elif body == "G":
-            unit, distance = ("G20" if self._inches else "G21"), ("G91" if self._relative else "G90")
-            self._send(f"[GC:G0 G54 G17 {unit} {distance} G94 M5 M9 T0 F{self._feed:.0f} S0]\r\n", at_ns)
+            self._send(self._modes.print_modes(), at_ns)
+        elif body == "C" and self._mode == "Check":
+            self._send("[MSG:Disabled]\r\n", at_ns)
+            self._reset(at_ns)
         elif not quiet:
             raise Refused(8)
         elif body == "$":
             self._send(print_settings(self._settings), at_ns)
         elif body == "I":
-            self._send(print_identity(self.config), at_ns)
+            self._send(print_identity(self.config, self._note), at_ns)
+        elif body == "#":
+            homed = (1 << len(self._letters)) - 1 if self._homed else 0
+            self._send(self._modes.print_places(homed if self._hal and self._settings[22] else None), at_ns)
+        elif body == "N":
+            self._send(self._modes.print_startup(), at_ns)
+        elif body == "C":
+            if self._mode == "Alarm":
+                raise Refused(8)
+            self._mode = "Check"
+            self._send("[MSG:Enabled]\r\n", at_ns)
+        elif body == "SLP":
+            self._mode = "Sleep"
+            self._send("[MSG:Sleeping]\r\n", at_ns)
+        elif body == "RST=#":
+            self._forget_places(at_ns)
         elif body == "H":
             return self._home(at_ns)
+        elif body.startswith("I="):
+            self._note = body[2:]
+        elif body[:3] in ("N0=", "N1="):
+            self._write_startup(int(body[1]), body[3:])
         else:
-            self._write_setting(body)
+            self._write_setting(body, at_ns)
         return True
 
-    def _write_setting(self, body: str) -> None:
+    def _forget_places(self, at_ns: int) -> None:
+        """``$RST=#``: coordinate systems and stored places are zero; the controller starts anew."""
+        for places in (self._modes.systems, self._modes.stored):
+            for name in places:
+                places[name] = np.zeros(len(self._letters))
+        self._send("[MSG:Restoring defaults]\r\n", at_ns)
+        self._reset(at_ns)
+
+    def _write_startup(self, number: int, line: str) -> None:
+        if self._mode != "Idle":
+            raise Refused(8)
+        words = read_words(line, self._letters)
+        Modes(self.config).take(words)
+        self._modes.startup[number] = line
+
+    def _write_setting(self, body: str, at_ns: int) -> None:
         name, equals, value = body.partition("=")
         unknown = UNKNOWN_SETTING[self.config.firmware]
         if not equals or not name.isdigit() or int(name) not in self._settings:
@@ -377,6 +457,8 @@ class GrblCore:
         if int(name) == 20 and number and not self._settings[22]:
             raise Refused(10)
         self._settings[int(name)] = number
+        if int(name) == 481:
+            self._auto = self._auto and number > 0.0
         if 110 <= int(name) < 130:
             axes = range(len(self._letters))
             self._planner.rate(
@@ -401,10 +483,10 @@ class GrblCore:
 
     def _target(self, words: Words, relative: bool, inches: bool, machine: bool) -> NDArray[np.float64]:
         target = self._planner.target.copy()
-        offset = np.zeros_like(target) if machine else self._wco
+        offset = np.zeros_like(target) if machine else self._modes.offset
         for index, letter in enumerate(self._letters):
             if letter in words.values:
-                value = words.values[letter] * (25.4 if inches and letter in "XYZ" else 1.0)
+                value = words.values[letter] * (INCH_MM if inches and letter in "XYZ" else 1.0)
                 target[index] = target[index] + value if relative and not machine else value + offset[index]
         return target
 
@@ -419,56 +501,82 @@ class GrblCore:
             raise Refused(26)
         if words.values.get("F", 0.0) <= 0.0:
             raise Refused(22)
-        inches = 200 in words.g or (self._inches and 210 not in words.g)
-        relative = 910 in words.g or (self._relative and 900 not in words.g)
+        inches = 200 in words.g or (self._modes.inches and 210 not in words.g)
+        relative = 910 in words.g or (self._modes.relative and 900 not in words.g)
         target = self._target(words, relative, inches, 530 in words.g)
         # An axis that was never homed has no limits for grblHAL; Grbl checks whatever the homing state.
         if self._settings[20] and (self._homed or not self._hal) and not self._within(target):
             raise Refused(15)
-        feed = words.values["F"] * (25.4 if inches else 1.0)
+        feed = words.values["F"] * (INCH_MM if inches else 1.0)
         if self._planner.add(target, feed / 60.0, at_ns):
             self._mode, self._rest = "Jog", None
 
-    def _gcode(self, line: str, at_ns: int) -> None:
+    def _gcode(self, line: str, at_ns: int) -> int | None:
+        """Run one line; when its ``ok`` comes later (a dwell, after the motion before it), that moment."""
         if self._mode in ("Alarm", "Jog"):
             raise Refused(9)
         if self._latched:
             raise Refused(self._latched)
-        words = read_words(line, self._letters)
-        known = {0, 10, 100, 170, 200, 210, 530, 540, 900, 910, 940}
-        if any(g not in known for g in words.g) or any(m not in (0, 2, 3, 5, 9, 30) for m in words.m):
-            raise Refused(20)
-        self._inches = 200 in words.g or (self._inches and 210 not in words.g)
-        self._relative = 910 in words.g or (self._relative and 900 not in words.g)
-        if "F" in words.values:
-            self._feed = words.values["F"] * (25.4 if self._inches else 1.0)
+        words, modes = read_words(line, self._letters), self._modes
+        system, offset = modes.system, modes.offset
+        if 40 in words.g and "P" not in words.values:
+            raise Refused(28)
+        before = copy(modes)
+        try:
+            modes.take(words)
+            if self._mode != "Check":
+                self._run(words, at_ns)
+        except Refused:
+            self._modes = before  # a refused line changes nothing
+            raise
+        if modes.system != system:
+            self._reports.new_system()
+        if modes.system != system or np.any(modes.offset != offset):
+            self._reports.restart()
+        return self._dwell_until if 40 in words.g and self._mode != "Check" else None
+
+    def _run(self, words: Words, at_ns: int) -> None:
+        modes = self._modes
+        if 40 in words.g:
+            self._dwell_until = max(at_ns, self._planner.end_ns) + int(words.values["P"] * 1e9)
         if 100 in words.g:
-            self._set_offset(words)
+            modes.set_system(words, self._planner.target)
+        elif 920 in words.g:
+            modes.shift_to(words, self._planner.target)
+        elif 921 in words.g:
+            modes.shift = np.zeros(len(self._letters))
+        elif 431 in words.g:
+            modes.lengthen(words)
+        elif 281 in words.g or 301 in words.g:
+            modes.stored["G28" if 281 in words.g else "G30"] = self._planner.target.copy()
+        elif 280 in words.g or 300 in words.g:
+            self._go_to_stored("G28" if 280 in words.g else "G30", words, at_ns)
         elif any(letter in words.values for letter in self._letters):
             self._move(words, at_ns)
 
-    def _set_offset(self, words: Words) -> None:
-        """``G10 L2 P1`` (offset given) and ``G10 L20 P1`` (present position given); millimetres."""
-        kind = words.values.get("L")
-        if kind not in (2.0, 20.0):
-            raise Refused(20)
-        machine = self._planner.target
-        offset = self._wco.copy()
-        for index, letter in enumerate(self._letters):
-            if letter in words.values:
-                value = words.values[letter]
-                offset[index] = value if kind == 2.0 else machine[index] - value
-        self._wco, self._reports, self._rest = offset, 0, None
+    def _go_to_stored(self, name: str, words: Words, at_ns: int) -> None:
+        """``G28``, ``G30``: by way of the point that the line names, at rapid speed."""
+        if any(letter in words.values for letter in self._letters):
+            self._rapid(self._target(words, self._modes.relative, self._modes.inches, False), at_ns)
+        self._rapid(self._modes.stored[name], at_ns)
+
+    def _rapid(self, target: NDArray[np.float64], at_ns: int) -> None:
+        if self._planner.add(target, RAPID, at_ns) and self._mode == "Idle":
+            self._mode = "Run"
+        self._rest = None
 
     def _move(self, words: Words, at_ns: int) -> None:
-        rapid = 0 in words.g
-        if not rapid and self._feed <= 0.0:
+        modes = self._modes
+        if modes.motion == "G80":
+            raise Refused(31)
+        rapid = modes.motion == "G0"
+        if not rapid and modes.feed <= 0.0:
             raise Refused(22)
-        target = self._target(words, self._relative, self._inches, 530 in words.g)
+        target = self._target(words, modes.relative, modes.inches, 530 in words.g)
         if self._settings[20] and (self._homed or not self._hal) and not self._within(target):
             self._stop_steps(at_ns)
             self._alarm(2, at_ns, deaf=not self._hal)
             return
-        if self._planner.add(target, 1e6 if rapid else self._feed / 60.0, at_ns) and self._mode == "Idle":
+        if self._planner.add(target, RAPID if rapid else modes.feed / 60.0, at_ns) and self._mode == "Idle":
             self._mode = "Run"
         self._rest = None

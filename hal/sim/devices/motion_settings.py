@@ -25,6 +25,8 @@ def initial_settings(config: GrblConfig) -> dict[int, float]:
     for base, name in ((100, "steps"), (110, "rate_per_min"), (120, "acceleration"), (130, "travel")):
         for index, axis in enumerate(config.axes):
             settings[base + index] = float(getattr(axis, name))
+    if hal:
+        settings[481] = 0.0  # automatic reports, ms: off
     return settings
 
 
@@ -35,18 +37,18 @@ def print_settings(settings: dict[int, float]) -> str:
     """All settings, one line each, as ``$$`` prints them."""
     lines = []
     for number, value in settings.items():
-        text = f"{value:.3f}" if number in _FRACTIONS or number >= 100 else f"{value:.0f}"
+        text = f"{value:.3f}" if number in _FRACTIONS or 100 <= number < 140 else f"{value:.0f}"
         lines.append(f"${number}={text}\r\n")
     return "".join(lines)
 
 
-def print_identity(config: GrblConfig) -> str:
-    """Answer to ``$I``; the user's text after the version says that this is a simulation."""
+def print_identity(config: GrblConfig, note: str) -> str:
+    """Answer to ``$I``; ``note``: the user's text after the version, which says that this is a simulation."""
     if config.firmware is Firmware.GRBL:
-        return f"[VER:1.1h.20190830:{config.note}]\r\n[OPT:V,15,128]\r\n"
+        return f"[VER:1.1h.20190830:{note}]\r\n[OPT:V,15,128]\r\n"
     count = len(config.axes)
     return (
-        f"[VER:1.1f.20260817:{config.note}]\r\n"
+        f"[VER:1.1f.20260817:{note}]\r\n"
         f"[OPT:VNMGPH,100,1024,{count},0]\r\n"
         f"[AXS:{count}:{config.letters}]\r\n"
         "[FIRMWARE:grblHAL]\r\n"
