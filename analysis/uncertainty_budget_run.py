@@ -69,12 +69,8 @@ def uncertainty(
 
 def _events(run: RecordedRun) -> dict[str, list[Entry]]:
     """The entries that the budgets need, by trial."""
-    found: dict[str, list[Entry]] = {}
-    for chain in run.cartridge_chains.values():
-        for entry in chain.entries:
-            if entry.kind in ("uncertainty", "reference"):
-                found.setdefault(str(entry.data.get("trial_id")), []).append(entry)
-    return found
+    wanted = ("uncertainty", "reference")
+    return {name: [entry for entry in entries if entry.kind in wanted] for name, entries in run.events_by_trial.items()}
 
 
 def _measurement(

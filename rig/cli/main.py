@@ -96,6 +96,24 @@ def report(run: Annotated[Path, typer.Argument(help="run folder")], json: AsJson
             emit({"run": str(run), "report": str(path)})
 
 
+@app.command(epilog="Exit code 0: intact; 1: something is not as recorded; 2: not a run folder.")
+def verify(
+    run: Annotated[Path, typer.Argument(help="run folder")],
+    recompute: Annotated[bool, typer.Option(help="analyse the record again and compare every number")] = False,
+    json: AsJson = False,
+) -> None:
+    """Check every file of a run folder, and tell which known anomalies it may have."""
+    from rig.cli.verify import NOT_INTACT, show
+    from rig.cli.verify import verify as verified
+
+    with exit_codes():
+        found = verified(run, recompute=recompute)
+        show(found)
+        if json:
+            emit(found.as_json())
+        raise typer.Exit(0 if found.intact else NOT_INTACT)
+
+
 @app.command()
 def doctor(rig: RigFile = None, json: AsJson = False) -> None:
     """Check this installation and, with --rig, a rig.toml."""

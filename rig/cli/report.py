@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from analysis.analyse import analyse
@@ -11,7 +10,7 @@ from analysis.report import compose, render_html, render_pdf
 from rig.cli.output import say
 from rig.record import RunFolder
 from rig.record.appendfile import write_whole
-from rig.record.canonical import sha256_file
+from rig.record.derived import write_derived
 
 
 def make_report(run: Path) -> Path:
@@ -29,16 +28,7 @@ def make_report(run: Path) -> Path:
     view = compose(recorded, results, draw_all(recorded, results, run / "figures"))
     write_whole(run / "report.html", render_html(view))
     write_whole(run / "report.pdf", render_pdf(view))
-    names = [
-        "results.json",
-        "report.html",
-        "report.pdf",
-        *sorted(f"figures/{p.name}" for p in (run / "figures").iterdir()),
-    ]
-    derived = {
-        "files": {name: sha256_file(run / name) for name in names},
-        "journal_head": recorded.chain.head,
-        "schema": 1,
-    }
-    write_whole(run / "derived.json", (json.dumps(derived, indent=1, sort_keys=True) + "\n").encode())
+    write_derived(recorded)
+    for anomaly in results.anomalies:
+        say(f"known anomaly {anomaly.id}: {anomaly.words}")
     return run / "report.html"

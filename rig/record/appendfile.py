@@ -12,14 +12,18 @@ class AppendFile:
     """Whole blocks of bytes, handed to the operating system one at a time.
 
     A block that does not fit (disk full, quota) is taken back, so the file stays readable up to the block before.
-    Raises ``RecordError`` when the file exists already or cannot be written.
+    ``keep_n``: of a file that stands already, the bytes that it keeps; what is behind them was cut off in the middle.
+    Raises ``RecordError`` when the file exists already (without ``keep_n``) or cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep_n: int | None = None) -> None:
         self.path = path
-        self.size = 0
+        self.size = keep_n or 0
         try:
-            self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
+            new = os.O_CREAT | os.O_EXCL if keep_n is None else 0
+            self._fd = os.open(path, new | os.O_WRONLY | os.O_APPEND, 0o644)
+            if keep_n is not None:
+                os.ftruncate(self._fd, keep_n)
         except FileExistsError:
             raise RecordError(f"{path.name} exists already: a record is never written over") from None
         except OSError as error:

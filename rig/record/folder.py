@@ -10,28 +10,34 @@
     truth/trials.jsonl                 simulated truth, for scoring only
     trials.csv .parquet .dictionary.json
     manifest.json                      written last, by rename: hashes of all files, journal head, reason for ending
+    seals/1/                           manifest and tables of before, of a run that was resumed
 """
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hal.clock import Clock
 from hal.errors import RecordError
 from rig.record.appendfile import write_whole
+from rig.record.attempts import TRUTHS, set_aside_names
 from rig.record.canonical import canonical_json, sha256_file, sha256_hex
 from rig.record.journal import Journal, read_chain
-from rig.record.manifest import Manifest, recorded_files
+from rig.record.manifest import JOURNAL, MANIFEST, Manifest, recorded_files
 from rig.record.plan import DeviceRecord, PlannedTrial
 from rig.record.reading import RecordedRun, read_rows
 from rig.record.rows import write_tables
 from rig.record.software import software_versions
 from rig.record.trial import CartridgeRecord
+
+SEALS = "seals"
+"""Folder of the seals of a run that was resumed, one per number."""
 
 
 def utc_text() -> str:
@@ -39,14 +45,22 @@ def utc_text() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _started(run_id: str) -> str:
+    """The moment in a run folder's name; empty when it was renamed."""
+    stamp = re.search(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z(?:-\d+)?$", run_id)
+    return "{}-{}-{}T{}:{}:{}Z".format(*stamp.groups()) if stamp else ""
+
+
 class RunFolder:
     """A run being recorded. Make one with ``create``; ``seal`` must be reached however the run ends."""
 
-    def __init__(self, path: Path, study_id: str, clock: Clock, started_utc: str, simulated: bool) -> None:
+    def __init__(
+        self, path: Path, study_id: str, clock: Clock, started_utc: str, simulated: bool, journal: Journal | None = None
+    ) -> None:
         self.path = path
         self.study_id = study_id
         self.clock = clock
-        self.journal = Journal(path / "journal.jsonl", clock)
+        self.journal = journal or Journal(path / JOURNAL, clock)
         self._started_utc = started_utc
         self._simulated = simulated
         self._software = software_versions()
@@ -105,6 +119,31 @@ class RunFolder:
         return run
 
     @staticmethod
+    def resume(path: Path, clock: Clock) -> RunFolder:
+        """Continue a run folder that was not finished: its chain goes on, the seal of before is kept in ``seals/``.
+
+        Raises ``ConfigError`` or ``RecordError`` when the folder is not one, or its chain does not hold.
+        """
+        recorded = RecordedRun.open(path)
+        opened, manifest = recorded.opened, recorded.manifest
+        sealed = [p.name for p in (path / MANIFEST, *sorted(path.glob("trials.*"))) if p.exists()]
+        seal: dict[str, str] = {}
+        if manifest is not None:
+            aside = path / SEALS / str(sum(p.is_dir() for p in (path / SEALS).glob("*")) + 1)
+            aside.mkdir(parents=True)
+            for name in sealed:
+                write_whole(aside / name, (path / name).read_bytes())
+                seal[f"{aside.relative_to(path).as_posix()}/{name}"] = sha256_file(aside / name)
+        started = manifest.started_utc if manifest is not None else _started(path.name)
+        software = software_versions()
+        journal = Journal.resume(path / JOURNAL, clock, "run", {"seal": seal, "software": software})
+        for name in sealed:
+            (path / name).unlink()
+        return RunFolder(
+            path, str(opened.get("study_id", "")), clock, started, bool(opened.get("simulated", True)), journal
+        )
+
+    @staticmethod
     def open(path: Path) -> RecordedRun:
         """Open a run folder for reading; see ``RecordedRun``. Raises ``ConfigError``."""
         return RecordedRun.open(path)
@@ -153,8 +192,6 @@ class RunFolder:
         write_tables(self.path, rows)
         self._simulated = self._simulated or any(row["simulated"] is not False for row in rows)
         tables = {p.name: sha256_file(p) for p in sorted(self.path.glob("trials.*"))}
-        self.journal.append("run.closed", {"reason": reason, "tables": tables, "trials_n": len(rows)})
-        self.journal.close()
         manifest = Manifest(
             run_id=self.path.name,
             study_id=self.study_id,
@@ -166,16 +203,29 @@ class RunFolder:
             system=platform.platform(),
             cpu_n=os.cpu_count() or 0,
             software=self._software,
-            journal_head=self.journal.head,
-            journal_entries_n=self.journal.count,
+            journal_head="",
+            journal_entries_n=0,
             files=recorded_files(self.path),
         )
-        write_whole(self.path / "manifest.json", manifest.as_bytes())
+        closing = {"manifest": manifest.bound, "reason": reason, "tables": tables, "trials_n": len(rows)}
+        self.journal.append("run.closed", closing)
+        self.journal.close()
+        manifest = replace(
+            manifest,
+            journal_head=self.journal.head,
+            journal_entries_n=self.journal.count,
+            files={**manifest.files, JOURNAL: sha256_file(self.journal.path)},
+        )
+        write_whole(self.path / MANIFEST, manifest.as_bytes())
         return manifest
 
     def _gather_truth(self) -> None:
-        single = sorted((self.path / "truth").glob("*.json"))
+        """One file of truths in place of one per trial; those of attempts that were set aside stay by themselves."""
+        folder, aside = self.path / "truth", set_aside_names(self.path)
+        single = [path for path in sorted(folder.glob("*.json")) if path.stem not in aside]
         if single:
-            write_whole(self.path / "truth" / "trials.jsonl", b"".join(path.read_bytes() for path in single))
+            table = folder / TRUTHS
+            before = table.read_bytes() if table.exists() else b""
+            write_whole(table, before + b"".join(path.read_bytes() for path in single))
             for path in single:
                 path.unlink()

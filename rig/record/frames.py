@@ -91,14 +91,19 @@ class FrameWriter:
     def close(self) -> Path | None:
         """Write ``frames.h5``; None when there was no frame."""
         self._segment.close()
-        if self.count == 0:
-            self._segment.path.unlink()
-            return None
-        path = self._folder / "frames.h5"
-        with whole_hdf5(path) as file:
-            _copy(self._segment.path, file)
-        self._segment.path.unlink()
-        return path
+        return finish_frames(self._folder)
+
+
+def finish_frames(folder: Path) -> Path | None:
+    """Turn ``frames.seg`` into ``frames.h5``, up to its last whole frame; None when there was no frame."""
+    segment, path = folder / "frames.seg", folder / "frames.h5"
+    if next(_blocks(segment), None) is None:
+        segment.unlink()
+        return None
+    with whole_hdf5(path) as file:
+        _copy(segment, file)
+    segment.unlink()
+    return path
 
 
 def _copy(segment: Path, file: h5py.File) -> None:

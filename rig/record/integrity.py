@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from hal.errors import ConfigError, RecordError
+from rig.record.attempts import attempts, truth_lines
 from rig.record.canonical import Json, sha256_file, sha256_hex
 from rig.record.journal import Chain
-from rig.record.manifest import recorded_files
-from rig.record.reading import RecordedRun
+from rig.record.manifest import MANIFEST, Manifest, recorded_files
+from rig.record.reading import RUN_RESUMED, RecordedRun
 from rig.record.rows import csv_bytes
 
 
@@ -29,6 +29,7 @@ def verify_run(path: Path) -> tuple[str, ...]:
     faults += _opened_faults(run)
     for name, chain in run.cartridge_chains.items():
         faults += _trial_faults(run, name, chain)
+    faults += _stranger_faults(run)
     faults += _manifest_faults(run)
     return tuple(faults)
 
@@ -71,10 +72,13 @@ def _opened_faults(run: RecordedRun) -> list[str]:
     for entry in run.chain.entries:
         if entry.kind == "study.planned":
             faults += _file_fault(run.path / "plan.json", "plan.json", entry.data.get("sha256"))
-        tables = entry.data.get("tables")
-        if entry.kind == "run.closed" and isinstance(tables, dict):
-            for name, expected in tables.items():
+        seal = entry.data.get("seal")
+        if entry.kind == RUN_RESUMED and isinstance(seal, dict):
+            for name, expected in seal.items():
                 faults += _file_fault(run.path / name, name, expected)
+    tables = run.closed.get("tables")
+    for name, expected in (tables if isinstance(tables, dict) else {}).items():
+        faults += _file_fault(run.path / name, name, expected)
     table = run.path / "trials.csv"
     try:
         # Columns as the run had them: an older run is not damaged because newer ones have more.
@@ -97,12 +101,11 @@ def _file_fault(path: Path, name: str, expected: Json) -> list[str]:
 
 def _trial_faults(run: RecordedRun, cartridge: str, chain: Chain) -> list[str]:
     faults: list[str] = []
-    truths = _truth_hashes(run.path)
-    for entry in chain.entries:
+    truths = {name: sha256_hex(line) for name, line in truth_lines(run.path)}
+    for trial_id, entry in attempts(chain):
         files = entry.data.get("files")
         if entry.kind != "trial.closed" or not isinstance(files, dict):
             continue
-        trial_id = str(entry.data.get("trial_id"))
         folder = run.path / "trials" / trial_id
         for name, expected in files.items():
             if name == "truth":
@@ -115,17 +118,13 @@ def _trial_faults(run: RecordedRun, cartridge: str, chain: Chain) -> list[str]:
     return faults
 
 
-def _truth_hashes(run: Path) -> dict[str, str]:
-    """Hash of each trial's truth, as its own line (sealed) or file (not sealed)."""
-    found: dict[str, str] = {}
-    for path in [run / "truth" / "trials.jsonl", *sorted((run / "truth").glob("*.json"))]:
-        if path.exists():
-            for line in path.read_bytes().splitlines(keepends=True):
-                try:
-                    found[str(json.loads(line)["trial_id"])] = sha256_hex(line)
-                except (ValueError, KeyError, TypeError):
-                    continue
-    return found
+def _stranger_faults(run: RecordedRun) -> list[str]:
+    """Trials and truths that no journal began."""
+    begun = {name for chain in run.cartridge_chains.values() for name, _ in attempts(chain)}
+    present = {path.name for path in (run.path / "trials").glob("*")}
+    faults = [f"trials/{name} was added: no journal knows it" for name in sorted(present - begun)]
+    strange = sorted({name for name, _ in truth_lines(run.path)} - begun)
+    return faults + [f"truth of {name} was added: no journal knows it" for name in strange]
 
 
 def _manifest_faults(run: RecordedRun) -> list[str]:
@@ -135,8 +134,33 @@ def _manifest_faults(run: RecordedRun) -> list[str]:
         present = recorded_files(run.path)
     except OSError as error:
         raise RecordError(f"cannot read {run.path}: {error}") from error
+    faults = _manifest_words_faults(run, run.manifest)
     named = run.manifest.files
-    faults = [f"{name} is absent" for name in sorted(set(named) - set(present))]
+    faults += [f"{name} is absent" for name in sorted(set(named) - set(present))]
     faults += [f"{name} was added after the manifest" for name in sorted(set(present) - set(named))]
     changed = [name for name in sorted(set(present) & set(named)) if present[name] != named[name]]
     return faults + [f"{name} was changed after the manifest" for name in changed]
+
+
+def _manifest_words_faults(run: RecordedRun, manifest: Manifest) -> list[str]:
+    """What the manifest says beside the hashes of files, held against what the journal says."""
+    if (run.path / MANIFEST).read_bytes() != manifest.as_bytes():
+        return ["manifest.json is not in the form that it was written in"]
+    bound = run.closed.get("manifest")
+    if isinstance(bound, str):
+        return [] if manifest.bound == bound else ["manifest.json is not the one that the journal was closed with"]
+    # Written before the journal bound it: what stands in both places must agree.
+    pairs = (
+        ("study_id", manifest.study_id, run.opened.get("study_id")),
+        ("software", dict(manifest.software), run.versions),
+        ("reason", manifest.reason, run.closed.get("reason")),
+    )
+    faults = [f"manifest.json: {name} is not what the journal says" for name, a, b in pairs if a != b]
+    if manifest.simulated is not run.simulated:
+        faults.append("manifest.json: simulated is not what devices and trials say")
+    return faults
+
+
+def manifest_is_bound(run: RecordedRun) -> bool:
+    """Whether every word of the manifest is covered by the journal; runs before 0.2.0 bound its hashes only."""
+    return run.manifest is not None and isinstance(run.closed.get("manifest"), str)

@@ -2,7 +2,8 @@
 
 One JSON line per entry: ``{"body": {actor, data, kind, seq, time_ns}, "hash": hex, "prev": hex}`` with
 ``hash = SHA-256(prev bytes || RFC 8785 JSON of body)``; the first entry's ``prev`` is 64 zeros. Times are
-those of the rig's clock (integer nanoseconds), never of the wall, so that equal runs give equal journals.
+those of the rig's clock (integer nanoseconds), never of the wall, so that equal runs give equal journals. A run that is
+resumed has a new clock: an entry ``*.resumed`` begins it.
 A chain shows any change inside it; a cut at its end or a chain that was computed anew shows only against
 a head kept elsewhere: the manifest, the root chain (for a cartridge's) and the printed report.
 """
@@ -22,6 +23,8 @@ from rig.record.appendfile import AppendFile
 from rig.record.canonical import Json, canonical_json, plain
 
 GENESIS = "0" * 64
+RESUMED = ".resumed"
+"""Ending of the kinds after which the clock counts anew."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,26 @@ class Journal:
         self._clock = clock
         self._actor = actor
         self._file = AppendFile(path)
+
+    @staticmethod
+    def resume(path: Path, clock: Clock, kind: str, data: Mapping[str, object]) -> Journal:
+        """Continue a chain that another process began, with an entry ``kind.resumed`` that says so.
+
+        A last line that was cut in the middle is taken into that entry and out of the file. Raises ``RecordError`` when
+        the chain does not hold: nothing is added to a record that is not what was recorded.
+        """
+        chain = read_chain(path)
+        if chain.fault:
+            raise RecordError(f"{path} cannot be continued: {chain.fault}")
+        raw = path.read_bytes()
+        whole_n = raw.rfind(b"\n") + 1
+        journal = Journal.__new__(Journal)
+        journal.path, journal.head, journal.count = path, chain.head, len(chain.entries)
+        journal._clock, journal._actor = clock, "phantomrig"
+        journal._file = AppendFile(path, whole_n)
+        cut = raw[whole_n:].decode(errors="replace")
+        journal.append(kind + RESUMED, {**data, **({"cut_line": cut} if cut else {})})
+        return journal
 
     def append(self, kind: str, data: Mapping[str, object] | None = None, *, actor: str = "") -> Entry:
         """Add one entry; raises ``RecordError`` when it cannot be written (the chain stays valid)."""
@@ -130,7 +153,7 @@ def read_chain(path: Path) -> Chain:
             return Chain(tuple(entries), f"{path.name}, entry {n}: not linked to the entry before", cut_tail)
         if own != entry.hash:
             return Chain(tuple(entries), f"{path.name}, entry {n}: its content does not match its hash", cut_tail)
-        if entries and entry.time_ns < entries[-1].time_ns:
+        if entries and entry.time_ns < entries[-1].time_ns and not str(entry.kind).endswith(RESUMED):
             return Chain(tuple(entries), f"{path.name}, entry {n}: the clock went back", cut_tail)
         entries.append(entry)
         prev = entry.hash

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from hal.errors import RecordError
-from rig.record.canonical import sha256_file
+from rig.record.canonical import canonical_json, sha256_file, sha256_hex
 
+JOURNAL = "journal.jsonl"
+MANIFEST = "manifest.json"
 DERIVED = ("results.json", "report.html", "report.pdf", "derived.json", "figures")
 """Files that analysis makes from the record; they can be made again and are not part of it."""
 
@@ -37,6 +39,16 @@ class Manifest:
     files: Mapping[str, str]
     """Path inside the run folder to SHA-256, for every file of the record except this one."""
 
+    @property
+    def bound(self) -> str:
+        """SHA-256 over what the journal does not say itself: all but its own head, length and hash. The journal's last
+        entry holds it, so that no word of this file can be changed without the chain's end."""
+        content = {"schema": self.SCHEMA, **asdict(self)}
+        for name in ("journal_head", "journal_entries_n"):
+            content.pop(name)
+        content["files"] = {name: digest for name, digest in self.files.items() if name != JOURNAL}
+        return sha256_hex(canonical_json(content))
+
     def as_bytes(self) -> bytes:
         return (json.dumps({"schema": self.SCHEMA, **asdict(self)}, indent=1, sort_keys=True) + "\n").encode()
 
@@ -60,6 +72,6 @@ def recorded_files(run: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
-        if path.is_file() and name != "manifest.json" and name.split("/")[0] not in DERIVED:
+        if path.is_file() and name != MANIFEST and name.split("/")[0] not in DERIVED:
             found[name] = sha256_file(path)
     return found

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from hal.errors import ConfigError, RecordError
+from rig.record.attempts import attempts, truth_lines
 from rig.record.canonical import Json
 from rig.record.frames import FrameReader
-from rig.record.journal import Chain, Entry, read_chain
+from rig.record.journal import RESUMED, Chain, Entry, read_chain
 from rig.record.manifest import Manifest
 from rig.record.plan import DeviceRecord, PlannedTrial
 from rig.record.rows import Row, normal_row
 from rig.record.streams import Stream, read_streams
+
+RUN_RESUMED = f"run{RESUMED}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,18 @@ class RecordedRun:
     def opened(self) -> Mapping[str, Json]:
         """Data of the first journal entry: study, seed, software, hashes of the files asked for."""
         return self.chain.entries[0].data if self.chain.entries else {}
+
+    @cached_property
+    def closed(self) -> Mapping[str, Json]:
+        """Data of the last ``run.closed``; empty for a run that is not finished, or was resumed since."""
+        last = next((e for e in reversed(self.chain.entries) if e.kind in ("run.closed", RUN_RESUMED)), None)
+        return last.data if last is not None and last.kind == "run.closed" else {}
+
+    @cached_property
+    def versions(self) -> dict[str, Json]:
+        """Software that wrote last in this folder, by name."""
+        found = [e.data["software"] for e in self.chain.entries if isinstance(e.data.get("software"), dict)]
+        return dict(found[-1]) if found and isinstance(found[-1], dict) else {}
 
     @cached_property
     def study(self) -> dict[str, Any]:
@@ -117,28 +132,26 @@ class RecordedRun:
     @cached_property
     def truths(self) -> dict[str, dict[str, Any]]:
         """Simulated truth per trial; empty for a real bench. For scoring and for overlays on figures."""
-        found: dict[str, dict[str, Any]] = {}
-        sources = [self.path / "truth" / "trials.jsonl", *sorted((self.path / "truth").glob("*.json"))]
-        for path in sources:
-            if path.exists():
-                try:
-                    lines = [json.loads(line) for line in path.read_bytes().splitlines() if line]
-                    found.update({str(line["trial_id"]): line for line in lines})
-                except (ValueError, KeyError, TypeError) as error:
-                    raise ConfigError(f"the run folder cannot be used: {path.name}: {error}") from error
-        return found
+        try:
+            return {name: json.loads(line) for name, line in truth_lines(self.path)}
+        except ValueError as error:
+            raise ConfigError(f"the run folder cannot be used: truth: {error}") from error
 
     def trial(self, trial_id: str) -> RecordedTrial:
         return RecordedTrial(self.path / "trials" / trial_id, trial_id)
 
     def events(self, trial_id: str) -> tuple[Entry, ...]:
-        """Journal entries of one trial, in order."""
-        return tuple(
-            entry
-            for chain in self.cartridge_chains.values()
-            for entry in chain.entries
-            if entry.data.get("trial_id") == trial_id
-        )
+        """Journal entries of one trial, or of one attempt that was set aside, in order."""
+        return self.events_by_trial.get(trial_id, ())
+
+    @cached_property
+    def events_by_trial(self) -> dict[str, tuple[Entry, ...]]:
+        """Journal entries by trial or attempt, in order."""
+        found: dict[str, list[Entry]] = {}
+        for chain in self.cartridge_chains.values():
+            for name, entry in attempts(chain):
+                found.setdefault(name, []).append(entry)
+        return {name: tuple(entries) for name, entries in found.items()}
 
 
 @dataclass(frozen=True)
@@ -164,11 +177,13 @@ class RecordedTrial:
 
 
 def read_rows(run: Path) -> list[Row]:
-    """Rows of all closed trials in planned order (by name where there is no plan). Raises ``RecordError``."""
+    """Rows of all closed trials in planned order (by name where there is no plan), attempts that were set aside after
+    them, under their own names. Raises ``RecordError``."""
     rows: dict[str, Row] = {}
     for path in sorted((run / "trials").glob("*/row.json")):
         try:
-            rows[path.parent.name] = normal_row(json.loads(path.read_bytes()))
+            row = json.loads(path.read_bytes())
+            rows[path.parent.name] = normal_row({**row, "trial_id": path.parent.name})
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise RecordError(f"{path} is damaged: {error}") from error
     order: list[str] = []

@@ -77,20 +77,25 @@ class StreamWriter:
     def close(self) -> Path | None:
         """Write ``streams.h5``; None when no stream was declared."""
         self._segment.close()
-        if not self._declared:
-            self._segment.path.unlink()
-            return None
-        path = self._folder / "streams.h5"
-        streams = read_stream_segment(self._segment.path)
-        with whole_hdf5(path) as file:
-            for stream in streams.values():
-                group = file.create_group(stream.name)
-                group.create_dataset("time_ns", data=stream.time_ns).attrs["unit"] = "ns"
-                group.attrs["fields"] = json.dumps(list(stream.values))
-                for field, values in stream.values.items():
-                    group.create_dataset(field, data=values).attrs["unit"] = stream.units[field]
-        self._segment.path.unlink()
-        return path
+        return finish_streams(self._folder)
+
+
+def finish_streams(folder: Path) -> Path | None:
+    """Turn ``streams.seg`` into ``streams.h5``, up to its last whole sample; None when no stream was declared."""
+    segment, path = folder / "streams.seg", folder / "streams.h5"
+    streams = read_stream_segment(segment)
+    if not streams:
+        segment.unlink()
+        return None
+    with whole_hdf5(path) as file:
+        for stream in streams.values():
+            group = file.create_group(stream.name)
+            group.create_dataset("time_ns", data=stream.time_ns).attrs["unit"] = "ns"
+            group.attrs["fields"] = json.dumps(list(stream.values))
+            for field, values in stream.values.items():
+                group.create_dataset(field, data=values).attrs["unit"] = stream.units[field]
+    segment.unlink()
+    return path
 
 
 def read_stream_segment(path: Path) -> dict[str, Stream]:

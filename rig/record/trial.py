@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,10 +10,10 @@ from hal.clock import Clock
 from hal.errors import RecordError
 from rig.record.appendfile import write_whole
 from rig.record.canonical import canonical_json, sha256_file
-from rig.record.frames import FrameWriter
+from rig.record.frames import FrameWriter, finish_frames
 from rig.record.journal import Entry, Journal
 from rig.record.rows import normal_row
-from rig.record.streams import StreamWriter
+from rig.record.streams import StreamWriter, finish_streams
 
 
 class TrialRecord:
@@ -51,15 +52,44 @@ class TrialRecord:
         if self._closed:
             raise RecordError(f"trial {self.trial_id} was closed already")
         self._closed = True
-        normal = normal_row({**row, "trial_id": self.trial_id})
-        write_whole(self.folder / "row.json", canonical_json(normal) + b"\n")
+        _write_row(self.folder, {**row, "trial_id": self.trial_id})
         self.streams.close()
         self.frames.close()
-        files = {path.name: sha256_file(path) for path in sorted(self.folder.iterdir())}
-        truth = self._run / "truth" / f"{self.trial_id}.json"
-        if truth.exists():
-            files["truth"] = sha256_file(truth)
-        self.event("trial.closed", {"files": files, "outcome": normal["outcome"], "end_reason": normal["end_reason"]})
+        _journal_closed(self._run, self.trial_id, self.journal)
+
+
+def close_killed(run: Path, trial_id: str, journal: Journal, row: Mapping[str, object]) -> None:
+    """Close the record of a trial whose process was killed: its segments become HDF5, its row says what is known.
+
+    A kill may have come in the middle of closing: what stands already is kept. Raises ``RecordError``.
+    """
+    folder = run / "trials" / trial_id
+    for part in folder.glob("*.part"):
+        part.unlink()
+    if not (folder / "row.json").exists():
+        _write_row(folder, {**row, "trial_id": trial_id})
+    for segment, finish in ((folder / "streams.seg", finish_streams), (folder / "frames.seg", finish_frames)):
+        if segment.exists():
+            finish(folder)
+    _journal_closed(run, trial_id, journal)
+
+
+def _write_row(folder: Path, row: Mapping[str, object]) -> None:
+    write_whole(folder / "row.json", canonical_json(normal_row(row)) + b"\n")
+
+
+def _journal_closed(run: Path, trial_id: str, journal: Journal) -> None:
+    """The last entry of a trial: the hashes of all its files."""
+    folder = run / "trials" / trial_id
+    row = json.loads((folder / "row.json").read_bytes())
+    files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+    truth = run / "truth" / f"{trial_id}.json"
+    if truth.exists():
+        files["truth"] = sha256_file(truth)
+    journal.append(
+        "trial.closed",
+        {"files": files, "outcome": row["outcome"], "end_reason": row["end_reason"], "trial_id": trial_id},
+    )
 
 
 class CartridgeRecord:
@@ -69,16 +99,25 @@ class CartridgeRecord:
     cartridge from the path alone.
     """
 
-    def __init__(self, run: Path, cartridge_id: str, clock: Clock) -> None:
+    def __init__(self, run: Path, cartridge_id: str, clock: Clock, journal: Journal | None = None) -> None:
         self.cartridge_id = cartridge_id
         self._run = run
         folder = run / "cartridges" / cartridge_id
+        if journal is not None:
+            self.journal = journal
+            return
         try:
             folder.mkdir(parents=True)
         except OSError as error:
             raise RecordError(f"cannot make the folder of cartridge {cartridge_id}: {error.strerror}") from error
         self.journal = Journal(folder / "journal.jsonl", clock)
         self.journal.append("cartridge.opened", {"cartridge_id": cartridge_id})
+
+    @staticmethod
+    def resume(run: Path, cartridge_id: str, clock: Clock, data: Mapping[str, object]) -> CartridgeRecord:
+        """Continue the chain of a cartridge; ``data`` says what was made of it. Raises ``RecordError``."""
+        path = run / "cartridges" / cartridge_id / "journal.jsonl"
+        return CartridgeRecord(run, cartridge_id, clock, Journal.resume(path, clock, "cartridge", data))
 
     def trial(self, trial_id: str, meta: Mapping[str, object] | None = None) -> TrialRecord:
         """Begin the record of one trial; ``meta`` is what is known before it starts."""

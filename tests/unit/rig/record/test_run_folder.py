@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from rig.record import (
     read_chain,
     verify_run,
 )
+from rig.record.manifest import Manifest
 
 FILES = {"study.toml": b'[study]\nid = "small"\n', "rig.toml": b"", "phantom.toml": b""}
 
@@ -151,6 +153,31 @@ def _add_file(run: Path) -> None:
     (run / "trials/T002/better.h5").write_bytes(b"")
 
 
+def _add_trial(run: Path) -> None:
+    (run / "trials/T009").mkdir()
+    _redo_manifest(run)
+
+
+def _add_truth(run: Path) -> None:
+    (run / "truth/T009.json").write_bytes(b'{"trial_id":"T009"}\n')
+    _redo_manifest(run)
+
+
+def _reindent_manifest(run: Path) -> None:
+    manifest = json.loads((run / "manifest.json").read_bytes())
+    (run / "manifest.json").write_text(json.dumps(manifest, sort_keys=True))
+
+
+def _edit_manifest(name: str) -> Callable[[Path], None]:
+    def tamper(run: Path) -> None:
+        manifest = json.loads((run / "manifest.json").read_bytes())
+        other: dict[type, object] = {str: "another", bool: not manifest[name], int: 99, dict: {"numpy": "0"}}
+        manifest[name] = other[type(manifest[name])]
+        (run / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+    return tamper
+
+
 def _rebuild_cartridge_chain(run: Path) -> None:
     path = run / "cartridges/C01/journal.jsonl"
     lines = [json.loads(line)["body"] for line in path.read_bytes().splitlines()]
@@ -183,6 +210,10 @@ def _rebuild_cartridge_chain(run: Path) -> None:
         _remove_trial_file,
         _add_file,
         _rebuild_cartridge_chain,
+        _add_trial,
+        _add_truth,
+        _reindent_manifest,
+        *(_edit_manifest(field.name) for field in fields(Manifest)),
     ],
 )
 def test_tampering_is_found(tmp_path: Path, tamper: Callable[[Path], None]) -> None:

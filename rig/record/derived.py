@@ -1,0 +1,49 @@
+"""What analysis made from a record: named with its hashes in ``derived.json``, so that an edit shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rig.record.appendfile import write_whole
+from rig.record.canonical import sha256_file
+from rig.record.manifest import DERIVED
+from rig.record.reading import RecordedRun
+
+LIST = "derived.json"
+
+
+def made_files(run: Path) -> list[str]:
+    """Everything in the folder that analysis makes, but the list of it."""
+    found = [path for name in DERIVED for path in sorted([run / name, *(run / name).glob("**/*")])]
+    return sorted(path.relative_to(run).as_posix() for path in found if path.is_file() and path.name != LIST)
+
+
+def write_derived(run: RecordedRun) -> None:
+    """Name what was made, and from which record. Raises ``RecordError``."""
+    content = {
+        "files": {name: sha256_file(run.path / name) for name in made_files(run.path)},
+        "journal_head": run.chain.head,
+        "schema": 1,
+    }
+    write_whole(run.path / LIST, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+
+def derived_faults(run: RecordedRun) -> tuple[str, ...]:
+    """What does not hold of results and report, one sentence each; empty when they are as made from this record, or
+    were not made."""
+    present = made_files(run.path)
+    if not (run.path / LIST).exists():
+        return tuple(f"{name} is there without {LIST}: nothing tells what it was made from" for name in present)
+    try:
+        content = json.loads((run.path / LIST).read_bytes())
+        named, head = dict(content["files"]), content["journal_head"]
+    except (ValueError, KeyError, TypeError) as error:
+        return (f"{LIST} is damaged: {error!r}",)
+    faults = [f"{name} is absent" for name in sorted(set(named) - set(present))]
+    faults += [f"{name} was added after the report" for name in sorted(set(present) - set(named))]
+    both = sorted(set(present) & set(named))
+    faults += [f"{name} was changed after it was made" for name in both if sha256_file(run.path / name) != named[name]]
+    if head != run.chain.head:
+        faults.append("results and report were made from another state of the record: make them again (report)")
+    return tuple(faults)
