@@ -12,16 +12,17 @@ from hal.errors import ConfigError
 from hal.links.sequence import Sequence
 from hal.types import Matrix
 from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.calibration.nwire_causes import Cause
 from rig.calibration.nwire_choice import choose
-from rig.calibration.nwire_diagnosis import Finding, PhantomCheck, diagnose, other_definitions
+from rig.calibration.nwire_diagnosis import Finding, diagnose, other_definitions
 from rig.calibration.nwire_errors import (
     ErrorSummary,
     Points,
     WireError,
-    bootstrap,
     corner_gaps_mm,
     corner_sd_mm,
     covariance12,
+    deviations,
     errors_mm,
     fit,
     k_fold,
@@ -51,7 +52,9 @@ _TURNED_DEG = 3.0
 _WARN_ANGLE_DEG = 1.0
 """As PLUS warns."""
 _REFUSE_ANGLE_DEG = 3.0
-"""Image axes further from a right angle cannot come from noise: 3 deg are 3 mm across an image of 60 mm [A]."""
+_ANGLE_SIGMAS = 2.0
+"""Image axes further from a right angle than 3 deg, and than their own uncertainty explains, contradict the recording:
+3 deg are 3 mm across an image of 60 mm [A]."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +97,17 @@ class NWireCalibration:
     orthogonal: Matrix = field(repr=False)
     in_plane: Matrix = field(repr=False)
     covariance: Array = field(repr=False)
-    """12x12 as ``UncertainTransform`` carries it (bootstrap over blocks of frames)."""
+    """12x12 as ``UncertainTransform`` carries it: how far another session may lie off
+    (:func:`~rig.calibration.nwire_errors.deviations`)."""
     pitch_mm: tuple[float, float]
     """Per column and per row."""
     pitch_sd_mm: tuple[float, float]
     raw_angle_deg: float
+    """Between the image axes before any squaring."""
+    raw_angle_sd_deg: float
     size_px: tuple[int, int]
     corner_sd_mm: tuple[float, ...]
-    """Corners (origin, end of first row, start of last row, opposite) and centre; k = 1, scatter of frames only."""
+    """Corners (origin, end of first row, start of last row, opposite) and centre; k = 1, as ``covariance`` has it."""
     corner_by_wires_mm: tuple[float, ...]
     """How far they move when one N is left out: errors of wires and pose that scatter does not show."""
     corner_repeat_mm: tuple[float, ...] | None
@@ -110,7 +116,8 @@ class NWireCalibration:
     validation: RecordingResult | None
     k_fold: ErrorSummary
     folds: int
-    phantom_check: PhantomCheck
+    causes: tuple[Cause, ...]
+    """What may be wrong, as tried on held-out frames; ``findings`` holds those that are named."""
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     way_round_ratio: float
@@ -139,6 +146,7 @@ class NWireCalibration:
             "pitch_mm": list(self.pitch_mm),
             "pitch_sd_mm": list(self.pitch_sd_mm),
             "raw_angle_deg": self.raw_angle_deg,
+            "raw_angle_sd_deg": self.raw_angle_sd_deg,
             "size_px": list(self.size_px),
             "corner_sd_mm": list(self.corner_sd_mm),
             "corner_by_wires_mm": [v if np.isfinite(v) else None for v in self.corner_by_wires_mm],
@@ -146,7 +154,7 @@ class NWireCalibration:
             "calibration": self.calibration.as_json(),
             "validation": None if self.validation is None else self.validation.as_json(),
             "held_out_folds": {"folds": self.folds, **self.k_fold.as_json()},
-            "phantom_check": self.phantom_check.as_json(),
+            "causes": [c.as_json() for c in self.causes],
             "findings": [f.as_json() for f in self.findings],
             "notes": list(self.notes),
             "way_round_ratio": self.way_round_ratio if finite else None,
@@ -198,7 +206,8 @@ def calibrate_nwire(
             expected = config.image_to_probe
         result = _fitted(seen, points, method, folds, ratio, expected)
         held, angle_deg = result.k_fold, result.raw_angle_deg
-        if held.rms_mm > limit_mm or abs(angle_deg - 90.0) > _REFUSE_ANGLE_DEG:
+        oblique = max(_REFUSE_ANGLE_DEG, _ANGLE_SIGMAS * result.raw_angle_sd_deg)
+        if held.rms_mm > limit_mm or abs(angle_deg - 90.0) > oblique:
             _refuse_misfit(seen, held, angle_deg, limit_mm, result.findings)
         _refuse_contradiction(seen, held, result.findings, asked)
         sides.check(result.ImageToProbe)
@@ -206,7 +215,9 @@ def calibrate_nwire(
         raise NWireRefused(refusal, seen, result) from None
     notes = [*result.notes, *_unseen(expected is not None, sides)]
     if abs(angle_deg - 90.0) > _WARN_ANGLE_DEG:
-        notes.append(f"the fitted image axes are {angle_deg:.2f} deg apart instead of 90")
+        notes.append(
+            f"the fitted image axes are {angle_deg:.2f} +-{result.raw_angle_sd_deg:.2f} deg apart instead of 90"
+        )
     if validation is None:
         return replace(result, notes=tuple(notes))
     tested = _validate(validation, config, result.ImageToProbe, seen, notes)
@@ -235,8 +246,8 @@ def _fitted(
     orthogonal = fit_orthogonal(fitted, middle, target)
     in_plane = fit(points, orthogonal=True, in_plane=True)
     matrix = {"linear": fitted.ImageToProbe, "orthogonal": orthogonal, "in_plane": in_plane}[method]
-    findings, check = diagnose(seen, points, matrix, expected)
-    samples = bootstrap(points)
+    findings, causes = diagnose(seen, points, matrix, expected)
+    deviation = deviations(points)
     return NWireCalibration(
         phantom=seen.phantom.name,
         method=method,
@@ -244,19 +255,20 @@ def _fitted(
         linear=fitted.ImageToProbe,
         orthogonal=orthogonal,
         in_plane=in_plane,
-        covariance=covariance12(samples, fitted.ImageToProbe),
+        covariance=covariance12(deviation, fitted.ImageToProbe),
         pitch_mm=_pair(np.linalg.norm(matrix[:3, :2], axis=0)),
-        pitch_sd_mm=_pair(np.linalg.norm(samples[:, :3, :2], axis=1).std(axis=0)),
+        pitch_sd_mm=_pair(_along(deviation, fitted.ImageToProbe)),
+        raw_angle_sd_deg=_angle_sd_deg(deviation, fitted.ImageToProbe),
         raw_angle_deg=fitted.raw_angle_deg,
         size_px=seen.size_px,
-        corner_sd_mm=corner_sd_mm(samples, seen.size_px),
+        corner_sd_mm=corner_sd_mm(deviation, seen.size_px),
         corner_by_wires_mm=pattern_gaps_mm(points, seen.size_px),
         corner_repeat_mm=None,
         calibration=_result(seen, points, matrix),
         validation=None,
         k_fold=k_fold(points, folds, orthogonal=method == "orthogonal", in_plane=method == "in_plane"),
         folds=folds,
-        phantom_check=check,
+        causes=causes,
         findings=findings,
         notes=seen.notes,
         way_round_ratio=ratio,
@@ -353,7 +365,7 @@ def _refuse_contradiction(seen: Observations, held: ErrorSummary, findings: tupl
     against = [f for f in findings if f.refuses or (asked and f.code == "image_flipped")]
     if not against:
         return
-    told = [f for f in findings if f in against or f.code in ("pose_frozen", "phantom_scaled")]
+    told = [f for f in findings if f in against or f.code == "pose_frozen"]
     raise CalibrationRefused(
         against[0].code,
         f"{seen.name}: {'; or '.join(f.text for f in told)}",
@@ -378,6 +390,23 @@ def _refuse_misfit(
         advice="Look at the residual pictures, repeat the step named",
         figures={"held_out": held.as_json(), "raw_angle_deg": angle_deg, "findings": [f.as_json() for f in found]},
     )
+
+
+def _along(deviation: Array, matrix: Matrix) -> Array:
+    """Standard uncertainty of the lengths of the image axes, mm per pixel, shape (2,)."""
+    axes = matrix[:3, :2] / np.linalg.norm(matrix[:3, :2], axis=0)
+    return np.asarray(np.sqrt((np.einsum("ik,dik->dk", axes, deviation[:, :3, :2]) ** 2).sum(axis=0)))
+
+
+def _angle_sd_deg(deviation: Array, matrix: Matrix) -> float:
+    """Standard uncertainty of the angle between the image axes."""
+
+    def angle_deg(m: Matrix) -> float:
+        x, y = m[:3, 0], m[:3, 1]
+        return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(x, y)), x @ y)))
+
+    parts = [0.5 * (angle_deg(matrix + d) - angle_deg(matrix - d)) for d in deviation]
+    return float(np.linalg.norm(parts))
 
 
 def _pair(values: Array) -> tuple[float, float]:

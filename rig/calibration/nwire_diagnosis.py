@@ -1,6 +1,8 @@
 """What is wrong when a probe calibration does not fit, or fits something unexpected: named causes for a person.
 
-None of these corrections is ever applied; they tell which step to repeat.
+None of these corrections is ever applied; they tell which step to repeat. Refused is what the misfit at held-out frames
+refuses (``--limit``), and what a cause of :mod:`rig.calibration.nwire_causes` explains nearly whole on frames that it
+was not fitted to while no rival comes near.
 """
 
 from __future__ import annotations
@@ -14,33 +16,36 @@ from numpy.typing import NDArray
 from hal.errors import ConfigError
 from hal.types import Matrix
 from rig.calibration.dots_labelling import Labeller, Refusal, Scale
+from rig.calibration.nwire_causes import Cause, causes_of
 from rig.calibration.nwire_errors import Points, errors_mm
 from rig.calibration.nwire_frames import Observations
 from rig.calibration.nwire_phantom import NPattern, Wire, WirePhantom
 from rig.calibration.nwire_solve import fit_linear
-from rig.calibration.nwire_steady import check_slip
 
 Array = NDArray[np.float64]
 
-_SCALE_OFF = 0.04
-"""Smaller errors of the wires' coordinates are not told from those of the image [A]."""
-_BLOCK = 5
-_SIGMAS = 4.0
+_NAMED = 0.7
+"""A cause that leaves more of the held-out misfit than this is not named. Of 30 parts of three real recordings one has
+a single cause below it that beats its rivals: a delay [A]."""
+_REFUSED = 0.45
+"""... and one that leaves less is refused. The least that a cause leaves in those parts is 0.51, with three rivals as
+good: errors of the phantom's registration, which several causes imitate alike [A]."""
+_CLEARLY = 1.4
+"""The next cause must leave this many times as much [A]."""
+_TWINS = 2.0
+"""... a scale of the wires and one of the tracker along one motion this many times: a recording whose wires are 5 % off
+beside its tracker lets the wires alone seem to be it at 1.45 [A]."""
+_MOVED = 0.6
+_MOVED_CLEARLY = 1.1
+"""A phantom that moved leaves more, since its moment is found to a few frames; nearly two thirds of the squared misfit
+explained, and more than any other cause explains, refuse the recording [A]."""
 _EXPLAINED_MM = 1.5
-"""A cause must bring the misfit below this, else it explains nothing [A]."""
-_REFUSE_SIGMAS = 6.0
-"""A scale of the wires beyond this is refused. Good recordings of a real phantom reach 4.5: errors of its registration
-that are common to all frames count as scatter of none [A]."""
-_TRACKER_EXPLAINS = 0.7
-"""Share of the misfit that a tracker axis may leave to be named. Good recordings of a real phantom come to 0.83 with a
-scale of 12 %: smaller gains are errors of the phantom's registration [A]."""
-_SLIP_MM = 0.3
-_SLIP_TOLD = 0.8
-_SLIP_REFUSED = 0.6
-"""Share of the misfit that a shift of the phantom in mid-recording leaves: told, and refused when nothing else explains
-more (shifts of 0.3 mm and more). 0.6 is nearly two thirds of the squared misfit [A]."""
-_TURN_DEG = 2.0
-_LAG_MS = 15.0
+"""A cause must bring the held-out misfit below this, else it explains nothing [A]."""
+_LEAST = {"wires": 0.04, "tracker": 0.04, "pose": 2.0, "moved": 0.3, "late": 15.0}
+"""Smaller scales (off one), turns (deg), shifts (mm) and delays (ms) are not told from errors of the image [A]."""
+_SIGMAS = 4.0
+_SQUARE = 0.05
+"""Pixels less square than this are told: a scanner's own are square, a frame grabber's picture may be stretched [A]."""
 
 
 @dataclass(frozen=True)
@@ -57,209 +62,12 @@ class Finding:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class PhantomCheck:
-    """Affine change of the wires that would fit the motion best, about the wires' centre, phantom frame.
-
-    ``stretch`` is how many times longer each axis of the wire definition should be.
-    """
-
-    stretch: tuple[float, float, float]
-    stretch_sd: tuple[float, float, float]
-    turn_deg: float
-    turn_sd_deg: float
-    shift_mm: tuple[float, float, float]
-    mirrored_axis: str
-    """Axis of the wire definition that runs the wrong way; empty when none does."""
-    lag_ms: float
-    """Delay of pictures behind poses that would fit best (positive: pictures are late)."""
-    lag_sd_ms: float
-    rms_before_mm: float
-    rms_after_mm: float
-    determined: bool
-    """False when the probe moved too little to separate the phantom from the image."""
-
-    def as_json(self) -> dict[str, object]:
-        return asdict(self)
-
-
-def check_phantom(points: Points, time_s: Array) -> PhantomCheck:
-    """Let the phantom's middle points be scaled, turned and shifted, and the poses be late, in one linear fit.
-
-    Unknown: a 3x3 change S and a shift c of the wires about their centre, the image's axes A and origin b, a delay d
-    of pictures behind poses: R (S m + c) + t - d v = A u + b for poses (R, t), velocities v and middle dots u.
-    """
-    turn, at = points.PhantomToProbe[:, :3, :3], points.PhantomToProbe[:, :3, 3]
-    probe = points.probe_mm
-    middle = np.einsum("nji,nkj->nki", turn, probe - at[:, None])  # back in the phantom
-    centre = middle.reshape(-1, 3).mean(axis=0)
-    rel = middle - centre
-    n, k = rel.shape[:2]
-    px = points.middle_px
-    px_centre, px_size = px.reshape(-1, 2).mean(axis=0), px.reshape(-1, 2).std(axis=0) + 1e-9
-    image = np.concatenate([(px - px_centre) / px_size, np.ones((n, k, 1))], axis=2)
-    design = np.zeros((n, k, 3, 22))
-    design[..., :9] = np.einsum("nij,nkl->nkijl", turn, rel).reshape(n, k, 3, 9)
-    design[..., 9:12] = turn[:, None]
-    for axis in range(3):
-        design[..., axis, 12 + 3 * axis : 15 + 3 * axis] = -image
-    design[..., 21] = -velocity_mm_s(turn, at, middle, time_s)
-    goal = np.broadcast_to(-(np.einsum("nij,j->ni", turn, centre) + at)[:, None], (n, k, 3))
-    a, b = design.reshape(-1, 22), goal.reshape(-1)
-    if not design[..., 21].any():
-        a = a[:, :21]
-    weight = np.linalg.norm(a, axis=0)
-    weight[weight == 0.0] = 1.0
-    u, s, vt = np.linalg.svd(a / weight, full_matrices=False)
-    determined = bool(s[-1] > 1e-4 * s[0])
-    inverse = (vt.T / np.maximum(s, 1e-9 * s[0])) @ u.T
-    solution = (inverse @ b) / weight
-    residual = b - a @ solution
-    count = a.shape[1]
-    per_frame = np.einsum("pnq,nq->np", inverse.reshape(count, n, 3 * k), residual.reshape(n, 3 * k)) / weight
-    per_block = np.add.reduceat(per_frame, np.arange(0, n, _BLOCK))  # neighbouring frames err alike
-    sd = np.sqrt(np.einsum("np,np->p", per_block, per_block))
-    twist = 0.5 * (per_block[:, [5, 6, 1]] - per_block[:, [7, 2, 3]])
-    change = solution[:9].reshape(3, 3)
-    w, _, vt3 = np.linalg.svd(change)
-    rotation = w @ np.diag([1, 1, np.sign(np.linalg.det(w @ vt3))]) @ vt3
-    diagonal = np.diag(change)
-    matrix = fit_linear(px.reshape(-1, 2), probe.reshape(-1, 3)).ImageToProbe
-    late = (float(solution[21] * 1e3), float(sd[21] * 1e3)) if count == 22 else (0.0, float("inf"))
-    return PhantomCheck(
-        stretch=_three(np.copysign(np.linalg.norm(change, axis=0), diagonal)),
-        stretch_sd=_three(sd[[0, 4, 8]]),
-        turn_deg=float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))),
-        turn_sd_deg=float(np.degrees(np.sqrt(np.sum(twist**2)))),
-        shift_mm=_three(solution[9:12]),
-        mirrored_axis="xyz"[int(np.argmin(diagonal))] if np.linalg.det(change) < 0.0 else "",
-        lag_ms=late[0],
-        lag_sd_ms=late[1],
-        rms_before_mm=float(np.sqrt(np.mean(errors_mm(points, matrix) ** 2))),
-        rms_after_mm=float(np.sqrt(np.mean(np.sum(residual.reshape(-1, 3) ** 2, axis=1)))),
-        determined=determined,
-    )
-
-
-def velocity_mm_s(turn: Array, at: Array, still_mm: Array, time_s: Array) -> Array:
-    """Velocity in the probe's frame of points (n, k, 3) fixed in the phantom; zero where times have gaps."""
-    n = len(time_s)
-    out = np.zeros_like(still_mm)
-    if n < 3 or np.ptp(time_s) <= 0.0:
-        return out
-    lo, hi = np.maximum(np.arange(n) - 1, 0), np.minimum(np.arange(n) + 1, n - 1)
-    span = time_s[hi] - time_s[lo]
-    good = span < 4.0 * np.median(np.diff(time_s))
-    before = np.einsum("nij,nkj->nki", turn[lo], still_mm) + at[lo, None]
-    after = np.einsum("nij,nkj->nki", turn[hi], still_mm) + at[hi, None]
-    out[good] = (after - before)[good] / span[good, None, None]
-    return out
-
-
-@dataclass(frozen=True)
-class TrackerAxis:
-    """Scale of one axis of the tracker's positions that would fit the wires best; below 0 it runs the wrong way."""
-
-    axis: str
-    scale: float
-    scale_sd: float
-    rms_before_mm: float
-    rms_after_mm: float
-
-
-def check_tracker(points: Points, stretch_mm: Array) -> TrackerAxis:
-    """The axis whose scale explains most: ``R m + t + d s = A u + b`` with ``s`` the shift per unit of scale.
-
-    Positions are measured as ``scale`` times the true ones, so that ``d = 1 / scale - 1``.
-    """
-    n, k = points.middle_px.shape[:2]
-    px = points.middle_px.reshape(-1, 2)
-    image = np.column_stack([(px - px.mean(axis=0)) / (px.std(axis=0) + 1e-9), np.ones(n * k)]).reshape(n, k, 3)
-    design = np.zeros((n, k, 3, 10))
-    for row in range(3):
-        design[..., row, 3 * row : 3 * row + 3] = image
-    goal = points.probe_mm.reshape(-1)
-    best: TrackerAxis | None = None
-    plain = design.reshape(-1, 10)[:, :9]
-    before = _rms(goal - plain @ np.linalg.lstsq(plain, goal, rcond=None)[0])
-    for axis in range(3):
-        design[..., 9] = -stretch_mm[:, None, :, axis]
-        a = design.reshape(-1, 10)
-        inverse = np.linalg.pinv(a)
-        solution = inverse @ goal
-        residual = goal - a @ solution
-        per_frame = (inverse[9] * residual).reshape(n, -1).sum(axis=1)
-        per_block = np.add.reduceat(per_frame, np.arange(0, n, _BLOCK))  # neighbouring frames err alike
-        scale = 1.0 / (1.0 + float(solution[9]))
-        sd = float(np.sqrt(per_block @ per_block)) * scale**2
-        found = TrackerAxis("xyz"[axis], scale, sd, before, _rms(residual))
-        if best is None or found.rms_after_mm < best.rms_after_mm:
-            best = found
-    assert best is not None
-    return best
-
-
-def _rms(residual: Array) -> float:
-    """Root mean square 3-D distance of flat residuals, mm."""
-    return float(np.sqrt(np.mean(np.sum(residual.reshape(-1, 3) ** 2, axis=1))))
-
-
 def diagnose(
     observations: Observations, points: Points, ImageToProbe: Matrix, expected: Matrix | None
-) -> tuple[tuple[Finding, ...], PhantomCheck]:
-    """Everything found, most telling first."""
-    check = check_phantom(points, observations.time_s)
-    explained = check.determined and check.rms_after_mm < _EXPLAINED_MM
-    better = explained and check.rms_after_mm < 0.7 * check.rms_before_mm
-    findings = _tracker_findings(points, observations.stretch_mm)
-    rivals = [f.figures["rms_after_mm"] for f in findings]
-    slipped = _slip_findings(points, min([*rivals, check.rms_after_mm if explained else np.inf]))
-    if slipped and slipped[0].refuses:
-        findings, better, explained = slipped, False, False  # the other causes would only follow it
-    elif slipped and not findings:
-        findings = slipped
-    if findings and (check.mirrored_axis or not better):
-        better = False  # a positive or negative scale of one axis says it all; the wires would only follow it
-    elif explained and check.mirrored_axis:
-        findings.append(
-            Finding(
-                "phantom_mirrored",
-                f"axis {check.mirrored_axis} of the wire definition is flipped (mirrored against the motion), or the "
-                "tracker gives left-handed poses",
-                refuses=True,
-            )
-        )
-    elif better:
-        for axis, size, sd in zip("xyz", np.abs(check.stretch), check.stretch_sd, strict=True):
-            if abs(size - 1.0) > _SCALE_OFF and abs(size - 1.0) > _SIGMAS * sd:
-                findings.append(
-                    Finding(
-                        "phantom_scaled",
-                        f"axis {axis} of the wire definition should be {size:.3f} times as long (+-{sd:.3f}) to fit "
-                        "the tracked motion: check the wires' coordinates",
-                        {"scale": float(size), "scale_sd": sd},
-                        refuses=bool(abs(size - 1.0) > _REFUSE_SIGMAS * sd),
-                    )
-                )
-        if check.turn_deg > max(_TURN_DEG, _SIGMAS * check.turn_sd_deg):
-            findings.append(
-                Finding(
-                    "phantom_pose",
-                    f"the phantom's pose (PhantomToReference) is turned by {check.turn_deg:.1f} "
-                    f"+-{check.turn_sd_deg:.1f} deg against the motion: "
-                    "repeat the phantom registration, landmarks may be swapped",
-                    {"turn_deg": check.turn_deg},
-                )
-            )
-    lag, lag_sd = check.lag_ms, check.lag_sd_ms
-    if better and abs(lag) > _LAG_MS and abs(lag) > _SIGMAS * lag_sd:
-        findings.append(
-            Finding(
-                "time_offset",
-                f"pictures are {lag:+.0f} +-{lag_sd:.0f} ms late against the poses: calibrate the time offset",
-                {"lag_ms": lag, "lag_sd_ms": lag_sd},
-            )
-        )
+) -> tuple[tuple[Finding, ...], tuple[Cause, ...]]:
+    """Everything found, most telling first, and all causes that were tried."""
+    causes = causes_of(points, observations.time_s, observations.stretch_mm)
+    findings = named(causes)
     if observations.frozen:
         findings.insert(
             0,
@@ -269,46 +77,101 @@ def diagnose(
                 "fixed for good, or a frozen tracker",
             ),
         )
-    if expected is not None:
-        findings += compare_with(ImageToProbe, expected)
-    return tuple(findings), check
+    findings += _stretched(ImageToProbe) if expected is None else compare_with(ImageToProbe, expected)
+    return tuple(findings), causes
 
 
-def _tracker_findings(points: Points, stretch_mm: Array | None) -> list[Finding]:
-    """One axis of the tracker's positions with a wrong scale or sign, when that explains the misfit."""
-    if stretch_mm is None:
+def named(causes: tuple[Cause, ...]) -> list[Finding]:
+    """The cause that explains the misfit on unseen frames and clearly beats its rivals; empty when none does.
+
+    A scale of the wires and a scale of the tracker look alike along one axis of motion: when these two are the best and
+    no other comes near, both are told, since either may be it.
+    """
+    best, *rivals = causes
+    if best.rms_after_mm > _EXPLAINED_MM or not _large(best):
         return []
-    axis = check_tracker(points, stretch_mm)
-    off = abs(axis.scale - 1.0)
-    gain = axis.rms_after_mm < _TRACKER_EXPLAINS * axis.rms_before_mm
-    if not gain or axis.rms_after_mm > _EXPLAINED_MM or off < max(_SCALE_OFF, _SIGMAS * axis.scale_sd):
+    if best.kind == "moved" and best.left < _MOVED and best.left * _MOVED_CLEARLY < rivals[0].left:
+        return [_moved(best, refuses=True)]
+    told = [best]
+    if {best.kind, rivals[0].kind} == {"wires", "tracker"} and rivals[0].left < _TWINS * best.left:
+        told.append(rivals.pop(0))
+    if best.left > _NAMED or rivals[0].left < _CLEARLY * best.left:
         return []
-    what = "runs the wrong way" if axis.scale < 0.0 else f"is out of scale, about {axis.scale:.2f}"
-    return [
-        Finding(
-            "tracker_mirrored" if axis.scale < 0.0 else "tracker_scaled",
-            f"axis {axis.axis} of the tracker's positions {what}: rms {axis.rms_before_mm:.2f} mm, "
-            f"{axis.rms_after_mm:.2f} mm with that undone",
-            {"scale": axis.scale, "scale_sd": axis.scale_sd, "rms_after_mm": axis.rms_after_mm},
-            refuses=True,
+    refuses = best.left < _REFUSED
+    say = {"wires": _wires, "tracker": _tracker, "pose": _pose, "moved": _moved, "late": _late}
+    return [say[cause.kind](cause, refuses=refuses) for cause in told if _large(cause)]
+
+
+def _large(cause: Cause) -> bool:
+    off = cause.value - 1.0 if cause.kind in ("wires", "tracker") else cause.value
+    return abs(off) > _LEAST[cause.kind] and abs(off) > _SIGMAS * cause.value_sd
+
+
+def _wires(cause: Cause, *, refuses: bool) -> Finding:
+    if cause.value < 0.0:
+        text = (
+            f"axis {cause.axis} of the wire definition is flipped (mirrored against the motion), or the tracker gives "
+            "left-handed poses"
         )
-    ]
+        return Finding("phantom_mirrored", text, _figures(cause), refuses)
+    text = (
+        f"axis {cause.axis} of the wire definition should be {cause.value:.3f} times as long (+-{cause.value_sd:.3f}) "
+        f"to fit the tracked motion: check the wires' coordinates ({_gain(cause)})"
+    )
+    return Finding("phantom_scaled", text, _figures(cause), refuses)
 
 
-def _slip_findings(points: Points, rival_rms_mm: float) -> list[Finding]:
-    """A phantom (or marker) that moved in mid-recording, when that explains more than any other cause."""
-    slip = check_slip(points)
-    if slip.shift_mm < _SLIP_MM or slip.left > _SLIP_TOLD or slip.rms_after_mm > _EXPLAINED_MM:
-        return []
-    refuses = slip.left < _SLIP_REFUSED and slip.rms_after_mm < rival_rms_mm
+def _tracker(cause: Cause, *, refuses: bool) -> Finding:
+    flipped = cause.value < 0.0
+    what = "runs the wrong way" if flipped else f"is out of scale, about {cause.value:.2f}"
+    text = f"axis {cause.axis} of the tracker's positions {what}: {_gain(cause)}"
+    return Finding("tracker_mirrored" if flipped else "tracker_scaled", text, _figures(cause), refuses)
+
+
+def _pose(cause: Cause, *, refuses: bool) -> Finding:
+    text = (
+        f"the phantom's pose (PhantomToReference) is turned by {cause.value:.1f} +-{cause.value_sd:.1f} deg against "
+        f"the motion: repeat the phantom registration, landmarks may be swapped ({_gain(cause)})"
+    )
+    return Finding("phantom_pose", text, _figures(cause), refuses)
+
+
+def _moved(cause: Cause, *, refuses: bool) -> Finding:
     what = "the phantom, its reference or the probe's marker moved" if refuses else "the wires seem to lie elsewhere"
+    text = f"{what} by about {cause.value:.1f} mm near frame {cause.frame}: {_gain(cause)}"
+    return Finding(
+        "phantom_moved", text, _figures(cause) | {"frame": float(cause.frame), "shift_mm": cause.value}, refuses
+    )
+
+
+def _late(cause: Cause, *, refuses: bool) -> Finding:
+    text = (
+        f"pictures are {cause.value:+.0f} +-{cause.value_sd:.0f} ms late against the poses: calibrate the time offset "
+        f"({_gain(cause)})"
+    )
+    return Finding("time_offset", text, _figures(cause) | {"lag_ms": cause.value}, refuses=False)
+
+
+def _gain(cause: Cause) -> str:
+    return f"rms {cause.rms_before_mm:.2f} mm at frames held out, {cause.rms_after_mm:.2f} mm with that undone"
+
+
+def _figures(cause: Cause) -> dict[str, float]:
+    return {"value": cause.value, "value_sd": cause.value_sd, "left": cause.left, "rms_after_mm": cause.rms_after_mm}
+
+
+def _stretched(ImageToProbe: Matrix) -> list[Finding]:
+    """Pixels that are not square: all that a scale which the pixel pitch takes up leaves to be seen."""
+    column, row = (float(v) for v in np.linalg.norm(ImageToProbe[:3, :2], axis=0))
+    if abs(column / row - 1.0) < _SQUARE:
+        return []
     return [
         Finding(
-            "phantom_moved",
-            f"{what} by about {slip.shift_mm:.1f} mm near frame {slip.frame}: rms {slip.rms_before_mm:.2f} mm, "
-            f"{slip.rms_after_mm:.2f} mm with that allowed",
-            {"frame": float(slip.frame), "shift_mm": slip.shift_mm, "rms_after_mm": slip.rms_after_mm},
-            refuses=refuses,
+            "pixels_not_square",
+            f"a pixel comes out {column:.4f} mm wide and {row:.4f} mm high: a scanner's own are square. A picture "
+            "stretched on its way explains it, and so does a scale of the wires across the picture or a wrong speed of "
+            "sound, which fit as well",
+            {"ratio": column / row},
         )
     ]
 
@@ -343,7 +206,8 @@ def compare_with(ImageToProbe: Matrix, expected: Matrix) -> list[Finding]:
                 Finding(
                     "image_scaled",
                     f"image axis {axis} is scaled: a pixel measures {ratio:.3f} times the expected "
-                    "one; check depth setting, resampling or speed of sound",
+                    "one; check depth setting, resampling, speed of sound "
+                    "and the wires' coordinates",
                     {"scale": ratio},
                 )
             )

@@ -1,13 +1,12 @@
-"""Did the phantom stay where it was, and does every frame belong to the others?
+"""Does every frame belong to the others?
 
 A frame whose dots were taken for other wires (clutter, a double echo) lies far from what all the others say: it is
-left out, with the distance. A phantom that slipped shows as a shift between the frames before and after a moment; one
-fit to both halves lies between the two truths while its scatter looks small.
+left out, with the distance.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,6 @@ _MOST_STRAYS = 0.25
 """More strays than this share are no strays: the recording contradicts itself as a whole [A]."""
 _RUN_N = 3
 """More strays than this one after the other are no mistaken dots: something moved."""
-_MOMENTS = 33
 
 
 def strays(points: Points) -> dict[int, float]:
@@ -79,49 +77,3 @@ def without_strays(seen: Observations, points: Points) -> tuple[Observations, Po
         stretch_mm=None if seen.stretch_mm is None else seen.stretch_mm[kept],
     )
     return less, points.pick(kept)
-
-
-@dataclass(frozen=True)
-class Slip:
-    """The shift of the phantom at one moment that would explain most."""
-
-    frame: int
-    """First frame (index in the recording) after the shift."""
-    shift_mm: float
-    rms_before_mm: float
-    rms_after_mm: float
-
-    @property
-    def left(self) -> float:
-        """Share of the misfit that is left when the shift is allowed."""
-        return self.rms_after_mm / max(self.rms_before_mm, 1e-9)
-
-
-def check_slip(points: Points) -> Slip:
-    """Let the phantom lie elsewhere from one frame on: ``R (m + c) + t = A u + b``, c = 0 before that frame."""
-    turn, px, goal = points.PhantomToProbe[:, :3, :3], points.middle_px, points.probe_mm.reshape(-1)
-    n, k = px.shape[:2]
-    flat = px.reshape(-1, 2)
-    image = np.concatenate([(px - flat.mean(axis=0)) / (flat.std(axis=0) + 1e-9), np.ones((n, k, 1))], axis=2)
-    design = np.zeros((n, k, 3, 12))
-    for row in range(3):
-        design[..., row, 3 * row : 3 * row + 3] = image
-    shifted = np.broadcast_to(-turn[:, None], (n, k, 3, 3))
-    plain = design.reshape(-1, 12)[:, :9]
-    before = _rms(goal - plain @ np.linalg.lstsq(plain, goal, rcond=None)[0])
-    best = Slip(int(points.frame[0]), 0.0, before, before)
-    for moment in np.unique(np.linspace(0.1 * n, 0.9 * n, _MOMENTS).astype(int)):
-        design[..., 9:] = 0.0
-        design[moment:, ..., 9:] = shifted[moment:]
-        a = design.reshape(-1, 12)
-        solution = np.linalg.lstsq(a, goal, rcond=None)[0]
-        after = _rms(goal - a @ solution)
-        if after < best.rms_after_mm:
-            shift = float(np.linalg.norm(solution[9:]))
-            best = Slip(int(points.frame[moment]), shift, before, after)
-    return best
-
-
-def _rms(residual: Array) -> float:
-    """Root mean square 3-D distance of flat residuals, mm."""
-    return float(np.sqrt(np.mean(np.sum(residual.reshape(-1, 3) ** 2, axis=1))))

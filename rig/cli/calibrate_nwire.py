@@ -238,9 +238,9 @@ def _told(result: NWireCalibration) -> list[str]:
     column, row = result.pitch_mm
     lines.append(f"pixel {column:.4f} x {row:.4f} mm, axes {result.raw_angle_deg:.2f} deg apart before squaring")
     lines.append(
-        f"corners known to {max(result.corner_sd_mm[:4]):.2f} mm by scatter (k = 1), move by up to "
-        f"{max(result.corner_by_wires_mm[:4]):.2f} mm when one N is left out: errors of the wires' places and of the "
-        "phantom's pose are not in the scatter"
+        f"corners known to {max(result.corner_sd_mm[:4]):.2f} mm (k = 1, another session may lie as far off), move by "
+        f"up to {max(result.corner_by_wires_mm[:4]):.2f} mm when one N is left out: an error that all sessions share, "
+        "of the wires' places or the phantom's pose, is in neither"
     )
     if result.corner_repeat_mm is not None:
         lines.append(

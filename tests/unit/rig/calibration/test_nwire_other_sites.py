@@ -11,7 +11,7 @@ from wire_bath import Bath, phantom_of, record
 from hal.errors import ConfigError
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.nwire import NWireRefused, calibrate_nwire
-from rig.calibration.nwire_errors import bootstrap, covariance12, fit, marks_px
+from rig.calibration.nwire_errors import covariance12, deviations, fit, marks_px
 from rig.calibration.nwire_pictures import draw_refused, draw_residuals
 from rig.calibration.nwire_sides import PictureSides
 from rig.calibration.nwire_solve import predicted_dots_px
@@ -206,7 +206,7 @@ def test_stated_covariance_of_few_frames_holds_most_corners():
         noise = np.random.default_rng(seed).normal(0.0, 2.0, exact.shape)
         points = replace(known, dots_px=exact + noise).pick(np.arange(36) % 3 == seed % 3)
         made = fit(points, orthogonal=False)
-        stated = UncertainTransform(made, covariance12(bootstrap(points), made))
+        stated = UncertainTransform(made, covariance12(deviations(points), made))
         for column, row, _ in marks_px((420, 460)):
             at = np.array([column, row, 0.0])
             off = (made - truth)[:3] @ np.append(at, 1.0)
