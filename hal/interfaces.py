@@ -63,6 +63,10 @@ class Interruptible(Protocol):
 class ProbeHolder(Device, Protocol):
     """Carries the probe. Poses are ``ProbeToHolder``."""
 
+    watchdog_s: float | None
+    """How long the device goes on by itself once the host has fallen silent; None: it has no watchdog and does whatever
+    was sent, here at most 200 ms of motion."""
+
     def read(self) -> HolderState: ...
 
     def jog(self, pose: Pose6, speed_mm_s: float) -> None:
@@ -76,6 +80,9 @@ class ProbeHolder(Device, Protocol):
 class NeedleCarrier(Device, Protocol):
     """Carries the needle."""
 
+    watchdog_s: float | None
+    """As of a probe holder."""
+
     def read(self) -> CarrierState: ...
 
     def jog(self, pose: NeedlePose, speed_mm_s: float) -> None:
@@ -87,6 +94,10 @@ class NeedleCarrier(Device, Protocol):
 @runtime_checkable
 class Pump(Device, Protocol):
     """Pushes fluid."""
+
+    watchdog_s: float | None
+    """How long it pumps by itself once the host has fallen silent; None: it has no watchdog and pumps to the end of its
+    volume. Limits what it may be asked for (``rig.safety.run_on``)."""
 
     def read(self) -> PumpState: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from hal import registry
 from hal.clock import Clock
-from hal.errors import ConfigError, LinkError
+from hal.errors import ConfigError, DeviceError, LinkError
 from hal.interfaces import (
     ContactSensor,
     Device,
@@ -124,15 +125,35 @@ def _open_all(clock: Clock, groups: Mapping[str, list[tuple[str, Device]]]) -> d
     """Open every link's devices beside each other; raises ``RigNotOpened`` after closing what did open."""
     identities: dict[str, Identity] = {}
     failures: dict[str, Exception] = {}
+    waiting = set(groups)
+    """Links that still have a device to open."""
 
-    def opener(members: list[tuple[str, Device]]) -> None:
+    def opener(link: str, members: list[tuple[str, Device]]) -> None:
+        try:
+            for role, device in members:
+                try:
+                    identities[role] = device.open()
+                except Exception as error:  # reported together with the others
+                    failures[role] = error
+        finally:
+            waiting.discard(link)
         for role, device in members:
-            try:
-                identities[role] = device.open()
-            except Exception as error:  # reported together with the others
-                failures[role] = error
+            if role in identities:
+                keep_awake(device)
 
-    tasks = {link: clock.spawn(f"open-{link}", lambda m=members: opener(m)) for link, members in groups.items()}  # type: ignore[misc]
+    def keep_awake(device: Device) -> None:
+        """A device that stops when it hears nothing for a while is read until the slowest of the others is open."""
+        watchdog_s: float | None = getattr(device, "watchdog_s", None)
+        read = getattr(device, "read", None)
+        while watchdog_s and read is not None and waiting:
+            with suppress(LinkError, DeviceError):  # the lane's first reading tells it
+                read()
+            clock.sleep(watchdog_s / 4.0)
+
+    tasks = {
+        link: clock.spawn(f"open-{link}", lambda k=link, m=members: opener(k, m))  # type: ignore[misc]
+        for link, members in groups.items()
+    }
     deadline = clock.deadline(OPEN_S)
     while any(task.alive for task in tasks.values()) and not deadline.expired:
         clock.sleep(0.01)

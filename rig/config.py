@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from hal import registry
+from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from hal.phantom.needles import load_needle
 from hal.types import Matrix, ProbeGeometry
@@ -28,6 +29,8 @@ from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import TransformGraph, rotation
 from rig.geometry.uncertain import UncertainTransform
 from rig.safety.limits import Limits
+from rig.safety.pressure import LineModel
+from rig.safety.run_on import Undeclared, dose_problem
 
 ROLES = (
     "holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker",
@@ -180,6 +183,13 @@ class Line(_Strict):
     """Needle plus extension, by theory: 22G x 120 mm 2.8 and 500 mm of 1.0 mm tubing 0.34."""
     k_line: float = Field(default=1.5, gt=0.0)
     """Measured over theoretical loss; 1.3-1.6, or 1.0 once the set has been calibrated in air."""
+    rating_kpa: float = Field(default=300.0, ge=50.0, le=2000.0)
+    """What the weakest part bears: Luer connections are tested at 300 kPa (ISO 80369-7)."""
+
+    @property
+    def model(self) -> LineModel:
+        """As the pressure rule uses it."""
+        return LineModel(self.compliance_ul_kpa, self.resistance_kpa_min_ml, self.k_line)
 
 
 class Safety(_Strict):
@@ -349,6 +359,25 @@ def _role_problems(config: RigConfig) -> Iterator[str]:
         yield "safety.hardware_cut: on a real bench the emergency stop must cut drive and pump; confirm with true"
 
 
+def _pump_problems(config: RigConfig) -> Iterator[str]:
+    """What a pump may still push once the host has died."""
+    settings = config.driver_settings("pump")
+    if settings is None:
+        return
+    name = str(config.devices["pump"]["driver"])
+    pump = registry.driver(name).build(settings, VirtualClock())
+    watchdog_s: float | Undeclared | None = getattr(pump, "watchdog_s", Undeclared())
+    if isinstance(watchdog_s, Undeclared):
+        yield f"devices.pump: the driver {name!r} does not declare whether its pump stops by itself (watchdog_s)"
+    elif getattr(pump, "polled", True) and (problem := dose_problem(config.limits.volume, watchdog_s)):
+        yield f"devices.pump: {problem}"
+    if config.limits.pressure.line_kpa > config.line.rating_kpa:
+        yield (
+            f"limits.pressure.line_kpa = {config.limits.pressure.line_kpa:g}: the line bears "
+            f"line.rating_kpa = {config.line.rating_kpa:g}"
+        )
+
+
 def parse_config(
     text: str, where: str = "rig.toml", *, path: Path | None = None, check_drivers: bool = True
 ) -> RigConfig:
@@ -371,6 +400,8 @@ def parse_config(
                     config.driver_settings(role)
                 except ConfigError as error:
                     problems.append(str(error) if config.path else f"{where}: {error}")
+        if not problems and "pump" in config.devices:
+            problems += [f"{where}: {line}" for line in _pump_problems(config)]
     if problems:
         raise ConfigError("\n".join(problems))
     return config

@@ -17,6 +17,7 @@ from rig.controller import Controller
 from rig.lanes import Sample
 from rig.pump_count import PumpCount
 from rig.safety.pressure import LineModel, PressureWatch, TipReading, Verdict
+from rig.safety.run_on import check_run_on
 from rig.safety.stop import HoldRequested, Trip
 from rig.safety.volume import PumpedVolume
 
@@ -83,8 +84,7 @@ class InjectionResult:
 
 def line_model(controller: Controller) -> LineModel:
     """The rig file's line as the pressure rule uses it."""
-    line = controller.rig.config.line
-    return LineModel(line.compliance_ul_kpa, line.resistance_kpa_min_ml, line.k_line)
+    return controller.rig.config.line.model
 
 
 def inject(
@@ -114,8 +114,12 @@ def inject(
     if pump is None:
         raise DeviceError("this rig has no pump", device="pump")
     controller.volumes.check(volume_ml, rate_ml_min, test=test)
+    line = line or line_model(controller)
+    if "pump" not in controller.rig.unmonitored:
+        rating_kpa = controller.rig.config.line.rating_kpa
+        check_run_on(line, rating_kpa, controller.limits.pressure, volume_ml, rate_ml_min, pump.watchdog_s)
     controller.require_no_hold()
-    run = _Run(controller, volume_ml, rate_ml_min, line or line_model(controller), tell)
+    run = _Run(controller, volume_ml, rate_ml_min, line, tell)
     with controller.attending("pump", "pressure", "contact"):
         before: PumpState = controller.read("pump")
         if run.monitored:
@@ -136,11 +140,13 @@ def inject(
             except BaseException as error:
                 # At rest first, then written down - which must not hide why the rig stopped.
                 pumped = count.ended_badly(str(error))
+                run.leave_line()
                 try:
                     _book(controller, run.result(Verdict.STOPPED, str(error), pumped, test), note)
                 except Exception as unwritten:
                     controller.record_error = controller.record_error or unwritten
                 raise
+    run.leave_line()
     result = run.result(verdict, reason, pumped, test)
     _book(controller, result, note)
     held = held or late
@@ -207,10 +213,18 @@ class _Run:
         self._ended_ns: int | None = None
         self._seen: Sample[PressureReading] | None = None
         self._baseline_kpa = 0.0
+        self._settled = False
+        """The line has discharged as long as it takes."""
 
     def take_baseline(self) -> None:
-        """Pressure before the pump runs: what the balance counts from."""
+        """Pressure before the pump runs: what the balance counts from.
+
+        Raises ``HoldRequested`` for a value that no line at rest can have.
+        """
         reading: PressureReading = self._controller.read("pressure")
+        wrong = self._controller.line_at_rest.evaluate(reading.pressure_kpa)
+        if wrong is not None:
+            self._controller.refuse(wrong)
         self._baseline_kpa = reading.pressure_kpa
         self.watch = PressureWatch(self.line, self._controller.limits.pressure, self._baseline_kpa)
 
@@ -320,7 +334,22 @@ class _Run:
                 self._controller.wait(seconds)
         except HoldRequested as hold:
             return hold
-        return None
+        self._settled = True
+        return None if ended_by is not None else self._wrong_fall()
+
+    def leave_line(self) -> None:
+        """What is in the line now, for the next look at it at rest; the highest reading where nobody waited for it to
+        fall."""
+        readings = [r.sensor_kpa for r in self.watch.readings]
+        if readings:
+            self._controller.line_at_rest.left(readings[-1] if self._settled else max(readings))
+
+    def _wrong_fall(self) -> HoldRequested | None:
+        """The sensor's answer to the end of a flow that went on to the end."""
+        if self._ended_ns is None:
+            return None
+        trip = self.watch.fall_fault(self._rate_ml_min, self._ended_ns)
+        return None if trip is None else HoldRequested(trip)
 
     def result(self, verdict: Verdict, reason: str, pumped: PumpedVolume, test: bool) -> InjectionResult:
         watch = self.watch

@@ -25,6 +25,7 @@ from rig.safety.halt import ACTUATORS, Halt
 from rig.safety.interlocks import Guard, levels_for
 from rig.safety.interrupt import Interrupt
 from rig.safety.limits import Limits
+from rig.safety.line_at_rest import LineAtRest
 from rig.safety.proof import Proof, prove_all
 from rig.safety.stop import ForcedStop, HoldRequested, Severity, Trip
 from rig.safety.travel import NeedleTravel
@@ -73,6 +74,7 @@ class ScanLoop:
         self.halt = Halt(rig, clock, self._note, self._disarm)
         self.travel = NeedleTravel(limits.motion.blind_advance_mm)
         self.volumes = VolumeLedger(limits.volume)
+        self.line_at_rest = LineAtRest(limits.pressure)
         self.probe_history = PoseHistory("holder")
         self.needle_history = PoseHistory("carrier")
         self.scans = 0
@@ -335,9 +337,13 @@ class ScanLoop:
     def require_no_hold(self) -> None:
         """Before the needle goes deeper or fluid flows: a hold that is still true is raised again."""
         for trip in self.active_holds:
-            self.journal.append("hold", {**trip.as_dict(), "stopped": [], "still": True})
-            raise HoldRequested(trip)
+            self.refuse(trip)
         self.require_no_pause()
+
+    def refuse(self, trip: Trip) -> NoReturn:
+        """Something that is about to begin must not; nothing moves, so that nothing is stopped."""
+        self.journal.append("hold", {**trip.as_dict(), "stopped": [], "still": True})
+        raise HoldRequested(trip)
 
     @property
     def paused_by(self) -> tuple[str, ...]:

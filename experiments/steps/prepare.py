@@ -65,6 +65,7 @@ def prime_line(trial: Trial) -> None:
         controller.command("pressure", rig.pressure.zero, "zero the pressure sensor")
     except DeviceError as refused:
         raise trial.stop(f"the pressure sensor could not be zeroed: {refused}") from refused
+    controller.line_at_rest.zeroed()
     result = inject(controller, PRIME_ML, rate)
     controller.volumes.reset()
     if result.verdict is Verdict.UNMONITORED:

@@ -171,6 +171,8 @@ class ManualHolder(ManualDevice):
 
     role = "holder"
     driver = "manual_holder"
+    watchdog_s: float | None = None
+    """A clamped arm needs none."""
 
     def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
         super().__init__(settings, clock, terminal)
@@ -219,6 +221,8 @@ class ManualPump(ManualDevice):
 
     role = "pump"
     driver = "manual_pump"
+    watchdog_s: float | None = None
+    """A person who was asked pushes on to the volume, and watches."""
 
     def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
         super().__init__(settings, clock, terminal)

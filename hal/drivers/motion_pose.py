@@ -106,6 +106,8 @@ class PoseMotion:
 
     role = "motion"
     driver = "grblhal"
+    watchdog_s: float | None = None
+    """Grbl has none: what was accepted runs on, 200 ms at most."""
 
     def __init__(self, settings: MotionSettings, clock: Clock, order: str) -> None:
         self._settings = settings

@@ -159,7 +159,7 @@ def levels_for(limits: Limits, gauge: int, *, pedal_holds: bool = True) -> tuple
     needle_n = limits.needle_force_n(gauge)
     hard_n = needle_n * limits.force.hard_factor
     probe_n = limits.force.probe_n
-    line_kpa = limits.pressure.line_kpa
+    line_kpa, zero_kpa = limits.pressure.line_kpa, limits.pressure.zero_kpa
     hard, hold = Severity.HARD, Severity.HOLD
     found = [
         Level(
@@ -182,6 +182,11 @@ def levels_for(limits: Limits, gauge: int, *, pedal_holds: bool = True) -> tuple
             "line_pressure", "pressure", hard, lambda s: s.pressure_kpa, line_kpa,
             "line pressure near the sensor's range", "kPa",
             PressureReading(0, line_kpa, 20.0), PressureReading(0, 0.0, 20.0),
+        ),
+        Level(
+            "pressure_zero", "pressure", hold, lambda s: -s.pressure_kpa, zero_kpa,
+            "the line reads below zero, as no line can: its sensor's zero has drifted (open to air, zero it). By",
+            "kPa", PressureReading(0, -2.0 * zero_kpa, 20.0), PressureReading(0, 0.0, 20.0),
         ),
         Level(
             "needle_force_hard", "needle_force", hard, lambda s: abs(s.force_n), hard_n, "axial needle force", "N",

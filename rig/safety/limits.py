@@ -1,19 +1,34 @@
 """Limits of the rig: frozen, read from ``rig.toml``, enforced before a command is sent and on every scan.
 
-They are limits of a bench. Sources are ``facts`` of the domain as quoted at each field; a value marked
-[A] is a choice of this project that a bench may change in its ``rig.toml``.
+They are limits of a bench, and each lies between bounds of its own: a file that would switch a protection off by a
+number (an infinite one, a period of 0, a workspace upside down) is refused when it is read. Sources are ``facts`` of
+the domain as quoted at each field; a value marked [A] is a choice of this project that a bench may change in its
+``rig.toml``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from hal.errors import LimitViolation
+from hal.files import refusal
 from hal.window import Window, leads_back, outside
 
 _STRICT = {"extra": "forbid"}
 """pydantic reads this when it builds a limit from a file: unknown keys are errors."""
+
+
+def _between(low: float, high: float) -> object:
+    """Bounds of a limit, both included: beyond them it would protect nobody, or nothing could move."""
+    return Field(ge=low, le=high, allow_inf_nan=False)
+
+
+Interval = tuple[Annotated[float, _between(-1000.0, 1000.0)], Annotated[float, _between(-1000.0, 1000.0)]]
+"""From and to, mm in the base frame of a carrier that stands on a table [A]."""
 
 PSI_KPA = 6.895
 
@@ -23,9 +38,19 @@ class Box:
     """An interval per coordinate, in the device's own base frame."""
 
     __pydantic_config__: ClassVar = _STRICT
-    x_mm: tuple[float, float] = (-150.0, 150.0)
-    y_mm: tuple[float, float] = (-200.0, 200.0)
-    z_mm: tuple[float, float] = (-120.0, 30.0)
+    x_mm: Interval = (-150.0, 150.0)
+    y_mm: Interval = (-200.0, 200.0)
+    z_mm: Interval = (-120.0, 30.0)
+
+    def __post_init__(self) -> None:
+        """Raise a refusal for an interval that ends where it begins, or before."""
+        faults = [
+            (name, f"must go from the lower to the higher value, got {low:g} to {high:g}: nothing lies inside")
+            for name, (low, high) in (("x_mm", self.x_mm), ("y_mm", self.y_mm), ("z_mm", self.z_mm))
+            if not low < high
+        ]
+        if faults:
+            raise refusal(*faults)
 
     @property
     def windows(self) -> tuple[Window, Window, Window]:
@@ -63,21 +88,21 @@ class MotionLimits:
 
     __pydantic_config__: ClassVar = _STRICT
     holder: Box = field(default_factory=Box)
-    holder_angle_deg: float = 120.0
+    holder_angle_deg: Annotated[float, _between(1.0, 180.0)] = 120.0
     """Largest of |A|, |B|, |C|: the longitudinal view needs C = 90 deg and room to search."""
-    probe_speed_mm_s: float = 30.0
+    probe_speed_mm_s: Annotated[float, _between(0.1, 100.0)] = 30.0
     needle_entry: Box = field(default_factory=lambda: Box((-130.0, 130.0), (-150.0, 150.0), (-60.0, 140.0)))
     """x, y of the entry point; z is the range of the feed."""
-    needle_angle_deg: float = 65.0
-    needle_air_speed_mm_s: float = 30.0
+    needle_angle_deg: Annotated[float, _between(1.0, 89.0)] = 65.0
+    needle_air_speed_mm_s: Annotated[float, _between(0.1, 100.0)] = 30.0
     """Outside the phantom, and of bevel turns."""
-    needle_speed_mm_s: float = 5.0
-    withdraw_speed_mm_s: float = 10.0
+    needle_speed_mm_s: Annotated[float, _between(0.1, 20.0)] = 5.0
+    withdraw_speed_mm_s: Annotated[float, _between(0.1, 30.0)] = 10.0
     """Upper limit of withdrawal (domain 4.2, ST11)."""
-    bone_speed_mm_s: float = 1.0
+    bone_speed_mm_s: Annotated[float, _between(0.1, 2.0)] = 1.0
     """Wherever bone may be met: at 20-60 N/mm a faster needle leaves no time to stop."""
-    needle_step_mm: float = 1.0
-    blind_advance_mm: float = 2.0
+    needle_step_mm: Annotated[float, _between(0.05, 1.0)] = 1.0
+    blind_advance_mm: Annotated[float, _between(0.1, 5.0)] = 2.0
     """Needle travel allowed since the tip was last confirmed."""
 
 
@@ -86,12 +111,12 @@ class ForceLimits:
     """Strong resistance: hold at the limit, hard stop at twice the limit (domain 2.2 and 4.2)."""
 
     __pydantic_config__: ClassVar = _STRICT
-    needle_n: float | None = None
+    needle_n: Annotated[float, _between(0.1, 20.0)] | None = None
     """None takes the figure of the needle's gauge: 5 N for 22G, 3 N for 25G."""
-    needle_slope_n_mm: float = 3.0
-    probe_n: float = 12.0
+    needle_slope_n_mm: Annotated[float, _between(0.1, 20.0)] = 3.0
+    probe_n: Annotated[float, _between(0.5, 40.0)] = 12.0
     """Probe contact force [A]."""
-    hard_factor: float = 2.0
+    hard_factor: Annotated[float, _between(1.0, 3.0)] = 2.0
 
 
 @dataclass(frozen=True)
@@ -99,12 +124,27 @@ class PressureLimits:
     """Ladder at the tip, line loss removed (domain 3.2: 15 psi stop, 20 psi hard stop)."""
 
     __pydantic_config__: ClassVar = _STRICT
-    warn_kpa: float = 50.0
-    hold_kpa: float = 75.0
-    stop_kpa: float = 100.0
-    hard_kpa: float = 138.0
-    line_kpa: float = 300.0
+    warn_kpa: Annotated[float, _between(1.0, 200.0)] = 50.0
+    hold_kpa: Annotated[float, _between(1.0, 200.0)] = 75.0
+    stop_kpa: Annotated[float, _between(1.0, 200.0)] = 100.0
+    hard_kpa: Annotated[float, _between(1.0, 200.0)] = 138.0
+    line_kpa: Annotated[float, _between(1.0, 350.0)] = 300.0
     """Sensor value at which the range of a 350 kPa sensor nearly ends [A]."""
+    zero_kpa: Annotated[float, _between(0.5, 20.0)] = 5.0
+    """How far a line at rest may read from what it must hold, which is also what a sensor's driver zeroes at most. More
+    is no drift of a sensor good to 1 kPa (domain 3.2); on the low side it hides as much of the tissue's pressure."""
+
+    def __post_init__(self) -> None:
+        """Raise a refusal for a ladder whose steps are not in order."""
+        steps = ("warn_kpa", "hold_kpa", "stop_kpa", "hard_kpa", "line_kpa")
+        values = [getattr(self, name) for name in steps]
+        faults = [
+            (name, f"must not be below {before} = {low:g}, got {high:g}: the ladder rises step by step")
+            for before, name, low, high in zip(steps, steps[1:], values, values[1:], strict=False)
+            if high < low
+        ]
+        if faults:
+            raise refusal(*faults)
 
 
 @dataclass(frozen=True)
@@ -112,10 +152,23 @@ class VolumeLimits:
     """Volumes and rates."""
 
     __pydantic_config__: ClassVar = _STRICT
-    test_ml: float = 0.3
-    test_total_ml: float = 1.0
-    injection_ml: float = 5.0
-    rate_ml_min: float = 6.0
+    test_ml: Annotated[float, _between(0.01, 0.5)] = 0.3
+    test_total_ml: Annotated[float, _between(0.01, 5.0)] = 1.0
+    injection_ml: Annotated[float, _between(0.01, 20.0)] = 5.0
+    rate_ml_min: Annotated[float, _between(0.01, 15.0)] = 6.0
+
+    def __post_init__(self) -> None:
+        """Raise a refusal for one test injection that is larger than all of them together."""
+        if self.test_ml > self.test_total_ml:
+            raise refusal(
+                ("test_ml", f"must not be above test_total_ml = {self.test_total_ml:g}, got {self.test_ml:g}")
+            )
+
+
+STALE_IDLE_MAX_S = 10.0
+STALE_MAX_S = 2.0
+"""A reading on which something depends protects nobody when it may be older: the needle goes 2 mm near bone in it
+[A]."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +180,11 @@ class Polling:
     """
 
     __pydantic_config__: ClassVar = _STRICT
-    idle_s: float
-    attended_s: float
-    stale_idle_s: float
-    stale_attended_s: float
-    frozen_n: int = 0
+    idle_s: Annotated[float, _between(0.0, 5.0)]
+    attended_s: Annotated[float, _between(0.0, 1.0)]
+    stale_idle_s: Annotated[float, _between(0.0, STALE_IDLE_MAX_S)]
+    stale_attended_s: Annotated[float, _between(0.0, STALE_MAX_S)]
+    frozen_n: Annotated[int, Field(ge=0, le=1000)] = 0
     """So many attended readings in a row that are equal to the last digit: the sensor no longer measures. 0 = not
     judged (for an instrument whose steps are coarser than its noise)."""
 
@@ -139,7 +192,7 @@ class Polling:
 POLLING: dict[str, Polling] = {
     "holder": Polling(0.5, 0.1, 2.0, 0.6),
     "carrier": Polling(0.5, 0.1, 2.0, 0.6),
-    "pump": Polling(0.5, 0.1, 2.0, 0.6),
+    "pump": Polling(0.25, 0.1, 2.0, 0.6),
     "pressure": Polling(0.25, 0.02, 1.0, 0.2, 50),
     "needle_force": Polling(0.25, 0.04, 1.0, 0.25, 50),
     "probe_force": Polling(0.5, 0.1, 2.0, 0.5),
@@ -150,8 +203,8 @@ POLLING: dict[str, Polling] = {
     "ultrasound": Polling(0.0, 0.0, 0.0, 0.0),
     "operator": Polling(0.0, 0.0, 0.0, 0.0),
 }
-"""Defaults by role [A]; pressure at 50 Hz while injecting (domain 3.2 asks for at least 20 Hz). 50 equal readings are
-1 s of injecting, or 2 s of advancing: 2 mm near bone."""
+"""Defaults by role [A]. The pump's watchdog of 1 s hears four idle readings; pressure at 50 Hz while injecting (domain
+3.2 asks for at least 20 Hz). 50 equal readings are 1 s of injecting, or 2 s of advancing: 2 mm near bone."""
 
 ESTOP_S = 0.04
 """Longest time between two readings of an emergency-stop input, whatever the rig does. From a press to the stop command
@@ -160,6 +213,29 @@ is to stop [A]."""
 
 FORCE_N = {18: 8.0, 20: 6.3, 21: 5.7, 22: 5.0, 23: 4.4, 25: 3.0, 27: 2.0}
 """Strong resistance by gauge: 22G and 25G from domain 2.2, the others scaled with the outer diameter [A]."""
+
+
+def _polling_faults(role: str, polling: Polling) -> Iterator[tuple[str, str]]:
+    """What would leave a role unwatched, with the key in ``limits``."""
+    where = f"polling.{role}"
+    if role not in POLLING:
+        yield where, f"there is no such role; known: {', '.join(POLLING)}"
+        return
+    watched = POLLING[role].idle_s > 0.0
+    for name, stale, period in (
+        ("idle_s", polling.stale_idle_s, polling.idle_s),
+        ("attended_s", polling.stale_attended_s, polling.attended_s),
+    ):
+        if watched and period <= 0.0:
+            yield (
+                f"{where}.{name}",
+                f"must be more than 0, got {period:g}: the {role} protects, and nobody would read it",
+            )
+        elif period > 0.0 and stale <= period:
+            yield (
+                f"{where}.stale_{name}",
+                f"must be above {name} = {period:g}, got {stale:g}: every reading would be late",
+            )
 
 
 @dataclass(frozen=True)
@@ -173,6 +249,12 @@ class Limits:
     volume: VolumeLimits = field(default_factory=VolumeLimits)
     polling: dict[str, Polling] = field(default_factory=dict)
     """Overrides of ``POLLING`` by role."""
+
+    def __post_init__(self) -> None:
+        """Raise a refusal for a role that does not exist, and for one that would no longer be watched."""
+        faults = [fault for role, polling in self.polling.items() for fault in _polling_faults(role, polling)]
+        if faults:
+            raise refusal(*faults)
 
     def polling_of(self, role: str) -> Polling:
         return self.polling.get(role) or POLLING[role]

@@ -13,6 +13,7 @@ Pure: numbers in, numbers out; nothing here knows a device.
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -36,6 +37,15 @@ STARTED_KPA = 1.0
 STARTED_ML = 0.05
 """A pump that was only just told to run moves nothing yet: start-up, slack, stiction of the plunger (domain 3.2).
 Either figure shows that it does [A]; in a line without resistance the pressure never rises by the first."""
+
+
+ANSWER_ML = 0.08
+"""Pumped after the onset until the sensor must have answered to the pump: 1.6 s at 3 mL/min [A]."""
+ANSWER_LEAST = 0.5
+"""Of the loss that line and needle have at this flow, so much must be seen: it is known to 20 % (PRE9), and a sensor
+that shows less than half of it hides as much of the tissue's pressure [A]."""
+ANSWER_FLOOR_KPA = 1.5
+"""A loss that must show less than this proves nothing against noise and zero [A]."""
 
 
 class Verdict(enum.Enum):
@@ -109,6 +119,10 @@ class PressureWatch:
         """Readings in a row with flow."""
         self._onset_ml: float | None = None
         """Commanded volume at which the pressure began to rise: what went before was slack and stiction."""
+        self._mean_kpa = baseline_kpa
+        """Of the slope's window."""
+        self._top_kpa = baseline_kpa
+        """Highest of these means."""
         self._last_flow = (baseline_kpa, 0.0)
         """Sensor pressure and pumped volume when something last went through the needle."""
 
@@ -124,6 +138,7 @@ class PressureWatch:
         while t_s - self._window[0][0] > SLOPE_WINDOW_S:
             self._window.popleft()
         middle, slope = _line_through(self._window)
+        self._mean_kpa, self._top_kpa = middle, max(self._top_kpa, middle)
         flow = 0.0
         span_s = t_s - self._window[0][0]
         if self._onset_ml is not None and span_s > 0.0:
@@ -174,11 +189,59 @@ class PressureWatch:
         steep = newest.slope_kpa_s >= BLOCKED_SLOPE * self.line.blocked_slope_kpa_s(rate_ml_min)
         return steep and self._escaped_since(*self._last_flow) < BLOCKED_ESCAPED
 
+    def _silent(self, rate_ml_min: float) -> Trip | None:
+        """The pump runs and the sensor shows less than the flow through line and needle takes by itself.
+
+        Tissue can only add to it. So the zero or the gain is wrong, the value is stuck, or the fluid does not pass
+        through this line: whatever the tissue's pressure is, it is not what is read.
+        """
+        if self._onset_ml is None or self._pumped_ml - self._onset_ml < ANSWER_ML or rate_ml_min <= 0.0:
+            return None
+        seconds = 60.0 * (self._pumped_ml - self._onset_ml) / rate_ml_min
+        filled = 1.0 - math.exp(-seconds / self.line.tau_s) if self.line.tau_s > 0.0 else 1.0
+        least_kpa = ANSWER_LEAST * self.line.loss_kpa_min_ml * rate_ml_min * filled
+        if least_kpa < ANSWER_FLOOR_KPA:
+            return None
+        level_kpa = self._mean_kpa - min(0.0, self._baseline_kpa)
+        rise_kpa = self._top_kpa - self._baseline_kpa
+        if level_kpa >= least_kpa and rise_kpa >= 0.5 * least_kpa:
+            return None
+        reason = (
+            f"the pressure does not answer to the pump: {self._mean_kpa:.1f} kPa at {rate_ml_min:g} mL/min, from "
+            f"{self._baseline_kpa:.1f} kPa at rest; line and needle alone take {least_kpa / ANSWER_LEAST:.1f} kPa. "
+            "Check the sensor's zero, gain and tap, and the line for a leak"
+        )
+        return Trip("pressure_silent", Severity.HOLD, reason, level_kpa, least_kpa)
+
+    def fall_fault(self, rate_ml_min: float, end_ns: int) -> Trip | None:
+        """After the pump has stopped and the line has discharged: the loss at this flow must have gone.
+
+        A sensor whose gain is too low, or that is stuck, falls by less. Only for a line that took the flow to the end.
+        """
+        before = [r for r in self.readings if r.time_ns <= end_ns][-OPENED_READINGS:]
+        after = [r.sensor_kpa for r in self.readings if r.time_ns > end_ns][-OPENED_READINGS:]
+        least_kpa = ANSWER_LEAST * self.line.loss_kpa_min_ml * rate_ml_min
+        if len(before) < OPENED_READINGS or len(after) < OPENED_READINGS or least_kpa < ANSWER_FLOOR_KPA:
+            return None
+        if min(r.flow_ml_min for r in before) < (1.0 - OPENED_FLOW) * rate_ml_min:
+            return None
+        fall_kpa = sum(r.sensor_kpa for r in before) / len(before) - sum(after) / len(after)
+        if fall_kpa >= least_kpa:
+            return None
+        reason = (
+            f"the pressure fell by {fall_kpa:.1f} kPa when the pump stopped; line and needle took "
+            f"{least_kpa / ANSWER_LEAST:.1f} kPa at {rate_ml_min:g} mL/min. Check the sensor's gain and tap"
+        )
+        return Trip("pressure_fall", Severity.HOLD, reason, fall_kpa, least_kpa)
+
     def judge(self, rate_ml_min: float) -> tuple[Verdict, Trip | None]:
         """The verdict on the newest reading, with the trip that ends the injection (None: go on)."""
         newest, limits = self.newest, self.limits
         if newest is None:
             return Verdict.FLOWING, None
+        silent = self._silent(rate_ml_min)
+        if silent is not None:
+            return Verdict.STOPPED, silent
         closed = self.nothing_leaves(rate_ml_min)
         tip = newest.sensor_kpa if closed else newest.tip_kpa  # without flow there is no loss, and no reason to wait
         self.warned = self.warned or tip >= limits.warn_kpa

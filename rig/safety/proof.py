@@ -10,7 +10,8 @@ from hal.clock import NS_PER_S
 from rig.safety.estop import EStopLatch, EStopState
 from rig.safety.interlocks import Guard
 from rig.safety.limits import Limits
-from rig.safety.pressure import LineModel, PressureWatch, Verdict
+from rig.safety.line_at_rest import LineAtRest
+from rig.safety.pressure import ANSWER_FLOOR_KPA, LineModel, PressureWatch, Verdict
 from rig.safety.stop import Severity
 
 
@@ -96,6 +97,23 @@ def _prove_pressure(limits: Limits, line: Line) -> Iterator[Proof]:
                 break
         return verdict, trip.severity if trip is not None else None
 
+    def answers(share: float) -> bool:
+        """A sensor that shows this share of the loss in line and needle, at a flow whose loss shows."""
+        rate = max(rate_ml_min, 4.0 * ANSWER_FLOOR_KPA / max(model.loss_kpa_min_ml, 1e-9))
+        watch = PressureWatch(model, ladder)
+        for i in range(1, 500):
+            kpa = share * model.loss_kpa_min_ml * rate
+            watch.update(int(i * 0.02 * NS_PER_S), kpa, rate, rate / 60.0 * 0.02 * i)
+            trip = watch.judge(rate)[1]
+            if trip is not None:
+                return trip.source != "pressure_silent"
+        return True
+
+    if model.loss_kpa_min_ml > 0.0:
+        yield Proof("pressure_silent", not answers(0.2), answers(1.0))
+    rest = LineAtRest(ladder)
+    outside = (-2.0 * ladder.zero_kpa, 2.0 * ladder.zero_kpa, float("nan"))
+    yield Proof("pressure_at_rest", all(rest.evaluate(kpa) for kpa in outside), rest.evaluate(0.0) is None)
     below = 0.9 * ladder.hold_kpa
     yield Proof(
         "line_blocked",
