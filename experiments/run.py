@@ -17,7 +17,7 @@ from experiments.plan import PlannedCartridge, plan
 from experiments.study import Study
 from experiments.technique import Technique
 from hal.clock import WallClock
-from hal.errors import ConfigError
+from hal.errors import ConfigError, LimitViolation
 from rig.calibration.in_force import InForce
 from rig.config import RigConfig
 from rig.live_scene import LiveScene
@@ -126,6 +126,8 @@ def check_rig(
             f"this rig ({config.rig.name}) holds the needle {config.needle.name}, the study's techniques need "
             f"{', '.join(others)}: one study uses one kind of needle, named in the rig file too"
         )
+    for technique in techniques.values():
+        _check_run_on(technique, config)
     blocked = undecided(study, techniques, calibrated.applied_to(config))
     if blocked:
         certificate = calibrated.qualification
@@ -135,6 +137,20 @@ def check_rig(
         else:
             advice += f": this one is as {certificate.identity} of {certificate.performed_at[:10]} qualified it"
         raise ConfigError(f"this rig ({config.rig.name}) cannot decide the study. " + "; ".join(blocked) + advice)
+
+
+def _check_run_on(technique: Technique, config: RigConfig) -> None:
+    """None of a technique's infusions may go on too far once the host has died; raises ``ConfigError``."""
+    injection, advance = technique.injection, technique.advance
+    for name, volume_ml, rate_ml_min in (
+        ("injection", injection.volume_ml, injection.rate_ml_min),
+        ("test injection", injection.test_ml, injection.rate_ml_min),
+        ("confirmation by fluid", advance.fluid_ml, advance.fluid_rate_ml_min),
+    ):
+        try:
+            config.check_run_on(volume_ml, rate_ml_min)
+        except LimitViolation as beyond:
+            raise ConfigError(f"technique {technique.id}, {name}, on {config.rig.name}: {beyond}") from None
 
 
 def each_cartridge(

@@ -30,7 +30,7 @@ from rig.geometry.transforms import TransformGraph, rotation
 from rig.geometry.uncertain import UncertainTransform
 from rig.safety.limits import Limits
 from rig.safety.pressure import LineModel
-from rig.safety.run_on import Undeclared, dose_problem
+from rig.safety.run_on import Undeclared, check_run_on, dose_problem
 
 ROLES = (
     "holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker",
@@ -235,6 +235,23 @@ class RigConfig(_Strict):
         beside = self.path.parent if self.path is not None else Path()
         return beside / self.calibrations.folder
 
+    @property
+    def pump_watchdog_s(self) -> float | Undeclared | None:
+        """As the pump's driver declares it; 0 where a person pushes, or the simulated bench brings its own pump."""
+        settings = self.driver_settings("pump")
+        if settings is None:
+            return 0.0
+        pump = registry.driver(str(self.devices["pump"]["driver"])).build(settings, VirtualClock())
+        return getattr(pump, "watchdog_s", Undeclared()) if getattr(pump, "polled", True) else 0.0
+
+    def check_run_on(self, volume_ml: float, rate_ml_min: float) -> None:
+        """Raise ``LimitViolation`` for an infusion that this rig could not be left alone with."""
+        watchdog_s = self.pump_watchdog_s
+        if not isinstance(watchdog_s, Undeclared):
+            check_run_on(
+                self.line.model, self.line.rating_kpa, self.limits.pressure, volume_ml, rate_ml_min, watchdog_s
+            )
+
     def driver_settings(self, role: str) -> BaseModel | None:
         """Validated settings of a role's driver; None for a device that the simulated bench provides.
 
@@ -361,15 +378,11 @@ def _role_problems(config: RigConfig) -> Iterator[str]:
 
 def _pump_problems(config: RigConfig) -> Iterator[str]:
     """What a pump may still push once the host has died."""
-    settings = config.driver_settings("pump")
-    if settings is None:
-        return
-    name = str(config.devices["pump"]["driver"])
-    pump = registry.driver(name).build(settings, VirtualClock())
-    watchdog_s: float | Undeclared | None = getattr(pump, "watchdog_s", Undeclared())
+    watchdog_s = config.pump_watchdog_s
     if isinstance(watchdog_s, Undeclared):
+        name = config.devices["pump"]["driver"]
         yield f"devices.pump: the driver {name!r} does not declare whether its pump stops by itself (watchdog_s)"
-    elif getattr(pump, "polled", True) and (problem := dose_problem(config.limits.volume, watchdog_s)):
+    elif problem := dose_problem(config.limits.volume, watchdog_s):
         yield f"devices.pump: {problem}"
     if config.limits.pressure.line_kpa > config.line.rating_kpa:
         yield (

@@ -17,7 +17,7 @@ from rig.controller import Controller
 from rig.lanes import Sample
 from rig.pump_count import PumpCount
 from rig.safety.pressure import LineModel, PressureWatch, TipReading, Verdict
-from rig.safety.run_on import check_run_on
+from rig.safety.run_on import Undeclared, check_run_on
 from rig.safety.stop import HoldRequested, Trip
 from rig.safety.volume import PumpedVolume
 
@@ -115,9 +115,10 @@ def inject(
         raise DeviceError("this rig has no pump", device="pump")
     controller.volumes.check(volume_ml, rate_ml_min, test=test)
     line = line or line_model(controller)
-    if "pump" not in controller.rig.unmonitored:
+    watchdog_s: float | Undeclared | None = getattr(pump, "watchdog_s", Undeclared())
+    if "pump" not in controller.rig.unmonitored and not isinstance(watchdog_s, Undeclared):  # a rig file needs it
         rating_kpa = controller.rig.config.line.rating_kpa
-        check_run_on(line, rating_kpa, controller.limits.pressure, volume_ml, rate_ml_min, pump.watchdog_s)
+        check_run_on(line, rating_kpa, controller.limits.pressure, volume_ml, rate_ml_min, watchdog_s)
     controller.require_no_hold()
     run = _Run(controller, volume_ml, rate_ml_min, line, tell)
     with controller.attending("pump", "pressure", "contact"):

@@ -71,7 +71,6 @@ class TinyMover(Tiny):
     """An axis set that goes straight to the newest jog target at the speed asked for."""
 
     pose_type: type = Pose6
-    watchdog_s: float | None = None
 
     def __init__(self, role: str, clock: Clock, log: list[str], start: Any) -> None:
         super().__init__(role, clock, log)
@@ -148,8 +147,6 @@ class TinyCarrier(TinyMover):
 
 class TinyPump(Tiny):
     """Pushes at the rate asked for until the volume is reached."""
-
-    watchdog_s: float | None = 1.0
 
     def __init__(self, clock: Clock, log: list[str]) -> None:
         super().__init__("pump", clock, log)
