@@ -23,7 +23,7 @@ from rig.cli.main import app
 from rig.record import RunFolder, verify_run
 from tests.fakes.fault_trial import FaultTrial, run_faulty
 
-WATCHDOG_S = 5.0
+WATCHDOG_S = 1.0
 """The pump's own: it stops when it has heard nothing for so long (``safe_mode_s`` of the driver)."""
 RATE_ML_S = 3.0 / 60.0
 LATER_NS = 600 * NS_PER_S
