@@ -178,7 +178,10 @@ def bias_vector(e: NDArray[np.float64], unit: str) -> tuple[tuple[Quantity, Quan
     axes = (e[:, 0], e[:, 1], e[:, 2])
     if n < 5 or np.linalg.matrix_rank(e - e.mean(axis=0)) < 3:
         single = (mean(axes[0], unit), mean(axes[1], unit), mean(axes[2], unit))
-        return single, refused("", n, f"n = {n}: a test of three axes together needs at least 5", "Hotelling T2")
+        why = f"n = {n}: a test of three axes together needs at least 5"
+        if n >= 5:
+            why = "an axis does not vary by itself: no test of three axes together"
+        return single, refused("", n, why, "Hotelling T2")
     # Johnson & Wichern, Applied Multivariate Statistical Analysis, result 5.3. (statsmodels' confint_mvmean divides the
     # covariance by n instead of n - 1 there, which makes the intervals of small samples too narrow.)
     scale = 3 * (n - 1) / (n - 3) * float(stats.f.ppf(LEVEL, 3, n - 3))

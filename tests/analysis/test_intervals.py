@@ -117,3 +117,180 @@ def test_the_bootstrap_refuses_what_it_cannot_carry() -> None:
     assert "cartridges, 4 needed" in clustered_difference(x, ["a", "b", "c"], x, ["a", "b", "c"], "mm").note
     assert "too few cartridges" in clustered_difference(x, ["a"] * 3, x, ["b", "c", "d"], "mm").note
     assert clustered_difference(np.array([]), [], x, ["a", "b", "c"], "mm").value is None
+
+
+def test_the_mean_of_a_sample_has_the_interval_of_a_t_table() -> None:
+    # t(0.975, 3 degrees of freedom) = 3.182 in every printed table; mean 2.5, s = 1.29099, n = 4.
+    found = intervals.mean(np.array([1.0, 2.0, 3.0, 4.0]), "mm")
+    half = 3.182446 * 1.290994 / 2.0
+    assert (found.value, found.n, found.level) == (2.5, 4, 0.95)
+    assert (found.lo, found.hi) == (pytest.approx(2.5 - half, abs=1e-5), pytest.approx(2.5 + half, abs=1e-5))
+
+
+def test_two_values_have_an_interval_and_one_has_none() -> None:
+    # t(0.975, 1) = 12.706
+    two = intervals.mean(np.array([1.0, 3.0]), "mm")
+    assert (two.lo, two.hi) == (pytest.approx(2.0 - 12.7062, abs=1e-3), pytest.approx(2.0 + 12.7062, abs=1e-3))
+    one = intervals.mean(np.array([1.5]), "mm")
+    assert (one.value, one.n, one.lo, one.hi) == (1.5, 1, None, None) and "n = 1" in one.note
+
+
+@pytest.mark.parametrize(
+    ("upper", "bound"), [(True, 2.5 + 2.353363 * 1.290994 / 2), (False, 2.5 - 2.353363 * 1.290994 / 2)]
+)
+def test_a_one_sided_bound_of_the_mean_takes_t_of_095(upper: bool, bound: float) -> None:
+    # t(0.95, 3) = 2.353
+    found = intervals.mean_bound(np.array([1.0, 2.0, 3.0, 4.0]), "mm", upper=upper)
+    assert found.value == pytest.approx(bound, abs=1e-5)
+    assert (found.level, found.n) == (0.95, 4)
+
+
+@pytest.mark.parametrize(
+    "of", [lambda x: intervals.mean_bound(x, "mm", upper=True), lambda x: intervals.spread(x, "mm")]
+)
+def test_two_values_are_enough_for_a_bound_and_for_a_spread_and_one_is_not(of: object) -> None:
+    assert of(np.array([1.0, 3.0])).value is not None  # type: ignore[operator]
+    refusal = of(np.array([1.0]))  # type: ignore[operator]
+    assert refusal.value is None and "n = 1" in refusal.note and refusal.n == 1
+
+
+def test_the_spread_has_the_interval_of_a_chi_squared_table() -> None:
+    # chi2(0.025, 9) = 2.700 and chi2(0.975, 9) = 19.023; s of 0..9 = 3.02765.
+    found = intervals.spread(np.arange(10.0), "mm")
+    assert found.value == pytest.approx(3.027650, abs=1e-5)
+    assert found.lo == pytest.approx(3.027650 * np.sqrt(9 / 19.0228), abs=1e-4)
+    assert found.hi == pytest.approx(3.027650 * np.sqrt(9 / 2.70039), abs=1e-4)
+
+
+def test_rms_is_the_root_of_the_mean_square_and_nothing_without_values() -> None:
+    assert intervals.rms(np.array([3.0, 4.0]), "mm").value == pytest.approx(np.sqrt(12.5))
+    assert intervals.rms(np.array([7.0]), "mm").value == 7.0
+    nothing = intervals.rms(np.array([]), "mm")
+    assert (nothing.value, nothing.n, nothing.note) == (None, 0, "not measured")
+
+
+@pytest.mark.parametrize(("n", "given"), [(5, False), (6, True)])
+def test_the_median_has_an_interval_from_six_values(n: int, given: bool) -> None:
+    # The whole range of n values misses the median with probability 2 / 2^n: 0.0625 at 5, 0.03125 at 6.
+    found = intervals.quantile(np.arange(1.0, n + 1.0), 0.5, "mm")
+    assert found.value == (n + 1) / 2
+    assert (found.lo, found.hi) == ((1.0, float(n)) if given else (None, None))
+    assert ("distribution-free" in found.note) is not given
+
+
+def test_an_upper_quantile_has_no_interval_that_is_open_at_one_side() -> None:
+    found = intervals.quantile(np.arange(1.0, 41.0), 0.95, "mm")  # its lower end would exist, its upper would not
+    assert found.value is not None and (found.lo, found.hi) == (None, None)
+    assert intervals.quantile(np.array([]), 0.5, "mm").value is None
+    assert intervals.quantile(np.array([2.0]), 0.5, "mm").value == 2.0
+
+
+def test_a_bound_of_a_quantile_is_an_order_statistic_of_the_side_asked_for() -> None:
+    # P(X(1) > q05) = 0.95^59 = 0.0485: the smallest of 59 is a lower bound of the 5 % quantile, the largest of 59 an
+    # upper bound of the 95 % quantile; with 58 there is none.
+    x = np.arange(1.0, 60.0)
+    assert intervals.quantile_bound(x, 0.05, "mm", upper=False).value == 1.0
+    assert intervals.quantile_bound(x, 0.95, "mm", upper=True).value == 59.0
+    assert intervals.quantile_bound(x, 0.95, "mm", upper=True).level == 0.95
+    few = intervals.quantile_bound(x[:58], 0.95, "mm", upper=True)
+    assert few.value is None and "n = 58" in few.note and "95 %" in few.note
+    assert intervals.quantile_bound(np.array([]), 0.5, "mm", upper=True).value is None
+
+
+def test_a_bound_of_the_median_of_few_values_is_the_published_rank() -> None:
+    # Binomial(5, 1/2): P(0) = 1/32 = 0.031, so that the extremes bound the median one-sidedly from n = 5.
+    x = np.array([-2.0, -1.0, 0.5, 3.0, 9.0])
+    assert intervals.quantile_bound(x, 0.5, "mm", upper=True).value == 9.0
+    assert intervals.quantile_bound(x, 0.5, "mm", upper=False).value == -2.0
+    assert intervals.quantile_bound(x[:4], 0.5, "mm", upper=True).value is None
+
+
+def test_the_largest_is_the_largest_and_claims_nothing() -> None:
+    found = intervals.largest(np.array([1.0, 5.0, 2.0]), "mm")
+    assert (found.value, found.n, found.lo, found.hi) == (5.0, 3, None, None)
+    assert intervals.largest(np.array([4.0]), "mm").value == 4.0
+    assert intervals.largest(np.array([]), "mm").value is None
+
+
+@pytest.mark.parametrize(
+    ("share", "level", "n", "rank"), [(0.9, 0.95, 28, 0), (0.9, 0.95, 29, 29), (0.95, 0.9, 45, 45)]
+)
+def test_ranks_for_other_shares_and_levels(share: float, level: float, n: int, rank: int) -> None:
+    # 0.9^29 = 0.047, 0.95^45 = 0.0994
+    assert intervals.tolerance_rank(n, share, level) == rank
+
+
+def test_with_93_values_the_second_largest_bounds_95_percent() -> None:
+    assert intervals.tolerance_rank(93) == 92  # Hahn & Meeker: the second largest from n = 93
+    x = np.arange(1.0, 94.0)
+    found = intervals.tolerance_bound(x, "mm")
+    assert found.value == 92.0 and "order statistic" in found.method and found.n == 93
+
+
+def test_from_59_values_no_model_is_asked_not_even_of_zeros() -> None:
+    x = np.r_[np.zeros(30), np.ones(28), 7.0]
+    assert intervals.tolerance_bound(x, "mm").value == 7.0
+
+
+def test_five_positive_values_have_a_log_normal_bound_with_the_factor_of_the_table() -> None:
+    logs = np.array([-1.0, -0.4, 0.0, 0.4, 1.0])
+    found = intervals.tolerance_bound(np.exp(logs), "mm")
+    assert found.value == pytest.approx(np.exp(4.203 * np.std(logs, ddof=1)), rel=1e-3)
+    assert found.n == 5 and "4.203" in found.note
+    four = intervals.tolerance_bound(np.exp(logs[:4]), "mm")
+    assert four.value is None and "n = 4" in four.note and "at least 5" in four.note
+    assert "not positive" in intervals.tolerance_bound(np.r_[-1.0, 1.0, 2.0, 3.0, 4.0], "mm").note
+
+
+def test_a_share_of_one_trial_is_a_share() -> None:
+    one = intervals.proportion(1, 1)
+    assert (one.count, one.n, one.share.value) == (1, 1, 1.0)
+    assert (one.share.lo, one.share.hi) == (pytest.approx(0.025), pytest.approx(1.0))  # 0.025^(1/1)
+    nothing = intervals.proportion(0, 0)
+    assert (nothing.count, nothing.n, nothing.share.n) == (0, 0, 0) and "no trial" in nothing.share.note
+
+
+@pytest.mark.parametrize(
+    ("count", "n", "upper"), [(0, 1, 0.95), (0, 3, 0.631597), (0, 59, 0.049507), (1, 10, 0.394163)]
+)
+def test_upper_bounds_of_a_rate_match_the_closed_form(count: int, n: int, upper: float) -> None:
+    # 1 - 0.05^(1/n) without an event; 1 of 10: the tabled 0.3942.
+    found = intervals.proportion_bound(count, n, lower=False)
+    assert found.value == pytest.approx(upper, abs=1e-5)
+    assert (found.n, found.level) == (n, 0.95)
+    assert intervals.proportion_bound(0, 0, lower=True).value is None
+    assert intervals.proportion_bound(1, 1, lower=True).value == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("a", "b"), [((0, 0), (1, 2)), ((1, 2), (0, 0))])
+def test_a_difference_needs_a_trial_in_both_arms(a: tuple[int, int], b: tuple[int, int]) -> None:
+    refusal = intervals.proportion_difference(a, b)
+    assert refusal.value is None and refusal.n == 0 and "no trial" in refusal.note
+
+
+def test_a_difference_of_single_trials_is_given() -> None:
+    found = intervals.proportion_difference((1, 1), (0, 1))
+    assert (found.value, found.n) == (1.0, 2)
+    assert intervals.proportion_difference((1, 4), (3, 4)).value == -0.5
+    assert intervals.proportion_difference((56, 70), (48, 80)).n == 150
+
+
+def test_hotelling_needs_five_vectors_that_span_all_axes() -> None:
+    five = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [-1.0, 0.2, 0.1], [0.3, -1.0, -0.4]])
+    axes, test = intervals.bias_vector(five, "mm")
+    assert test.value is not None and all("Hotelling" in axis.method for axis in axes)
+    # Result 5.3 by hand: F(0.95; 3, 2) = 19.164, half = sqrt(3 * 4 / 2 * 19.164 * s^2 / 5)
+    for k, axis in enumerate(axes):
+        half = np.sqrt(3 * 4 / 2 * 19.16429 * np.var(five[:, k], ddof=1) / 5)
+        assert axis.value == pytest.approx(five[:, k].mean()) and axis.hi - axis.value == pytest.approx(half, rel=1e-4)
+    axes, test = intervals.bias_vector(five[:4], "mm")
+    assert test.value is None and "n = 4" in test.note and all("Student" in axis.method for axis in axes)
+    flat = five.copy()
+    flat[:, 2] = 0.5  # one axis that never varies: the covariance cannot be inverted
+    axes, test = intervals.bias_vector(flat, "mm")
+    assert test.value is None and "does not vary" in test.note
+    assert [axis.value for axis in axes] == [pytest.approx(v) for v in flat.mean(axis=0)]
+
+
+def test_missing_values_are_left_out_of_a_sample() -> None:
+    assert intervals.sample([1.0, None, float("nan"), float("inf"), 2.0]).tolist() == [1.0, 2.0]

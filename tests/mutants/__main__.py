@@ -1,0 +1,129 @@
+"""``python -m tests.mutants SEED``: what ``phantomrig test --mutants SEED`` runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.mutants.campaign import Area, Mutant, campaign, draw, equivalents
+from tests.mutants.shadow import Shadow
+from tests.mutants.sites import Site
+from tests.mutants.testrun import load_libraries
+
+ROOT = Path(__file__).resolve().parents[2]
+WANTED = 0.90
+"""Share of the faults, equivalents apart, that must be noticed."""
+
+
+def main() -> int:
+    """Run one campaign; 0 when enough was noticed, 1 when not."""
+    parser = argparse.ArgumentParser(prog="phantomrig test --mutants", description=__doc__)
+    parser.add_argument("seed", type=int, help="which sample is drawn")
+    parser.add_argument("--count", type=int, default=300, help="how many faults are drawn")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--only", default="", help="only the files whose path holds this text")
+    parser.add_argument("--again", type=Path, help="only those that survived in this file of an earlier --out")
+    parser.add_argument("--out", type=Path, help="one JSON line per fault")
+    asked = parser.parse_args()
+    if asked.count < 1 or asked.workers < 1:
+        parser.error("--count and --workers are at least 1")
+    sample = [(a, s) for a, s in draw(ROOT, asked.seed, asked.count) if asked.only in s.file]
+    if asked.again is not None:
+        lines = [json.loads(line) for line in asked.again.read_text().splitlines()]
+        alive = {_key(line) for line in lines if not line["killed_by"] and not line["equivalent"]}
+        sample = [(a, s) for a, s in sample if _key(asdict(Mutant(s, "", 0.0))) in alive]
+    load_libraries()
+    began = time.perf_counter()
+    mutants = _share_out(sample, asked.workers)
+    if asked.out is not None:
+        asked.out.write_text("".join(json.dumps(asdict(m)) + "\n" for m in mutants))
+    return _tell(mutants, time.perf_counter() - began)
+
+
+def _key(line: dict[str, object]) -> str:
+    site = line["site"]
+    assert isinstance(site, dict)
+    return json.dumps([site[name] for name in ("file", "function", "was", "becomes")])
+
+
+def _share_out(sample: list[tuple[Area, Site]], workers: int) -> list[Mutant]:
+    """Each process takes the files that come next; the order of the answer is that of the sample."""
+    context = multiprocessing.get_context("fork")
+    by_file: dict[str, list[tuple[Area, Site]]] = {}
+    for area, site in sample:
+        by_file.setdefault(site.file, []).append((area, site))
+    order = {str(site): i for i, (_, site) in enumerate(sample)}
+    jobs, told = context.Queue(), context.Queue()
+    for part in sorted(by_file.values(), key=len, reverse=True):
+        jobs.put(part)
+    for _ in range(workers):
+        jobs.put(None)
+    running = [context.Process(target=_work, args=(jobs, told)) for _ in range(workers)]
+    for process in running:
+        process.start()
+    mutants: list[Mutant] = []
+    ended = 0
+    while ended < workers:
+        said = told.get(timeout=3600)
+        if said is None:
+            ended += 1
+        elif isinstance(said, str):
+            print(said, file=sys.stderr, flush=True)
+        else:
+            mutants.append(said)
+            print(f"{len(mutants)} of {len(sample)}  {_word(said)}  {said.site}", file=sys.stderr, flush=True)
+    for process in running:
+        process.join()
+    if len(mutants) < len(sample):
+        raise SystemExit(f"only {len(mutants)} of {len(sample)} faults were judged")
+    return sorted(mutants, key=lambda m: order[str(m.site)])
+
+
+def _work(jobs: multiprocessing.Queue[list[tuple[Area, Site]] | None], told: multiprocessing.Queue[object]) -> None:
+    """One process after another, a file each: what a file's tests load stays with it."""
+    context = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory(prefix="phantomrig-mutants-") as place:
+        shadow = Shadow(ROOT, Path(place) / "tree")
+        while (part := jobs.get()) is not None:
+            process = context.Process(target=campaign, args=(shadow, part, told.put))
+            process.start()
+            process.join()
+            if process.exitcode:
+                told.put(f"the campaign of {part[0][1].file} ended with {process.exitcode}")
+    told.put(None)
+
+
+def _word(mutant: Mutant) -> str:
+    if mutant.equivalent:
+        return "equivalent"
+    return f"noticed in {mutant.seconds:.0f} s" if mutant.killed_by else "SURVIVED"
+
+
+def _tell(mutants: list[Mutant], seconds: float) -> int:
+    judged = [m for m in mutants if not m.equivalent]
+    alive = [m for m in judged if not m.killed_by]
+    print(f"{'place':44s} faults  noticed  equivalent")
+    for file in sorted({m.site.file for m in mutants}):
+        here = [m for m in mutants if m.site.file == file]
+        print(
+            f"{file:44s} {len(here):6d}  {sum(bool(m.killed_by) for m in here):7d}  "
+            f"{sum(bool(m.equivalent) for m in here):10d}"
+        )
+    for mutant in alive:
+        print(f"survived: {mutant.site}")
+    share = 1.0 - len(alive) / len(judged) if judged else 1.0
+    print(
+        f"{len(judged) - len(alive)} of {len(judged)} faults noticed ({100 * share:.1f} %, wanted {100 * WANTED:.0f}), "
+        f"{len(mutants) - len(judged)} equivalent ({len(equivalents())} are listed), {seconds / 60:.1f} min"
+    )
+    return 0 if share >= WANTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""One campaign: draw the sample, find the nearest tests, break one rule at a time."""
+
+from __future__ import annotations
+
+import random
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.live import break_live, can_break_live
+from tests.mutants.nearest import ROOMS, nearest_tests
+from tests.mutants.shadow import Shadow
+from tests.mutants.sites import Site, sites_of
+from tests.mutants.testrun import Ran, collect, enter, run_forked
+
+HERE = Path(__file__).parent
+NEAREST_S = 45.0
+"""Tests of a file are added, nearest first, until they take this long together [A]."""
+BASELINE_S = 900.0
+LOADING_S = 60.0
+"""Longest time to load the project anew, kernels that must be compiled included [A]."""
+PATIENCE = 4.0
+"""A run that takes so many times its usual time, and half a minute, never ends."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """Places that are broken in the same way."""
+
+    name: str
+    files: tuple[str, ...]
+    kinds: frozenset[str]
+    mutants: int
+    """How many of the sample lie here, as long as it has so many sites."""
+    behind: tuple[str, ...]
+    """Scenario tests that stand behind these files."""
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """A fault that changes nothing that could be seen."""
+
+    file: str
+    function: str
+    was: str
+    becomes: str
+    reason: str
+
+    def covers(self, site: Site) -> bool:
+        return (self.file, self.function, self.was, self.becomes) == (
+            site.file, site.function, site.was, site.becomes,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault and what became of it."""
+
+    site: Site
+    killed_by: str
+    """Node id of the test that noticed; empty = it survived."""
+    seconds: float
+    equivalent: str = ""
+    """Why it changes nothing, where a person said so."""
+
+
+def areas(root: Path) -> tuple[Area, ...]:
+    """The places of ``targets.toml``, their files listed."""
+    told = tomllib.loads((HERE / "targets.toml").read_text())
+    found = []
+    for entry in told["area"]:
+        left_out = {str(p.relative_to(root)) for glob in entry.get("without", []) for p in root.glob(glob)}
+        files = {str(p.relative_to(root)) for glob in entry["files"] for p in root.glob(glob)} - left_out
+        found.append(
+            Area(
+                entry["name"], tuple(sorted(files)), frozenset(entry["kinds"]), entry["mutants"],
+                tuple(entry.get("behind", [])),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def equivalents() -> tuple[Equivalent, ...]:
+    """Faults that a person has looked at and found to change nothing."""
+    told = tomllib.loads((HERE / "equivalents.toml").read_text())
+    return tuple(Equivalent(**entry) for entry in told.get("equivalent", []))
+
+
+def draw(root: Path, seed: int, count: int) -> list[tuple[Area, Site]]:
+    """The sample of one seed: each area its share of ``count``, without repeats."""
+    chance = random.Random(seed)
+    told = areas(root)
+    whole = sum(area.mutants for area in told)
+    sample: list[tuple[Area, Site]] = []
+    for area in told:
+        sites = [s for file in area.files for s in sites_of(file, (root / file).read_bytes(), area.kinds)]
+        share = min(len(sites), round(count * area.mutants / whole))
+        sample += [(area, site) for site in sorted(chance.sample(sites, share), key=lambda s: (s.file, s.start))]
+    return sample
+
+
+class Nearest:
+    """The tests of one file, run once as it is: how long they take, and which function each of them calls."""
+
+    def __init__(self, root: Path, file: str, behind: tuple[str, ...]) -> None:
+        self.tests: dict[str, float] = {}
+        self.red: list[str] = []
+        """Tests that fail without any fault: they say nothing."""
+        self._calls: dict[int, set[str]] = {}
+        spent_s = 0.0
+        for name in nearest_tests(root, file, behind):
+            if spent_s > NEAREST_S:
+                break
+            collect([name])
+            ran = run_forked([name], BASELINE_S, listen=True)
+            spent_s += sum(ran.tests.values())
+            if ran.failed:
+                self.red.append(ran.failed)
+                continue
+            self.tests.update(ran.tests)
+            for (path, line), tests in ran.calls.items():
+                if path == file:
+                    self._calls.setdefault(line, set()).update(tests)
+
+    def of(self, site: Site) -> list[str]:
+        """Tests that call the function of the site, the quick ones first; all of them where calls cannot be seen (compiled
+        kernels, module level)."""
+        called = self._calls.get(site.called_at, set()) if site.called_at else None
+        return sorted((t for t in self.tests if called is None or t in called), key=lambda t: self.tests[t])
+
+
+def judge(shadow: Shadow, nearest: Nearest, site: Site) -> Ran:
+    """Break the rule, run its tests."""
+    source = (shadow.root / site.file).read_bytes()
+    compiled = b"njit" in source
+    tests = nearest.of(site) or (list(nearest.tests) if compiled else [])
+    if not tests:
+        return Ran("", 0.0)
+    patience_s = PATIENCE * sum(nearest.tests[t] for t in tests) + 30.0
+    if not compiled and site.outer and can_break_live(site, source):
+        return run_forked(tests, patience_s, before=lambda: break_live(site, source))
+    with shadow.broken(site.file, site.applied(source)):
+        return run_forked(tests, patience_s + LOADING_S, before=_forget_project)
+
+
+def _forget_project() -> None:
+    """Everything of the project is loaded anew around the changed file."""
+    for name in [n for n in sys.modules if n.split(".")[0] in (*ROOMS, "tests", "conftest") or n.startswith("test_")]:
+        del sys.modules[name]
+
+
+def campaign(shadow: Shadow, sample: list[tuple[Area, Site]], said: Callable[[Mutant | str], None]) -> None:
+    """Judge every fault of one file; ``said`` gets each, and the tests that fail without any."""
+    listed = equivalents()
+    told: list[tuple[Area, Site]] = []
+    for area, site in sample:
+        reason = next((e.reason for e in listed if e.covers(site)), "")
+        if reason:
+            said(Mutant(site, "", 0.0, reason))
+        else:
+            told.append((area, site))
+    if not told:
+        return
+    enter(shadow.root)
+    nearest = Nearest(shadow.root, told[0][1].file, told[0][0].behind)
+    for red in nearest.red:
+        said(f"fails without any fault, so that it says nothing here: {red}")
+    for _, site in told:
+        ran = judge(shadow, nearest, site)
+        said(Mutant(site, ran.failed, ran.seconds))
