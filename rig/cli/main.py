@@ -276,7 +276,8 @@ def publish(
 
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Further arguments go to pytest:  phantomrig test -k pump",
+    epilog="Further arguments go to pytest:  phantomrig test -k pump   |   phantomrig test --mutants 1  breaks 300 "
+    "rules, one at a time, and says which of them no test notices",
 )
 def test(context: typer.Context) -> None:
     """Run the whole test suite (needs the source tree)."""

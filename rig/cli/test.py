@@ -12,9 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run_tests(arguments: list[str]) -> int:
-    """Run pytest in the source tree; returns its exit code. Raises ``ConfigError`` when there is no source tree."""
+    """Run pytest in the source tree; returns its exit code. Raises ``ConfigError`` when there is no source tree.
+
+    ``--mutants SEED`` breaks a sample of rules instead, one at a time, and says which of them no test holds.
+    """
     if not (ROOT / "tests").is_dir():
         raise ConfigError("the tests are part of the source tree, and this is an installed copy: clone the project")
+    if arguments and arguments[0] == "--mutants":
+        return subprocess.call([sys.executable, "-m", "tests.mutants", *arguments[1:]], cwd=ROOT)
     # loadfile keeps the tests of one file on one process, where compiled kernels and built phantoms are shared.
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *arguments]
     return subprocess.call(command, cwd=ROOT)

@@ -125,8 +125,8 @@ class Nearest:
                     self._calls.setdefault(line, set()).update(tests)
 
     def of(self, site: Site) -> list[str]:
-        """Tests that call the function of the site, the quick ones first; all of them where calls cannot be seen (compiled
-        kernels, module level)."""
+        """Tests that call the function of the site, the quick ones first; all of them where calls cannot be seen:
+        compiled kernels, module level."""
         called = self._calls.get(site.called_at, set()) if site.called_at else None
         return sorted((t for t in self.tests if called is None or t in called), key=lambda t: self.tests[t])
 
