@@ -181,7 +181,8 @@ def test_the_median_has_an_interval_from_six_values(n: int, given: bool) -> None
 def test_an_upper_quantile_has_no_interval_that_is_open_at_one_side() -> None:
     found = intervals.quantile(np.arange(1.0, 41.0), 0.95, "mm")  # its lower end would exist, its upper would not
     assert found.value is not None and (found.lo, found.hi) == (None, None)
-    assert intervals.quantile(np.array([]), 0.5, "mm").value is None
+    nothing = intervals.quantile(np.array([]), 0.5, "mm")
+    assert (nothing.value, nothing.n) == (None, 0)
     assert intervals.quantile(np.array([2.0]), 0.5, "mm").value == 2.0
 
 

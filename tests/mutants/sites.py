@@ -92,7 +92,8 @@ def _walk(node: ast.AST, names: Names, called_at: int, outer: Names) -> Iterator
                 if isinstance(child, ast.ClassDef):
                     yield from _walk(child, within, called_at, outer)
                 else:
-                    yield from _walk(child, within, at, outer or within)
+                    yield from _walk(child.args, within, called_at, outer)  # defaults are made where the def stands
+                    yield from _walk(ast.Module(child.body, []), within, at, outer or within)
                 continue
             if isinstance(child, ast.expr):
                 yield child, names, called_at, outer

@@ -64,7 +64,7 @@ def test_a_fault_changes_one_expression_and_the_source_still_compiles() -> None:
 def test_the_same_seed_draws_the_same_sample_and_another_one_another() -> None:
     assert [s for _, s in draw(ROOT, 3, 60)] == [s for _, s in draw(ROOT, 3, 60)]
     assert [s for _, s in draw(ROOT, 3, 60)] != [s for _, s in draw(ROOT, 4, 60)]
-    whole = draw(ROOT, 1, 300)
+    whole = draw(ROOT, 3, 300)
     assert len(whole) == 300 and len({(s.file, s.start, s.becomes) for _, s in whole}) == 300
 
 
