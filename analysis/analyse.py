@@ -98,10 +98,17 @@ def _account(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> Accounting
         outcomes=dict(sorted(Counter(str(row["outcome"]) for row in rows).items())),
         evaluated_n=len(column(counted, "tte_mm")),
         truth_missing_n=sum(row["outcome"] == "truth_missing" for row in counted),
+        tip_unmeasured=dict(sorted(Counter(_unmeasured(row) for row in counted if _unmeasured(row)).items())),
         cartridges_n=len({row["cartridge_id"] for row in rows}),
         aim_sources=dict(sorted(Counter(str(row["target_source"] or "unknown") for row in counted).items())),
         violations_not_evaluated=not_evaluated(counted),
     )
+
+
+def _unmeasured(row: Row) -> str:
+    """Why the tip of record was not measured; empty where it was, or where the trial did not come so far."""
+    said = str(row["reference"] or "")
+    return "" if said == "measured" else said
 
 
 def _deviations(rows: Sequence[Row]) -> tuple[Deviation, ...]:
@@ -118,7 +125,7 @@ def _deviations(rows: Sequence[Row]) -> tuple[Deviation, ...]:
                     holds,
                     _counted(str(row["hold_reasons"] or "")),
                     str(row["violations"] or ""),
-                    str(row["end_reason"] or ""),
+                    _end_of(row),
                     lo,
                     hi,
                 )
@@ -132,6 +139,13 @@ def _bounds(row: Row) -> tuple[float | None, float | None]:
     if row["v_inj_ml"] is not None or not isinstance(lo, float) or not isinstance(hi, float):
         return None, None
     return lo, hi
+
+
+def _end_of(row: Row) -> str:
+    """How it ended; of a trial that was finished and has no tip, why it has none."""
+    if row["outcome"] == "truth_missing" and row["reference_reason"]:
+        return f"tip not measured: {row['reference_reason']}"
+    return str(row["end_reason"] or "")
 
 
 def _counted(reasons: str) -> str:

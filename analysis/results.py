@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from rig.record.anomalies import Finding
@@ -170,6 +170,8 @@ class Accounting:
     """Closed trials by where their aim point comes from: as_built or nominal."""
     violations_not_evaluated: Mapping[str, int]
     """Violation codes by the number of closed trials that could not have shown them."""
+    tip_unmeasured: Mapping[str, int] = field(default_factory=dict)
+    """Closed trials without a tip of record by why it was not measured; trials that ended before are not among them."""
 
 
 @dataclass(frozen=True)

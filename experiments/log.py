@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hal.types import Vector
+from rig.instruments.reference import TipAtRest
 from rig.safety.volume import NOTHING, PumpedVolume
 
 
@@ -58,6 +59,10 @@ class TrialLog:
     reference_mm: dict[str, Vector] = field(default_factory=dict)
     """Tip by the reference instrument in the Phantom frame, by moment."""
     reference_axis: Vector | None = None
+    reference: dict[str, TipAtRest] = field(default_factory=dict)
+    """What the reference instrument said, by moment, also where it measured nothing."""
+    tip_in_air_mm: Vector | None = None
+    """Where the tracker showed the tip before the needle went into the gel, tracker frame."""
     end_reason: str = ""
     ended: str = "interrupted"
     """finished, stopped, aborted or interrupted."""

@@ -25,6 +25,8 @@ GRAVE = frozenset({"V1", "V2", "V3", "V4", "V5", "V6"})
 V1_AT_REST = "V1 (tip)"
 """V1 judged where the reference instrument saw the tip at rest; nobody knows the way there."""
 AS_BUILT = "as_built"
+AT_RECORD = "at_injection"
+"""The moment whose tip is the tip of record."""
 
 
 def drawn_truth(phantom: NominalPhantom, level: str, side: str, approach: Vector) -> dict[str, Any]:
@@ -136,6 +138,17 @@ def _seconds(a: int | None, b: int | None) -> float | None:
     return None if a is None or b is None else (b - a) * 1e-9
 
 
+def _of_reference(log: TrialLog) -> dict[str, Any]:
+    """Whether the reference instrument measured the tip of record, and why not."""
+    found = log.reference.get(AT_RECORD)
+    return {
+        "reference": None if found is None else found.cause.value,
+        "reference_n": None if found is None else found.readings_n,
+        "reference_left_out_n": None if found is None else found.outliers_n + found.impossible_n,
+        "reference_reason": None if found is None or found.measured else found.reason,
+    }
+
+
 def counts(log: TrialLog) -> dict[str, Any]:
     """The columns that need no truth."""
     steps = max(1, log.steps_n)
@@ -171,6 +184,7 @@ def counts(log: TrialLog) -> dict[str, Any]:
         "frames_read": log.frames_read_n,
         "frames_unread": log.frames_unread_n,
         "sound_speed_m_s": log.sound_speed_m_s,
+        **_of_reference(log),
         "end_reason": log.end_reason,
     }
 
@@ -192,7 +206,7 @@ def score(
     row = counts(log)
     row["success"] = row["placement_success"] = row["first_pass_success"] = False
     row["target_source"] = None if truth is None else truth.get("target_source", AS_BUILT)
-    tip = log.reference_mm.get("at_injection")
+    tip = log.reference_mm.get(AT_RECORD)
     if truth is None or tip is None:
         row["outcome"] = "truth_missing" if log.ended == "finished" else log.ended
         if log.ended == "finished":  # nobody measured where the tip was: not known, which is not the same as no
@@ -204,7 +218,7 @@ def score(
         return row
     aim = np.asarray(truth["aim_mm"])
     error = tip - aim
-    moment = truth["moments"].get("at_injection")
+    moment = truth["moments"].get(AT_RECORD)
     row["tte_mm"] = float(np.linalg.norm(error))
     row["err_x_mm"], row["err_y_mm"], row["err_z_mm"] = (float(v) for v in error)
     if log.planned_axis is not None:

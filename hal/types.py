@@ -184,6 +184,13 @@ class TrackedPose:
     """``AToB``, e.g. ``NeedleTipToTracker``."""
     matrix: Matrix = field(repr=False)
     valid: bool = True
+    why: str = ""
+    """What is wrong with the newest report of a tool that is not valid; empty: it was not seen."""
+    impossible: bool = False
+    """The newest report held numbers that no pose has, or a stamp that no clock explains."""
+    typed: bool = False
+    """A position that a person measured and typed when asked, in the frame of the body on the phantom; its orientation
+    is not measured."""
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,8 @@ def _accounting(results: Results) -> tuple[Block, ...]:
         (
             "Tip not measured",
             str(a.closed_n - a.evaluated_n),
-            f"of these, truth missing: {a.truth_missing_n}; never a success",
+            f"of these, truth missing: {a.truth_missing_n}; never a success"
+            + (f". By the reference instrument: {counted(a.tip_unmeasured)}" if a.tip_unmeasured else ""),
         ),
     )
     note = "No closed trial is excluded from the success figures; interrupted ones are not in them."

@@ -9,24 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from experiments.calibrations.needle_poses import MIN_POSES_N
 from experiments.calibrations.park_probe import check_parking, park, parking_place
-from experiments.reference import PERIOD_S, READINGS_N, TIP
-from hal.clock import NS_PER_S
 from hal.errors import ConfigError, LimitViolation, SafetyStop
-from hal.types import CarrierState, HolderState, Instruction, InstructionKind, NeedlePose, TrackedPose
+from hal.types import CarrierState, HolderState, Instruction, InstructionKind, NeedlePose
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.needle_tip import SeenTip
 from rig.controller import Controller, Journal
+from rig.instruments.reference import TIP, Cause, read_tip
 from rig.motion import INSERTED_MM, check_needle, depth_mm, move_needle
 
 SPEED_MM_S = 10.0
 SETTLE_S = 0.4
 """After arrival: longer than a tracker's filter and latency [A]."""
-READ_S = 4.0
-"""Longest wait for the readings of one pose, when the tracker streams."""
 WAIT_S = 600.0
 """A person may take this long to answer."""
 
@@ -99,8 +94,9 @@ def see_tips(
 ) -> tuple[SeenTip, ...]:
     """Go to every pose, rest, read the tracker; poses at which the tip is not seen are left out.
 
-    Raises ``CalibrationRefused`` with code ``not seen`` as soon as fewer than ``least_n`` can be left, ``frozen`` when
-    the tracker's poses grow no newer, and what ``move_needle`` raises.
+    Raises ``CalibrationRefused`` with code ``not seen`` as soon as fewer than ``least_n`` can be left; ``frozen``,
+    ``impossible`` or ``unsteady`` for a tracker whose poses grow no newer, cannot be true or do not agree; and what
+    ``move_needle`` raises.
     """
     way = stations(up, poses)
     seen: list[SeenTip] = []
@@ -141,38 +137,14 @@ def _told(tip: SeenTip | None) -> dict[str, object]:
 
 
 def _at_rest(controller: Controller, pose: NeedlePose, k: int) -> SeenTip | None:
-    """Mean of distinct readings taken since now; None when the tip is not seen in at least half of them."""
-    clock = controller.clock
-    begun_ns = newest_ns = clock.now_ns()
-    typed = not getattr(controller.rig.tracker, "polled", True)
-    wanted = 1 if typed else READINGS_N
-    deadline = clock.deadline(READ_S)
-    tips: list[np.ndarray] = []
-    hidden_n = late_n = 0
-    while len(tips) < wanted and not deadline.expired:
-        poses: dict[str, TrackedPose] = {p.name: p for p in controller.read("tracker")}
-        tip = poses.get(TIP)
-        if tip is None or not tip.valid:
-            hidden_n += 1
-        elif typed or tip.time_ns > newest_ns:
-            newest_ns = tip.time_ns
-            tips.append(tip.matrix[:3, 3].copy())
-        else:
-            late_n += 1
-        if typed:
-            break
-        controller.wait(PERIOD_S)
-    if not tips and late_n > hidden_n:
-        age_s = (clock.now_ns() - begun_ns) / NS_PER_S
-        raise CalibrationRefused(
-            "frozen",
-            f"pose {k + 1}: the tracker sent no pose of the tip that was taken within the last {age_s:.1f} s, "
-            "and calls the old one valid",
-            advice="The tracker stands still, or its clock runs behind: restart it",
-        )
-    if len(tips) < max(1, wanted // 2):
+    """The tip as the reference instrument sees it; None when it is out of sight.
+
+    Raises ``CalibrationRefused`` with the cause for its code when the instrument itself is at fault.
+    """
+    found = read_tip(controller)
+    if found.tip_mm is not None:
+        return SeenTip(pose, found.tip_mm, found.spread_mm, found.readings_n)
+    if not found.cause.device_fault:
         return None
-    found = np.array(tips)
-    mean = found.mean(axis=0)
-    spread = float(np.sqrt(np.mean(np.sum((found - mean) ** 2, axis=1))))
-    return SeenTip(pose, mean, spread, len(found))
+    code = "unsteady" if found.cause in (Cause.SCATTERED, Cause.OUTLIERS) else found.cause.value
+    raise CalibrationRefused(code, f"pose {k + 1}: {found.reason}", figures={"pose": k + 1} | found.as_event())

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from experiments.calibrations.clear_way import require_clear, require_no_needle, way_over
+from experiments.gel_temperature import gel_temperature
 from hal.clock import NS_PER_S
 from hal.errors import ConfigError, LimitViolation
 from hal.phantom.nominal import NominalPhantom
-from hal.types import Frame, ImagingSettings, Matrix, Pose6, TemperatureReading
+from hal.types import Frame, ImagingSettings, Matrix, Pose6
 from rig.calibration.bone_registration import Drawing, Laid, Sweep, drawing, lay_bone
 from rig.calibration.in_force import InForce
 from rig.calibration.stated import holder, image_spread
@@ -135,8 +136,8 @@ def scan(controller: Controller, plan: tuple[Look, ...]) -> Scanned:
     require_clear(controller, "the phantom is registered by its bone")
     config, scanner = controller.rig.config, controller.rig.ultrasound
     imaging = scanner.settings() if scanner is not None else ImagingSettings()
-    temperature_c = _temperature_c(controller)
-    speed = config.gel.speed(temperature_c)
+    temperature = gel_temperature(controller)
+    speed = config.gel.speed(temperature.celsius)
     HolderToRig = controller.rig.frames.get("Holder", "Rig")
     seen: list[SweepFrame] = []
     frames: list[tuple[Frame, Matrix]] = []
@@ -160,19 +161,12 @@ def scan(controller: Controller, plan: tuple[Look, ...]) -> Scanned:
             frames.append((frame, at))
         move_probe(controller, _above(poses[-1]), SPEED_MM_S)
     sides, across = _sorted(plan, seen)
-    return Scanned(sides, across, tuple(frames), imaging, speed.c_m_s, speed.u_m_s, temperature_c)
+    return Scanned(sides, across, tuple(frames), imaging, speed.c_m_s, speed.u_m_s, temperature.celsius)
 
 
 def _above(pose: Pose6) -> Pose6:
     """Straight off the skin."""
     return replace(pose, z_mm=pose.z_mm - LIFT_MM)
-
-
-def _temperature_c(controller: Controller) -> float | None:
-    if controller.rig.temperature is None:
-        return None
-    reading: TemperatureReading = controller.read("temperature")
-    return reading.temperature_c
 
 
 def _sorted(

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from experiments.reference import read_reference
+from experiments.reference import note_reference
 from experiments.states import State
 from experiments.steps.advance import aim_rig
 from experiments.steps.confirm import detections
@@ -31,7 +31,7 @@ def at_target(trial: Trial) -> State:
         answer = trial.controller.ask(Instruction(InstructionKind.AT_TARGET, "needle at the target: agreed?"), 600.0)
         if not answer.done:
             raise trial.stop("the operator does not agree that the needle is at the target")
-    read_reference(trial, "before_test")
+    note_reference(trial, "before_test")
     return State.TEST_INJECT
 
 
@@ -80,7 +80,7 @@ def draw_back(trial: Trial, reason: str) -> State:
 def inject_step(trial: Trial) -> State:
     """The injection itself; the reference tip at its start is the tip of record. It is begun once in a trial."""
     injection = trial.technique.injection
-    read_reference(trial, "at_injection")
+    note_reference(trial, "at_injection")
     write_uncertainty(trial)
     if trial.technique.plane != "landmark":
         view = trial.sight.take("before injection")
@@ -94,5 +94,5 @@ def inject_step(trial: Trial) -> State:
         if result.verdict is not Verdict.STOPPED:
             trial.log.holds.append("tip_pressure")
         raise trial.stop(f"the injection was stopped: {result.reason}")
-    read_reference(trial, "before_withdrawal")
+    note_reference(trial, "before_withdrawal")
     return State.WITHDRAW

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from hal.clock import Clock, Deadline
 from hal.drivers.operator_terminal import NO, Console, console, parse_number
 from hal.errors import DeviceError, LimitViolation, NoReply
+from hal.poses import TIP_UNCERTAINTY_MAX_MM
+from hal.ranges import ARM_DEG, ARM_MM, FORCE_N, GEL_C, PRESSURE_KPA, TIP_MM, VOLUME_ML, Within
 from hal.types import (
     ContactReading,
     ForceReading,
@@ -30,6 +32,9 @@ from hal.types import (
 )
 
 LOOK_S = 0.05
+DECLINED, NO_ANSWER = "declined", "no answer"
+"""Codes of errors of a person who said that he cannot, and of one whose answers could not be used."""
+TIP = "NeedleTipToTracker"
 HOLDER_STEP_MM = 50.0
 """Longest move of a probe arm that a person is asked for at once [A]."""
 
@@ -42,7 +47,7 @@ class Settings(BaseModel):
     instrument: str = "instrument"
     """What the person reads, for example ``manometer on the line`` - with its serial number, for the record."""
     answer_s: float = Field(default=120.0, gt=0.0)
-    uncertainty_mm: float = Field(default=1.0, gt=0.0)
+    uncertainty_mm: float = Field(default=1.0, gt=0.0, le=TIP_UNCERTAINTY_MAX_MM)
     """Trackers: standard uncertainty of a measured tip position, per axis."""
     sees_bending: bool = True
     """Trackers: the measurement is of the tip itself, not of the hub."""
@@ -54,6 +59,8 @@ class ManualDevice:
     role = "manual"
     driver = "manual"
     polled = False
+    within: tuple[Within, ...] = ()
+    """Ranges that typed numbers must lie in, one each or one for all; empty: any."""
 
     def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
         self.settings = settings
@@ -94,22 +101,31 @@ class ManualDevice:
             line = self._console.line()
             if line is not None:
                 if line.lower() in NO:
-                    raise DeviceError(f"{self.role}: the person declined: {question}", device=self.role)
+                    raise DeviceError(f"{self.role}: the person declined: {question}", device=self.role, code=DECLINED)
                 return line
             self.clock.sleep(LOOK_S)
         waited = f"{self.settings.answer_s:g} s"
         raise NoReply(f"{self.role}: nobody answered within {waited}: {question}", port="terminal", command=question)
 
     def numbers(self, question: str, n: int) -> tuple[float, ...]:
-        """Exactly ``n`` numbers, separated by blanks; asked again (at most twice) when they do not fit."""
+        """Exactly ``n`` numbers, separated by blanks; asked again (at most twice) when they do not fit.
+
+        They must lie in ``within``. Raises ``DeviceError`` (code ``no answer``) when none of three answers does.
+        """
+        ranges = self.within * (n if len(self.within) == 1 else 1)
         for attempt in range(3):
             line = self._ask(question) if attempt else self.ask(question)  # an interruption outlasts a wrong answer
             values = [parse_number(part) for part in line.replace(";", " ").split()]
             good = [v for v in values if v is not None]
             if len(good) == n == len(values):
-                return tuple(good)
-            self._console.say(f"   {n} number{'s' if n > 1 else ''} needed")
-        raise DeviceError(f"{self.role}: no usable answer to: {question}", device=self.role)
+                wrong = [(v, r) for v, r in zip(good, ranges, strict=bool(ranges)) if not r[0] <= v <= r[1]]
+                if not wrong:
+                    return tuple(good)
+                value, (low, high) = wrong[0]
+                self._console.say(f"   {value:g} cannot be true: {low:g} to {high:g}; look at the unit and type again")
+            else:
+                self._console.say(f"   {n} number{'s' if n > 1 else ''} needed")
+        raise DeviceError(f"{self.role}: no usable answer to: {question}", device=self.role, code=NO_ANSWER)
 
     def number(self, question: str) -> float:
         return self.numbers(question, 1)[0]
@@ -128,6 +144,7 @@ class ManualPressure(ManualDevice):
 
     role = "pressure"
     driver = "manual_pressure"
+    within = (PRESSURE_KPA,)
 
     def read(self) -> PressureReading:
         kpa = self.number(f"pressure on the {self.settings.instrument} (kPa)")
@@ -143,6 +160,7 @@ class ManualForce(ManualDevice):
 
     role = "needle_force"
     driver = "manual_force"
+    within = (FORCE_N,)
 
     def read(self) -> ForceReading:
         force_n = self.number(f"force on the {self.settings.instrument} (N)")
@@ -157,6 +175,7 @@ class ManualTemperature(ManualDevice):
 
     role = "temperature"
     driver = "manual_temperature"
+    within = (GEL_C,)
 
     def read(self) -> TemperatureReading:
         celsius = self.number(f"temperature on the {self.settings.instrument} (degC)")
@@ -173,6 +192,7 @@ class ManualHolder(ManualDevice):
     driver = "manual_holder"
     watchdog_s: float | None = None
     """A clamped arm needs none."""
+    within = (ARM_MM, ARM_MM, ARM_MM, ARM_DEG, ARM_DEG, ARM_DEG)
 
     def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
         super().__init__(settings, clock, terminal)
@@ -223,6 +243,7 @@ class ManualPump(ManualDevice):
     driver = "manual_pump"
     watchdog_s: float | None = None
     """A person who was asked pushes on to the volume, and watches."""
+    within = (VOLUME_ML,)
 
     def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
         super().__init__(settings, clock, terminal)
@@ -270,6 +291,7 @@ class ManualTracker(ManualDevice):
 
     role = "tracker"
     driver = "manual_tracker"
+    within = (TIP_MM,)
 
     def __init__(self, settings: Settings, clock: Clock, terminal: Console | None = None) -> None:
         super().__init__(settings, clock, terminal)
@@ -277,11 +299,20 @@ class ManualTracker(ManualDevice):
         self.tip_uncertainty_mm = settings.uncertainty_mm
 
     def read(self) -> tuple[TrackedPose, ...]:
-        """``NeedleTipToTracker`` with the measured position; the orientation is not measured (identity)."""
-        position = self.numbers(f"tip position with the {self.settings.instrument}: x y z (mm)", 3)
+        """The tip's position as a person measures it from the body on the phantom: asked once, one reading.
+
+        ``NeedleTipToTracker`` with the identity as its orientation, which is not measured; not valid, and saying why,
+        when the person cannot tell. Raises ``NoReply``, and ``DeviceError`` for a question that was taken back.
+        """
         matrix = np.eye(4)
-        matrix[:3, 3] = position
-        return (TrackedPose(self.clock.now_ns(), "NeedleTipToTracker", matrix),)
+        question = f"tip position from the body on the phantom, with the {self.settings.instrument}: x y z (mm)"
+        try:
+            matrix[:3, 3] = self.numbers(question, 3)
+        except DeviceError as error:
+            if error.code not in (DECLINED, NO_ANSWER):
+                raise
+            return (TrackedPose(self.clock.now_ns(), TIP, np.eye(4), False, str(error), typed=True),)
+        return (TrackedPose(self.clock.now_ns(), TIP, matrix, typed=True),)
 
 
 class ManualContact(ManualDevice):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from pydantic import Field
 
@@ -15,6 +17,7 @@ from hal.links.igtl import Packet
 from hal.links.igtl_data import TrackingData
 from hal.links.igtl_link import IgtlLink
 from hal.links.igtl_messages import STATUS_OK, Command, Status, Transform
+from hal.poses import TIP_UNCERTAINTY_MAX_MM, is_identity, why_not_tracked
 from hal.types import Identity, Matrix, SafeReport, TrackedPose
 
 NOT_SEEN = (2, 4, 13, 16)
@@ -24,8 +27,8 @@ NOT_UNDERSTOOD = 12
 """The server's word for a message that it does not know, here the question for its version."""
 ANSWER_S = 0.3
 """How long opening waits for the server's version after the first poses."""
-ORTHOGONAL_LIMIT = 1e-3
-"""Largest departure of R'R from the unit matrix of a pose; single precision gives 1e-6."""
+FUTURE_NS = 20_000_000
+"""A stamp may lie this far ahead of the rig's clock: what two clocks that are kept together differ by [A]."""
 
 
 class Settings(IgtlSettings):
@@ -35,9 +38,12 @@ class Settings(IgtlSettings):
     """Names (``AToB``) that must be there when opening; empty: whatever comes."""
     commands: bool = True
     """Ask a PlusServer-style server for its version when opening (no answer is needed)."""
+    renewed_s: float = Field(0.5, gt=0, le=5)
+    """A tool whose newest pose is older than this is not seen any more; trackers report 10 to 100 times a
+    second [A]."""
     sees_bending: bool = False
     """True only for a sensor in or at the needle tip."""
-    tip_uncertainty_mm: float = Field(0.3, gt=0)
+    tip_uncertainty_mm: float = Field(0.3, gt=0, le=TIP_UNCERTAINTY_MAX_MM)
     """Standard uncertainty of the tip at target depth, per axis."""
 
 
@@ -99,15 +105,24 @@ class Driver:
         return SafeReport(self.role, True, "receives poses only; nothing to stop")
 
     def read(self) -> tuple[TrackedPose, ...]:
-        """Newest pose of every tool; ``valid`` is False while it is not seen (matrix and time of the last sight,
-        time of the report if it was never seen). Raises ``LinkError``, and ``DeviceError`` for a tracker fault.
+        """Newest pose of every tool; ``valid`` is False while it is not seen, has not been renewed or cannot be true,
+        which ``why`` tells (matrix and time of the last sight, time of the report if it was never seen). Raises
+        ``LinkError``, and ``DeviceError`` for a tracker fault.
         """
         was_open = self._link.is_open
         self._link.keep(self._settings.reconnect_s, self._settings.silence_s)
         if not was_open:
             self._begin()
         self._take(self._link.poll())
-        return tuple(self._poses.values())
+        now_ns = self._clock.now_ns()
+        return tuple(self._renewed(pose, now_ns) for pose in self._poses.values())
+
+    def _renewed(self, pose: TrackedPose, now_ns: int) -> TrackedPose:
+        """A pose that grows old without a word of its tool is not where the tool is."""
+        age_s = (now_ns - pose.time_ns) / NS_PER_S
+        if not pose.valid or age_s <= self._settings.renewed_s + self._settings.latency_ms / 1000:
+            return pose
+        return replace(pose, valid=False, why=f"has not been renewed for {age_s:.1f} s")
 
     def _begin(self) -> None:
         self._time = DeviceTime(self._link.shares_clock, round(self._settings.transfer_ms * NS_PER_S / 1000))
@@ -160,12 +175,19 @@ class Driver:
     def _keep(self, packet: Packet, name: str, matrix: Matrix, seen: bool, now_ns: int) -> None:
         taken_ns = self._time.to_clock(packet.stamp_ns, now_ns)
         taken_ns -= round(self._settings.latency_ms * NS_PER_S / 1000)
-        rotation = matrix[:3, :3]
-        if seen and float(np.abs(rotation.T @ rotation - np.eye(3)).max()) < ORTHOGONAL_LIMIT:
-            self._poses[name] = TrackedPose(taken_ns, name, matrix, True)
-            return
         last = self._poses.get(name)
-        if last is None:
-            self._poses[name] = TrackedPose(taken_ns, name, np.eye(4), False)
+        why = self._why_refused(name, matrix, last, taken_ns, now_ns) if seen else ""
+        if seen and not why:
+            if last is None or not last.valid or taken_ns >= last.time_ns:  # one that was overtaken tells nothing new
+                self._poses[name] = TrackedPose(taken_ns, name, matrix, True)
+        elif last is None:
+            self._poses[name] = TrackedPose(min(taken_ns, now_ns), name, np.eye(4), False, why, bool(why))
         else:
-            self._poses[name] = TrackedPose(last.time_ns, name, last.matrix, False)
+            self._poses[name] = TrackedPose(last.time_ns, name, last.matrix, False, why, bool(why))
+
+    def _why_refused(self, name: str, matrix: Matrix, last: TrackedPose | None, taken_ns: int, now_ns: int) -> str:
+        if taken_ns > now_ns + FUTURE_NS:
+            return f"is dated {(taken_ns - now_ns) / NS_PER_S:.3g} s ahead of the rig's clock"
+        if is_identity(matrix) and last is not None and not is_identity(last.matrix):
+            return "jumped to exactly the identity, which servers send for a tool that they do not see"
+        return why_not_tracked(name, matrix)

@@ -13,16 +13,12 @@ from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.pivot_needle import NeedleTipCalibration, calibrate_needle_tip
 from rig.geometry.transforms import from_needle_pose
 from rig.geometry.uncertain import UncertainTransform
+from rig.instruments.sights import STUCK_STEP_MM, spread_limit_mm, stuck
 
 HOLD_OUT_EVERY = 4
 CARRIER_REPEAT_MM = 0.05
 """Standard uncertainty of a pose that the carrier has reached, per axis: half of ``rig.motion.ARRIVED_MM`` and play of
 the axes [A]."""
-REST_FACTOR = 3.0
-"""Readings of one pose that scatter by so many times the instrument's uncertainty are of a needle that moves [A]."""
-STUCK_MM = 0.02
-"""A tip that is seen to move less than this while the carrier moves ``STUCK_STEP_MM`` is an old one, repeated."""
-STUCK_STEP_MM = 5.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ def fit_needle_tip(seen: Sequence[SeenTip], tip_sd_mm: float) -> NeedleTipResult
     the poses left out are missed by more than fit and tracker explain.
     """
     for k, one in enumerate(seen):
-        if one.spread_mm > REST_FACTOR * np.sqrt(3.0) * tip_sd_mm:
+        if one.spread_mm > spread_limit_mm(tip_sd_mm, one.readings_n):
             raise CalibrationRefused(
                 "unsteady",
                 f"pose {k + 1}: readings of the resting tip scatter by {one.spread_mm:.2f} mm, the tracker is good for "
@@ -160,7 +156,7 @@ def _refuse_frozen(seen: Sequence[SeenTip]) -> None:
     """A tracker that repeats its last pose; ``seen`` in the order of measuring."""
     for k, (a, b) in enumerate(zip(seen, list(seen)[1:], strict=False)):
         went = float(np.linalg.norm(from_needle_pose(a.pose)[:3, 3] - from_needle_pose(b.pose)[:3, 3]))
-        if went > STUCK_STEP_MM and float(np.linalg.norm(a.tip_mm - b.tip_mm)) < STUCK_MM:
+        if went > STUCK_STEP_MM and stuck(a.tip_mm, b.tip_mm):
             raise CalibrationRefused(
                 "frozen",
                 f"the tracker shows the tip at one and the same place at poses {k + 1} and {k + 2}, "

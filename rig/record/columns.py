@@ -66,6 +66,21 @@ COLUMNS: tuple[Column, ...] = (
     Column("err_z_mm", "mm", "float", "error along phantom Z; + = deep"),
     Column("tte_true_mm", "mm", "float", "the same distance by the world's truth (simulated runs only)"),
     Column("reference_err_mm", "mm", "float", "reference instrument minus true tip, length (simulated runs only)"),
+    Column(
+        "reference",
+        "",
+        "text",
+        "measured, or why the reference instrument did not measure the tip of record: no tracker, not told, not seen, "
+        "frozen, impossible, outliers, scattered",
+    ),
+    Column("reference_n", "", "int", "readings that the tip of record is the mean of"),
+    Column(
+        "reference_left_out_n",
+        "",
+        "int",
+        "readings that were left out of it: outliers and impossible ones; at most a quarter of all",
+    ),
+    Column("reference_reason", "", "text", "why the tip of record was not measured, in words"),
     Column("angle_err_deg", "deg", "float", "planned against final needle axis"),
     Column("tip_nerve_gap_mm", "mm", "float", "signed distance of the tip to the nerve surface, negative = inside"),
     Column(
