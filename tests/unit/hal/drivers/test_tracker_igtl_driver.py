@@ -148,3 +148,48 @@ def test_silent_tracker_is_a_link_error(feed) -> None:
     clock.sleep(3.5)
     with pytest.raises(LinkError, match="nothing for"):
         device.read()
+
+
+def test_a_tool_that_is_not_renewed_is_not_valid_and_says_so(feed) -> None:
+    core, clock = feed
+    device = opened(core, clock)
+    clock.sleep(0.6)
+    core.pose("PhantomToTracker", 1.0, clock.now_ns())
+    poses = {pose.name: pose for pose in device.read()}
+    assert poses["PhantomToTracker"].valid
+    old = poses["NeedleTipToTracker"]
+    assert not old.valid and not old.impossible and "not been renewed for 0.6 s" in old.why
+
+
+IMPOSSIBLE = {
+    "not finite": [np.nan, 0.0, 0.0],
+    "lies": [-3.697314e28, -3.697314e28, -3.697314e28],
+    "identity": [0.0, 0.0, 0.0],
+}
+
+
+@pytest.mark.parametrize("why", IMPOSSIBLE)
+def test_a_place_where_no_tool_can_be_is_not_valid_and_named(feed, why: str) -> None:
+    core, clock = feed
+    device = opened(core, clock)
+    matrix = np.eye(4)
+    matrix[:3, 3] = IMPOSSIBLE[why]
+    core.out += igtl_messages.pack(Transform(matrix), "NeedleTipToTracker", 20 * MS)
+    (pose,) = device.read()
+    assert not pose.valid and pose.impossible and why in pose.why
+    assert (pose.matrix[0, 3], pose.time_ns) == (1.0, 10 * MS), "the last sight"
+
+
+def test_a_pose_that_was_overtaken_does_not_replace_a_newer_one(feed) -> None:
+    core, clock = feed
+    device = opened(core, clock)
+    core.pose("NeedleTipToTracker", 3.0, 30 * MS)
+    core.pose("NeedleTipToTracker", 2.0, 20 * MS)
+    (pose,) = device.read()
+    assert (pose.matrix[0, 3], pose.time_ns) == (3.0, 30 * MS)
+
+
+def test_an_instrument_that_claims_nothing_is_refused() -> None:
+    for worth in (np.inf, np.nan, 0.0, 50.0):
+        with pytest.raises(ValueError):
+            Settings(url="rigsim://tracker-feed", tip_uncertainty_mm=worth)

@@ -319,6 +319,34 @@ def test_a_measured_tip_is_a_transform(console, keyboard):
     assert list(pose.matrix[:3, 3]) == [1.0, 2.5, -3.0]
 
 
+def test_a_tip_that_a_person_cannot_tell_is_not_valid_and_says_why(console, keyboard):
+    driver = manual("ManualTracker", console)
+    answers(console, keyboard, ["n"])
+    (pose,) = driver.read()
+    assert pose.typed and not pose.valid and "declined" in pose.why
+
+
+MISTYPED = {
+    "ManualPressure": ("125000", "12.5"),
+    "ManualForce": ("5e6", "2"),
+    "ManualTemperature": ("220", "22.0"),
+    "ManualPump": ("-0.2", "0.2"),
+    "ManualTracker": ("1 2 30000", "1 2 3"),
+    "ManualHolder": ("1 2 3 0 0 3600", "1 2 3 0 0 90"),
+}
+
+
+@pytest.mark.parametrize("name", MISTYPED)
+def test_a_number_that_cannot_be_true_is_asked_for_again(console, keyboard, name):
+    driver = manual(name, console)
+    wrong, right = MISTYPED[name]
+    if name == "ManualPump":
+        driver._untold = True
+    answers(console, keyboard, [wrong], [right])
+    assert driver.read() is not None
+    assert "cannot be true" in shown(console)
+
+
 @pytest.mark.parametrize("text", ["nan", "inf", "", "1e12", "1.2.3"])
 def test_what_is_not_a_plain_number_is_none(text):
     assert parse_number(text) is None
