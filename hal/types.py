@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Interval
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
@@ -197,25 +199,35 @@ class TrackedPose:
 class ImagingSettings:
     """What the scanner is told; a driver that cannot set one reports it instead."""
 
-    depth_mm: float = 90.0
-    frequency_mhz: float = 4.0
-    gain_db: float = 0.0
-    dynamic_range_db: float = 60.0
-    sound_speed_m_s: float = 1540.0
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    depth_mm: Annotated[float, Interval(ge=10.0, le=400.0)] = 90.0
+    frequency_mhz: Annotated[float, Interval(ge=0.5, le=30.0)] = 4.0
+    gain_db: Annotated[float, Interval(ge=-100.0, le=100.0)] = 0.0
+    dynamic_range_db: Annotated[float, Interval(ge=1.0, le=200.0)] = 60.0
+    sound_speed_m_s: Annotated[float, Interval(ge=1300.0, le=1800.0)] = 1540.0
     """Speed that the scanner assumes when it turns time into depth."""
+
+
+FLAT_MM = 100_000.0
+"""Radius from which an array is taken as linear: over 50 mm of footprint it bulges by 3 um."""
 
 
 @dataclass(frozen=True)
 class ProbeGeometry:
-    """A curved array; ``radius_mm = inf`` is a linear one."""
+    """A curved array; one of a radius of 100 m (``radius_mm = 100000``) or more is a linear one."""
 
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
     name: str
-    radius_mm: float
-    field_of_view_deg: float
-    footprint_mm: float
+    radius_mm: Annotated[float, Interval(ge=3.0, le=FLAT_MM)]
+    field_of_view_deg: Annotated[float, Interval(ge=1.0, le=360.0)]
+    footprint_mm: Annotated[float, Interval(ge=1.0, le=300.0)]
     """Chord of the face along the array."""
-    thickness_mm: float
+    thickness_mm: Annotated[float, Interval(ge=1.0, le=200.0)]
     """Elevational size of the housing at the skin."""
+
+    @property
+    def linear(self) -> bool:
+        return self.radius_mm >= FLAT_MM
 
 
 @dataclass(frozen=True)

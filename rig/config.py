@@ -1,27 +1,26 @@
 """``rig.toml``: which devices a rig has, where they stand, and its limits.
 
 Everything wrong with a file is reported in one ``ConfigError`` with the file, the key path and, for a
-misspelt key, the nearest known one.
+misspelt key, the nearest known one (``hal.files``).
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from hal import registry
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
+from hal.files import Coordinate, Degrees, Document, faults_of, parse, read, validated, within
+from hal.files.validated import near
 from hal.phantom.needles import load_needle
 from hal.types import Matrix, ProbeGeometry
 from rig.calibration.sound_speed import WATER_GEL_SLOPE_M_S_C, WATER_GEL_SLOPE_U_M_S_C, SoundSpeed
@@ -41,18 +40,25 @@ ROLES = (
 PROVIDED = frozenset({"simulated_operator"})
 """Drivers that the simulated bench builds itself and hands to ``open_rig``."""
 
+Place = tuple[str | int, ...]
 _REAL_PORT = re.compile(r"^(/dev/(?!pts/)\S+|COM\d+|hwgrep://.*|rfc2217://.*)$", re.IGNORECASE)
 _SIMULATED_PORT = re.compile(r"^(rigsim://.*|/dev/pts/\d+)$")
 _LOCAL_HOST = re.compile(r"(^|//|@)(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)([:/]|$)", re.IGNORECASE)
+_LABEL = (
+    "this is a simulator's address; set rig.simulated = true so that the data are labelled "
+    "(a real server on this computer is reached by the computer's network name)"
+)
 _URL = re.compile(r"^[a-z+0-9]+://([^:/]+)", re.IGNORECASE)
 
 
 TIP_OFFSET_MAX_MM = 10.0
-"""Less than the needle's height above the skin while it is moved sideways (12 mm): it stays out of the gel [A]."""
+"""Less than the needle's height above the skin while it is moved sideways (12 mm): it stays out of the gel; a tip
+further off is another needle [A]."""
+TipOffset = Annotated[float, Field(ge=-TIP_OFFSET_MAX_MM, le=TIP_OFFSET_MAX_MM)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 class RigSection(_Strict):
@@ -65,12 +71,12 @@ class RigSection(_Strict):
 class Placement(_Strict):
     """A rigid transform as a person measures it: ``translation`` after ``Rz Ry Rx``; or a whole matrix."""
 
-    translation_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    matrix: tuple[tuple[float, float, float, float], ...] | None = None
-    uncertainty_mm: float = 0.0
+    translation_mm: tuple[Coordinate, Coordinate, Coordinate] = (0.0, 0.0, 0.0)
+    rotation_deg: tuple[Degrees, Degrees, Degrees] = (0.0, 0.0, 0.0)
+    matrix: tuple[tuple[Coordinate, Coordinate, Coordinate, Coordinate], ...] | None = None
+    uncertainty_mm: float = within(0.0, 100.0, 0.0)
     """Standard uncertainty of the translation, per axis."""
-    uncertainty_deg: float = 0.0
+    uncertainty_deg: float = within(0.0, 90.0, 0.0)
     """Standard uncertainty of the turn about the frame's own origin, per axis; 0: not stated."""
 
     @model_validator(mode="after")
@@ -120,17 +126,10 @@ class Needle(_Strict):
     """The needle in use: its gauge and length follow from its name (``hal/phantom/data/needles.toml``)."""
 
     name: str = "22G_quincke_120"
-    tip_offset_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    tip_offset_mm: tuple[TipOffset, TipOffset, TipOffset] = (0.0, 0.0, 0.0)
     """Of the tip from where the carrier's axes put it, needle frame (``phantomrig calibrate needle-tip``)."""
-    run_out_mm: tuple[float, float] = (0.0, 0.0)
+    run_out_mm: tuple[TipOffset, TipOffset] = (0.0, 0.0)
     """The part of the offset that turns with the bevel, at bevel 0."""
-
-    @field_validator("tip_offset_mm", "run_out_mm")
-    @classmethod
-    def _in_the_hub(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if not all(abs(v) <= TIP_OFFSET_MAX_MM for v in values):
-            raise ValueError(f"each must lie within +-{TIP_OFFSET_MAX_MM:g} mm: a tip further off is another needle")
-        return values
 
     @field_validator("name")
     @classmethod
@@ -161,9 +160,9 @@ class Gel(_Strict):
 
     sound_speed_m_s: float = Field(default=1545.0, gt=1300.0, lt=1800.0)
     """As measured (``phantomrig calibrate sound-speed``); the default is that of the muscle gel's recipe."""
-    u_sound_speed_m_s: float = Field(default=5.0, ge=0.0)
+    u_sound_speed_m_s: float = within(0.0, 100.0, 5.0)
     """Standard uncertainty."""
-    temperature_c: float = 22.0
+    temperature_c: float = within(0.0, 50.0, 22.0)
     """At which that holds."""
 
     def speed(self, temperature_c: float | None) -> SoundSpeed:
@@ -178,10 +177,10 @@ class Gel(_Strict):
 class Line(_Strict):
     """Syringe, extension and needle as one compliance and one resistance (``facts`` of the domain, 3.1 and 3.2)."""
 
-    compliance_ul_kpa: float = Field(default=0.5, gt=0.0)
-    resistance_kpa_min_ml: float = Field(default=3.1, ge=0.0)
+    compliance_ul_kpa: float = within(0.001, 100.0, 0.5)
+    resistance_kpa_min_ml: float = within(0.0, 1000.0, 3.1)
     """Needle plus extension, by theory: 22G x 120 mm 2.8 and 500 mm of 1.0 mm tubing 0.34."""
-    k_line: float = Field(default=1.5, gt=0.0)
+    k_line: float = within(0.5, 5.0, 1.5)
     """Measured over theoretical loss; 1.3-1.6, or 1.0 once the set has been calibrated in air."""
     rating_kpa: float = Field(default=300.0, ge=50.0, le=2000.0)
     """What the weakest part bears: Luer connections are tested at 300 kPa (ISO 80369-7)."""
@@ -226,6 +225,12 @@ class RigConfig(_Strict):
     calibrations: Calibrations = Calibrations()
     path: Path | None = Field(default=None, exclude=True)
     """The file that this was read from."""
+    _document: Document | None = PrivateAttr(default=None)
+
+    @property
+    def document(self) -> Document:
+        """The text that this was read from: it knows on which line a key stands."""
+        return self._document or Document(str(self.path or "rig file"), "", {})
 
     @property
     def calibration_folder(self) -> Path | None:
@@ -258,7 +263,7 @@ class RigConfig(_Strict):
         Raises ``ConfigError`` for an unknown driver, a driver of another role, or wrong settings.
         """
         table = dict(self.devices[role])
-        where = f"{self.path or 'rig file'}: devices.{role}"
+        where = self.document.place(("devices", role))
         name = table.pop("driver", None)
         if not isinstance(name, str):
             raise ConfigError(f"{where}: the key 'driver' is missing")
@@ -276,148 +281,106 @@ class RigConfig(_Strict):
             model = entry.settings_model()
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"{where}.driver: {name!r} cannot be loaded ({error})") from None
-        unknown = sorted(set(table) - _keys(model))
-        if unknown:
-            raise ConfigError(f"{where}.{unknown[0]}: unknown setting{_near(unknown[0], _keys(model))}")
-        try:
-            return model.model_validate(table)
-        except ValidationError as error:
-            raise ConfigError("; ".join(_lines(where, error, model))) from None
+        document = Document(self.document.where, self.document.text, {"devices": {role: table}})
+        return validated(document, model, ("devices", role))
 
 
 def _fits(driver_role: str, role: str) -> bool:
     return driver_role == role or {driver_role, role} == {"needle_force", "probe_force"}
 
 
-def _keys(model: type[BaseModel]) -> set[str]:
-    return {name for key, f in model.model_fields.items() for name in (key, f.alias) if name}
-
-
-def _near(key: str, known: set[str] | frozenset[str] | tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}" if known else ""
-
-
-def _siblings(model: type[BaseModel], location: tuple[int | str, ...]) -> set[str]:
-    """Keys that are known where an unknown one was found."""
-    here: Any = model
-    for part in location[:-1]:
-        fields = getattr(here, "model_fields", None) or getattr(here, "__dataclass_fields__", {})
-        entry = fields.get(part) if isinstance(part, str) else None
-        if entry is None:
-            return set()
-        kind = getattr(entry, "annotation", None) or getattr(entry, "type", None)
-        if isinstance(kind, str):
-            kind = getattr(__import__("rig.safety.limits", fromlist=[kind]), kind, None)
-        here = kind
-    return set(getattr(here, "model_fields", None) or getattr(here, "__dataclass_fields__", {}))
-
-
-def _lines(where: str, error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
-    for item in error.errors():
-        yield _line(where, item, model)
-
-
-def _line(where: str, item: ErrorDetails, model: type[BaseModel]) -> str:
-    path = ".".join(str(part) for part in item["loc"])
-    text = f"{where}: {path}" if path and where.endswith(".toml") else f"{where}.{path}" if path else where
-    if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{text}: unknown key{_near(str(item['loc'][-1]), _siblings(model, item['loc']))}"
-    if item["type"] in ("missing", "missing_argument"):
-        return f"{text}: this key is missing"
-    shown = item.get("input")
-    value = f" = {shown!r}" if isinstance(shown, (str, int, float, bool)) else ""
-    return f"{text}{value}: {item['msg']}"
-
-
-def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def _texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _texts(inner, f"{path}.{key}")
+            yield from _texts(inner, (*path, key))
     elif isinstance(value, list):
         for i, inner in enumerate(value):
-            yield from _texts(inner, f"{path}[{i}]")
+            yield from _texts(inner, (*path, i))
 
 
-def _port_problems(config: RigConfig) -> Iterator[str]:
+def _port_problems(config: RigConfig) -> Iterator[tuple[Place, str]]:
     """Simulated rigs must not touch real ports, real rigs must not run on simulators."""
     for role, table in config.devices.items():
-        for path, text in _texts({k: v for k, v in table.items() if k != "driver"}, f"devices.{role}"):
+        for path, text in _texts({k: v for k, v in table.items() if k != "driver"}, ("devices", role)):
             local = bool(_SIMULATED_PORT.match(text) or _LOCAL_HOST.search(text))
             url = _URL.match(text)
             if config.rig.simulated and (
                 _REAL_PORT.match(text) or (url and not local and url[1] and not text.lower().startswith("file://"))
             ):
-                yield f"{path} = {text!r}: a simulated rig must not open a real port (a bench has simulated = false)"
+                yield path, f"{text!r}: a simulated rig must not open a real port (a bench has simulated = false)"
             if not config.rig.simulated and local:
-                yield (
-                    f"{path} = {text!r}: this is a simulator's address; set rig.simulated = true so that the data are"
-                    " labelled (a real server on this computer is reached by the computer's network name)"
-                )
+                yield path, f"{text!r}: {_LABEL}"
 
 
-def _role_problems(config: RigConfig) -> Iterator[str]:
+def _role_problems(config: RigConfig) -> Iterator[tuple[Place, str]]:
+    inputs: Place = ("safety", "estop_inputs")
     for role in config.devices:
         if role not in ROLES:
-            yield f"devices.{role}: unknown role{_near(role, ROLES)}"
+            yield ("devices", role), f"unknown role{near(role, ROLES)}"
     for name in config.safety.estop_inputs:
         if name not in config.devices:
-            yield f"safety.estop_inputs: {name!r} is not among the devices"
+            yield inputs, f"{name!r} is not among the devices"
     if "estop" in config.devices and "estop" not in config.safety.estop_inputs:
-        yield (
-            "devices.estop: it is not among safety.estop_inputs, so that pressing it would stop nothing; "
-            'add "estop" there, or leave the device out'
-        )
+        text = "it is not among safety.estop_inputs, so that pressing it would stop nothing; "
+        yield ("devices", "estop"), text + 'add "estop" there, or leave the device out'
     if not config.safety.estop_inputs:
-        yield "safety.estop_inputs: at least one emergency-stop input is needed; without one nothing may move"
+        yield inputs, "at least one emergency-stop input is needed; without one nothing may move"
     if not config.rig.simulated and not config.safety.hardware_cut:
-        yield "safety.hardware_cut: on a real bench the emergency stop must cut drive and pump; confirm with true"
+        text = "on a real bench the emergency stop must cut drive and pump; confirm with true"
+        yield ("safety", "hardware_cut"), text
 
 
-def _pump_problems(config: RigConfig) -> Iterator[str]:
+def _device_problems(config: RigConfig) -> Iterator[str]:
+    for role in config.devices:
+        if role in ROLES:
+            try:
+                config.driver_settings(role)
+            except ConfigError as error:
+                yield from str(error).splitlines()
+
+
+def _pump_problems(config: RigConfig) -> Iterator[tuple[Place, str]]:
     """What a pump may still push once the host has died."""
-    watchdog_s = config.pump_watchdog_s
+    watchdog_s, pump = config.pump_watchdog_s, ("devices", "pump")
     if isinstance(watchdog_s, Undeclared):
         name = config.devices["pump"]["driver"]
-        yield f"devices.pump: the driver {name!r} does not declare whether its pump stops by itself (watchdog_s)"
+        yield pump, f"the driver {name!r} does not declare whether its pump stops by itself (watchdog_s)"
     elif problem := dose_problem(config.limits.volume, watchdog_s):
-        yield f"devices.pump: {problem}"
+        yield pump, problem
     if config.limits.pressure.line_kpa > config.line.rating_kpa:
-        yield (
-            f"limits.pressure.line_kpa = {config.limits.pressure.line_kpa:g}: the line bears "
-            f"line.rating_kpa = {config.line.rating_kpa:g}"
-        )
+        text = f"{config.limits.pressure.line_kpa:g}: the line bears line.rating_kpa = {config.line.rating_kpa:g}"
+        yield ("limits", "pressure", "line_kpa"), text
 
 
 def parse_config(
     text: str, where: str = "rig.toml", *, path: Path | None = None, check_drivers: bool = True
 ) -> RigConfig:
     """Read a rig file's text; raises one ``ConfigError`` that lists everything wrong with it."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where}: not a TOML file: {error}") from None
-    if "path" in data:
-        raise ConfigError(f"{where}: path: unknown key")
-    try:
-        config = RigConfig.model_validate({**data, "path": path})
-    except ValidationError as error:
-        raise ConfigError("\n".join(_lines(where, error, RigConfig))) from None
-    problems = [f"{where}: {line}" for line in (*_role_problems(config), *_port_problems(config))]
-    if check_drivers:
-        for role in config.devices:
-            if role in ROLES:
-                try:
-                    config.driver_settings(role)
-                except ConfigError as error:
-                    problems.append(str(error) if config.path else f"{where}: {error}")
-        if not problems and "pump" in config.devices:
-            problems += [f"{where}: {line}" for line in _pump_problems(config)]
-    if problems:
+    return checked(parse(text, where), path=path, check_drivers=check_drivers)
+
+
+def checked(document: Document, *, path: Path | None = None, check_drivers: bool = True) -> RigConfig:
+    """A rig file as it was read; raises one ``ConfigError`` that lists everything wrong with it."""
+    config, problems = faults_of(document, RigConfig)
+    if "path" in document.data:
+        problems.append(f"{document.place(('path',))}: unknown key")
+    looked_at = config
+    if looked_at is None:  # the devices are checked all the same, so that everything wrong is told at once
+        tables = {key: document.data[key] for key in ("rig", "devices") if key in document.data}
+        looked_at, _ = faults_of(Document(document.where, document.text, tables), RigConfig)
+    if looked_at is not None:
+        looked_at = looked_at.model_copy(update={"path": path})
+        looked_at._document = document
+        found = [*_port_problems(looked_at), *(_role_problems(looked_at) if config is not None else ())]
+        problems += [f"{document.place(place)}: {text}" for place, text in found]
+        problems += _device_problems(looked_at) if check_drivers else ()
+        if check_drivers and not problems and "pump" in looked_at.devices:
+            problems += [f"{document.place(place)}: {text}" for place, text in _pump_problems(looked_at)]
+    if config is None or looked_at is None or problems:
         raise ConfigError("\n".join(problems))
-    return config
+    return looked_at
 
 
 def load_config(path: Path | str, *, check_drivers: bool = True) -> RigConfig:
@@ -429,10 +392,6 @@ def load_config(path: Path | str, *, check_drivers: bool = True) -> RigConfig:
         if str(path) in names:
             file = Path(str(shipped.joinpath(f"{path}.toml")))
         else:
-            hint = _near(str(path), tuple(names)) if file.suffix != ".toml" else ""
+            hint = near(str(path), names) if file.suffix != ".toml" else ""
             raise ConfigError(f"{path}: there is no such rig file{hint}")
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from None
-    return parse_config(text, str(file), path=file, check_drivers=check_drivers)
+    return checked(read(file), path=file, check_drivers=check_drivers)

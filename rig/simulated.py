@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from hal.clock import Clock
+from hal.errors import ConfigError
 from hal.interfaces import Device
 from rig.config import RigConfig
 from rig.witness import Witness
@@ -33,6 +34,18 @@ def needs_bench(config: RigConfig) -> bool:
     )
 
 
+def check_sim(config: RigConfig) -> None:
+    """The ``[sim]`` table, which only the simulated bench understands; raises ``ConfigError`` with all its faults."""
+    from hal.sim.operator import profile
+    from hal.sim.settings import sim_settings
+
+    settings = sim_settings(config.sim, config.document)
+    try:
+        profile(settings.operator)
+    except ConfigError as error:
+        raise ConfigError(f"{config.document.place(('sim', 'operator'))}: {error}") from None
+
+
 def simulate(
     config: RigConfig, clock: Clock, *, cartridge_seed: int, phantom: str, needle: str, age_h: float | None = None
 ) -> SimulatedBench:
@@ -46,6 +59,6 @@ def simulate(
     graph = config.frames.graph()
     names = ("PhantomToRig", "HolderToRig", "CarrierToRig", "TrackerToRig")
     frames = {name: graph.get(name.removesuffix("ToRig"), "Rig") for name in names}
-    settings = sim_settings({**config.sim, "phantom": phantom}).at_age(age_h)
+    settings = sim_settings({**config.sim, "phantom": phantom}, config.document).at_age(age_h)
     spec = BenchSpec(settings, frames, config.probe, needle, config.line.compliance_ul_kpa)
     return Bench(spec, clock, cartridge_seed)

@@ -36,7 +36,7 @@ class Settings(MotionSettings):
     """Needle carrier; see ``hal.types.NeedlePose`` for the axes."""
 
     limits: dict[str, AxisSettings] = Field(default_factory=_limits)
-    max_speed_mm_s: float = Field(default=20.0, gt=0)
+    max_speed_mm_s: float = Field(default=20.0, gt=0, le=500)
 
 
 def _tip(pose: tuple[float, ...]) -> tuple[float, float, float]:

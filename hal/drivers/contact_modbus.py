@@ -16,7 +16,7 @@ from hal.types import ContactReading, Identity
 class Input(BaseModel):
     """One digital input."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     address: int = Field(ge=0, le=0xFFFF)
     """On the wire, 0-based."""

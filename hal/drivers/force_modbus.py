@@ -28,16 +28,16 @@ class Settings(ModbusSettings):
     """3 = holding registers, 4 = input registers."""
     format: Literal["float32", "int32", "int16"] = "float32"
     word_order: Literal["big", "little"] = "big"
-    scale_n: float = Field(default=1.0, allow_inf_nan=False)
+    scale_n: float = Field(default=1.0, ge=-1000, le=1000)
     """Newtons per unit of the value; negative turns the sign around."""
-    range_n: float = Field(default=50.0, gt=0, allow_inf_nan=False)
+    range_n: float = Field(default=50.0, gt=0, le=1000)
     """A reading beyond this is an overload or a broken cell."""
     tare_by: Literal["coil", "register", "host"] = "coil"
     """``host``: the amplifier cannot tare, the driver subtracts."""
     tare_address: int = Field(default=0, ge=0, le=0xFFFF)
     tare_value: int = Field(default=1, ge=0, le=0xFFFF)
     """Written to the tare register."""
-    tare_tolerance_n: float = Field(default=0.2, gt=0, allow_inf_nan=False)
+    tare_tolerance_n: float = Field(default=0.2, gt=0, le=10)
 
 
 class Driver(ModbusSensor[Settings]):
@@ -63,7 +63,7 @@ class Driver(ModbusSensor[Settings]):
     def read(self) -> ForceReading:
         """Force in newtons, tared; ``DeviceError`` when it is no number or beyond the range."""
         value_n = self._value_n()
-        return ForceReading(self._opened().asked_ns, value_n - self._host_tare_n)
+        return ForceReading(self._clock.now_ns(), value_n - self._host_tare_n)
 
     def tare(self) -> None:
         """Make the present force read zero; sent once, proven by reading."""

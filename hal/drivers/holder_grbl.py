@@ -26,8 +26,8 @@ class Settings(MotionSettings):
     """Probe holder; poses are ``ProbeToHolder``."""
 
     limits: dict[str, AxisSettings] = Field(default_factory=_limits)
-    max_speed_mm_s: float = Field(default=50.0, gt=0)
-    lever_mm: float = Field(default=30.0, ge=0)
+    max_speed_mm_s: float = Field(default=50.0, gt=0, le=500)
+    lever_mm: float = Field(default=30.0, ge=0, le=500)
     """Distance of the fastest point of the probe face from its centre: a turn moves it by lever x angle."""
 
 

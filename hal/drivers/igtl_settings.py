@@ -8,18 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 class IgtlSettings(BaseModel):
     """Where the server is and how its stamps relate to the moment of measuring."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     url: str = "igtl://127.0.0.1:18944"
-    timeout_s: float = Field(2.0, gt=0)
+    timeout_s: float = Field(2.0, gt=0, le=60)
     """For connecting, for the first data and for the answer to a command."""
-    reconnect_s: float = Field(1.0, gt=0)
+    reconnect_s: float = Field(1.0, gt=0, le=60)
     """Shortest time between two attempts after the connection was lost."""
-    silence_s: float = Field(3.0, gt=0)
+    silence_s: float = Field(3.0, gt=0, le=60)
     """A connection that brings nothing for so long is given up and opened again."""
-    latency_ms: float = Field(0.0, ge=0)
+    latency_ms: float = Field(0.0, ge=0, le=5000)
     """Age of a measurement at its stamp, from the temporal calibration."""
-    transfer_ms: float = Field(0.0, ge=0)
+    transfer_ms: float = Field(0.0, ge=0, le=5000)
     """Shortest time from stamp to arrival, if it was measured; 0: taken from a stamped answer to a command, and
     contained in the offset (frames seem younger by it) when the server gives none."""
 

@@ -42,11 +42,11 @@ HOLDER_STEP_MM = 50.0
 class Settings(BaseModel):
     """Common to all manual drivers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     instrument: str = "instrument"
     """What the person reads, for example ``manometer on the line`` - with its serial number, for the record."""
-    answer_s: float = Field(default=120.0, gt=0.0)
+    answer_s: float = Field(default=120.0, gt=0.0, le=3600.0)
     uncertainty_mm: float = Field(default=1.0, gt=0.0, le=TIP_UNCERTAINTY_MAX_MM)
     """Trackers: standard uncertainty of a measured tip position, per axis."""
     sees_bending: bool = True

@@ -16,10 +16,10 @@ from hal.types import Identity, SafeReport
 class ModbusSettings(BaseModel):
     """How a unit is connected."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     url: str
-    baudrate: int = Field(default=115200, gt=0)
+    baudrate: int = Field(default=115200, ge=300, le=4_000_000)
     unit: int = Field(default=1, ge=1, le=247)
     timeout_s: float = Field(default=PATIENCE_S, gt=0, le=5)
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hal.clock import NS_PER_S, Clock, Deadline
 from hal.drivers.motion_grbl import USUAL, Firmware, GrblController, MotionStatus, Patience
 from hal.errors import DeviceAlarm, DeviceError, LimitViolation, LinkError
+from hal.files import Coordinate
 from hal.types import Identity, MotionMode, SafeReport
 from hal.window import leads_back, outside
 
@@ -41,12 +42,12 @@ LINEAR = "XYZ"
 class AxisSettings(BaseModel):
     """Limits of one axis, work coordinates, mm or degrees."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    low: float
-    high: float
-    max_speed: float = Field(gt=0)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    low: float = Field(ge=-2000, le=2000)
+    high: float = Field(ge=-2000, le=2000)
+    max_speed: float = Field(gt=0, le=1000)
     """Per second."""
-    acceleration: float = Field(gt=0)
+    acceleration: float = Field(gt=0, le=20_000)
     """Per second squared; what the controller is expected to use."""
 
     @model_validator(mode="after")
@@ -59,9 +60,9 @@ class AxisSettings(BaseModel):
 class MotionSettings(BaseModel):
     """What a ``rig.toml`` says of one motion controller."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     url: str
-    baudrate: int = Field(default=115200, gt=0)
+    baudrate: int = Field(default=115200, ge=300, le=4_000_000)
     timeout_s: float = Field(default=USUAL.reply_s, gt=0, le=5)
     """No answer of the controller for so long is a fault; the firmwares answer a status query within 5 to 20 ms."""
     start_s: float = Field(default=USUAL.start_s, gt=0, le=30)
@@ -71,9 +72,9 @@ class MotionSettings(BaseModel):
     axes: str = Field(default="XYZABC", pattern="^[XYZABC]{1,6}$")
     """Letters that the controller drives, in its own order."""
     limits: dict[str, AxisSettings]
-    set_by_hand: dict[str, float] = Field(default_factory=dict)
+    set_by_hand: dict[str, Coordinate] = Field(default_factory=dict)
     """Values of the axes that are not driven, read off their scales."""
-    max_speed_mm_s: float = Field(gt=0)
+    max_speed_mm_s: float = Field(gt=0, le=500)
     feed_metric: Literal["euclidean", "linear"] = "euclidean"
     require_homing: bool = True
     """Refuse a controller without homing ($22) and soft limits ($20), and one that is not homed."""

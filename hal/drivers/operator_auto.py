@@ -18,7 +18,7 @@ ANSWERS = frozenset({InstructionKind.CONFIRM, InstructionKind.AT_TARGET, Instruc
 class Settings(BaseModel):
     """How long an answer takes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     confirm_s: float = Field(1.0, ge=0.0, le=600.0)
 

@@ -38,18 +38,18 @@ _ML = {"UL": 1e-3, "ML": 1.0}
 class Settings(BaseModel):
     """How the pump is connected, and what may be asked of it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     url: str
-    baudrate: int = 19200
+    baudrate: int = Field(default=19200, ge=300, le=4_000_000)
     address: int = Field(default=0, ge=0, le=99)
     diameter_mm: float = Field(ge=0.1, le=50.0)
     """Inner diameter of the syringe."""
     safe_mode_s: int = Field(default=1, ge=0, le=255)
     """Watchdog of the pump in Safe mode, in whole seconds. 1 is what a line of 0.5 uL/kPa bears at 3 mL/min once nobody
     stops the pump. 0 = Basic mode without check sum and watchdog, which no rig file may ask for."""
-    max_rate_ml_min: float = Field(default=15.0, gt=0)
-    max_volume_ml: float = Field(default=5.0, gt=0)
+    max_rate_ml_min: float = Field(default=15.0, gt=0, le=100)
+    max_volume_ml: float = Field(default=5.0, gt=0, le=100)
     """Of one infusion."""
     timeout_s: float = Field(default=0.3, gt=0, le=5)
 

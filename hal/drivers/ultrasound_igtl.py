@@ -20,6 +20,7 @@ from hal.drivers.plus_commands import (
     settings_of,
 )
 from hal.errors import BadReply, ConfigError, DeviceError, LinkError, NoReply
+from hal.files import Matrix16
 from hal.links import igtl_messages
 from hal.links.device_time import DeviceTime
 from hal.links.grey import luminance
@@ -34,14 +35,14 @@ class Settings(IgtlSettings):
 
     device: str = Field("Image_Probe", min_length=1, max_length=20)
     """Device name of the IMAGE messages: image frame, underscore, frame that the matrix maps to."""
-    ImageToProbe: Literal["stream"] | tuple[float, ...] = "stream"
+    ImageToProbe: Literal["stream"] | Matrix16 = "stream"
     """``stream``: the matrix in the message; else 16 numbers, row by row, of a calibration."""
     commands: bool = True
     """False for servers that take no PlusServer commands."""
     us_device: str = ""
     """``UsDeviceId`` of the commands; empty: the server's only one."""
-    gain_zero_percent: float = 50.0
-    gain_db_per_percent: float = Field(0.6, gt=0)
+    gain_zero_percent: float = Field(50.0, ge=0, le=100)
+    gain_db_per_percent: float = Field(0.6, gt=0, le=10)
     imaging: ImagingSettings = ImagingSettings()
     """What the scanner is set to when it cannot be asked; also the depth that a fixed calibration holds for."""
 

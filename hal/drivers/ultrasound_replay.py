@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from hal.clock import Clock, Deadline
 from hal.errors import ConfigError, LinkError
+from hal.files import Matrix16
 from hal.links.grey import luminance
 from hal.links.sequence import Sequence, read_sequence
 from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
@@ -17,16 +18,16 @@ from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
 class Settings(BaseModel):
     """Which recording, and what one pixel is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     file: Path
-    ImageToProbe: tuple[float, ...]
+    ImageToProbe: Matrix16
     """16 numbers, row by row, mm per pixel: the recording does not hold the calibration."""
     repeat: bool = False
     """Start again after the last frame, one mean frame time later."""
     imaging: ImagingSettings = ImagingSettings()
     """What the scanner was set to, for the record."""
-    speed: float = Field(1.0, gt=0)
+    speed: float = Field(1.0, gt=0, le=1000)
     """1 plays at the recorded pace."""
 
     @field_validator("ImageToProbe")

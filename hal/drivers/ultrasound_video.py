@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hal.clock import NS_PER_S, Clock, Deadline
 from hal.errors import ConfigError, LinkError, NoReply
+from hal.files import Matrix16
 from hal.links.grey import luminance
 from hal.links.video import LiveVideo, Picture, VideoFile
 from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
+
+Pixel = Annotated[int, Field(ge=0, le=20_000)]
+Place = Annotated[float, Field(ge=-20_000, le=20_000)]
+"""Of the face in a picture, pixels; it may lie outside."""
+Pitch = Annotated[float, Field(ge=0.001, le=10.0)]
+"""mm per pixel."""
 
 
 class Settings(BaseModel):
     """Source, image area and what one pixel is. Give ``ImageToProbe``, or ``pixel_mm`` with ``face_px``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     source: str
     """Number or path of a grabber (``0``, ``/dev/video0``), URL (``http://``, ``rtsp://``), or a file."""
-    crop: tuple[int, int, int, int] | None = None
+    crop: tuple[Pixel, Pixel, Pixel, Pixel] | None = None
     """Left, top, width, height of the ultrasound area in the picture (pixels)."""
-    pixel_mm: tuple[float, float] | None = None
+    pixel_mm: tuple[Pitch, Pitch] | None = None
     """Pitch of columns and rows."""
-    face_px: tuple[float, float] | None = None
+    face_px: tuple[Place, Place] | None = None
     """Column and row of the centre of the transducer face, in the uncropped picture."""
-    ImageToProbe: tuple[float, ...] | None = None
+    ImageToProbe: Matrix16 | None = None
     """16 numbers, row by row, for the cropped image."""
-    latency_ms: float = Field(0.0, ge=0)
+    latency_ms: float = Field(0.0, ge=0, le=5000)
     """Age of a picture when it is grabbed, from the temporal calibration (grabbers: 50-150 ms)."""
-    timeout_s: float = Field(3.0, gt=0)
-    silence_s: float = Field(1.0, gt=0)
+    timeout_s: float = Field(3.0, gt=0, le=60)
+    silence_s: float = Field(1.0, gt=0, le=60)
     """A live source without a new picture for so long is an error."""
     imaging: ImagingSettings = ImagingSettings()
     """What the scanner is set to by hand, for the record."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
@@ -34,18 +36,19 @@ SPEED_PER_DAY_OPEN = 0.5
 class BuildErrors:
     """How far a pour departs from its drawing (standard deviations) and the state it is in; assumed values."""
 
-    vertebra_sd_mm: float = 0.4
-    vertebra_sd_deg: float = 0.5
-    nerve_sd_mm: float = 0.3
-    layer_sd_mm: float = 0.5
-    swelling_fraction: float = 0.003
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    vertebra_sd_mm: Annotated[float, Field(ge=0.0, le=10.0)] = 0.4
+    vertebra_sd_deg: Annotated[float, Field(ge=0.0, le=20.0)] = 0.5
+    nerve_sd_mm: Annotated[float, Field(ge=0.0, le=10.0)] = 0.3
+    layer_sd_mm: Annotated[float, Field(ge=0.0, le=10.0)] = 0.5
+    swelling_fraction: Annotated[float, Field(ge=-0.1, le=0.1)] = 0.003
     """Mean linear growth of the whole block; the pour scatters by a third of it."""
-    swelling_per_day: float = 0.0
-    sound_speed_sd_m_s: float = 4.0
-    age_days: float = 1.0
+    swelling_per_day: Annotated[float, Field(ge=-0.01, le=0.01)] = 0.0
+    sound_speed_sd_m_s: Annotated[float, Field(ge=0.0, le=100.0)] = 4.0
+    age_days: Annotated[float, Field(ge=0.0, le=365.0)] = 1.0
     sealed: bool = True
-    temperature_c: float = REFERENCE_C
-    voxel_mm: float = VOXEL_MM
+    temperature_c: Annotated[float, Field(ge=5.0, le=35.0)] = REFERENCE_C
+    voxel_mm: Annotated[float, Field(ge=0.2, le=2.0)] = VOXEL_MM
 
     @classmethod
     def none(cls) -> BuildErrors:

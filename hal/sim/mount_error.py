@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from hal.types import NeedlePose
 
+Aside = Annotated[float, Field(ge=-50.0, le=50.0)]
 GUIDE_MM = 70.0
 """Feed at which the tip leaves the guide: from there on a bent shaft stands out freely [A]."""
 
@@ -15,11 +19,12 @@ GUIDE_MM = 70.0
 class MountError:
     """Needle frame of the carrier: z along the axis, x in the plane of the lateral angle; mm."""
 
-    offset_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    offset_mm: tuple[Aside, Aside, Aside] = (0.0, 0.0, 0.0)
     """Of the tip, whatever the bevel; z: the needle is longer, or sits further out, than the feed's zero says."""
-    run_out_mm: tuple[float, float] = (0.0, 0.0)
+    run_out_mm: tuple[Aside, Aside] = (0.0, 0.0)
     """The part that turns with the bevel, at bevel 0."""
-    bend_per_mm: float = 0.0
+    bend_per_mm: Annotated[float, Field(ge=-0.01, le=0.01)] = 0.0
     """Curvature of a shaft that was bent before: the free end stands off by ``bend (feed + 70 mm)^2 / 2`` towards
     the bevel's opening."""
 

@@ -8,10 +8,13 @@ the nominal transforms of ``rig.toml``. Default spreads follow the error budget 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 from scipy.spatial.transform import Rotation
 
+from hal.files import Offset
 from hal.types import Matrix
 
 
@@ -19,23 +22,24 @@ from hal.types import Matrix
 class PlacementErrors:
     """Standard deviations per axis of how the true placement differs from the nominal one."""
 
-    phantom_mm: float = 2.0
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    phantom_mm: Annotated[float, Field(ge=0.0, le=50.0)] = 2.0
     """The cartridge in its fixture, before any registration: guidance has to find it in the image."""
-    phantom_deg: float = 1.0
-    phantom_shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    phantom_deg: Annotated[float, Field(ge=0.0, le=30.0)] = 1.0
+    phantom_shift_mm: tuple[Offset, Offset, Offset] = (0.0, 0.0, 0.0)
     """A known extra shift along phantom X, Y, Z (test of the guidance)."""
-    holder_mm: float = 0.2
-    holder_deg: float = 0.1
-    probe_mm: float = 0.4
+    holder_mm: Annotated[float, Field(ge=0.0, le=50.0)] = 0.2
+    holder_deg: Annotated[float, Field(ge=0.0, le=30.0)] = 0.1
+    probe_mm: Annotated[float, Field(ge=0.0, le=50.0)] = 0.4
     """Image calibration, probe face to holder flange."""
-    probe_deg: float = 0.4
-    carrier_mm: float = 0.3
-    carrier_deg: float = 0.15
-    tracker_mm: float = 0.3
-    tracker_deg: float = 0.1
-    reference_mm: float = 0.1
+    probe_deg: Annotated[float, Field(ge=0.0, le=30.0)] = 0.4
+    carrier_mm: Annotated[float, Field(ge=0.0, le=50.0)] = 0.3
+    carrier_deg: Annotated[float, Field(ge=0.0, le=30.0)] = 0.15
+    tracker_mm: Annotated[float, Field(ge=0.0, le=50.0)] = 0.3
+    tracker_deg: Annotated[float, Field(ge=0.0, le=30.0)] = 0.1
+    reference_mm: Annotated[float, Field(ge=0.0, le=50.0)] = 0.1
     """Registration of the tracked body on the phantom: what touched fiducials leave (0.13 mm at a root)."""
-    reference_deg: float = 0.03
+    reference_deg: Annotated[float, Field(ge=0.0, le=30.0)] = 0.03
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hal.errors import ConfigError
+from hal.files import Degrees, Document, Offset, refusal, validated, within
 from hal.sim.build import BuildErrors
 from hal.sim.faults import FaultKind
 from hal.sim.mount_error import MountError
@@ -30,7 +30,7 @@ MISHAPS: dict[str, frozenset[str]] = {
 class BenchFault(BaseModel):
     """One entry of ``[[sim.faults]]``: something goes wrong from one moment to another."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     device: Literal[
         "holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker",
@@ -42,19 +42,19 @@ class BenchFault(BaseModel):
     Of the device: pump ``jam power_cycle blocked_line``, holder and carrier ``limit_switch``, contact ``short
     broken_wire``, operator ``declines absent``, tracker ``hidden`` (no sight of the stylus), bench
     ``emergency_stop``."""
-    from_s: float = Field(ge=0.0)
+    from_s: float = Field(ge=0.0, le=1e6)
     """Seconds since the bench was switched on (every cartridge of a simulated study begins at 0)."""
-    to_s: float | None = None
+    to_s: float | None = Field(default=None, gt=0.0, le=1e6)
     """End; left out = for good."""
     probability: float = Field(default=1.0, gt=0.0, le=1.0)
     """On the line: chance that one message is hit."""
-    count: int | None = Field(default=None, ge=1)
+    count: int | None = Field(default=None, ge=1, le=1_000_000)
     """On the line: hits after which the fault is over."""
-    delay_s: float = Field(default=0.0, ge=0.0)
+    delay_s: float = Field(default=0.0, ge=0.0, le=3600.0)
     """Of ``delay``."""
-    keep_n: int = Field(default=0, ge=0)
+    keep_n: int = Field(default=0, ge=0, le=1_000_000)
     """Of ``truncate``: bytes that arrive."""
-    position: int = -1
+    position: int = Field(default=-1, ge=-1_000_000, le=1_000_000)
     """Of ``wrong_crc``: the byte that is wrong."""
     input: int = Field(default=0, ge=0, le=2)
     """Of ``short`` and ``broken_wire``: 0 nerve, 1 vessel, 2 pedal."""
@@ -78,16 +78,16 @@ class BenchFault(BaseModel):
 class ReferenceBody(BaseModel):
     """``[sim.reference_body]``: pose of the tracked body on the phantom's box, ``translation`` after ``Rz Ry Rx``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    translation_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    rotation_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    translation_mm: tuple[Offset, Offset, Offset] = (0.0, 0.0, 0.0)
+    rotation_deg: tuple[Degrees, Degrees, Degrees] = (0.0, 0.0, 0.0)
 
 
 class SimSettings(BaseModel):
     """The simulated bench."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     phantom: str = "lumbar_ref"
     operator: str = "expert"
@@ -101,12 +101,22 @@ class SimSettings(BaseModel):
     placement: PlacementErrors = PlacementErrors()
     needle_mount: MountError = MountError()
     """How the needle sits in the carrier: not drawn, but as stated (none by default)."""
-    bench_seed: int = 1
+    bench_seed: int = within(0, 2**32 - 1, 1)
     """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds."""
     faults: tuple[BenchFault, ...] = ()
     """What goes wrong, and when."""
     reference_body: ReferenceBody | None = None
     """Where the tracked body truly sits on the phantom; left out, its frame is the phantom's own."""
+
+    @model_validator(mode="after")
+    def _one_temperature(self) -> Self:
+        stated = self.build.temperature_c
+        if stated not in (BuildErrors().temperature_c, self.temperature_c):
+            text = (
+                f"the gel has the temperature of its bench, sim.temperature_c = {self.temperature_c:g}: state it there"
+            )
+            raise refusal(("build.temperature_c", text))
+        return self
 
     @property
     def poured(self) -> BuildErrors:
@@ -120,10 +130,7 @@ class SimSettings(BaseModel):
         return self.model_copy(update={"build": replace(self.build, age_days=age_h / 24.0)})
 
 
-def sim_settings(table: dict[str, Any]) -> SimSettings:
-    """Check the ``[sim]`` table; raises ``ConfigError``."""
-    try:
-        return SimSettings.model_validate(table)
-    except ValidationError as error:
-        lines = "; ".join(f"sim.{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors())
-        raise ConfigError(f"rig file: {lines}") from None
+def sim_settings(table: dict[str, Any], document: Document | None = None) -> SimSettings:
+    """Check the ``[sim]`` table, of ``document`` where it was read from one; raises ``ConfigError``."""
+    where, text = (document.where, document.text) if document is not None else ("rig file", "")
+    return validated(Document(where, text, {"sim": table}), SimSettings, ("sim",))

@@ -18,6 +18,7 @@ from hal.errors import ConfigError
 from rig.calibration.in_force import in_force
 from rig.cli.devices import by_wire
 from rig.config import ROLES, RigConfig, load_config
+from rig.simulated import check_sim, needs_bench
 
 Level = Literal["ok", "warning", "error"]
 ROOMS = ("rig", "hal", "experiments", "analysis")
@@ -137,6 +138,8 @@ def _free_mb(place: Path) -> int:
 def _rig_file(rig: Path | str) -> list[Finding]:
     try:
         config = load_config(rig)
+        if needs_bench(config):
+            check_sim(config)
     except ConfigError as error:
         return [Finding("error", "rig file", line) for line in str(error).splitlines()]
     kind = "simulated" if config.rig.simulated else "real bench"

@@ -27,7 +27,7 @@ from rig.cli.stop_signals import workers_stop_too
 from rig.cli.toml_text import toml_text
 from rig.config import RigConfig, load_config
 from rig.live_scene import LiveScene
-from rig.simulated import needs_bench
+from rig.simulated import check_sim, needs_bench
 
 SHIPPED_RIG = "simulated"
 WORKERS_SIMULATED = 2
@@ -128,21 +128,13 @@ def checked(
     _check_out(out)
     in_process = needs_bench(config)
     if in_process:
-        _check_bench(config)
+        check_sim(config)
     if not config.rig.simulated and config.devices.get("operator", {}).get("driver") == AUTOMATIC:
         raise ConfigError(f"devices.operator: {AUTOMATIC!r} is for simulated rigs only; a bench needs a person")
     copies = copies_of(chosen, config) | {f"calibrations/{path.name}": path.read_bytes() for path in calibrated.files}
     _try_devices(calibrated.applied_to(config))
     default = WORKERS_SIMULATED if in_process else 1
     return Order(chosen, config, out, workers or default, copies, calibrated)
-
-
-def _check_bench(config: RigConfig) -> None:
-    """The ``[sim]`` table, which only the simulated bench understands."""
-    from hal.sim.operator import profile
-    from hal.sim.settings import sim_settings
-
-    profile(sim_settings(config.sim).operator)
 
 
 def _check_out(out: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from hal.clock import WallClock
 from hal.errors import ConfigError, RecordError
+from hal.files import read
 from hal.phantom.nominal import load_phantom
 from hal.types import ImagingSettings, Pixels
 from rig.cli.output import say
@@ -23,7 +23,7 @@ from rig.cli.toml_text import toml_text
 from rig.config import RigConfig, load_config
 from rig.heap import settle_heap
 from rig.record.appendfile import write_whole
-from rig.simulated import simulate
+from rig.simulated import check_sim, simulate
 
 TICK_S = 0.05
 """How often the world is brought up to date while nobody asks for it: less to catch up when somebody does."""
@@ -56,6 +56,7 @@ def serve_bench(rig: Path | None, seed: int, cartridge: int, write_rig: Path | N
     if seed < 0 or cartridge < 1:
         raise ConfigError(f"--seed must not be negative and --cartridge at least 1, got {seed} and {cartridge}")
     config = load_config(rig if rig is not None else "simulated")
+    check_sim(config)
     phantom = str(config.sim.get("phantom", "lumbar_ref"))
     load_phantom(phantom)
     clock = WallClock()
@@ -111,7 +112,7 @@ def write_rig_file(path: Path, config: RigConfig, rows: Sequence[Row]) -> None:
     """Write the rig file of a served bench: ptys for the serial devices, TCP for the others; labelled simulated."""
     if config.path is None:
         raise ConfigError("the rig has no file that could be rewritten")
-    data: dict[str, Any] = tomllib.loads(config.path.read_text(encoding="utf-8"))
+    data: dict[str, Any] = dict(read(config.path).data)
     data["rig"] = {"name": f"{config.rig.name}, over ports", "simulated": True}
     data["devices"] = {role: _pointed(role, dict(table), rows) for role, table in data["devices"].items()}
     try:

@@ -2,7 +2,7 @@
 
 A frame is a scan-converted picture; bone shadows and range errors live along the scan lines. The lines of a
 curved array start on its face (radius R, centre of curvature at z = -R of the Probe frame) and run radially;
-with ``radius_mm = inf`` they are parallel.
+with a linear array they are parallel.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def scan_lines(
 ) -> ScanLines:
     """Scan lines of a probe over its field of view (curved) or its footprint (linear)."""
     samples = max(8, int(np.ceil(depth_mm / step_mm)))
-    if np.isinf(probe.radius_mm):
+    if probe.linear:
         x = np.linspace(-probe.footprint_mm / 2, probe.footprint_mm / 2, lines)
         return ScanLines(np.stack([x, np.zeros(lines)], 1), np.tile([0.0, 1.0], (lines, 1)), step_mm, samples)
     half = np.radians(probe.field_of_view_deg) / 2

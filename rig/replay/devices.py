@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hal.clock import Clock, Deadline
 from hal.errors import ConfigError, DeviceError, LinkError
+from hal.files import Matrix16
 from hal.types import Frame, Identity, ImagingSettings, PressureReading, SafeReport, TrackedPose
 from rig.replay.source import Source, open_source
 
@@ -18,14 +19,14 @@ from rig.replay.source import Source, open_source
 class Settings(BaseModel):
     """Which recording, and at what pace."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     file: Path
     """A trial's folder, ``.igs.mha|mhd|nrrd``, ``.xml``, ``.dcm`` or a video."""
-    speed: float = Field(default=1.0, gt=0)
-    ImageToProbe: tuple[float, ...] = ()
+    speed: float = Field(default=1.0, gt=0, le=1000)
+    ImageToProbe: Matrix16 = ()
     """16 numbers, row by row, for recordings whose frames do not carry it."""
-    tip_uncertainty_mm: float = Field(default=0.3, gt=0)
+    tip_uncertainty_mm: float = Field(default=0.3, gt=0, le=20)
     sees_bending: bool = False
 
 

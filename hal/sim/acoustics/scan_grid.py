@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hal.types import ImagingSettings, Matrix, ProbeGeometry
+from hal.types import FLAT_MM, ImagingSettings, Matrix, ProbeGeometry
 
 LINES = {"full": 256, "fast": 128}
 SAMPLES = {"full": 1024, "fast": 512}
@@ -39,7 +39,7 @@ class ScanGrid:
     @classmethod
     def of(cls, probe: ProbeGeometry, settings: ImagingSettings, quality: str = "full", pixels: int = 512) -> ScanGrid:
         """Grid that a probe and its settings give; ``quality`` is ``full`` or ``fast``."""
-        linear = math.isinf(probe.radius_mm)
+        linear = probe.linear
         half = probe.footprint_mm / 2 if linear else math.radians(probe.field_of_view_deg) / 2
         return cls(
             probe.radius_mm, half, settings.depth_mm, LINES[quality], SAMPLES[quality], SLICES_MM[quality],
@@ -48,7 +48,7 @@ class ScanGrid:
 
     @property
     def linear(self) -> bool:
-        return math.isinf(self.radius_mm)
+        return self.radius_mm >= FLAT_MM
 
     @property
     def line_step(self) -> float:

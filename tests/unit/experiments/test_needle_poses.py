@@ -178,7 +178,7 @@ def test_the_carrier_s_hand_puts_a_needle_that_sits_beside_its_axis_onto_the_lin
 
 @pytest.mark.parametrize("values", [[0.0, 0.0, 11.0], [float("nan"), 0.0, 0.0], [float("inf"), 0.0, 0.0]])
 def test_an_offset_that_no_hub_allows_is_refused_in_the_rig_file(values):
-    with pytest.raises(ValueError, match="another needle"):
+    with pytest.raises(ValueError, match="tip_offset_mm"):
         RigConfig.model_validate(
             {"rig": {"name": "x", "simulated": True}, "devices": {}, "needle": {"tip_offset_mm": values}}
         )
