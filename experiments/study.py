@@ -283,7 +283,7 @@ def narrowed(study: Study, *, trials: int | None, seed: int | None, techniques: 
 
 def _option(name: str, value: int | None, low: int, high: int) -> None:
     if value is not None and not low <= value <= high:
-        raise ConfigError(f"{name} {value}: must lie between {low} and {high}")
+        raise ConfigError(f"{name} must lie between {low} and {high}, got {value}")
 
 
 __all__ = ["Criterion", "Design", "Head", "Study", "load_study", "narrowed", "shipped", "study_path"]

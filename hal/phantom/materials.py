@@ -17,9 +17,10 @@ from hal.files import data_file, read, validated
 
 @dataclass(frozen=True)
 class Material:
-    """One material; ``name`` is the key of its table."""
+    """One material."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
+    name: str
     label: Annotated[int, Field(ge=0, le=255)]
     sound_speed_m_s: Annotated[float, Field(ge=300.0, le=7000.0)]
     attenuation_db_cm_mhz: Annotated[float, Field(ge=0.0, le=100.0)]
@@ -39,7 +40,6 @@ class Material:
     """Tip pressure that sustains flow."""
     context: str
     """Pressure signature (``facts/domain.md`` 3.3)."""
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,9 @@ class MaterialFile:
 @cache
 def materials() -> dict[str, Material]:
     """All materials by name."""
-    file = validated(read(data_file("hal.phantom", "materials.toml")), MaterialFile)
-    return {name: replace(material, name=name) for name, material in file.material.items()}
+    document = read(data_file("hal.phantom", "materials.toml"))
+    named = {name: {"name": name, **row} for name, row in document.data["material"].items()}
+    return validated(replace(document, data={"material": named}), MaterialFile).material
 
 
 @cache
