@@ -13,7 +13,7 @@ from hal.types import BONE, Instruction, InstructionKind, Matrix, NeedlePose, Op
 from rig.controller import Controller
 from rig.geometry.transforms import invert
 from rig.guidance.needle_line import NeedleLine, angles_from_direction
-from rig.motion import move_needle, rotate_bevel
+from rig.motion import check_reach, move_needle, rotate_bevel
 from rig.safety.stop import HoldRequested, Severity, Trip
 
 ABOVE_SKIN_MM = 12.0
@@ -233,6 +233,7 @@ class OperatorHand:
             self._controller.require_no_hold()
             if not blind:
                 self._controller.travel.check(self.feed_mm + amount_mm)
+        check_reach(self._feed_mm + amount_mm, self._controller.rig.config.needle)
         slow = ("slow",) if speed_mm_s <= 1.0 else ()
         text = f"Advance {amount_mm:.1f} mm{', slowly (1 mm/s)' if slow else ''}, stop at resistance"
         answer = self._have(InstructionKind.ADVANCE, text, amount_mm, manner=slow)

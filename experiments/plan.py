@@ -52,23 +52,24 @@ def plan(study: Study, techniques: dict[str, Technique]) -> tuple[PlannedCartrid
     rng = np.random.default_rng([seed, 0x706C616E])
     names = list(design.techniques)
     first_side = {name: int(rng.integers(len(design.sides))) for name in names}
-    open_sites: list[list[tuple[str, str, int, str]]] = []
+    pours: list[list[tuple[str, str, int, str]]] = []
+    searched: dict[tuple[str, str], int] = {}
+    """Per root and side: the first cartridge that may still have it free. One that was passed over stays so."""
     for block in range(design.repeats):
         for index in rng.permutation(len(names)):
             name = names[index]
             level = techniques[name].level
             side = design.sides[(first_side[name] + block) % len(design.sides)]
-            for cartridge in open_sites:
-                taken = {(techniques[n].level, s) for n, s, _, _ in cartridge}
-                if len(cartridge) < design.cartridge_trials_max and (level, side) not in taken:
-                    break
-            else:
-                cartridge = []
-                open_sites.append(cartridge)
-            cartridge.append((name, side, block + 1, level))
+            at = searched.get((level, side), 0)
+            while at < len(pours) and len(pours[at]) >= design.cartridge_trials_max:
+                at += 1
+            if at == len(pours):
+                pours.append([])
+            pours[at].append((name, side, block + 1, level))
+            searched[level, side] = at + 1
     cartridges = []
     number = 0
-    for index, sites in enumerate(open_sites, start=1):
+    for index, sites in enumerate(pours, start=1):
         cartridge_id = f"C{index:02d}"
         trials = []
         for order, (name, at_side, block, at_level) in enumerate(sites, start=1):

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 from experiments.cartridge import NO_CERTIFICATES, CartridgeJob, CartridgeResult, run_cartridge
 from experiments.decidable import undecided
+from experiments.fits import misfits
 from experiments.plan import PlannedCartridge, plan
 from experiments.study import Study
 from experiments.technique import Technique
 from hal.clock import WallClock
 from hal.errors import ConfigError, LimitViolation
+from hal.phantom.nominal import load_phantom
 from rig.calibration.in_force import InForce
 from rig.config import RigConfig
 from rig.live_scene import LiveScene
@@ -128,6 +130,9 @@ def check_rig(
         )
     for technique in techniques.values():
         _check_run_on(technique, config)
+    unfit = misfits(techniques, config, load_phantom(study.design.phantom))
+    if unfit:
+        raise ConfigError("\n".join(unfit))
     blocked = undecided(study, techniques, calibrated.applied_to(config))
     if blocked:
         certificate = calibrated.qualification

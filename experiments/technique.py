@@ -297,14 +297,17 @@ def shipped() -> dict[str, Path]:
     return {p.stem: p for p in sorted(Path(str(folder)).glob("*.toml"))}
 
 
-def load_technique(name_or_path: str) -> Technique:
-    """Load a shipped technique by name or the user's own by path; raises ``ConfigError``."""
+def technique_file(name_or_path: str) -> Path:
+    """Where a technique stands, shipped by name or the user's own by path; raises ``ConfigError``."""
     if name_or_path in shipped():
-        path = shipped()[name_or_path]
-    elif name_or_path.endswith(".toml"):
-        path = Path(name_or_path)
-    else:
-        near = difflib.get_close_matches(name_or_path, shipped(), n=3, cutoff=0.4)
-        hint = f"; did you mean {', '.join(near)}?" if near else f"; known: {', '.join(shipped())}"
-        raise ConfigError(f"unknown technique {name_or_path!r}{hint}")
-    return validated(read(path), Technique)
+        return shipped()[name_or_path]
+    if name_or_path.endswith(".toml"):
+        return Path(name_or_path)
+    close = difflib.get_close_matches(name_or_path, shipped(), n=3, cutoff=0.4)
+    hint = f"; did you mean {', '.join(close)}?" if close else f"; known: {', '.join(shipped())}"
+    raise ConfigError(f"unknown technique {name_or_path!r}{hint}")
+
+
+def load_technique(name_or_path: str) -> Technique:
+    """Load a technique by name or path; raises ``ConfigError`` with everything that is wrong in its file."""
+    return validated(read(technique_file(name_or_path)), Technique)

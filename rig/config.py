@@ -150,6 +150,11 @@ class Needle(_Strict):
         return load_needle(self.name).length_mm
 
     @property
+    def usable_mm(self) -> float:
+        """How deep its tip can go."""
+        return load_needle(self.name).usable_mm
+
+    @property
     def mount(self) -> NeedleMount:
         """How it sits in the carrier."""
         return NeedleMount(self.tip_offset_mm, self.run_out_mm)

@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError, LimitViolation
 from hal.types import CarrierState, ForceReading, HolderState, MotionMode, NeedlePose, Pose6
+from rig.config import Needle
 from rig.controller import Controller
 from rig.geometry.needle_mount import ON_AXIS, NeedleMount
 from rig.lanes import Sample
@@ -126,6 +127,7 @@ def move_needle(
     tip_mm = pose.feed_mm + mount.ahead_mm(pose)
     deeper = pose.feed_mm > start.pose.feed_mm and depth_mm(pose, mount) > INSERTED_MM
     if deeper:
+        check_reach(depth_mm(pose, mount), controller.rig.config.needle)
         controller.require_no_hold()
         controller.travel.check_speed(tip_mm, speed_mm_s, limits.bone_speed_mm_s)
         if not blind:
@@ -152,6 +154,13 @@ def move_needle(
             felt(resistance.peak_n)
     state: CarrierState = controller.newest("carrier")
     return Advance(state, start.pose.feed_mm, resistance.peak_n)
+
+
+def check_reach(depth_mm: float, needle: Needle) -> None:
+    """Raise ``LimitViolation`` for a depth that the needle does not reach with its hub clear of the skin."""
+    if depth_mm > needle.usable_mm + 1e-6:
+        reach = f"0 to {needle.usable_mm:g} mm: {needle.name} is {needle.length_mm:g} mm long, its hub stays outside"
+        raise LimitViolation("needle depth (mm)", depth_mm, reach)
 
 
 def depth_mm(pose: NeedlePose, mount: NeedleMount) -> float:

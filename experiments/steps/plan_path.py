@@ -12,6 +12,7 @@ from experiments.states import State
 from experiments.steps.freehand import hand_prior
 from experiments.steps.view_target import pressed, target_rig
 from experiments.trial import Trial
+from hal.phantom.needles import HUB_MARGIN_MM
 from hal.types import ProbeGeometry, Vector
 from rig.guidance.bending import nominal_bending
 from rig.guidance.needle_line import NeedleLine
@@ -58,6 +59,7 @@ def plan_step(trial: Trial) -> State:
         lateral_preferred_deg=path.lateral_deg.preferred,
         tilt_preferred_deg=path.tilt_deg.preferred,
         needle_length_mm=needle.length_mm,
+        hub_margin_mm=HUB_MARGIN_MM + path.depth_beyond_mm,  # a needle in doubt is taken that much further
         bone_clearance_mm=path.bone_clearance_mm,
         nerve_clearance_mm=path.nerve_clearance_mm,
         vessel_clearance_mm=path.vessel_clearance_mm,

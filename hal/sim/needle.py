@@ -245,7 +245,9 @@ class Needle:
         return int(self._tissue.label_at(np.array(point)))
 
     def _cut(self, track: Track, piece: float, bevel_deg: float) -> bool:
-        """Cut one piece of new channel; False when bone is in the way."""
+        """Cut one piece of new channel; False when bone is in the way, or all of the shaft is in."""
+        if track.length_mm + piece > self.spec.length_mm:
+            return False  # the hub lies on the skin
         t, p = self._tangent, track.end
         gel = self._material or self._tissue.material(self._label_at(_along(p, t, piece)))
         stiffness = min(max(gel.youngs_kpa / REFERENCE_KPA, STIFFNESS_RANGE[0]), STIFFNESS_RANGE[1])

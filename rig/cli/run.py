@@ -14,7 +14,7 @@ from typing import Any
 from experiments.plan import plan
 from experiments.run import StudyOutcome, check_rig, conduct
 from experiments.study import Study, load_study, narrowed
-from experiments.technique import load_technique, shipped
+from experiments.technique import load_technique, technique_file
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, LinkError, RecordError
 from hal.phantom.nominal import load_phantom
@@ -177,7 +177,7 @@ def copies_of(study: Study, config: RigConfig) -> dict[str, bytes]:
         copies["rig.toml"] = config.path.read_bytes()
     copies["phantom.toml"] = phantom_file(study.design.phantom).read_bytes()
     for name in study.design.techniques:
-        content = (shipped()[name] if name in shipped() else Path(name)).read_bytes()
+        content = technique_file(name).read_bytes()
         label = f"techniques/{load_technique(name).id}.toml"
         if copies.setdefault(label, content) != content:
             raise ConfigError(f"{name}: another technique of this study has the same id")

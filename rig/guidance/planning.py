@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hal.phantom.needles import HUB_MARGIN_MM
 from hal.types import Matrix, ProbeGeometry, Vector
 from rig.geometry.registration import Points, apply_transform, invert_rigid
 from rig.guidance.anatomy import NerveTarget
@@ -35,7 +36,7 @@ class PathRules:
     lateral_preferred_deg: float
     tilt_preferred_deg: float
     needle_length_mm: float = 90.0
-    hub_margin_mm: float = 10.0
+    hub_margin_mm: float = HUB_MARGIN_MM
     bone_clearance_mm: float = 1.5
     nerve_clearance_mm: float = 1.0
     vessel_clearance_mm: float = 2.0

@@ -604,6 +604,13 @@ def test_the_tip_stays_within_the_depth_that_the_limits_allow(clock):
     assert bench.carrier.jogs == []
 
 
+def test_a_needle_goes_no_deeper_than_it_is_long_with_its_hub_outside(clock):
+    bench, controller = run(clock, needle={"name": "22G_short_80"})
+    with pytest.raises(LimitViolation, match=r"needle depth \(mm\) = 70\.5 is outside 0 to 70 mm"):
+        move_needle(controller, NeedlePose(0.0, 0.0, 0.0, 0.0, 70.5), 1.0, blind=True)
+    assert bench.carrier.jogs == []
+
+
 # -- somebody must watch ----------------------------------------------------------------------------------------
 
 

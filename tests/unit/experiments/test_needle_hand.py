@@ -8,7 +8,7 @@ from tiny_devices import Bench, TinyOperator
 from experiments.log import TrialLog
 from experiments.needle_hand import ABOVE_SKIN_MM, DECLINED, WITHDRAW_ASKED_N, OperatorHand
 from hal.clock import VirtualClock
-from hal.errors import SafetyStop
+from hal.errors import LimitViolation, SafetyStop
 from hal.types import Instruction, InstructionKind, NeedlePose, OperatorResponse
 from rig.safety.stop import HoldRequested
 
@@ -132,3 +132,10 @@ def test_a_depth_that_nobody_can_read_is_not_taken_for_known_but_the_needle_stil
 def test_nobody_is_asked_to_withdraw_a_needle_that_was_never_taken_up(freehand: Freehand) -> None:
     freehand.hand.out()
     assert freehand.person.asked == []
+
+
+def test_a_hand_is_never_told_to_push_a_needle_deeper_than_it_reaches(freehand):
+    freehand.at(30.0)
+    with pytest.raises(LimitViolation, match=r"needle depth \(mm\) = 130 is outside 0 to 110 mm: .* is 120 mm long"):
+        freehand.hand.advance(100.0, 2.0, blind=True)
+    assert freehand.person.asked == [], "the person was not asked"

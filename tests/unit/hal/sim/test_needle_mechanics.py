@@ -342,3 +342,13 @@ def test_every_needle_on_the_shelf_loads_and_an_unknown_one_names_its_neighbours
         assert spec.curvature_per_mm > 0.0
     with pytest.raises(ConfigError, match="22G_quincke_120"):
         load_needle("22G_quinke_120")
+
+
+def test_the_shaft_ends_at_its_hub_which_then_presses_on_the_skin():
+    spec = load_needle("22G_short_80")
+    needle = Needle(spec, Block((0.0, GEL)), seed=3)
+    trace = drive(needle, -5.0, 95.0)
+    spans = ((60.0, 79.0), (82.0, 95.0))
+    before, after = (max(abs(force) for feed, force in trace if low <= feed < high) for low, high in spans)
+    assert float(np.linalg.norm(needle.tip_mm)) <= spec.length_mm
+    assert after > 3.0 * before
