@@ -78,10 +78,12 @@ class MotionSettings(BaseModel):
     feed_metric: Literal["euclidean", "linear"] = "euclidean"
     require_homing: bool = True
     """Refuse a controller without homing ($22) and soft limits ($20), and one that is not homed."""
-    work_offset: dict[str, float] = Field(default_factory=dict)
+    work_offset: dict[str, Coordinate] = Field(default_factory=dict)
     """Machine position of the work zero (WCO) of each axis as it was when the rig was calibrated; another one is
     refused. Axes that are not named here are not compared."""
-    expected: dict[Annotated[str, Field(pattern=r"^\$\d{1,3}$")], float] = Field(default_factory=dict)
+    expected: dict[Annotated[str, Field(pattern=r"^\$\d{1,3}$")], Annotated[float, Field(ge=-1e6, le=1e6)]] = Field(
+        default_factory=dict
+    )
     """Settings of the controller as they were when the rig was calibrated (``{ "$3" = 0, "$100" = 800 }``): steps per
     unit, directions, whatever a calibration rests on; others are refused."""
 

@@ -7,6 +7,7 @@ One request of four registers at 0x0100 returns pressure P1 (bar) and the temper
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 from pydantic import Field
 
@@ -49,12 +50,15 @@ CELL_C = (-50.0, 150.0)
 """Temperatures at which a cell of this series can be and work [A]."""
 
 
+Pressure = Annotated[float, Field(ge=-1000.0, le=300_000.0)]
+
+
 class Settings(ModbusSettings):
     """How the transmitter is connected, and what it must be."""
 
     unit: int = Field(default=1, ge=1, le=250)
     """250 is transparent: whatever transmitter is there answers."""
-    range_kpa: tuple[float, float] | None = None
+    range_kpa: tuple[Pressure, Pressure] | None = None
     """Measuring range as on its label; another one is refused. None takes what it says."""
 
 
