@@ -11,11 +11,11 @@ class IgtlSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     url: str = "igtl://127.0.0.1:18944"
-    timeout_s: float = Field(2.0, gt=0, le=60)
+    timeout_s: float = Field(2.0, gt=0, le=3600)
     """For connecting, for the first data and for the answer to a command."""
-    reconnect_s: float = Field(1.0, gt=0, le=60)
+    reconnect_s: float = Field(1.0, gt=0, le=3600)
     """Shortest time between two attempts after the connection was lost."""
-    silence_s: float = Field(3.0, gt=0, le=60)
+    silence_s: float = Field(3.0, gt=0, le=3600)
     """A connection that brings nothing for so long is given up and opened again."""
     latency_ms: float = Field(0.0, ge=0, le=5000)
     """Age of a measurement at its stamp, from the temporal calibration."""

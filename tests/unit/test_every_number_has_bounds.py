@@ -41,11 +41,19 @@ NUMBERS = [
 IDS = [f"{name}:{'.'.join(number.path)}" for name, number in (param.values for param in NUMBERS)]
 
 
+NAMES = {"expected": '"$1"'}
+"""Keys of tables of names that have a form of their own."""
+
+
+def name_below(path, index):
+    return NAMES.get(path[index - 1], "any")
+
+
 def file_with(path, value):
     """The smallest file that holds a number at a path of a schema: an array gets one element, a table of names one."""
     text = str(value)
-    for part in reversed(path[1:]):
-        text = f"[{text}]" if part == EACH else f"{{ {'any' if part == NAMED else part} = {text} }}"
+    for i, part in reversed(list(enumerate(path))[1:]):
+        text = f"[{text}]" if part == EACH else f"{{ {name_below(path, i) if part == NAMED else part} = {text} }}"
     return f"# a remark\n\n{'any' if path[0] == NAMED else path[0]} = {text}\n"
 
 
@@ -54,7 +62,8 @@ def said_of(schema, number, value):
     document = parse(file_with(number.path, value), "my.toml")
     with pytest.raises(ConfigError) as refused:
         validated(document, schema)
-    key = ".".join(number.path).replace(f".{EACH}", "[0]").replace(NAMED, "any")
+    named = [name_below(number.path, i).strip('"') if p == NAMED else p for i, p in enumerate(number.path)]
+    key = ".".join(named).replace(f".{EACH}", "[0]")
     return [line for line in str(refused.value).splitlines() if line.startswith(f"my.toml, line 3: {key} = ")]
 
 
