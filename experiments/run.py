@@ -128,11 +128,11 @@ def check_rig(
             f"this rig ({config.rig.name}) holds the needle {config.needle.name}, the study's techniques need "
             f"{', '.join(others)}: one study uses one kind of needle, named in the rig file too"
         )
-    for technique in techniques.values():
-        _check_run_on(technique, config)
     unfit = misfits(techniques, config, load_phantom(study.design.phantom))
     if unfit:
         raise ConfigError("\n".join(unfit))
+    for technique in techniques.values():
+        _check_run_on(technique, config)
     blocked = undecided(study, techniques, calibrated.applied_to(config))
     if blocked:
         certificate = calibrated.qualification
