@@ -16,9 +16,10 @@ from scipy.spatial.transform import Rotation
 from hal.types import Matrix
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.dwell import Dwell, Naming, find_dwells, name_dwells
+from rig.calibration.dwell_tip import TipCheck, against_phantom, check_tip
 from rig.calibration.pivot import Poses
 from rig.calibration.registration import FiducialRegistration, register_fiducials
-from rig.calibration.stylus_tip import StylusTip, TipCheck, check_tip
+from rig.calibration.stylus_tip import StylusTip
 from rig.geometry.fiducials import Fiducials
 from rig.geometry.transforms import apply
 
@@ -27,6 +28,8 @@ TOLERANCE_MM = 2.0
 MACHINING_MM = 0.1
 SEATING_MM = 0.1
 """A divot against its drawing, and a tip in its divot, per axis [A]."""
+LEAST_OFF_MM = 0.3
+"""A calibrated tip is refused from 4 standard uncertainties and this on [A]."""
 LEAST_SWIVEL_DEG = 10.0
 """Without a swivel a wrong tip stays unseen [A]."""
 OFF_PLACE_MM = 25.0
@@ -97,7 +100,10 @@ def register_touches(
     codes of ``find_dwells``, ``check_tip``, ``name_dwells`` and ``register_fiducials``, and ``no swivel``.
     """
     dwells = find_dwells(times_ns, poses, tip.tip_mm)
-    checked = check_tip(poses, tip, dwells)
+    checked = check_tip(times_ns, poses, tip.tip_mm, dwells, tip.covariance)
+    if checked.wrong(LEAST_OFF_MM):
+        checked = against_phantom(checked, times_ns, poses, tip.tip_mm, nominal, TOLERANCE_MM)
+        checked.refuse_wrong(f"its calibrated tip ({tip.source})", LEAST_OFF_MM, "stylus tip")
     naming = name_dwells(nominal, [d.point_mm for d in dwells], tolerance_mm=TOLERANCE_MM)
     touched = tuple(dwells[k] for k in naming.dwell_of.values())
     still = [name for name, k in naming.dwell_of.items() if dwells[k].swivel_deg < LEAST_SWIVEL_DEG]

@@ -1,11 +1,13 @@
 """What is wrong with fiducials that do not fit: mirrored, swapped, one axis out of scale, or one bad point.
 
-Each explanation is fitted and counts only when the residuals that it leaves agree with the localisation error. The
-explanations are for a person; none of them is ever applied.
+An explanation counts when the residuals that it leaves agree with the localisation error; when none does, the one that
+predicts points which it was not fitted to clearly better than its rivals is still named. The explanations are for a
+person; none of them is ever applied.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +21,10 @@ from rig.geometry.tre import fit_rigid_many
 AGREES_P = 0.01
 """An explanation holds when its residuals are not rarer than this."""
 AXES = ("x", "y", "z")
+_UNSEEN = 0.5
+"""Share of the error at left-out points that an explanation may leave to be named without explaining all [A]."""
+_CLEARLY = 1.4
+"""The next one must leave this many times as much [A]."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,64 @@ def explain(nominal: Fiducials, measured: Fiducials, fle_mm: float) -> tuple[Exp
     a, b = nominal.points_mm, measured.points_mm
     found = [*_mirrors(a, b, fle_mm), *_orders(nominal, measured, fle_mm), *_scales(nominal, measured, fle_mm)]
     found += _bad_points(nominal, measured, fle_mm)
-    return tuple(sorted((e for e in found if e.p_value > AGREES_P), key=lambda e: -e.p_value))
+    whole = tuple(sorted((e for e in found if e.p_value > AGREES_P), key=lambda e: -e.p_value))
+    return whole or _clear(found, a, b)
+
+
+def _clear(found: list[Explanation], a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[Explanation, ...]:
+    """The explanation that predicts left-out points clearly better than nothing and than its rivals, alone; or none."""
+    if len(a) < 5:
+        return ()
+    nothing = _unseen(a, b, lambda kept: np.ones(3))
+    tried = []
+    for e in found:
+        if e.code == "mirrored":
+            tried.append((_unseen(a, b, lambda kept: np.array([-1.0, 1.0, 1.0])), e))
+        elif e.code == "axis scale":
+            axis = AXES.index(str(e.figures["axis"]))
+            tried.append((_unseen(a, b, _axis_of(a, b, axis)), e))
+        elif e.code == "scale":
+            tried.append((_unseen(a, b, lambda kept: np.full(3, _size(b[kept]) / _size(a[kept]))), e))
+    tried.sort(key=lambda t: t[0])
+    if not tried or tried[0][0] > _UNSEEN * nothing:
+        return ()
+    if len(tried) > 1 and tried[1][0] < _CLEARLY * tried[0][0]:
+        return ()
+    return (tried[0][1],)
+
+
+def _unseen(
+    a: NDArray[np.float64], b: NDArray[np.float64], factors: Callable[[NDArray[np.bool_]], NDArray[np.float64]]
+) -> float:
+    """Root mean square error at points left out one at a time; ``factors`` of the nominal axes from the others."""
+    off = []
+    for k in range(len(a)):
+        kept = np.arange(len(a)) != k
+        changed = a * factors(kept)
+        rotation, shift = fit_rigid_many(changed[kept][None], b[kept][None])
+        off.append(b[k] - (rotation[0] @ changed[k] + shift[0]))
+    return _rms(np.array(off))
+
+
+def _axis_of(
+    a: NDArray[np.float64], b: NDArray[np.float64], axis: int
+) -> Callable[[NDArray[np.bool_]], NDArray[np.float64]]:
+    return lambda kept: _axis_factors(a[kept], b[kept], axis)
+
+
+def _axis_factors(a: NDArray[np.float64], b: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    def cost(s: float) -> float:
+        stretched = a.copy()
+        stretched[:, axis] *= s
+        return float((rigid_rest(stretched, b) ** 2).sum())
+
+    out = np.ones(3)
+    out[axis] = float(minimize_scalar(cost, bounds=(0.5, 2.0), method="bounded").x)
+    return out
+
+
+def _size(points: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.trace(np.cov(points.T))))
 
 
 def _mirrors(a: NDArray[np.float64], b: NDArray[np.float64], fle_mm: float) -> list[Explanation]:

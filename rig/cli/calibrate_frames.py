@@ -241,14 +241,15 @@ def landmarks(
     tool: Annotated[str, typer.Option(help="transform of the stylus")] = "StylusToTracker",
     reference: Reference = "",
     tolerance: Annotated[float, typer.Option(help="how well the distances must agree, mm")] = 2.0,
+    tip_limit: Annotated[float, typer.Option(help="refuse a tip that the swivel shows off by more, mm")] = 1.0,
     out: Annotated[Path | None, typer.Option(help="write the named points as a table")] = None,
     json: AsJson = False,
 ) -> None:
     """Find and name the fiducials that a stylus touched."""
     from rig.calibration.dwell import find_dwells, name_dwells
-    from rig.calibration.dwell_tip import check_tip
+    from rig.calibration.dwell_tip import against_phantom, check_tip
     from rig.calibration.pivot import valid_tool_poses
-    from rig.cli.point_files import SIMULATED_LINE, read_named_points
+    from rig.cli.point_files import read_named_points, write_named_points
     from rig.record.interchange.formats import read_recording
 
     with answers(json):
@@ -256,30 +257,36 @@ def landmarks(
         times, poses = valid_tool_poses(sequence, tool, reference)
         dwells = find_dwells(times, poses, tip)
         tested = check_tip(times, poses, tip, dwells)
-        tested.refuse_wrong()
-        naming = name_dwells(read_named_points(nominal), [d.point_mm for d in dwells], tolerance_mm=tolerance)
+        drawn = read_named_points(nominal)
+        if tested.wrong(tip_limit):
+            tested = against_phantom(tested, times, poses, tip, drawn, tolerance)
+            tested.refuse_wrong(limit_mm=tip_limit)
+        naming = name_dwells(drawn, [d.point_mm for d in dwells], tolerance_mm=tolerance)
         rows = [
             f"{n} {p[0]:.4f} {p[1]:.4f} {p[2]:.4f}"
             for n, p in zip(naming.measured.names, naming.measured.points_mm, strict=True)
         ]
         say(labelled("\n".join(rows), sequence.simulated))
+        if tested.note:
+            say(tested.note)
         if not tested.tells:
             say("the shaft was hardly swivelled in the divots: a wrong tip offset would shift all points unseen")
         untouched = ", ".join(naming.missing) or "none"
         say(f"{len(dwells)} dwells; left over: {len(naming.left_over)}; not touched: {untouched}")
         if out is not None:
-            out.write_text(f"{SIMULATED_LINE}\n" * sequence.simulated + "name x y z\n" + "\n".join(rows) + "\n")
+            write_named_points(out, naming.measured, simulated=sequence.simulated)
         if json:
             emit(
                 {
                     "ok": True,
                     "simulated": sequence.simulated,
-                    "points": {r.split()[0]: [float(v) for v in r.split()[1:]] for r in rows},
+                    "points": dict(zip(naming.measured.names, naming.measured.points_mm.tolist(), strict=True)),
                     "dwells": [d.as_json() for d in dwells],
                     "left_over": list(naming.left_over),
                     "missing": list(naming.missing),
                     "rms_mm": naming.rms_mm,
                     "tip_off_mm": tested.off_mm.tolist(),
                     "tip_off_tested": tested.tells,
+                    "tip_check": tested.as_json(),
                 }
             )

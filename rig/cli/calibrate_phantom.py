@@ -184,7 +184,7 @@ def measure_fiducials(rig: Path | None, phantom: str, out: Path, seed: int, opti
         f"{', '.join(found.naming.missing) or 'none'}; rests elsewhere: {len(found.naming.left_over)}",
         f"fit residual {fitted.fre_rms_mm:.2f} mm, {fitted.fre_expected_mm:.2f} mm expected from a localisation error "
         f"of {fitted.fle_mm:.2f} mm (not accuracy)",
-        f"stylus tip by these touches: {found.tip_check.length_mm:.2f} mm from its calibration",
+        f"stylus tip by these touches: {found.tip_check.size_mm:.2f} mm from its calibration",
         *(
             f"{m.name}: residual {m.residual_length_mm:.2f} mm, left out {m.left_out_mm:.2f} mm "
             f"({m.left_out_expected_mm:.2f} mm expected)"

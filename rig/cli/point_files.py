@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _NAMES = ("name", "label", "point", "landmark")
 _AXES = ("x", "y", "z")
+_PLAIN = re.compile(r"[A-Za-z0-9_.:+-]+")
 SIMULATED_LINE = "# simulated"
 """Labels a points file, as it labels a table of readings: what is made of it is simulated."""
 
@@ -47,6 +49,32 @@ def read_named_points(path: Path) -> Fiducials:
     return Fiducials.of(dict(rows))
 
 
+def write_named_points(path: Path, points: Fiducials, *, simulated: bool) -> None:
+    """Write a table that :func:`read_named_points` reads back as it was, name by name and to the last digit.
+
+    Plain names stand as ``name x y z``; others (``#1``, with blanks or commas) in quotes in a table with commas. Raises
+    ``ConfigError`` for a name that no line can hold (before anything is written) and for an unwritable place.
+    """
+    for name in points.names:
+        if not name or name != name.strip() or not name.isprintable():
+            raise ConfigError(
+                f"{path}: point name {name!r} is empty, begins or ends with a blank, or holds a line break: give it "
+                "another name"
+            )
+    plain = all(_PLAIN.fullmatch(name) and name.lower() not in _NAMES for name in points.names)
+    rows = [[repr(float(v)) for v in p] for p in points.points_mm]
+    if plain:
+        lines = ["name x y z"] + [" ".join([name, *row]) for name, row in zip(points.names, rows, strict=True)]
+    else:
+        quoted = ['"' + name.replace('"', '""') + '"' for name in points.names]
+        lines = ["name,x,y,z"] + [",".join([name, *row]) for name, row in zip(quoted, rows, strict=True)]
+    text = f"{SIMULATED_LINE}\n" * simulated + "\n".join(lines) + "\n"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except (OSError, UnicodeEncodeError) as error:
+        raise ConfigError(f"{path}: cannot be written: {error}") from None
+
+
 def labelled_simulated(path: Path) -> bool:
     """Whether a remark line of a points file begins with ``# simulated``; raises ``ConfigError`` for no text file."""
     try:
@@ -67,11 +95,13 @@ def _landmarks(path: Path) -> list[tuple[str, tuple[float, float, float]]]:
 
 def _table(path: Path) -> list[tuple[str, tuple[float, float, float]]] | None:
     """Rows of a table whose header names its columns; None when it has no such header."""
+    from rig.geometry.fiducials import point_lines
+
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    at = next((k for k, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)
+    at = next((k for k, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), None)
     if at is None:
         return None
     sign = next((c for c in (";", "\t", ",") if c in lines[at]), None)
@@ -85,9 +115,8 @@ def _table(path: Path) -> list[tuple[str, tuple[float, float, float]]] | None:
             raise ConfigError(f"{path}: line {at + 1}: lengths must be in mm, the header says {lines[at].strip()!r}")
         return None
     rows = []
-    for number, row in enumerate(csv.reader(lines[at + 1 :], delimiter=sign), at + 2):
-        if not row or row[0].startswith("#"):
-            continue
+    for number, line in point_lines(lines[at + 1 :], first=at + 2, after=False):
+        row = next(csv.reader([line], delimiter=sign))
         try:
             x, y, z = (
                 float(row[columns[axis]].replace(",", ".") if sign == ";" else row[columns[axis]]) for axis in _AXES

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +72,7 @@ def read_fiducials(path: Path) -> Fiducials:
     Raises ``ConfigError`` with the file and line of what cannot be read.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     points: dict[str, ArrayLike] = {}
@@ -84,9 +86,9 @@ def read_fiducials(path: Path) -> Fiducials:
         except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path}: is no list of [[fiducial]] with name and at_mm: {error}") from None
     else:
-        for number, line in enumerate(text.splitlines(), 1):
-            words = line.split("#")[0].replace(",", " ").split()
-            if not words or words[0].lower() == "name":
+        for number, line in point_lines(text.splitlines()):
+            words = line.replace(",", " ").split()
+            if words[0].lower() == "name":
                 continue
             names.append(words[0])
             points[words[0]] = _three(path, f"line {number}", words[1:])
@@ -97,6 +99,27 @@ def read_fiducials(path: Path) -> Fiducials:
             f"{path}: point names occur twice: {', '.join(sorted({n for n in names if names.count(n) > 1}))}"
         )
     return Fiducials.of(points)
+
+
+_BEHIND = re.compile(r"(?<=\s)#.*")
+_HASHED = re.compile(r"\s*#\S+(\s+|\s*,\s*)[-+.\d]\S*(\s+|\s*,\s*)[-+.\d]\S*(\s+|\s*,\s*)[-+.\d]\S*\s*")
+"""``#1 104.3 5.0 20.0``: a point as PLUS names its landmarks, or a point that somebody took out."""
+
+
+def point_lines(lines: Sequence[str], *, first: int = 1, after: bool = True) -> list[tuple[int, str]]:
+    """Lines of a point table with their numbers, without remarks: lines that begin with ``#`` and, with ``after``, what
+    stands behind a blank and ``#``.
+
+    Where every point's name begins with ``#``, as PLUS names landmarks, these lines are the points.
+    """
+    plain, hashed = [], []
+    for number, line in enumerate(lines, first):
+        if _HASHED.fullmatch(line):
+            hashed.append((number, line.strip()))
+        rest = "" if line.lstrip().startswith("#") else _BEHIND.sub("", line) if after else line
+        if rest.strip():
+            plain.append((number, rest.strip()))
+    return plain if any(line.replace(",", " ").split()[0].lower() != "name" for _, line in plain) else plain + hashed
 
 
 def _three(path: Path, where: str, values: object) -> NDArray[np.float64]:

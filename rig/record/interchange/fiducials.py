@@ -34,6 +34,8 @@ class Fiducial:
 def write_fiducials(path: Path, points: Sequence[Fiducial]) -> Path:
     """Write ``.fcsv`` or ``.mrk.json`` (LPS, as Slicer does); raises ``ConfigError`` for another ending."""
     for point in points:
+        if not (point.label + point.text).isascii():
+            _encodable(path, point)
         if not all(math.isfinite(value) for value in point.position):
             raise ConfigError(f"{path.name}: point {point.label!r} has no finite position")
         if path.suffix == ".fcsv" and any(sign in point.label + point.text for sign in "\r\n\0"):
@@ -45,6 +47,13 @@ def write_fiducials(path: Path, points: Sequence[Fiducial]) -> Path:
     else:
         raise ConfigError(f"{path}: points are written as .fcsv or .mrk.json")
     return path
+
+
+def _encodable(path: Path, point: Fiducial) -> None:
+    try:
+        (point.label + point.text).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(f"{path.name}: the name of point {point.label!r} is no text that a file can hold") from None
 
 
 def _lps(point: Fiducial) -> tuple[float, float, float]:
