@@ -305,10 +305,19 @@ def _texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:
             yield from _texts(inner, (*path, i))
 
 
+def _followed(text: str) -> str:
+    """A port by the name that the system has for it: a link (``/dev/pump``) may lead to a simulator's terminal."""
+    try:
+        return str(Path(text).resolve()) if text.startswith("/") and Path(text).is_symlink() else text
+    except (OSError, RuntimeError):  # a link that leads in a circle, or a name that is too long
+        return text
+
+
 def _port_problems(config: RigConfig) -> Iterator[tuple[Place, str]]:
     """Simulated rigs must not touch real ports, real rigs must not run on simulators."""
     for role, table in config.devices.items():
         for path, text in _texts({k: v for k, v in table.items() if k != "driver"}, ("devices", role)):
+            text = _followed(text)
             local = bool(_SIMULATED_PORT.match(text) or _LOCAL_HOST.search(text))
             url = _URL.match(text)
             if config.rig.simulated and (

@@ -61,7 +61,8 @@ class Driver:
         self._sequence = sequence
         self._start_ns = self._clock.now_ns()
         self._last = -1
-        return Identity(self.role, "replay_ultrasound", f"recording {self._settings.file.name}", simulated=False)
+        name = f"recording {self._settings.file.name}"
+        return Identity(self.role, "replay_ultrasound", name, simulated=sequence.simulated)
 
     def _offsets(self, sequence: Sequence) -> list[int]:
         times = [frame.time_ns for frame in sequence.frames]

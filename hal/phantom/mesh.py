@@ -5,7 +5,6 @@ Files come in metres, centimetres or millimetres and do not say so: ``unit_mm`` 
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,10 +54,10 @@ def read_mesh(path: Path, unit_mm: float = 1.0) -> SurfaceMesh:
         vertices, faces = readers[path.suffix.lower()](path.read_bytes())
     except OSError as error:
         raise ConfigError(f"surface {path}: cannot be read ({error})") from error
-    except (ValueError, IndexError, struct.error) as error:
+    except (ValueError, IndexError) as error:
         raise ConfigError(f"surface {path}: damaged or not a mesh ({error})") from error
     if len(faces) == 0:
-        raise ConfigError(f"surface {path}: holds no triangles")
+        raise ConfigError(f"surface {path}: holds no triangles (a closed one has at least 4)")
     if faces.min() < 0 or faces.max() >= len(vertices) or not np.isfinite(vertices).all():
         raise ConfigError(f"surface {path}: faces point to vertices that do not exist")
     unique, inverse = np.unique(vertices, axis=0, return_inverse=True)
@@ -83,18 +82,25 @@ def _read_obj(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return np.array(vertices, dtype=np.float64).reshape(-1, 3), np.array(faces, dtype=np.int64).reshape(-1, 3)
 
 
+_STL = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+_STL_HEAD_BYTES = 84
+
+
 def _read_stl(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    if len(data) >= 84:
-        count = int(struct.unpack_from("<I", data, 80)[0])
-        if 84 + 50 * count == len(data):
-            record = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
-            corners = np.frombuffer(data, record, count, 84)["corners"].astype(np.float64)
-            return corners.reshape(-1, 3), np.arange(3 * count, dtype=np.int64).reshape(-1, 3)
-    if not data.lstrip().startswith(b"solid"):
-        raise ValueError("neither a complete binary STL nor a text STL")
-    rows = [line.split()[1:4] for line in data.decode("ascii", errors="replace").splitlines() if "vertex" in line]
-    corners = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    return corners, np.arange(len(corners) // 3 * 3, dtype=np.int64).reshape(-1, 3)
+    """Binary or text; a binary file's own header may begin with ``solid``, and bytes may follow its triangles."""
+    count = int.from_bytes(data[80:84], "little") if len(data) >= _STL_HEAD_BYTES else -1
+    whole = _STL_HEAD_BYTES + count * _STL.itemsize
+    if data.lstrip()[:5].lower() == b"solid" and len(data) != whole:
+        words = data.decode("ascii").split()
+        rows = [words[n + 1 : n + 4] for n, word in enumerate(words) if word.lower() == "vertex"]
+        corners = np.array(rows, dtype=np.float64).reshape(-1, 3, 3)
+        if not words or not any(word.lower() == "endsolid" for word in words):
+            raise ValueError("the text was cut off before its endsolid")
+    elif count < 0 or len(data) < whole:
+        raise ValueError("no STL file, or cut off")
+    else:
+        corners = np.frombuffer(data, _STL, count, _STL_HEAD_BYTES)["corners"].astype(np.float64)
+    return corners.reshape(-1, 3), np.arange(3 * len(corners), dtype=np.int64).reshape(-1, 3)
 
 
 def surface_points(mesh: SurfaceMesh, spacing_mm: float) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ def _trial(source: Path, target: Path) -> Path:
         raise ConfigError(f"{source}: is no trial folder (it has no meta.json)")
     trial = RecordedTrial(source, source.name)
     if target.suffix.lower() == ".xml":
-        return write_perk_log(target, PerkLog(trial_tracks(trial)))
+        return write_perk_log(target, PerkLog(trial_tracks(trial), simulated=bool(trial.meta.get("simulated", True))))
     ending = ".igs.nrrd" if target.name.endswith("nrrd") else ".igs.mha"
     if target.suffix and not target.is_dir():
         raise ConfigError(f"{target}: a trial becomes several sequences; give a folder (its name may end in nrrd)")
@@ -82,7 +82,7 @@ def _sequence(source: Path, target: Path) -> Path:
         tracks = sequence_tracks(sequence)
         if not tracks:
             raise ConfigError(f"{source}: holds no valid pose, so there is nothing for a log of poses")
-        return write_perk_log(target, PerkLog(tracks))
+        return write_perk_log(target, PerkLog(tracks, simulated=sequence.simulated))
     return write_recording(sequence, target)
 
 
@@ -101,12 +101,14 @@ def _read(source: Path) -> Sequence:
 
 def _from_log(source: Path) -> Sequence:
     """One frame per pose: a log has no common clock of frames, and none is made up."""
+    log = read_perk_log(source)
     poses = [
         (time_ns, name, matrix)
-        for name, track in read_perk_log(source).tracks.items()
+        for name, track in log.tracks.items()
         for time_ns, matrix in zip(track.time_ns.tolist(), track.matrices, strict=True)
     ]
     merged: dict[int, dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]] = {}
     for time_ns, name, matrix in sorted(poses, key=lambda pose: pose[0]):
         merged.setdefault(time_ns, {})[name.removesuffix("Transform")] = matrix
-    return make_recording(source, [FrameEntry(time_ns, pose) for time_ns, pose in merged.items()], None)
+    header = {"Simulated": "True"} if log.simulated else {}
+    return make_recording(source, [FrameEntry(time_ns, pose) for time_ns, pose in merged.items()], None, header=header)

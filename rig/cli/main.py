@@ -222,6 +222,7 @@ def metrics(
     tissue: Annotated[Path | None, typer.Option(help="closed .stl of the tissue, in world")] = None,
     targets: Annotated[Path | None, typer.Option(help=".fcsv or .mrk.json of targets, in world")] = None,
     tip: Annotated[Path | None, typer.Option(help=".tfm: the needle's frame in the tracked tool's")] = None,
+    tip_tool: Annotated[str, typer.Option(help="tool that has the tip, e.g. NeedleToTracker")] = "",
     json: AsJson = False,
 ) -> None:
     """Motion metrics of tools, as Perk Tutor defines them and corrected."""
@@ -230,7 +231,7 @@ def metrics(
     from rig.cli.metrics import measure
 
     with exit_codes():
-        found = measure(path, tissue=tissue, targets=targets, tip=tip)
+        found = measure(path, tissue=tissue, targets=targets, tip=tip, tip_tool=tip_tool)
         if found.get("never_moved"):
             say(f"never moved, not by the last digit (frozen?): {', '.join(found['never_moved'])}")
         if json:

@@ -87,7 +87,8 @@ def _open(path: Path, given: Matrix | None) -> Source:
         raise ConfigError(f"{path}: is no trial folder; of a run folder, name one of its trials")
     suffix = path.suffix.lower()
     if suffix == ".xml":
-        return Source(path.name, False, log_tracks(read_perk_log(path)), None, {})
+        log = read_perk_log(path)
+        return Source(path.name, log.simulated, log_tracks(log), None, {})
     if suffix in ENDINGS:
         sequence = read_recording(path)
     elif suffix == ".dcm":

@@ -32,6 +32,8 @@ def dicom_recording(path: Path) -> Sequence:
     if clip.time_ns is None:
         raise ConfigError(f"{path}: {clip.remarks[-1] if clip.remarks else 'its frame times are unknown'}")
     header = {"Device": clip.device or "unknown", "Taken": clip.taken or "unknown"}
+    if clip.simulated:
+        header["Simulated"] = "True"
     if clip.remarks:
         header["Remarks"] = "; ".join(clip.remarks)
     transforms: dict[str, Matrix] = {}

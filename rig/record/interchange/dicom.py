@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hal.errors import ConfigError
 from rig.record.interchange.jpeg_colour import stream_colours
-from rig.record.interchange.region import CM, FORMATS, MM_PER_CM, Region, fitted, judge_scale
+from rig.record.interchange.region import CM, FORMATS, MM_PER_CM, Region, box, fitted, judge_scale
 
 NS_PER_MS = 1_000_000
 FRAME_TIME, FRAME_TIME_VECTOR = 0x00181063, 0x00181065
@@ -45,6 +45,9 @@ class UltrasoundFile:
     """Acquisition (or content) date and time as written."""
     remarks: tuple[str, ...]
     """What was wrong and how it was read all the same."""
+
+    simulated: bool = False
+    """Whether a simulated rig made it, by the series' own description."""
 
     @property
     def image_region(self) -> Region | None:
@@ -84,7 +87,8 @@ def _read(path: Path) -> UltrasoundFile:
         str(dataset.get("ContentDate", "") or dataset.get("StudyDate", "") or "")
         + str(dataset.get("ContentTime", "") or dataset.get("StudyTime", "") or "")
     )
-    return UltrasoundFile(path, pixels, times, regions, " ".join(filter(None, words)), taken, tuple(remarks))
+    return UltrasoundFile(path, pixels, times, regions, " ".join(filter(None, words)), taken, tuple(remarks),
+                          str(dataset.get("SeriesDescription", "")).strip().upper() == "SIMULATED")  # fmt: skip
 
 
 def pydicom_module() -> Any:
@@ -174,6 +178,10 @@ def _regions(dataset: Any, columns: int, rows: int, path: Path, remarks: list[st
     scaled = [region for region in found if region.format == "2D" and region.pitch_x_mm and region.pitch_y_mm]
     if len({(region.pitch_x_mm, region.pitch_y_mm) for region in scaled}) > 1:
         remarks.append(f"{len(scaled)} regions of different scale; outside the largest its scale does not hold")
+    used = max(scaled, key=lambda region: region.columns * region.rows, default=None)
+    others = [f"{box(region)} {region.format}" for region in found if region is not used]
+    if used is not None and others:
+        remarks.append(f"of {len(found)} regions {box(used)} is taken as the image; not used: {', '.join(others)}")
     if not found:
         remarks.append("no calibrated region: the size of a pixel is unknown")
     return tuple(found)

@@ -6,6 +6,7 @@ numbers; a ``message`` marks the beginning of a task.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,10 @@ from rig.record.appendfile import write_whole
 from rig.record.interchange.frame_text import parse_matrix
 from rig.record.interchange.recording import matrix_text
 
+SIMULATED = "SIMULATED data"
+"""The format has no field for it: a message says that a simulated rig made the poses."""
+_NO_TEXT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML file can hold."""
 _LARGEST_BYTES = 512 << 20
 _LARGEST_S = (1 << 63) // NS_PER_S - 1
 """Seconds whose nanoseconds 64 bits hold."""
@@ -43,6 +48,8 @@ class PerkLog:
     tracks: Mapping[str, PoseTrack]
     messages: tuple[tuple[int, str], ...] = ()
     """Time (ns) and text."""
+    simulated: bool = False
+    """Whether a simulated rig made it: in the file a first message, :data:`SIMULATED`."""
 
 
 def read_perk_log(path: Path) -> PerkLog:
@@ -83,7 +90,8 @@ def read_perk_log(path: Path) -> PerkLog:
         raise ConfigError(f"{path}: holds no pose and no message")
     return PerkLog(
         {name: PoseTrack(np.array(times[name], dtype=np.int64), np.array(matrices[name])) for name in times},
-        tuple(messages),
+        tuple(m for m in messages if m[1] != SIMULATED),
+        simulated=any(text == SIMULATED for _, text in messages),
     )
 
 
@@ -96,13 +104,22 @@ def _time_ns(seconds: str, nanoseconds: str) -> int:
 
 
 def write_perk_log(path: Path, log: PerkLog) -> Path:
-    """Write a log, entries in order of time; raises ``RecordError``."""
+    """Write a log, entries in order of time.
+
+    Raises ``RecordError``, and ``ConfigError`` for a name or message that no XML file can hold.
+    """
+    for text in (*log.tracks, *(text for _, text in log.messages)):
+        if _NO_TEXT.search(text) or text == SIMULATED:
+            raise ConfigError(f"{path.name}: {text!r} cannot be a name or message of a log")
     entries: list[tuple[int, int, str]] = []
     for name, track in log.tracks.items():
         for time_ns, matrix in zip(track.time_ns.tolist(), track.matrices, strict=True):
             entries.append((time_ns, len(entries), _pose(time_ns, name, matrix)))
     for time_ns, text in log.messages:
         entries.append((time_ns, len(entries), f'{_stamp(time_ns)} type="message" message={quoteattr(text)} />'))
+    if log.simulated:
+        first_ns = min((time_ns for time_ns, _, _ in entries), default=0)
+        entries.append((first_ns, -1, f'{_stamp(first_ns)} type="message" message="{SIMULATED}" />'))
     lines: Sequence[str] = [line for _, _, line in sorted(entries)]
     text = "<TransformRecorderLog>\n" + "".join(f"  {line}\n" for line in lines) + "</TransformRecorderLog>\n"
     write_whole(path, text.encode("utf-8"))

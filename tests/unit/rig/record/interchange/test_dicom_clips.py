@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import cv2
@@ -271,3 +272,17 @@ def test_small_file_that_announces_gigabytes_is_refused_before_they_are_taken(tm
 
     with pytest.raises(ConfigError, match="cannot hold the 2000 frames"):
         read_dicom(changed(clip(tmp_path / "a.dcm"), swell))
+
+
+def test_a_second_region_is_told_though_its_scale_is_the_same(tmp_path: Path) -> None:
+    def add(dataset) -> None:
+        second = copy.deepcopy(dataset.SequenceOfUltrasoundRegions[0])
+        second.RegionLocationMaxX1 = 40
+        dataset.SequenceOfUltrasoundRegions.append(second)
+
+    path = changed(clip(tmp_path / "a.dcm"), add)
+    found = read_dicom(path)
+    assert len(found.regions) == 2
+    assert found.image_region == REGION
+    assert any("not used: (10,5)-(40,74) 2D" in remark for remark in found.remarks)
+    assert "not used: (10,5)-(40,74)" in dicom_recording(path).header["Remarks"]
