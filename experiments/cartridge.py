@@ -101,8 +101,10 @@ def run_cartridge(
     bench = None
     if simulated_here:
         bench = simulate(
-            config, clock, cartridge_seed=job.cartridge.seed, phantom=job.phantom, needle=needle, age_h=job.age_h
-        )
+            config, clock, cartridge_seed=job.cartridge.seed, phantom=job.phantom, needle=needle, age_h=job.age_h,
+            # A certificate is of the bench that it was made on.
+            bench_seed=None if job.calibrated.certificates else job.cartridge.bench_seed,
+        )  # fmt: skip
     record = CartridgeRecord(job.run, job.cartridge.cartridge_id, clock)
     config = job.calibrated.applied_to(config)
     completed, failure, kind = 0, "", ""
@@ -180,6 +182,7 @@ def _one(
     about: dict[str, object] = {
         "simulated": rig.simulated,
         "cartridge_id": planned.cartridge_id,
+        "bench": job.cartridge.bench_id,
         "block": planned.block,
         "order_in_cartridge": planned.order_in_cartridge,
         "technique": technique.id,

@@ -2,7 +2,8 @@
 
 Parallel work is by cartridge: trials within one are sequential, one insertion per root and side, so that
 trials stay independent. Repeats are blocks: every approach appears once per block in random order
-(``facts/domain.md`` 7.4), and the plan depends on the study file and the seed alone.
+(``facts/domain.md`` 7.4), and the plan depends on the study file and the seed alone. Benches take whole blocks in turn,
+so that every bench compares all approaches; a cartridge never leaves its bench.
 """
 
 from __future__ import annotations
@@ -36,6 +37,18 @@ class PlannedCartridge:
     cartridge_id: str
     seed: int
     trials: tuple[PlannedTrial, ...]
+    bench: int = 1
+    bench_seed: int | None = None
+    """Of a simulated bench, unless the rig file names one."""
+
+    @property
+    def bench_id(self) -> str:
+        """As the record names it."""
+        return f"B{self.bench:02d}"
+
+
+BENCHES = 0
+"""Where a cartridge's number stands in the path of a seed: cartridges count from 1."""
 
 
 def _seed(study_seed: int, *path: int) -> int:
@@ -52,24 +65,29 @@ def plan(study: Study, techniques: dict[str, Technique]) -> tuple[PlannedCartrid
     rng = np.random.default_rng([seed, 0x706C616E])
     names = list(design.techniques)
     first_side = {name: int(rng.integers(len(design.sides))) for name in names}
-    pours: list[list[tuple[str, str, int, str]]] = []
-    searched: dict[tuple[str, str], int] = {}
-    """Per root and side: the first cartridge that may still have it free. One that was passed over stays so."""
+    pours: list[tuple[int, list[tuple[str, str, int, str]]]] = []
+    own: dict[int, list[list[tuple[str, str, int, str]]]] = {}
+    """The same by bench."""
+    searched: dict[tuple[int, str, str], int] = {}
+    """Per bench, root and side: the first cartridge that may still have it free. One that was passed over stays so."""
     for block in range(design.repeats):
         for index in rng.permutation(len(names)):
             name = names[index]
             level = techniques[name].level
             side = design.sides[(first_side[name] + block) % len(design.sides)]
-            at = searched.get((level, side), 0)
-            while at < len(pours) and len(pours[at]) >= design.cartridge_trials_max:
+            bench = block % design.benches + 1
+            here = own.setdefault(bench, [])
+            at = searched.get((bench, level, side), 0)
+            while at < len(here) and len(here[at]) >= design.cartridge_trials_max:
                 at += 1
-            if at == len(pours):
-                pours.append([])
-            pours[at].append((name, side, block + 1, level))
-            searched[level, side] = at + 1
+            if at == len(here):
+                here.append([])
+                pours.append((bench, here[at]))
+            here[at].append((name, side, block + 1, level))
+            searched[bench, level, side] = at + 1
     cartridges = []
     number = 0
-    for index, sites in enumerate(pours, start=1):
+    for index, (bench, sites) in enumerate(pours, start=1):
         cartridge_id = f"C{index:02d}"
         trials = []
         for order, (name, at_side, block, at_level) in enumerate(sites, start=1):
@@ -79,5 +97,6 @@ def plan(study: Study, techniques: dict[str, Technique]) -> tuple[PlannedCartrid
                     f"T{number:03d}", name, at_level, at_side, block, cartridge_id, order, _seed(seed, index, order)
                 )
             )
-        cartridges.append(PlannedCartridge(cartridge_id, _seed(seed, index), tuple(trials)))
+        drawn = _seed(seed, BENCHES, bench)
+        cartridges.append(PlannedCartridge(cartridge_id, _seed(seed, index), tuple(trials), bench, drawn))
     return tuple(cartridges)

@@ -122,6 +122,7 @@ def check_rig(
     missing = sorted(needs - roles)
     if missing:
         raise ConfigError(f"this rig ({config.rig.name}) has no {', '.join(missing)}, which the study needs")
+    _check_benches(study, config, calibrated)
     others = sorted({t.needle for t in techniques.values()} - {config.needle.name})
     if others:
         raise ConfigError(
@@ -156,6 +157,19 @@ def _check_run_on(technique: Technique, config: RigConfig) -> None:
             config.check_run_on(volume_ml, rate_ml_min)
         except LimitViolation as beyond:
             raise ConfigError(f"technique {technique.id}, {name}, on {config.rig.name}: {beyond}") from None
+
+
+def _check_benches(study: Study, config: RigConfig, calibrated: InForce) -> None:
+    """Several benches are drawn; a bench that stands, is named or was calibrated is one."""
+    if study.design.benches == 1:
+        return
+    asked = f"the study asks for {study.design.benches} benches"
+    if not needs_bench(config):
+        raise ConfigError(f"{asked}, and the rig file ({config.rig.name}) is of one: a run on it needs benches = 1")
+    if config.sim.get("bench_seed") is not None:
+        raise ConfigError(f"{asked}, and sim.bench_seed of the rig file ({config.rig.name}) names one: leave it out")
+    if calibrated.certificates:
+        raise ConfigError(f"{asked}, and the certificates of this rig ({config.rig.name}) are of one")
 
 
 def each_cartridge(
@@ -216,7 +230,7 @@ def _recorded(
             rows.append(
                 RecordedPlan(
                     t.trial_id, t.cartridge_id, technique.id, technique.approach(t.side), t.level, t.side,
-                    technique.plane, guidance, t.block, t.order_in_cartridge,
+                    technique.plane, guidance, t.block, t.order_in_cartridge, cartridge.bench_id,
                 )
             )  # fmt: skip
     return rows

@@ -27,6 +27,10 @@ V1_AT_REST = "V1 (tip)"
 AS_BUILT = "as_built"
 AT_RECORD = "at_injection"
 """The moment whose tip is the tip of record."""
+FAR_MM = 2.0
+"""A tip that was taken for confirmed, further away than this: the worst error of the guidance. By what a confirmation
+claims (``design.md``: image estimate and predicted tip agree within 2 mm)."""
+METHODS = ("direct", "motion", "fluid")
 
 
 def drawn_truth(phantom: NominalPhantom, level: str, side: str, approach: Vector) -> dict[str, Any]:
@@ -44,6 +48,7 @@ def drawn_truth(phantom: NominalPhantom, level: str, side: str, approach: Vector
         "nerve_radius_mm": target.nerve_radius_mm,
         "targets": {f"{lv}.{sd}": t.nerve_centre_mm for (lv, sd), t in phantom.targets.items()},
         "moments": {},
+        "confirmations": None,
         "path_gap_mm": None,
         "path_structures": None,
         "spread_cover": None,
@@ -206,6 +211,7 @@ def score(
     row = counts(log)
     row["success"] = row["placement_success"] = row["first_pass_success"] = False
     row["target_source"] = None if truth is None else truth.get("target_source", AS_BUILT)
+    row |= _far(None if truth is None else truth["confirmations"])
     tip = log.reference_mm.get(AT_RECORD)
     if truth is None or tip is None:
         row["outcome"] = "truth_missing" if log.ended == "finished" else log.ended
@@ -270,6 +276,14 @@ def score(
     row["first_pass_success"] = row["success"] and log.passes_n <= 1
     row["outcome"] = "success" if row["success"] else ("miss" if log.ended == "finished" else log.ended)
     return row
+
+
+def _far(confirmations: list[dict[str, Any]] | None) -> dict[str, int | None]:
+    """Confirmed tips that were somewhere else, by method; not known where nobody knows the true tip."""
+    if confirmations is None:
+        return {f"n_confirm_far_{method}": None for method in METHODS}
+    far = [note["method"] for note in confirmations if note["off_mm"] > FAR_MM]
+    return {f"n_confirm_far_{method}": far.count(method) for method in METHODS}
 
 
 def _gap(tip: Vector, truth: dict[str, Any]) -> float:

@@ -56,6 +56,8 @@ class Design(_Data):
     cartridge_trials_max: int = within(1, 6, 6)
     """One insertion per root and side of a cartridge."""
     cartridge_age_h: float = within(0.0, 8760.0, 24.0)
+    benches: int = within(1, 1000, 1)
+    """Simulated benches, each built and mounted with its own errors; whole blocks are dealt to them in turn."""
 
     @model_validator(mode="after")
     def _once(self) -> Design:
@@ -68,6 +70,8 @@ class Design(_Data):
         if trials_n > TRIALS_MAX:
             text = f"with {len(self.techniques)} techniques this is {trials_n} trials; a study has at most {TRIALS_MAX}"
             faults.append(("repeats", text))
+        if self.benches > self.repeats:
+            faults.append(("benches", f"each takes at least one whole block, and repeats is {self.repeats}"))
         if faults:
             raise refusal(*faults)
         return self
@@ -271,7 +275,7 @@ def narrowed(study: Study, *, trials: int | None, seed: int | None, techniques: 
     head = study.study if seed is None else study.study.model_copy(update={"seed": seed})
     changes: dict[str, object] = {}
     if trials is not None:
-        changes["repeats"] = trials
+        changes |= {"repeats": trials, "benches": min(study.design.benches, trials)}
     if techniques:
         changes["techniques"] = techniques
     design = study.design.model_copy(update=changes)

@@ -47,11 +47,13 @@ def check_sim(config: RigConfig) -> None:
 
 
 def simulate(
-    config: RigConfig, clock: Clock, *, cartridge_seed: int, phantom: str, needle: str, age_h: float | None = None
-) -> SimulatedBench:
+    config: RigConfig, clock: Clock, *, cartridge_seed: int, phantom: str, needle: str, age_h: float | None = None,
+    bench_seed: int | None = None,
+) -> SimulatedBench:  # fmt: skip
     """Pour one cartridge and put a simulated bench around it; raises ``ConfigError`` for a bad ``[sim]`` table.
 
-    ``age_h``: of the cartridge when the bench is switched on (default: that of ``[sim.build]``).
+    ``age_h``: of the cartridge when the bench is switched on (default: that of ``[sim.build]``). ``bench_seed``: of the
+    bench where ``[sim]`` names none.
     """
     from hal.sim.bench import Bench, BenchSpec
     from hal.sim.settings import sim_settings
@@ -59,6 +61,6 @@ def simulate(
     graph = config.frames.graph()
     names = ("PhantomToRig", "HolderToRig", "CarrierToRig", "TrackerToRig")
     frames = {name: graph.get(name.removesuffix("ToRig"), "Rig") for name in names}
-    settings = sim_settings({**config.sim, "phantom": phantom}, config.document).at_age(age_h)
+    settings = sim_settings({**config.sim, "phantom": phantom}, config.document).at_age(age_h).on_bench(bench_seed)
     spec = BenchSpec(settings, frames, config.probe, needle, config.line.compliance_ul_kpa)
     return Bench(spec, clock, cartridge_seed)

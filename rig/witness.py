@@ -1,7 +1,8 @@
 """Truth of a simulated trial, for scoring only.
 
-A witness notes what the world knows at the three moments when a reference instrument is read; the notes go to
-``truth/`` in the run folder. Techniques can ask it to note, never to tell: ``note`` returns nothing.
+A witness notes what the world knows at the three moments when a reference instrument is read, and whenever guidance
+takes the tip for confirmed; the notes go to ``truth/`` in the run folder. Techniques can ask it to note, never to tell:
+``note`` and ``confirmed`` return nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ class Witness(Protocol):
 
     def note(self, moment: str) -> None:
         """Write down the truth of this moment under its name."""
+
+    def confirmed(self, method: str, tip_rig_mm: Vector) -> None:
+        """Guidance took ``tip_rig_mm`` (Rig frame) for confirmed by ``method``: write down where the tip was."""
 
     def testimony(self) -> dict[str, Any]:
         """Everything noted since ``begin``; only the record and scoring read it."""

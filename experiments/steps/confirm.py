@@ -62,6 +62,8 @@ def confirm_tip(
     if best.confirmed:
         assert trial.bending is not None
         trial.log.confirmed_tip_rig_mm = best.tip_rig_mm
+        if trial.witness is not None:
+            trial.witness.confirmed(best.method.value, best.tip_rig_mm)
         feed_mm = trial.hand.feed_mm
         note_tip(trial, best, feed_mm)
         trial.bending = trial.bending.updated(feed_mm + trial.feed_bias_mm, best.tip_rig_mm, best.covariance)

@@ -110,12 +110,12 @@ class Bench:
         self.clock = clock
         self._published: list[str] = []
         built = _poured(s, cartridge_seed)
-        placement = place(dict(spec.frames), s.placement, s.bench_seed, cartridge_seed)
+        placement = place(dict(spec.frames), s.placement, s.bench, cartridge_seed)
         self.world = _world(spec, built, placement, cartridge_seed)
         world = self.world
-        holder = GrblCore(holder_config(), world, seed=s.bench_seed)
-        carrier = GrblCore(carrier_config(), world, seed=s.bench_seed + 1)
-        pump = NewEraPump(world, seed=s.bench_seed + 2)
+        holder = GrblCore(holder_config(), world, seed=s.bench)
+        carrier = GrblCore(carrier_config(), world, seed=s.bench + 1)
+        pump = NewEraPump(world, seed=s.bench + 2)
         self.carrier = CarrierAxes(carrier)
         world.holder, world.needle_source, world.plunger = holder, self.carrier, pump
         body = s.reference_body
@@ -125,7 +125,7 @@ class Bench:
         def geometry(settings: ImagingSettings) -> Matrix:
             return ScanGrid.of(spec.probe, settings, s.frame_quality).ImageToProbe
 
-        seed = s.bench_seed
+        seed = s.bench
         faults = FaultPlan(s.faults, clock.now_ns(), seed)
         faults.happen_to(world, pump, holder, carrier)
         touched = faults.touched(world)
@@ -225,7 +225,7 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
         placement,
         renderer,
         Needle(kind, Tissue(built), cartridge_seed),
-        Hydraulics(line, s.bench_seed),
+        Hydraulics(line, s.bench),
         temperature_c=s.temperature_c,
         seed=cartridge_seed,
         mount=s.needle_mount,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hal.files import Degrees, Document, Offset, refusal, validated, within
+from hal.files import Degrees, Document, Offset, refusal, validated
 from hal.sim.build import BuildErrors
 from hal.sim.faults import FaultKind
 from hal.sim.mount_error import MountError
@@ -25,6 +25,8 @@ MISHAPS: dict[str, frozenset[str]] = {
     "bench": frozenset({"emergency_stop"}),
 }
 """What can happen to a device itself, beside what its line does."""
+BENCH_UNLESS_DRAWN = 1
+"""The bench that calibrations and ports stand on: one table, so that what is calibrated today holds tomorrow."""
 
 
 class BenchFault(BaseModel):
@@ -101,8 +103,9 @@ class SimSettings(BaseModel):
     placement: PlacementErrors = PlacementErrors()
     needle_mount: MountError = MountError()
     """How the needle sits in the carrier: not drawn, but as stated (none by default)."""
-    bench_seed: int = within(0, 2**32 - 1, 1)
-    """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds."""
+    bench_seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
+    """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds. Left out, a
+    study draws its benches from its own seed, and everything else (calibrations, ports) stands on bench 1."""
     faults: tuple[BenchFault, ...] = ()
     """What goes wrong, and when."""
     reference_body: ReferenceBody | None = None
@@ -122,6 +125,15 @@ class SimSettings(BaseModel):
     def poured(self) -> BuildErrors:
         """How the cartridge is poured, at the temperature of the bench."""
         return replace(self.build, temperature_c=self.temperature_c)
+
+    @property
+    def bench(self) -> int:
+        """Seed of the bench at hand."""
+        return BENCH_UNLESS_DRAWN if self.bench_seed is None else self.bench_seed
+
+    def on_bench(self, drawn: int | None) -> SimSettings:
+        """The same with the bench that was drawn, unless one is given."""
+        return self if self.bench_seed is not None else self.model_copy(update={"bench_seed": drawn})
 
     def at_age(self, age_h: float | None) -> SimSettings:
         """The same bench with a cartridge of this age."""

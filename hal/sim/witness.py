@@ -26,12 +26,14 @@ class WorldWitness:
         self._level, self._side = "", ""
         self._approach: Vector = np.array([0.0, 0.0, 1.0])
         self._moments: dict[str, dict[str, Any]] = {}
+        self._confirmations: list[dict[str, Any]] = []
         self._paths: list[NDArray[np.float64]] = []
         self._first_bolus = 0
 
     def begin(self, level: str, side: str, approach: Vector) -> None:
         self._level, self._side, self._approach = level, side, approach
         self._moments = {}
+        self._confirmations = []
         self._paths = []
         self._first_bolus = len(self._world.fluid.boluses)
 
@@ -45,6 +47,19 @@ class WorldWitness:
             "gap_mm": self._gap(tip),
             "deflection_mm": float(needle.deflection_mm),
         }
+
+    def confirmed(self, method: str, tip_rig_mm: Vector) -> None:
+        tip = self._world.needle.tip_mm
+        RigToPhantom = np.linalg.inv(self._world.placement.PhantomToRig)
+        believed = RigToPhantom[:3, :3] @ np.asarray(tip_rig_mm) + RigToPhantom[:3, 3]
+        self._confirmations.append(
+            {
+                "method": method,
+                "tip_mm": tip.copy(),
+                "believed_mm": believed,
+                "off_mm": float(np.linalg.norm(believed - tip)),
+            }
+        )
 
     def insertion_done(self) -> None:
         for path in self._world.withdrawn_paths():
@@ -74,6 +89,7 @@ class WorldWitness:
             if target.channel is None
             else {"rim_mm": target.channel.rim_mm, "axis": target.channel.axis, "radius_mm": target.channel.radius_mm},
             "moments": self._moments,
+            "confirmations": self._confirmations,
             "path_gap_mm": float(min((self._gap(p) for p in path), default=99.0)),
             "path_structures": structures,
             "spread_cover": self._cover(),

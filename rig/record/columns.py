@@ -22,6 +22,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("trial_id", "", "text", "identity of the trial, in planned order"),
     Column("simulated", "", "bool", "true when any device of the trial was a simulator"),
     Column("cartridge_id", "", "text", "pour of the phantom", factor=True),
+    Column(
+        "bench",
+        "",
+        "text",
+        "bench: one table with its devices as built and mounted; trials on one share its errors",
+        factor=True,
+    ),
     Column("block", "", "int", "randomisation block"),
     Column("order_in_cartridge", "", "int", "1 = first insertion of the cartridge"),
     Column("technique", "", "text", "technique identity", factor=True),
@@ -117,6 +124,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("n_confirm_direct", "", "int", "confirmations by direct view"),
     Column("n_confirm_motion", "", "int", "confirmations by commanded small motion"),
     Column("n_confirm_fluid", "", "int", "confirmations by test injection"),
+    *(
+        Column(
+            f"n_confirm_far_{name}",
+            "",
+            "int",
+            f"of the confirmations by {words}, those with the true tip more than 2 mm away (simulated truth)",
+        )
+        for name, words in (("direct", "direct view"), ("motion", "small motion"), ("fluid", "test injection"))
+    ),
     Column("hydro_n", "", "int", "test injections"),
     Column("hydro_ml", "mL", "float", "volume of the test injections by the pump's count; empty when it is not known"),
     Column("p_open_kpa", "kPa", "float", "opening pressure at the tip (line loss removed)"),

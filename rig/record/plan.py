@@ -22,6 +22,7 @@ class PlannedTrial:
     guidance: str = ""
     block: int = 0
     order_in_cartridge: int = 0
+    bench: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ def _truth(tip=(1.0, 0.0, 0.0)):
         "nerve_radius_mm": 2.5,
         "targets": {"L4.left": [0.0, 0.0, 4.0], "L5.left": [0.0, -35.0, 4.0]},
         "moments": {"at_injection": {"tip_mm": list(tip), "gap_mm": 1.5}},
+        "confirmations": [],
         "path_gap_mm": 1.5,
         "path_structures": ["muscle"],
         "spread_cover": 0.7,
