@@ -9,30 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
+from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hal.clock import Clock, Deadline
-from hal.drivers.pump_new_era_frame import ALARMS, ERRORS, Reply, encode, number, receive
+from hal.drivers.pump_new_era_count import MOVING, Count, Dispensed
+from hal.drivers.pump_new_era_frame import ALARMS, ERRORS, Reply, number, resolution
+from hal.drivers.pump_new_era_line import PumpLine
 from hal.errors import BadReply, DeviceAlarm, DeviceError, LimitViolation, LinkError, NoReply, RigError
-from hal.links.serial import SerialLink, open_serial
+from hal.links.serial import open_serial
 from hal.types import Identity, PumpState, SafeReport
 
 READ_ATTEMPTS = 3
 STOP_S = 1.0
 """Patience of ``stop``: more than ten exchanges of 30 ms at 19200 baud."""
-MOVING = frozenset("IWTX")
 UL_PER_ML = 1000.0
 FOUR_DIGITS_ML = 9.999
 """Above this a volume or rate no longer fits four digits in microlitres."""
-_VERSION = re.compile(r"((?:NE|AL|LA)\d+(?:X2?)?)V(.*)")
-_DISPENSED = re.compile(r"I([\d.]+)W([\d.]+)([UM]L)")
-_RATE = re.compile(r"([\d.]+)([UM][MH])")
-_VOLUME = re.compile(r"([\d.]+)([UM]L)")
-_NUMBER = re.compile(r"\d+\.?\d*")
-_WORD = re.compile(r"[A-Z]{3}\d*")
 _ML = {"UL": 1e-3, "ML": 1.0}
+FASTEST_CM_MIN = 5.1005
+"""Plunger speed of the NE-1000 (manual); the larger models are slower."""
+KEPT_OFF = ("PF", "LOC")
+"""Switches that are set to 0 where a pump has them [recalled from the manual]: a program that starts by itself when
+the power comes back, and keys that do not stop the pump."""
 
 
 class Settings(BaseModel):
@@ -62,8 +62,8 @@ class Driver:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._link: SerialLink | None = None
-        self._safe = False
+        self._line: PumpLine | None = None
+        self._count = Count(math.pi * (settings.diameter_mm / 20.0) ** 2 * FASTEST_CM_MIN)
         self._alarm = ""
         self._rate_ml_min = 0.0
         self._taken_back = False
@@ -76,36 +76,39 @@ class Driver:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def open(self) -> Identity:
-        """Connect, identify by VER, acknowledge the power-up alarm, stop, set syringe and program, read them back."""
+        """Connect, identify by VER, acknowledge the power-up alarm, stop, set syringe and program, read them back.
+
+        Whatever an earlier user left in the pump and an infusion relies on is set; see ``_verify``.
+        """
         settings = self._settings
         link = open_serial(settings.url, settings.baudrate, self._clock, timeout_s=settings.timeout_s)
-        self._link = link
+        self._line = PumpLine(link, self._clock, settings.address)
         try:
-            model, firmware = self._identify()
-            self._choose_mode(settings.safe_mode_s)
+            model, firmware = self._identify(self._line)
+            self._choose_mode(self._line, settings.safe_mode_s)
             self._stop(self._clock.deadline(STOP_S))
             self._program()
             self._clear()
             self._alarm = ""  # what happened before is acknowledged by opening
         except BaseException:
             link.close()
-            self._link = None
+            self._line = None
             raise
         return Identity(role=self.role, driver="new_era_pump", model=model, firmware=firmware, simulated=link.simulated)
 
     def close(self) -> None:
         """Stop if running and leave Safe mode, so that no watchdog alarm sounds on a pump that nobody drives."""
-        link = self._link
-        if link is None:
+        line = self._line
+        if line is None:
             return
         # A pump that cannot be reached any more ends by its own program and watchdog.
         with contextlib.suppress(LinkError, DeviceError):
-            if self._exchange("").status in MOVING:
+            if self._exchange("").status != "S" or self._exchange("").status != "S":
                 self._stop(self._clock.deadline(STOP_S))
-            if self._safe:
+            if line.safe:
                 self._exchange("SAF0")
-        link.close()
-        self._link = None
+        line.link.close()
+        self._line = None
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
         """Stop, proven by reading the status back."""
@@ -129,33 +132,36 @@ class Driver:
 
     def read(self) -> PumpState:
         """State and dispensed volume; also the heartbeat of the watchdog."""
-        reply, dispensed_ml = self._dispensed()
-        running = reply.status in MOVING
-        return PumpState(
-            self._clock.now_ns(), running, dispensed_ml, self._rate_ml_min if running else 0.0, self._alarm
-        )
+        seen = self._dispensed()
+        self._check_direction(seen)
+        running = seen.status in MOVING
+        return PumpState(seen.asked_ns, running, seen.infused_ml, self._rate_ml_min if running else 0.0, self._alarm)
 
     def infuse(self, volume_ml: float, rate_ml_min: float) -> None:
         """Set volume and rate, read both back, and send RUN exactly once.
 
         A lost answer to RUN is resolved by asking. Raises ``LimitViolation`` before anything is sent, ``DeviceAlarm``
-        or ``DeviceError`` when the pump refused or ``interrupt`` came first (nothing infused), ``LinkError`` when what
-        it did is not known.
+        or ``DeviceError`` when the pump refused, when ``interrupt`` came first, or when somebody has changed what was
+        set at opening (code ``changed``; nothing infused in all of them), ``LinkError`` when what it did is not known.
         """
         self._check_limits(volume_ml, rate_ml_min)
         self._raise_alarm()
-        before, before_ml = self._dispensed()
+        before = self._dispensed()
+        before_ml = before.infused_ml
         self._raise_alarm()
+        self._check_direction(before)
         if before.status in MOVING:
             raise self._refused("RUN", "the pump is still running")
         if before.status != "S":  # paused: RUN would resume the old program
             self._stop(self._clock.deadline(STOP_S))
+        self._look_once_more()
+        self._verify()
+        self._look_once_more()
         self._set_volume(volume_ml, before_ml)
         self._set_rate(rate_ml_min)
         self._rate_ml_min = rate_ml_min
-        if self._taken_back:  # the last look before the plunger moves
-            self._taken_back = False
-            raise self._refused("RUN", "the infusion was taken back before it began; nothing was infused")
+        self._look_once_more()
+        self._count.run(before_ml, volume_ml, rate_ml_min)
         try:
             reply = self._exchange("RUN")
         except (NoReply, BadReply) as lost:
@@ -176,18 +182,24 @@ class Driver:
 
     def clear(self) -> None:
         """Set the dispensed total to zero and acknowledge a latched alarm; refused while running."""
-        if self._dispensed()[0].status in MOVING:
+        if self._dispensed().status in MOVING:
             raise self._refused("CLD", "the pump is running")
         self._clear()
         self._alarm = ""
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
-    def _identify(self) -> tuple[str, str]:
+    def _look_once_more(self) -> None:
+        """The last look before the plunger moves."""
+        if self._taken_back:
+            self._taken_back = False
+            raise self._refused("RUN", "the infusion was taken back before it began; nothing was infused")
+
+    def _identify(self, line: PumpLine) -> tuple[str, str]:
         """Model and firmware. A pump in either mode understands a Safe packet; plain text is tried as well."""
         last: LinkError | None = None
         for safe in (True, False, True, False):
-            self._safe = safe
+            line.safe = safe
             try:
                 reply = self._exchange("VER")
                 if reply.alarm:  # the power-up alarm: acknowledged by this, the command was not executed
@@ -196,8 +208,8 @@ class Driver:
                 # An answer says more than the silence after it.
                 last = last if isinstance(error, NoReply) and last is not None else error
                 continue
-            match = _VERSION.fullmatch(reply.data)
-            if match:
+            match = reply.match("VER")
+            if match and not reply.alarm:
                 return match.group(1), match.group(2)
             last = BadReply(f"VER was answered with {reply.data!r}", port=self._settings.url)
         raw = last.raw if isinstance(last, BadReply) else b""
@@ -209,17 +221,17 @@ class Driver:
             command="VER",
         ) from last
 
-    def _choose_mode(self, watchdog_s: int) -> None:
+    def _choose_mode(self, line: PumpLine, watchdog_s: int) -> None:
         """Basic or Safe. Sent as a Safe packet, which both modes accept; sending it twice changes nothing."""
         for attempt in range(1, READ_ATTEMPTS + 1):
-            self._safe = True
+            line.safe = True
             try:
                 reply = self._exchange(f"SAF{watchdog_s}")
             except (NoReply, BadReply):
                 if attempt == READ_ATTEMPTS:
                     raise
                 continue
-            self._safe = watchdog_s > 0
+            line.safe = watchdog_s > 0
             if not reply.alarm:
                 self._check("SAF", reply)
                 return
@@ -227,13 +239,35 @@ class Driver:
 
     def _program(self) -> None:
         """Phase 1 infuses a fixed volume, phase 2 stops."""
-        self._put("PHN2", "PHN", 2.0)
-        self._put("FUNSTP", "FUN", "STP")
-        self._put("PHN1", "PHN", 1.0)
-        self._put("FUNRAT", "FUN", "RAT")
-        diameter = number("syringe diameter (mm)", self._settings.diameter_mm)
-        self._put(f"DIA{diameter}", "DIA", float(diameter))
-        self._put("DIRINF", "DIR", "INF")
+        settings = self._settings
+        self._put("SAF", "", settings.safe_mode_s)
+        for switch in KEPT_OFF:
+            self._switch_off(switch)
+        self._put("PHN", "2", 2)
+        self._put("FUN", "STP", "STP")
+        self._put("PHN", "1", 1)
+        self._put("FUN", "RAT", "RAT")
+        diameter = number("syringe diameter (mm)", settings.diameter_mm)
+        self._put("DIA", diameter, float(diameter))
+        self._put("DIR", "INF", "INF")
+
+    def _verify(self) -> None:
+        """What was set at opening still holds; raises ``DeviceError`` (code ``changed``) when it does not."""
+        self._same("SAF", self._settings.safe_mode_s)
+        self._same("PHN", 1)
+        self._same("FUN", "RAT")
+        self._same("DIA", float(number("syringe diameter (mm)", self._settings.diameter_mm)))
+        self._same("DIR", "INF")
+        self._put("PHN", "2", 2)
+        try:
+            self._same("FUN", "STP")
+        finally:
+            self._put("PHN", "1", 1)
+
+    def _switch_off(self, switch: str) -> None:
+        reply = self._asked(switch)
+        if reply.error != "?":  # it has the switch
+            self._put(switch, "0", 0)
 
     def _set_volume(self, volume_ml: float, dispensed_ml: float) -> None:
         """Microlitres as long as volume and total fit four digits."""
@@ -241,22 +275,18 @@ class Driver:
         text = number("volume", volume_ml * UL_PER_ML if unit == "UL" else volume_ml)
         self._attempt(f"VOL{unit}")
         self._attempt(f"VOL{text}")
-        taken = self._ask("VOL", _VOLUME)[1]
-        if taken.group(2) != unit or not math.isclose(float(taken.group(1)), float(text)):
-            raise self._refused("VOL", f"asked for {text} {unit}, it holds {taken.group()}")
+        self._expect("VOL", f"{text} {unit}", _quantity(text, unit))
 
     def _set_rate(self, rate_ml_min: float) -> None:
         unit = "UM" if rate_ml_min <= FOUR_DIGITS_ML else "MM"
         text = number("rate", rate_ml_min * UL_PER_ML if unit == "UM" else rate_ml_min)
         self._attempt(f"RAT{text}{unit}")
-        taken = self._ask("RAT", _RATE)[1]
-        if taken.group(2) != unit or not math.isclose(float(taken.group(1)), float(text)):
-            raise self._refused("RAT", f"asked for {text} {unit}, it holds {taken.group()}")
+        self._expect("RAT", f"{text} {unit}", _quantity(text, unit))
 
     def _resolve_run(self, lost: LinkError | None, before_ml: float, volume_ml: float) -> None:
         """Find out what became of RUN without sending it again."""
         try:
-            reply, now_ml = self._dispensed()
+            now = self._dispensed()
         except LinkError as error:
             raise LinkError(
                 f"pump on {self._settings.url}: RUN was sent, its answer was lost and the pump does not answer since: "
@@ -265,8 +295,8 @@ class Driver:
                 command="RUN",
             ) from error
         self._raise_alarm()
-        moved_ml = now_ml - before_ml
-        if reply.status in MOVING or moved_ml >= 0.99 * volume_ml:
+        moved_ml = now.infused_ml - before_ml
+        if now.status in MOVING or moved_ml >= 0.99 * volume_ml:
             return
         raise self._refused(
             "RUN", f"it is stopped and has infused {moved_ml:.4g} of {volume_ml:g} mL; the command was not repeated"
@@ -275,6 +305,7 @@ class Driver:
     def _stop(self, deadline: Deadline) -> None:
         """STP pauses, a second STP ends the program; repeating it can do no harm."""
         seen = "nothing"
+        self._count.stop()
         while True:
             try:
                 reply = self._exchange("STP")
@@ -289,37 +320,65 @@ class Driver:
     def _clear(self) -> None:
         self._attempt("CLDINF")
         self._attempt("CLDWDR")
-        dispensed_ml = self._dispensed()[1]
-        if dispensed_ml != 0.0:
-            raise self._refused("CLD", f"the dispensed volume still reads {dispensed_ml:g} mL")
+        self._count.forget()
+        now = self._dispensed()
+        for what, left_ml in (("infused", now.infused_ml), ("withdrawn", now.withdrawn_ml)):
+            if left_ml != 0.0:
+                raise self._refused("CLD", f"the {what} volume still reads {left_ml:g} mL")
 
-    def _dispensed(self) -> tuple[Reply, float]:
-        reply, match = self._ask("DIS", _DISPENSED)
-        return reply, float(match.group(1)) * _ML[match.group(3)]
+    def _dispensed(self) -> Dispensed:
+        """The total; one that is not possible after the last one, or not expected, is asked for once more."""
+        before: Dispensed | None = None
+        for _ in range(2 * READ_ATTEMPTS):
+            now = self._dispensed_once()
+            if self._count.possible(now) or (before is not None and self._count.agree(before, now)):
+                self._count.believe(now)
+                return now
+            before = now
+        raise BadReply(
+            f"pump on {self._settings.url}: no two answers to DIS agree; the last says {now.status} and"
+            f" {now.infused_ml:g} mL; is the line disturbed?",
+            port=self._settings.url,
+            command="DIS",
+        )
+
+    def _dispensed_once(self) -> Dispensed:
+        asked_ns = self._clock.now_ns()
+        reply = self._ask("DIS")
+        match = reply.match("DIS")
+        assert match is not None  # what fits no shape is no reply
+        infused, withdrawn, unit = match.groups()
+        return Dispensed(
+            reply.status, float(infused) * _ML[unit], float(withdrawn) * _ML[unit], resolution(infused) * _ML[unit],
+            asked_ns, self._clock.now_ns(),
+        )  # fmt: skip
+
+    def _check_direction(self, seen: Dispensed) -> None:
+        if seen.withdrawn_ml > 0.0:
+            raise self._refused(
+                "DIS", f"it has withdrawn {seen.withdrawn_ml:g} mL, which nothing here asks for; was it used at its own"
+                " keys?", "changed",
+            )  # fmt: skip
 
     # -- one exchange -------------------------------------------------------------------------------------------------
 
     def _exchange(self, command: str) -> Reply:
         """Send once, read one answer; keeps an alarm in mind."""
-        link = self._link
-        if link is None:
+        if self._line is None:
             raise LinkError(f"pump on {self._settings.url} is not open", port=self._settings.url, command=command)
-        link.drain()
-        link.write(encode(self._settings.address, command, safe=self._safe))
-        reply = receive(link, link.deadline())
-        if reply.alarm and self._safe:
-            # In Safe mode a pump also reports an alarm by itself. If this was such a report, the answer is still to
-            # come and would be taken for the answer to the next command.
-            with contextlib.suppress(NoReply):
-                reply = receive(link, self._clock.deadline(self._settings.timeout_s / 4.0))
-        if reply.address != self._settings.address:
-            raise BadReply(f"{link.url}: pump {reply.address} answered for {self._settings.address}", port=link.url)
+        reply = self._line.exchange(command)
         if reply.alarm and reply.alarm != "R":
-            self._alarm = ALARMS.get(reply.alarm, f"alarm {reply.alarm}")
+            self._note_alarm(reply.alarm)
         return reply
 
-    def _ask(self, query: str, pattern: re.Pattern[str]) -> tuple[Reply, re.Match[str]]:
-        """A query; repeated at most twice when the answer is lost, damaged or an alarm took its place."""
+    def _note_alarm(self, letter: str) -> None:
+        """The first one is the cause; what follows from it does not take its place."""
+        self._alarm = self._alarm or ALARMS[letter]
+
+    def _asked(self, query: str) -> Reply:
+        """A query, also one that the pump may not know; repeated at most twice when the answer is lost, damaged or an
+        alarm took its place.
+        """
         last: Exception | None = None
         for _ in range(READ_ATTEMPTS):
             try:
@@ -328,18 +387,18 @@ class Driver:
                 last = error
                 continue
             if reply.alarm == "R":
-                self._alarm = ALARMS["R"]  # it lost power since it was opened
-            if reply.alarm or reply.error == "?COM":
-                last = None
-                continue
-            self._check(query, reply)
-            match = pattern.fullmatch(reply.data)
-            if match is not None:
-                return reply, match
-            last = BadReply(f"{self._settings.url}: {query} was answered {reply.data!r}", port=self._settings.url)
+                self._note_alarm("R")  # it lost power since it was opened
+            if not reply.alarm and reply.error != "?COM":
+                return reply
+            last = None
         if last is not None:
             raise last
         raise self._refused(query, f"no answer but alarms and errors in {READ_ATTEMPTS} attempts")
+
+    def _ask(self, query: str) -> Reply:
+        reply = self._asked(query)
+        self._check(query, reply)
+        return reply
 
     def _attempt(self, command: str) -> None:
         """A setting: sent once. A lost answer is no error here, since the caller reads the setting back."""
@@ -350,15 +409,34 @@ class Driver:
         if reply.error != "?COM":
             self._check(command, reply)
 
-    def _put(self, command: str, query: str, expected: str | float) -> None:
-        self._attempt(command)
-        data = self._ask(query, _WORD if isinstance(expected, str) else _NUMBER)[0].data
-        if (data if isinstance(expected, str) else float(data)) != expected:
-            raise self._refused(command, f"it holds {data!r} afterwards")
+    def _put(self, name: str, value: str, expected: float | str) -> None:
+        """Set and read back; without a value only read."""
+        if value:
+            self._attempt(name + value)
+        self._expect(name, f"{expected}", _setting(expected))
+
+    def _expect(self, query: str, asked: str, holds: Callable[[str], bool]) -> None:
+        """Read a setting; a wrong one is read again, since one changed character makes one."""
+        data = self._ask(query).data
+        if not holds(data):
+            data = self._ask(query).data
+        if not holds(data):
+            raise self._refused(query, f"asked for {asked}, it holds {data}")
+
+    def _same(self, query: str, expected: float | str) -> None:
+        try:
+            self._put(query, "", expected)
+        except DeviceError as error:
+            if isinstance(error, DeviceAlarm):
+                raise
+            raise self._refused(
+                query, f"{error}: it was changed since it was opened, at its keys or by another program; nothing was"
+                " infused; find out by whom, then open the rig again", "changed",
+            ) from error  # fmt: skip
 
     def _check(self, command: str, reply: Reply) -> None:
         if reply.alarm:
-            self._alarm = ALARMS.get(reply.alarm, f"alarm {reply.alarm}")
+            self._note_alarm(reply.alarm)
             raise DeviceAlarm(
                 f"pump on {self._settings.url} did not execute {command}: alarm ({self._alarm})",
                 device=self.role,
@@ -384,3 +462,11 @@ class Driver:
 
     def _refused(self, command: str, why: str, code: str = "") -> DeviceError:
         return DeviceError(f"pump on {self._settings.url}, {command}: {why}", device=self.role, code=code)
+
+
+def _setting(expected: float | str) -> Callable[[str], bool]:
+    return (lambda data: data == expected) if isinstance(expected, str) else lambda data: float(data) == expected
+
+
+def _quantity(text: str, unit: str) -> Callable[[str], bool]:
+    return lambda data: data.endswith(unit) and math.isclose(float(data.removesuffix(unit)), float(text))

@@ -33,7 +33,24 @@ ERRORS = {
     "?COM": "packet damaged on the way",
     "?IGN": "ignored, a new phase started at the same time",
 }
-_REPLY = re.compile(r"(\d\d)(?:A\?([A-Z])|([IWSPTUX]))(.*)", re.DOTALL)
+_REPLY = re.compile(r"(\d\d)(?:A\?([RSTEO])|([IWSPTUX]))(.*)", re.DOTALL)
+_NUMBER = r"(?:\d{1,4}\.|\d{1,3}\.\d|\d{1,2}\.\d\d|\d?\.\d{3})"
+"""Four digits at most and a point, three decimals at most."""
+_SHAPES = {
+    "count": re.compile(rf"I({_NUMBER})W({_NUMBER})([UM]L)"),
+    "length": re.compile(rf"({_NUMBER})"),
+    "rate": re.compile(rf"({_NUMBER})([UM][MH])"),
+    "volume": re.compile(rf"({_NUMBER})([UM]L)"),
+    "whole": re.compile(r"(\d{1,3})"),
+    "word": re.compile(r"([A-Z]{3}\d{0,2})"),
+    "version": re.compile(r"((?:NE|AL|LA)\d+(?:X2?)?)V([\d.]+\w*)"),
+    "status": re.compile(""),
+}
+_QUERIES = {
+    "DIS": "count", "DIA": "length", "RAT": "rate", "VOL": "volume", "PHN": "whole", "SAF": "whole", "PF": "whole",
+    "LOC": "whole", "FUN": "word", "DIR": "word", "VER": "version",
+}  # fmt: skip
+"""Commands that, without a value, are answered with data; all others are answered with the status alone."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +65,20 @@ class Reply:
     @property
     def error(self) -> str:
         """``?``, ``?NA``, ``?OOR``, ``?COM``, ``?IGN``, or empty."""
-        return self.data if self.data.startswith("?") else ""
+        return self.data if self.data in ERRORS else ""
+
+    def fits(self, command: str) -> bool:
+        """Whether it can be the answer to ``command``: an alarm, an error, or data of the right shape."""
+        return self.data == "" if self.alarm else bool(self.error) or self.match(command) is not None
+
+    def match(self, query: str) -> re.Match[str] | None:
+        """The parts of its data, in the shape that ``query`` is answered in."""
+        return _SHAPES[kind_of(query)].fullmatch(self.data)
+
+
+def kind_of(command: str) -> str:
+    """The shape of its answer; commands of one kind can be mistaken for one another by their answers."""
+    return _QUERIES.get(command, "status")
 
 
 def encode(address: int, command: str, *, safe: bool) -> bytes:
@@ -95,6 +125,11 @@ def number(quantity: str, value: float) -> str:
         if value >= 0.0005 and round(value, decimals) < 10 ** (4 - decimals):
             return f"{value:.{decimals}f}"
     raise LimitViolation(quantity, value, "0.001..9999, what four digits can hold")
+
+
+def resolution(text: str) -> float:
+    """What one step of the last digit of a number is worth, in its unit."""
+    return float(10.0 ** -len(text.partition(".")[2]))
 
 
 def _bad(link: SerialLink, raw: bytes) -> BadReply:

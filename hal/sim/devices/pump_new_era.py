@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from hal.clock import NS_PER_S
 from hal.sim.devices.pump_new_era_frame import Packet, Receiver, frame
-from hal.sim.devices.pump_new_era_motor import Motor
+from hal.sim.devices.pump_new_era_motor import Motor, unprogrammed
 from hal.sim.devices.pump_new_era_plunger import Plunger, PlungerFigures
 from hal.sim.devices.pump_new_era_values import (
     DIAMETER_MM,
@@ -19,7 +20,6 @@ from hal.sim.devices.pump_new_era_values import (
     MICROLITRE_UP_TO_MM,
     ML_MIN_PER_UNIT,
     ML_PER_UNIT,
-    Phase,
     Refused,
     parse,
     rate_limits_ml_min,
@@ -58,6 +58,8 @@ class NewEraPump:
         self.alarm = "R"
         self.jam = False
         self.safe_s = 0
+        self.switches = {"PF": 0, "LOC": 0}
+        """PF: a program that runs when the power fails begins anew when it comes back. LOC: the keys are locked."""
         self._receiver = Receiver()
         self._output: deque[tuple[int, bytes]] = deque()
         self._watchdog_ns: int | None = None
@@ -67,6 +69,7 @@ class NewEraPump:
             "RAT": self._rate, "VOL": self._volume, "DIR": self._direction, "RUN": self._run, "PUR": self._purge,
             "STP": self._stop, "DIS": self._dispensed, "CLD": self._clear, "SAF": self._safe_mode,
             "ADR": self._set_address, "RESET": self._reset,
+            "PF": partial(self._switch, "PF"), "LOC": partial(self._switch, "LOC"),
         }  # fmt: skip
 
     # -- the line -----------------------------------------------------------------------------------------------------
@@ -100,18 +103,27 @@ class NewEraPump:
     # -- faults -------------------------------------------------------------------------------------------------------
 
     def power_cycle(self, now_ns: int) -> None:
-        """Power was lost and came back: stopped, reset alarm; settings survive, the watchdog waits for a packet."""
+        """Power was lost and came back: stopped, reset alarm; settings survive, the watchdog waits for a packet.
+
+        With the switch PF on, a program that ran begins anew.
+        """
         self._advance(now_ns)
+        was_running = self.motor.running
         self.motor.stop(now_ns)
         self.motor.infused_ml = self.motor.withdrawn_ml = 0.0
         self._output.clear()
         self._watchdog_ns = None
         self.alarm = "R"
+        if was_running and self.switches["PF"]:
+            self.motor.run(None, now_ns)
 
     def raise_alarm(self, letter: str, now_ns: int) -> None:
-        """Stop in alarm; in Safe mode the alarm is sent by itself, which does not acknowledge it."""
+        """Stop in alarm; in Safe mode the alarm is sent by itself, which does not acknowledge it.
+
+        Decided here: the first alarm stays until it is acknowledged, its consequences do not take its place.
+        """
         self.motor.stop(now_ns)
-        self.alarm = letter
+        self.alarm = self.alarm or letter
         self._watchdog_ns = None
         if self.safe_s:
             self._send(f"{self.address:02d}A?{letter}", now_ns)
@@ -175,7 +187,7 @@ class NewEraPump:
     def _execute(self, command: str, now_ns: int) -> str:
         if not command:
             return ""
-        name = "RESET" if command == "RESET" else command[:3]
+        name = next((long for long in ("RESET", "PF") if command.startswith(long)), command[:3])
         handler = self._commands.get(name)
         if handler is None:
             raise Refused("?")
@@ -259,7 +271,10 @@ class NewEraPump:
         if motor.running and motor.phase.volume != 0.0:
             raise Refused("?NA")
         before = motor.phase.direction
-        after = argument if argument in ("INF", "WDR") else "WDR" if before == "INF" else "INF"
+        after = argument if argument in ("INF", "WDR") else before
+        if argument == "REV":
+            after = "WDR" if before == "INF" else "INF"
+        # Sticky: as the phase before, or as an input of the pump says in phase 1. Decided here: as it is.
         motor.phase.direction = after
         if motor.moving and after != before:
             motor.reverse(now_ns)
@@ -315,6 +330,12 @@ class NewEraPump:
         self._watchdog_ns = now_ns + self.safe_s * NS_PER_S if self.safe_s else None
         return ""
 
+    def _switch(self, name: str, argument: str, now_ns: int) -> str:
+        if not argument:
+            return f"{self.switches[name]}"
+        self.switches[name] = whole(argument, 0, 1)
+        return ""
+
     def _set_address(self, argument: str, now_ns: int) -> str:
         if not argument:
             return f"{self.address:02d}"
@@ -324,7 +345,7 @@ class NewEraPump:
     def _reset(self, argument: str, now_ns: int) -> str:
         """Factory settings. Decided here: the answer already is the reset alarm in Basic mode from address 0."""
         self._only_at_rest()
-        self.motor.phases = [Phase() for _ in range(LAST_PHASE)]
+        self.motor.phases = unprogrammed()
         self.motor.stop(now_ns)
         self.address, self.safe_s, self._watchdog_ns, self.alarm = 0, 0, None, "R"
         return ""

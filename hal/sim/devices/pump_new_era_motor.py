@@ -15,13 +15,18 @@ TIMELESS_PHASES = 200
 """A program that goes through so many phases without taking time is an endless loop."""
 
 
+def unprogrammed() -> list[Phase]:
+    """The program of a new pump: phase 1 pumps, all others stop, so that a volume alone ends an infusion."""
+    return [Phase() if n == 0 else Phase("STP") for n in range(LAST_PHASE)]
+
+
 class Motor:
     """Status letters as the pump reports them: I, W, S, P, T (pause phase), X (purge)."""
 
     def __init__(self, plunger: Plunger) -> None:
         self.plunger = plunger
         self.diameter_mm = 26.59
-        self.phases = [Phase() for _ in range(LAST_PHASE)]
+        self.phases = unprogrammed()
         self.phase_n = 1
         self.volume_unit = "ML"
         self.status = "S"

@@ -96,10 +96,44 @@ def test_loops_repeat_and_endless_ones_are_a_program_error() -> None:
     assert talk("RUN") == "A?E"
 
 
-def test_a_program_without_an_end_goes_on_with_the_next_phase() -> None:
-    """Why the driver programs phase 2 as a stop: here phase 2 pumps on without limit."""
+def test_a_pump_that_nobody_programmed_stops_at_its_volume() -> None:
     talk = Talk(NewEraPump(figures=EXACT))
-    talk.setup("DIA14.43", "VOLML", "VOL0.1", "RAT6MM", "RUN")
+    talk.setup("DIA12.06", "DIRINF", "VOLML", "VOL0.05", "RAT1MM", "RUN")
+    assert talk("DIS", 2.9).startswith("I")
+    assert talk("DIS", 9.0) == "SI0.050W0.000ML"
+    assert talk("RESET") == "A?R"
+    assert [phase.function for phase in talk.pump.motor.phases[:3]] == ["RAT", "STP", "STP"]
+
+
+def test_a_direction_told_to_stick_is_not_turned_round() -> None:
+    talk = Talk(NewEraPump(figures=EXACT))
+    talk.setup("DIRINF", "DIRSTK")
+    assert talk("DIR") == "SINF"
+    talk.setup("DIRREV")
+    assert talk("DIR") == "SWDR"
+
+
+def test_a_program_begins_anew_after_a_power_cut_only_when_the_pump_was_set_to_do_so() -> None:
+    for switch, goes_on in ((0, False), (1, True)):
+        talk = Talk(NewEraPump(figures=EXACT))
+        talk.setup("DIA14.43", "VOLML", "VOL1", "RAT6MM", f"PF{switch}", "RUN")
+        talk.pump.power_cycle(talk.now_ns)
+        talk("")  # the alarm
+        assert talk("").startswith("I") == goes_on
+
+
+def test_the_first_alarm_stays_until_it_is_acknowledged() -> None:
+    talk = Talk(NewEraPump(figures=EXACT))
+    talk("")
+    talk.pump.raise_alarm("S", talk.now_ns)
+    talk.pump.raise_alarm("T", talk.now_ns)
+    assert talk("DIS") == "A?S"
+
+
+def test_a_program_without_an_end_goes_on_with_the_next_phase() -> None:
+    """Why the driver programs phase 2 as a stop: here an earlier user has left a phase 2 that pumps without limit."""
+    talk = Talk(NewEraPump(figures=EXACT))
+    talk.setup("DIA14.43", "PHN2", "FUNRAT", "PHN1", "VOLML", "VOL0.1", "RAT6MM", "RUN")
     assert talk("DIS", 61.0).startswith("II1.1")
 
 
