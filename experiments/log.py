@@ -56,6 +56,8 @@ class TrialLog:
     probe_moves_n: int = 0
     frames_read_n: int = 0
     frames_unread_n: int = 0
+    device_notices_n: int = 0
+    """What drivers noticed and put right: a device clock that was set, an answer that came twice."""
     reference_mm: dict[str, Vector] = field(default_factory=dict)
     """Tip by the reference instrument in the Phantom frame, by moment."""
     reference_axis: Vector | None = None

@@ -188,6 +188,7 @@ def counts(log: TrialLog) -> dict[str, Any]:
         "n_probe_moves": log.probe_moves_n,
         "frames_read": log.frames_read_n,
         "frames_unread": log.frames_unread_n,
+        "device_notices": log.device_notices_n,
         "sound_speed_m_s": log.sound_speed_m_s,
         **_of_reference(log),
         "end_reason": log.end_reason,

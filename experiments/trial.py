@@ -119,6 +119,7 @@ class Trial:
     _injection_declared: bool = False
 
     def __post_init__(self) -> None:
+        self.noticed_before_n = self.controller.notices.total_n
         self.needle: NeedleSpec = load_needle(self.technique.needle)
         measured = self.about.get("temp_c")
         speed_of_sound = self.controller.rig.config.gel.speed(measured if isinstance(measured, float) else None)
@@ -331,6 +332,7 @@ def close_record(trial: Trial) -> dict[str, Any]:
     known = truth or drawn_truth(
         trial.anatomy.phantom, trial.technique.level, trial.planned.side, trial.approach_direction
     )
+    trial.log.device_notices_n = trial.controller.notices.total_n - trial.noticed_before_n
     limits = trial.controller.limits
     gauge = trial.controller.rig.config.needle.gauge
     PhantomToRig = (

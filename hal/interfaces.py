@@ -60,6 +60,14 @@ class Interruptible(Protocol):
 
 
 @runtime_checkable
+class Noticing(Protocol):
+    """Optional, for devices whose driver notices what stops nothing and yet matters to what is made of the readings."""
+
+    def notices(self) -> dict[str, int]:
+        """What was noticed since ``open``, in words, and how often: ``clock set back by 80 ms``. From any thread."""
+
+
+@runtime_checkable
 class ProbeHolder(Device, Protocol):
     """Carries the probe. Poses are ``ProbeToHolder``."""
 

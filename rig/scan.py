@@ -18,6 +18,7 @@ from hal.errors import DeviceError, SafetyStop
 from hal.types import SafeReport
 from rig.assemble import Rig
 from rig.lanes import Ticket
+from rig.notices import NoticeBoard
 from rig.pose_history import PoseHistory
 from rig.safety.deadman import ScanDeadman
 from rig.safety.estop import EStopLatch, EStopState
@@ -92,6 +93,7 @@ class ScanLoop:
             if channel.period_ns > 0
         }
         self._guard_list = tuple(self._guards.values())
+        self.notices = NoticeBoard(rig, self._note)
         self._estop_channels = tuple(
             rig.channels[name] for name in rig.config.safety.estop_inputs if name in rig.channels
         )
@@ -192,6 +194,7 @@ class ScanLoop:
             self._raise_stop()
         now_ns = self.clock.now_ns()
         self._hard(now_ns)
+        self.notices.look()
         holds: list[Trip] = []
         for guard in self._guard_list:
             if guard.holds:

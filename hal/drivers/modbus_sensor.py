@@ -95,6 +95,11 @@ class ModbusSensor(ABC, Generic[S]):
         """A reading in words."""
         return "answers"
 
+    def notices(self) -> dict[str, int]:
+        """Answers that were not believed because they came late, twice or from elsewhere."""
+        late_n = 0 if self._link is None else self._link.late_n
+        return {"late, doubled or foreign answers on its line": late_n} if late_n else {}
+
     def _opened(self) -> ModbusLink:
         if self._link is None:
             raise LinkError(f"{self.what} on {self._settings.url} is not open", port=self._settings.url)

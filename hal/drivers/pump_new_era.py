@@ -128,6 +128,11 @@ class Driver:
         """
         self._taken_back = True
 
+    def notices(self) -> dict[str, int]:
+        """Answers that were not believed because they came late, twice or damaged."""
+        late_n = 0 if self._line is None else self._line.late_n
+        return {"late, doubled or damaged answers on its line": late_n} if late_n else {}
+
     # -- what a pump does ---------------------------------------------------------------------------------------------
 
     def read(self) -> PumpState:

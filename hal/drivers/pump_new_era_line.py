@@ -30,6 +30,8 @@ class PumpLine:
         self.safe = False
         self.asked_ns = 0
         """When the last command was sent."""
+        self.late_n = 0
+        """Times that bytes came which nobody waited for."""
         self._clock = clock
         self._address = address
         self._dirty = False
@@ -86,6 +88,7 @@ class PumpLine:
         for other in [c for c in self._owed if c != command and kind_of(c) == kind_of(command)]:
             self._dirty |= bool(self._hear(self._owed.pop(other) + int(LATEST_S * NS_PER_S)))
         if self._dirty or self._hear(now_ns):
+            self.late_n += 1
             for _ in range(HUSH_TRIES):
                 if not self._hear(self._clock.now_ns() + int(HUSH_S * NS_PER_S)):
                     break

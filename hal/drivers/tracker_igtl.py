@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -59,6 +60,8 @@ class Driver:
         self._clock = clock
         self._link = IgtlLink(settings.url, clock, settings.timeout_s)
         self._time = DeviceTime(shared=False)
+        self._noticed: Counter[str] = Counter()
+        """On connections before this one."""
         self._poses: dict[str, TrackedPose] = {}
         self._version = ""
         self._asked_ns: int | None = None
@@ -124,7 +127,13 @@ class Driver:
             return pose
         return replace(pose, valid=False, why=f"has not been renewed for {age_s:.1f} s")
 
+    def notices(self) -> dict[str, int]:
+        """What happened to the clock of the device, and messages that were dropped as damaged."""
+        damaged = {"damaged messages dropped": self._link.damaged_n} if self._link.damaged_n else {}
+        return dict(self._noticed + Counter(self._time.notices())) | damaged
+
     def _begin(self) -> None:
+        self._noticed.update(self._time.notices())
         self._time = DeviceTime(self._link.shares_clock, round(self._settings.transfer_ms * NS_PER_S / 1000))
         self._poses = {}
         self._asked_ns = None
@@ -173,7 +182,7 @@ class Driver:
             raise damaged
 
     def _keep(self, packet: Packet, name: str, matrix: Matrix, seen: bool, now_ns: int) -> None:
-        taken_ns = self._time.to_clock(packet.stamp_ns, now_ns)
+        taken_ns = self._time.to_clock(packet.stamp_ns, now_ns, name)
         taken_ns -= round(self._settings.latency_ms * NS_PER_S / 1000)
         last = self._poses.get(name)
         why = self._why_refused(name, matrix, last, taken_ns, now_ns) if seen else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
@@ -66,6 +67,8 @@ class Driver:
         self._clock = clock
         self._link = IgtlLink(settings.url, clock, settings.timeout_s)
         self._time = DeviceTime(shared=False)
+        self._noticed: Counter[str] = Counter()
+        """On connections before this one."""
         self._gain = GainScale(settings.gain_zero_percent, settings.gain_db_per_percent)
         self._fixed: Matrix | None = None
         if settings.ImageToProbe != "stream":
@@ -106,7 +109,13 @@ class Driver:
         """Receiving images moves nothing: there is no state to leave."""
         return SafeReport(self.role, True, "receives images only; nothing to stop")
 
+    def notices(self) -> dict[str, int]:
+        """What happened to the clock of the device, and messages that were dropped as damaged."""
+        damaged = {"damaged messages dropped": self._link.damaged_n} if self._link.damaged_n else {}
+        return dict(self._noticed + Counter(self._time.notices())) | damaged
+
     def _begin(self) -> None:
+        self._noticed.update(self._time.notices())
         self._time = DeviceTime(self._link.shares_clock, round(self._settings.transfer_ms * NS_PER_S / 1000))
         self._newest, self._refusal = None, None
         self._last_id = self._unread_n = 0

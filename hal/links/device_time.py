@@ -39,6 +39,10 @@ class DeviceTime:
         self._answer_ns: int | None = None
         self._round_trip_ns = 0
 
+    def notices(self) -> dict[str, int]:
+        """What was noticed about the device's clock, in words, and how often."""
+        return {f"device clock: {name}": n for name, n in dict(self.watch.counts).items() if n}
+
     @property
     def transfer_ns(self) -> int:
         """Shortest time from stamp to arrival, as given or as seen from an answered question; else 0."""

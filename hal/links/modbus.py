@@ -302,6 +302,11 @@ class ModbusLink:
         self._closed = False
 
     @property
+    def late_n(self) -> int:
+        """Answers on this line that came late, twice or from elsewhere, and were not believed."""
+        return self._master.late_n
+
+    @property
     def asked_ns(self) -> int:
         """When the question of the last answer was sent: nothing younger can be proved of what it says."""
         return self._master.asked_ns

@@ -164,6 +164,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("n_probe_moves", "", "int", "probe movements after a pause of 0.3 s"),
     Column("frames_read", "", "int", "ultrasound frames that were read"),
     Column("frames_unread", "", "int", "frames that the scanner made and nobody read"),
+    Column(
+        "device_notices",
+        "",
+        "int",
+        "what drivers noticed and put right, e.g. a clock that was set (journal: device_noticed)",
+    ),
     Column("phantom_id", "", "text", "nominal phantom", factor=True),
     Column("age_h", "h", "float", "age of the cartridge at the trial"),
     Column("temp_c", "degC", "float", "temperature at which the gel's speed of sound was taken"),

@@ -150,7 +150,7 @@ def test_a_reading_is_as_old_as_its_question() -> None:
 # -- late answers -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("late_s", [0.31, 0.35, 0.5, 0.9])
+@pytest.mark.parametrize("late_s", [0.31, 0.35, 0.45, 0.58])
 @pytest.mark.parametrize("place", range(20))
 def test_a_late_answer_is_never_taken_for_that_to_another_command(late_s: float, place: int) -> None:
     bench = Bench(0, LateLine).open()
