@@ -295,3 +295,11 @@ class VirtualClock:
 
     def signal(self) -> Signal:
         return _VirtualSignal(self)
+
+
+def utc_offset_ns(clock: Clock) -> int:
+    """What makes the clock's time a date: nanoseconds from 1970-01-01 00:00 UTC to its zero, as of now.
+
+    Simulated time has no date; it is shown to others as if it went on from now.
+    """
+    return time.time_ns() - clock.now_ns()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hal.clock import utc_offset_ns
 from hal.links.publisher import Publisher
 from hal.types import Frame, HolderState, Matrix, NeedlePose, Pose6, PressureReading
 from rig.assemble import Rig
@@ -31,6 +32,7 @@ class LiveScene:
         """Tell poses of both carriers, pressure and forces, each with every reading of the rig's own lanes."""
         publisher = self._publisher
         publisher.simulated = rig.simulated
+        publisher.utc_offset_ns = utc_offset_ns(rig.clock)
         HolderToRig, CarrierToRig = _base(rig, "Holder"), _base(rig, "Carrier")
         mount = rig.config.needle.mount
 

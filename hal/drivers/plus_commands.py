@@ -14,7 +14,15 @@ from hal.errors import BadReply
 from hal.links.igtl_messages import Command
 from hal.types import ImagingSettings
 
-IMAGING = ("DepthMm", "FrequencyMhz", "GainPercent", "DynRangeDb", "SoundVelocity")
+IMAGING = {
+    "DepthMm": (1.0, 500.0),
+    "FrequencyMhz": (0.1, 100.0),
+    "GainPercent": (-100.0, 200.0),
+    "DynRangeDb": (1.0, 300.0),
+    "SoundVelocity": (1000.0, 2000.0),
+}
+"""Parameters by PLUS name, and what any scanner can report of them [A]: 1 to 500 mm of depth and so on. A value outside
+is a unit that was taken for another, or a disturbed reply."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,12 @@ def read_reply(command: Command, metadata: Mapping[str, str]) -> CommandReply:
                 values[key] = float(text)
             except ValueError:
                 continue
+            low, high = IMAGING[key]
+            if not low <= values[key] <= high:
+                raise BadReply(
+                    f"the scanner reports {key} = {text}, outside {low:g} to {high:g}; is it another unit?",
+                    command=command.name,
+                )
     message = (root.findtext("Message") or root.findtext("Error") or "").strip()
     return CommandReply(result in ("true", "1", "success"), message or command.name, values)
 

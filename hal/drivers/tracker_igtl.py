@@ -15,7 +15,7 @@ from hal.errors import BadReply, DeviceError, NoReply
 from hal.links import igtl_messages
 from hal.links.device_time import DeviceTime
 from hal.links.igtl import Packet
-from hal.links.igtl_data import TrackingData
+from hal.links.igtl_data import StartTracking, TrackingData
 from hal.links.igtl_link import IgtlLink
 from hal.links.igtl_messages import STATUS_OK, Command, Status, Transform
 from hal.poses import TIP_UNCERTAINTY_MAX_MM, is_identity, why_not_tracked
@@ -42,6 +42,8 @@ class Settings(IgtlSettings):
     renewed_s: float = Field(0.5, gt=0, le=5)
     """A tool whose newest pose is older than this is not seen any more; trackers report 10 to 100 times a
     second [A]."""
+    tracking_ms: int = Field(20, ge=1, le=1000)
+    """Shortest time between two TDATA messages of a server that sends none unasked (``STT_TDATA``)."""
     sees_bending: bool = False
     """True only for a sensor in or at the needle tip."""
     tip_uncertainty_mm: float = Field(0.3, gt=0, le=TIP_UNCERTAINTY_MAX_MM)
@@ -65,16 +67,26 @@ class Driver:
         self._poses: dict[str, TrackedPose] = {}
         self._version = ""
         self._asked_ns: int | None = None
+        self._asks_tracking = False
+        """The server sends nothing unless it is told to."""
 
     def open(self) -> Identity:
-        """Connect and wait until every tool of the settings was reported (seen or not seen)."""
+        """Connect and wait until every tool of the settings was reported (seen or not seen).
+
+        A server that sends no poses for half of that time is asked for tracking data.
+        """
+        self._asks_tracking = False
         self._link.connect()
         self._begin()
         deadline = self._clock.deadline(self._settings.timeout_s)
+        unasked = self._clock.deadline(self._settings.timeout_s / 2)
         while not self._poses or not set(self._settings.tools) <= set(self._poses):
             try:
-                self._take(self._link.wait(deadline))
+                self._take(self._link.wait(deadline if self._asks_tracking else unasked))
             except NoReply:
+                if not self._asks_tracking:
+                    self._ask_tracking()
+                    continue
                 missing = ", ".join(sorted(set(self._settings.tools) - set(self._poses))) or "any tool"
                 found = ", ".join(sorted(self._poses)) or "none"
                 raise NoReply(
@@ -141,6 +153,13 @@ class Driver:
             self._asked_ns = self._clock.now_ns()
             # Header version 1: servers of older libraries stumble over version 2.
             self._link.send(Command(1, "Version", command_text("Version")), "")
+
+        if self._asks_tracking:  # on the connection before this one
+            self._ask_tracking()
+
+    def _ask_tracking(self) -> None:
+        self._asks_tracking = True
+        self._link.send(StartTracking(self._settings.tracking_ms), "")
 
     def _take(self, packets: list[Packet]) -> None:
         now_ns = self._clock.now_ns()

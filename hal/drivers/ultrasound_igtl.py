@@ -193,10 +193,9 @@ class Driver:
                 self._unread_n += 1
             elif packet.type == "RTS_COMMAND":
                 answer = igtl_messages.decode(packet)
-                if isinstance(answer, Command):
+                if isinstance(answer, Command) and answer.command_id in self._asked_ns:  # else it was given up
                     self._replies[answer.command_id] = packet
-                    if answer.command_id in self._asked_ns:
-                        self._time.answered(self._asked_ns.pop(answer.command_id), packet.stamp_ns, now_ns)
+                    self._time.answered(self._asked_ns.pop(answer.command_id), packet.stamp_ns, now_ns)
             elif packet.type == "STATUS":
                 status = igtl_messages.decode(packet)
                 if isinstance(status, Status) and status.code != STATUS_OK:
@@ -254,6 +253,7 @@ class Driver:
             try:
                 self._sort(self._link.wait(deadline))
             except NoReply:
+                self._asked_ns.pop(command_id, None)
                 raise NoReply(
                     f"{self._settings.url}: no answer to {name} within {self._settings.timeout_s:g} s, its effect is"
                     " unknown; does the server take commands (setting 'commands')?",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from hal.clock import NS_PER_S, Clock, Deadline
+from hal.clock import NS_PER_S, Clock, Deadline, utc_offset_ns
 from hal.errors import BadReply, LinkError
 from hal.links import igtl_messages
 from hal.links.igtl import Packet, Parser
@@ -33,6 +33,8 @@ class IgtlLink:
         self._bad_in_a_row = 0
         self._tried_ns: int | None = None
         self._heard_ns = 0
+        self._utc_offset_ns = 0
+        """What makes our time a date, for messages to another machine."""
 
     @property
     def shares_clock(self) -> bool:
@@ -50,6 +52,7 @@ class IgtlLink:
             self._bad_in_a_row = 0
             self._stream = open_stream(self.url, self._clock, self._timeout_s)
             self._heard_ns = self._clock.now_ns()
+            self._utc_offset_ns = 0 if self._stream.shares_clock else utc_offset_ns(self._clock)
 
     def keep(self, reconnect_s: float, silence_s: float) -> None:
         """Reconnect after a loss, at most every ``reconnect_s``; give up a connection silent for ``silence_s``.
@@ -79,8 +82,8 @@ class IgtlLink:
     ) -> None:
         """Send one message, once; raises ``LinkError``."""
         stream = self._open_stream()
-        now_ns = self._clock.now_ns()
-        data = igtl_messages.pack(message, device, now_ns, version=version, metadata=metadata)
+        stamp_ns = self._clock.now_ns() + self._utc_offset_ns
+        data = igtl_messages.pack(message, device, stamp_ns, version=version, metadata=metadata)
         try:
             stream.write(data, self._clock.deadline(self._timeout_s))
         except LinkError:

@@ -7,7 +7,7 @@ import select
 import socket
 from dataclasses import dataclass, field
 
-from hal.clock import NS_PER_S, Clock, Task
+from hal.clock import NS_PER_S, Clock, Task, utc_offset_ns
 from hal.errors import BadReply, ConfigError, LinkError
 from hal.links.igtl import DEFAULT_PORT
 from hal.links.publisher import Listener, Publisher
@@ -46,6 +46,8 @@ class PublishServer:
         self.lost_clients: list[str] = []
         """Why connections ended that the client did not close."""
         self._clock = clock
+        self._utc_offset_ns = utc_offset_ns(clock)
+        publisher.utc_offset_ns = publisher.utc_offset_ns or self._utc_offset_ns
         self._clients: list[_Client] = []
         try:
             self._server = socket.create_server((host, port))
@@ -118,13 +120,17 @@ class PublishServer:
                 return
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._clients.append(_Client(connection, self.publisher.join(now_ns), moved_ns=now_ns))
+            self._clients.append(_Client(connection, self.publisher.join(self._told_ns(now_ns)), moved_ns=now_ns))
+
+    def _told_ns(self, now_ns: int) -> int:
+        """A moment in the time of whoever publishes, which may go by another clock."""
+        return now_ns + self._utc_offset_ns - self.publisher.utc_offset_ns
 
     def _read(self, client: _Client, now_ns: int) -> None:
         data = client.socket.recv(_READ_BYTES)
         if not data:
             raise EOFError
-        self.publisher.receive(client.listener, data, now_ns)
+        self.publisher.receive(client.listener, data, self._told_ns(now_ns))
 
     def _drop(self, client: _Client, why: str) -> None:
         if client not in self._clients:

@@ -105,6 +105,8 @@ class Publisher:
     def __init__(self, *, simulated: bool, name: str = DEVICE) -> None:
         self.simulated = simulated
         self.name = name
+        self.utc_offset_ns = 0
+        """What makes rig time a date (``hal.clock.utc_offset_ns``): stamps are UTC, metadata ``RigTimeNs`` is not."""
         self.offered: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         """Offers that cannot be sent (not finite, no invertible pose), by type."""
@@ -283,8 +285,9 @@ class Publisher:
         for offer in offers:
             metadata = offer.metadata if version > 1 else None
             try:
+                stamp_ns = offer.time_ns + self.utc_offset_ns
                 packed.append(
-                    igtl_messages.pack(offer.message, offer.device, offer.time_ns, version=version, metadata=metadata)
+                    igtl_messages.pack(offer.message, offer.device, stamp_ns, version=version, metadata=metadata)
                 )
             except ConfigError:  # a name or value that has no place in the format must not end the serving
                 self._refuse(offer.message.type)

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hal.clock import NS_PER_S, Clock
+from hal.clock import NS_PER_S, Clock, utc_offset_ns
 from hal.errors import ConfigError, LinkError
 from hal.links.wire import WireCore
 
@@ -64,6 +64,9 @@ class _PortOfLine:
     def line_opened(self, now_ns: int) -> None:
         _tell_opened(self._core, now_ns)
 
+    def stamp_utc(self, offset_ns: int) -> None:
+        _tell_date(self._core, offset_ns)
+
     def receive(self, data: bytes, now_ns: int) -> None:
         self._line.speaks(self)
         self._core.receive(data, now_ns)
@@ -79,6 +82,13 @@ def _tell_opened(core: WireCore, now_ns: int) -> None:
     opened: Callable[[int], None] | None = getattr(core, "line_opened", None)
     if opened is not None:
         opened(now_ns)
+
+
+def _tell_date(core: WireCore, offset_ns: int) -> None:
+    """Devices whose messages carry dates stamp with them from now on."""
+    stamp_utc: Callable[[int], None] | None = getattr(core, "stamp_utc", None)
+    if stamp_utc is not None:
+        stamp_utc(offset_ns)
 
 
 @dataclass
@@ -111,6 +121,7 @@ class Mount:
         self._stopping = False
         self._closed = False
         self._rest_s = 0.0
+        _tell_date(core, utc_offset_ns(clock))
         self._thread = threading.Thread(target=self._run, name=f"mount {url}", daemon=True)
 
     def start(self) -> None:

@@ -51,12 +51,21 @@ class IgtlServer(ABC):
         self.skipped_n = 0
         self.refused: Counter[str] = Counter()
         """Messages that were damaged or not understood, by reason."""
+        self._utc_offset_ns = 0
         self._parser = Parser()
         self._replies: list[bytes] = []
         self._version = 1
         self._sent = -1
         self._again = False
         self._streaming = True
+
+    def stamp_utc(self, offset_ns: int) -> None:
+        """Stamp with dates, as the standard says; in this process a stamp is the clock's own time."""
+        self._utc_offset_ns = offset_ns
+
+    def stamp(self, time_ns: int) -> int:
+        """The stamp of a moment."""
+        return time_ns + self._utc_offset_ns
 
     # ---- line -------------------------------------------------------------------------------------------
 
@@ -132,4 +141,5 @@ class IgtlServer(ABC):
 
     def _reply(self, message: Message, device: str, now_ns: int, metadata: Mapping[str, str] | None = None) -> None:
         metadata = metadata if self._version > 1 else None
-        self._replies.append(igtl_messages.pack(message, device, now_ns, version=self._version, metadata=metadata))
+        stamp_ns = self.stamp(now_ns)
+        self._replies.append(igtl_messages.pack(message, device, stamp_ns, version=self._version, metadata=metadata))

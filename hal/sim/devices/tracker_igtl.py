@@ -44,7 +44,7 @@ class TrackerCore(IgtlServer):
         tracked = self._port.tracked(taken_ns)
         if self._bundled:
             tools = tuple(TrackedTool(name, matrix) for name, matrix in tracked.items() if matrix is not None)
-            return igtl_messages.pack(TrackingData(tools), self.device, taken_ns, version=self._version)
+            return igtl_messages.pack(TrackingData(tools), self.device, self.stamp(taken_ns), version=self._version)
         return b"".join(self._one(index, taken_ns, name, matrix) for name, matrix in tracked.items())
 
     def _one(self, index: int, taken_ns: int, name: str, matrix: Matrix | None) -> bytes:
@@ -54,12 +54,12 @@ class TrackerCore(IgtlServer):
         else:
             message = Transform(matrix)
         if self._version == 1:
-            return igtl_messages.pack(message, name, taken_ns)
+            return igtl_messages.pack(message, name, self.stamp(taken_ns))
         if matrix is None:
             message = Transform(np.eye(4))
         state = {"TransformStatus": "OK" if matrix is not None else "MISSING"}
         return igtl_messages.pack(
-            message, name, taken_ns, version=2, message_id=(index + 1) & 0xFFFFFFFF, metadata=state
+            message, name, self.stamp(taken_ns), version=2, message_id=(index + 1) & 0xFFFFFFFF, metadata=state
         )
 
     def _answer(self, packet: Packet, message: Message, now_ns: int) -> bool:

@@ -69,10 +69,10 @@ class UltrasoundCore(IgtlServer):
             self._placed = self.settings, self._geometry(self.settings)
         image = Image.placed(pixels, self._placed[1])
         if self._version == 1:
-            return igtl_messages.pack(image, self.device, taken_ns)
+            return igtl_messages.pack(image, self.device, self.stamp(taken_ns))
         metadata = {"FrameNumber": str(index), **{name: _number(value) for name, value in self._parameters().items()}}
         return igtl_messages.pack(
-            image, self.device, taken_ns, version=2, message_id=(index + 1) & 0xFFFFFFFF, metadata=metadata
+            image, self.device, self.stamp(taken_ns), version=2, message_id=(index + 1) & 0xFFFFFFFF, metadata=metadata
         )
 
     def _answer(self, packet: Packet, message: Message, now_ns: int) -> bool:

@@ -10,8 +10,8 @@ from hal.drivers.tracker_igtl import Driver, Settings
 from hal.errors import BadReply, DeviceError, LinkError, NoReply
 from hal.interfaces import Tracker
 from hal.links import igtl, igtl_messages
-from hal.links.igtl_data import TrackedTool, TrackingData
-from hal.links.igtl_messages import Status, Transform
+from hal.links.igtl_data import StartTracking, TrackedTool, TrackingData
+from hal.links.igtl_messages import Answer, Status, Transform
 from hal.links.wire import Endpoint, publish, withdraw
 
 MS = 1_000_000
@@ -193,3 +193,86 @@ def test_an_instrument_that_claims_nothing_is_refused() -> None:
     for worth in (np.inf, np.nan, 0.0, 50.0):
         with pytest.raises(ValueError):
             Settings(url="rigsim://tracker-feed", tip_uncertainty_mm=worth)
+
+
+class OnlyWhenAsked(Feed):
+    """A tracker that sends nothing until it is told to: TDATA, every 20 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[StartTracking] = []
+        self.next_at = 0
+
+    def line_opened(self, now_ns: int) -> None:
+        self.next_at = 0
+
+    def receive(self, data: bytes, now_ns: int) -> None:
+        parser = igtl.Parser()
+        parser.feed(data)
+        while (packet := parser.next_packet()) is not None:
+            message = igtl_messages.decode(packet)
+            if isinstance(message, StartTracking):
+                self.asked.append(message)
+                self.next_at = now_ns
+                self.out += igtl_messages.pack(Answer("RTS_TDATA", True), "", now_ns)
+
+    def transmit(self, now_ns: int) -> bytes:
+        if self.next_at and now_ns >= self.next_at:
+            self.next_at = now_ns + 20 * MS
+            matrix = np.eye(4)
+            matrix[0, 3] = 5.0
+            tools = (TrackedTool("NeedleTipToTracker", matrix), TrackedTool("StylusToTracker", matrix))
+            self.out += igtl_messages.pack(TrackingData(tools), "Tracker", now_ns)
+        return super().transmit(now_ns)
+
+    def next_ns(self, now_ns: int) -> int | None:
+        return now_ns if self.out else self.next_at or None
+
+
+def test_tracking_data_are_asked_for_where_nothing_comes_unasked_and_again_after_a_reconnection() -> None:
+    core, clock = OnlyWhenAsked(), VirtualClock(50 * MS)
+    end = Endpoint(core, clock)
+    publish("tracker-feed", end)
+    try:
+        device = Driver(Settings.model_validate({"url": "rigsim://tracker-feed", "tracking_ms": 25}), clock)
+        device.open()
+        assert [message.period_ms for message in core.asked] == [25]
+        assert {pose.name for pose in device.read()} == {"NeedleTipToTracker", "StylusToTracker"}
+        end.connected = False
+        clock.sleep(0.1)
+        with pytest.raises(LinkError):
+            for _ in range(9):
+                device.read()
+        end.connected = True
+        clock.sleep(1.5)
+        device.read()
+        clock.sleep(0.1)
+        assert all(pose.valid for pose in device.read())
+        assert len(core.asked) == 2
+    finally:
+        withdraw("tracker-feed")
+
+
+def test_a_tracker_that_sends_unasked_is_not_asked_for_tracking_data(feed) -> None:
+    core, clock = feed
+    seen: list[bytes] = []
+    receive = core.receive
+    core.receive = lambda data, now_ns: (seen.append(data), receive(data, now_ns))
+    opened(core, clock)
+    assert not any(b"STT_TDATA" in data for data in seen)
+
+
+def test_what_happens_to_the_trackers_clock_is_noticed(feed) -> None:
+    core, clock = feed
+    device = opened(core, clock)
+    device._link._stream.shares_clock = False  # another machine
+    device._begin()
+    for n in range(60):
+        clock.sleep(0.025)
+        core.pose("NeedleTipToTracker", 1.0 + n % 3, 10_000 * MS + n * 25 * MS - (80 * MS if n > 30 else 0))
+        core.pose("StylusToTracker", 2.0 + n % 3, 9_998 * MS + n * 25 * MS - (80 * MS if n > 30 else 0))
+        poses = device.read()
+        assert all(abs(pose.time_ns - clock.now_ns()) <= 2 * MS for pose in poses)
+    assert device.notices() == {"device clock: set back": 1}
+    device._begin()  # a new connection forgets nothing
+    assert device.notices() == {"device clock: set back": 1}

@@ -309,3 +309,40 @@ def test_nothing_moves_so_making_safe_needs_nothing(server) -> None:
 def test_impossible_settings_are_refused(bad: dict) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate(bad)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-5", "9000", "1e300"])
+def test_an_impossible_imaging_parameter_is_a_bad_reply(value: str) -> None:
+    text = f'<Command><Result>true</Result><Message>x</Message><Parameter Name="DepthMm" Value="{value}"/></Command>'
+    with pytest.raises(BadReply, match="DepthMm"):
+        read_reply(Command(1, "GetUsParameter", text, "RTS_COMMAND"), {})
+
+
+def test_an_answer_to_a_command_that_was_given_up_is_dropped(server) -> None:
+    script, clock, _ = server
+    script.image(10 * MS)
+    device = driver(clock)
+    device.open()
+    with pytest.raises(NoReply):
+        device._command("Version")
+    late = Command(1, "Version", "<Command><Result>true</Result><Message>old</Message></Command>", "RTS_COMMAND")
+    script.out += igtl_messages.pack(late, "", 10 * MS, version=2)
+    script.answers.append("<Command><Result>true</Result><Message>new</Message></Command>")
+    assert device._command("Version").message == "new"
+    assert not device._replies
+
+
+def test_what_happens_to_the_scanners_clock_is_noticed(server) -> None:
+    script, clock, _ = server
+    script.image(10 * MS)
+    device = driver(clock)
+    device.open()
+    device._link._stream.shares_clock = False  # another machine
+    device._begin()
+    for n in range(60):
+        clock.sleep(1 / 30)
+        script.image(5_000 * MS + n * 1000 * MS // 30 - (500 * MS if n > 30 else 0))
+        frame = device.read()
+        assert frame is not None
+        assert abs(frame.time_ns - clock.now_ns()) <= 2 * MS
+    assert device.notices() == {"device clock: set back": 1}

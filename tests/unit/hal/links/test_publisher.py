@@ -12,7 +12,7 @@ from fastcrc import crc64
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hal.clock import VirtualClock, WallClock
+from hal.clock import VirtualClock, WallClock, utc_offset_ns
 from hal.errors import BadReply, ConfigError, LinkError
 from hal.links import igtl, igtl_messages
 from hal.links.igtl_data import Capability, PointList, Sensor, StartTracking, TrackingData
@@ -316,3 +316,24 @@ def test_port_in_use_and_virtual_time_are_refused() -> None:
         server.close()
     with pytest.raises(ConfigError, match="real time"):
         PublishServer(Publisher(simulated=True), VirtualClock(), port=0)
+
+
+def test_stamps_are_dates_on_the_wire_whatever_clock_the_rig_goes_by() -> None:
+    """The standard counts seconds since 1970 in UTC. Here rig time began an hour ago, and the server's just now."""
+    hour_ns = 3600 * 1_000_000_000
+    clock, publisher = WallClock(), Publisher(simulated=False)
+    date_ns = utc_offset_ns(clock) + clock.now_ns()
+    publisher.utc_offset_ns = utc_offset_ns(clock) - hour_ns
+    server = PublishServer(publisher, clock, port=0)
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+            parser, found = igtl.Parser(), {}
+            while set(found) != {"STATUS", "TRANSFORM"}:
+                publisher.transform("ProbeToRig", moved(42), clock.now_ns() + hour_ns)
+                parser.feed(client.recv(1 << 16))
+                while (packet := parser.next_packet()) is not None:
+                    found[packet.type] = packet.stamp_ns
+    finally:
+        server.close()
+    for stamp_ns in found.values():
+        assert abs(stamp_ns - date_ns) < 60 * 1_000_000_000

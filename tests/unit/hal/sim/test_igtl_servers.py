@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -9,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hal.clock import WallClock, utc_offset_ns
 from hal.links import igtl, igtl_messages
 from hal.links.igtl_data import Capability, StartTracking, TrackingData
 from hal.links.igtl_messages import Command, Image, Message, Query, Status, String, Transform
+from hal.links.wire import WireCore
 from hal.sim.devices.tracker_igtl import TrackerCore
 from hal.sim.devices.ultrasound_igtl import UltrasoundCore
+from hal.sim.faults import FaultyCore
+from hal.sim.mounts import SharedLine, mount_tcp
 from hal.types import ImagingSettings, Matrix, Pixels
 
 WIRE = Path(__file__).parents[3] / "wire"
@@ -207,3 +213,27 @@ def test_tracking_data_is_started_and_stopped_as_in_the_golden_exchange(tracker:
             assert [tool.name for tool in data.tools] == ["ProbeToTracker", "NeedleTipToTracker"]
             assert tracker.next_ns(66 * MS) == 115 * MS
     assert tracker.transmit(900 * MS) == b""
+
+
+def test_a_simulator_on_a_port_stamps_with_dates_and_in_this_process_with_the_clocks_time(
+    tracker: TrackerCore,
+) -> None:
+    """The standard counts seconds since 1970 in UTC."""
+    assert tracker.stamp(5) == 5
+    clock = WallClock()
+    core: WireCore = FaultyCore(tracker, [])
+    mount = mount_tcp(SharedLine(core).port(), clock, threading.RLock(), scheme="igtl", clients="all")
+    date_ns = utc_offset_ns(clock) + clock.now_ns()
+    try:
+        host, port = mount.url.removeprefix("igtl://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as client:
+            parser = igtl.Parser()
+            client.sendall(igtl_messages.pack(Query("GET_STATUS"), "", 0))
+            types = set()
+            while not {"STATUS", "TRANSFORM"} <= types:
+                parser.feed(client.recv(1 << 16))
+                while (packet := parser.next_packet()) is not None:
+                    types.add(packet.type)
+                    assert abs(packet.stamp_ns - date_ns) < 120 * 1_000_000_000
+    finally:
+        mount.close()
