@@ -233,7 +233,8 @@ class _Run:
         """Have the volume infused; returns the hold that ended it early, if one did."""
         controller = self._controller
         try:
-            with controller.watching(self.rule):
+            ordered = controller.delivery.ordered(before.dispensed_ml, self._volume_ml, self._rate_ml_min)
+            with controller.watching(self.rule), ordered:
                 _start(controller, pump, before, self._volume_ml, self._rate_ml_min, self.doing, count)
                 self.begin()
                 controller.wait_until(self.finished, self.nominal_s * 1.5 + 1.0, self.doing, self.seen)

@@ -19,6 +19,7 @@ from hal.types import CarrierState, ForceReading, HolderState, MotionMode, Needl
 from rig.config import Needle
 from rig.controller import Controller
 from rig.geometry.needle_mount import ON_AXIS, NeedleMount
+from rig.geometry.transforms import rotation
 from rig.lanes import Sample
 from rig.safety.limits import MotionLimits, check_angles
 from rig.safety.stop import Severity, Trip
@@ -31,6 +32,10 @@ QUEUE_S = 0.2
 """Most motion that may be queued; a driver's ``step_toward`` refers to it (``hal.interfaces``)."""
 ARRIVED_MM = 0.05
 ARRIVED_DEG = 0.05
+PRESSED = "probe_force"
+"""Source of the hold on the probe's contact force."""
+BACK_SHARE = 0.7
+"""Of a move that takes the probe off the skin, so much must lead back along its axis: 45 deg [A]."""
 INSERTED_MM = 0.0
 """Feed of axis or tip beyond which the needle counts as inserted."""
 _PARALLEL_DEG = 0.02
@@ -78,16 +83,32 @@ def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> Holder
     controller.require_no_pause()
     start: HolderState = controller.read("holder")
     check_probe(pose, speed_mm_s, limits, start.pose)
+    _bar_pressing(controller, start.pose, pose)
     with controller.attending("holder", "probe_force", "contact"):
         seconds = controller.command(
             "holder", lambda: _seconds(holder, start.pose, pose, speed_mm_s), "the probe holder's pace"
         )
         _travel(
-            controller, "holder", holder, start.pose, pose, seconds, 1,
+            controller, "holder", holder, start.pose, pose, seconds, speed_mm_s, 1,
             lambda values: Pose6(*values), lambda p: holder.jog(p, speed_mm_s),
         )  # fmt: skip
     state: HolderState = controller.newest("holder")
     return state
+
+
+def _bar_pressing(controller: Controller, start: Pose6, pose: Pose6) -> None:
+    """While the probe is pressed too hard it may only be taken back: more along its axis than sideways.
+
+    Sliding and turning press as well, and the hold that stopped one move must not be answered by the next.
+    """
+    pressed = next((trip for trip in controller.active_holds if trip.source == PRESSED), None)
+    if pressed is None:
+        return
+    axis = rotation(start.a_deg, start.b_deg, start.c_deg)[:3, 2]
+    step = [b - a for a, b in zip(start.as_tuple()[:3], pose.as_tuple()[:3], strict=True)]
+    back_mm = -float(axis @ step)
+    if not back_mm >= BACK_SHARE * math.hypot(*step) > 0.0:
+        controller.refuse(pressed)
 
 
 def check_probe(pose: Pose6, speed_mm_s: float, limits: MotionLimits, start: Pose6 | None = None) -> None:
@@ -142,7 +163,7 @@ def move_needle(
                 "carrier", lambda: _seconds(carrier, start.pose, pose, speed_mm_s), "the needle carrier's pace"
             )
             _travel(
-                controller, "carrier", carrier, start.pose, pose, seconds,
+                controller, "carrier", carrier, start.pose, pose, seconds, speed_mm_s,
                 math.ceil(abs(pose.feed_mm - start.pose.feed_mm) / limits.needle_step_mm - 1e-9),
                 lambda values: NeedlePose(*values), lambda p: carrier.jog(p, speed_mm_s),
             )  # fmt: skip
@@ -274,15 +295,30 @@ def _travel(  # the move is one story: cut, send, pace, arrive
     start: P,
     target: P,
     seconds: float,
+    speed_mm_s: float,
     least_n: int,
     pose_of: Callable[[tuple[float, ...]], P],
     jog: Callable[[P], None],
 ) -> None:
     a, b = start.as_tuple(), target.as_tuple()
-    length = _length(a, b)
-    clock = controller.clock
-    if length < 1e-6:
+    if _length(a, b) < 1e-6:
         return
+    with controller.axes[role].ordered(a, speed_mm_s):
+        _drive(controller, role, device, a, target, seconds, least_n, pose_of, jog)
+
+
+def _drive(
+    controller: Controller,
+    role: str,
+    device: object,
+    a: tuple[float, ...],
+    target: P,
+    seconds: float,
+    least_n: int,
+    pose_of: Callable[[tuple[float, ...]], P],
+    jog: Callable[[P], None],
+) -> None:
+    b, clock = target.as_tuple(), controller.clock
     count = max(math.ceil(seconds / JOG_S - 1e-9), least_n, 1)
     jog_ns = int(seconds / count * NS_PER_S)
     # A quarter of a jog in reserve: turning axes make the path curved, and single jogs longer than the average.
@@ -294,6 +330,7 @@ def _travel(  # the move is one story: cut, send, pace, arrive
         ahead_ns = queued_until_ns - lead_ns - clock.now_ns()
         if ahead_ns > 0:
             controller.wait(ahead_ns / NS_PER_S)
+        controller.axes[role].extend(pose.as_tuple())
         controller.command(role, partial(jog, pose), f"{role} jog {i} of {count}")
         queued_until_ns = max(queued_until_ns, clock.now_ns()) + jog_ns
         if isinstance(device, Queued):  # where turning axes slow the later jogs, it knows better than the average

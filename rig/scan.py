@@ -20,10 +20,12 @@ from rig.assemble import Rig
 from rig.lanes import Ticket
 from rig.notices import NoticeBoard
 from rig.pose_history import PoseHistory
+from rig.safety.axes_watch import LINEAR, AxesWatch
 from rig.safety.deadman import ScanDeadman
+from rig.safety.delivery_watch import DeliveryWatch
 from rig.safety.estop import EStopLatch, EStopState
 from rig.safety.halt import ACTUATORS, Halt
-from rig.safety.interlocks import Guard, levels_for
+from rig.safety.interlocks import Guard, Watch, levels_for
 from rig.safety.interrupt import Interrupt
 from rig.safety.limits import Limits
 from rig.safety.line_at_rest import LineAtRest
@@ -87,11 +89,17 @@ class ScanLoop:
         self._next_ns = clock.now_ns()
         levels = levels_for(limits, rig.config.needle.gauge, pedal_holds=rig.config.safety.pedal == "pause")
         now_ns = clock.now_ns()
+        self.axes = {role: AxesWatch(role, limits.motion, clock) for role in LINEAR}
+        self.delivery = DeliveryWatch(limits.volume, clock)
+        self.watches: dict[str, Watch] = {**self.axes, "pump": self.delivery}
         self._guards = {
-            role: Guard(channel, tuple(x for x in levels if x.role == role), limits.polling_of(role), now_ns)
+            role: Guard(
+                channel, tuple(x for x in levels if x.role == role), limits.polling_of(role), now_ns,
+                self.watches.get(role),
+            )
             for role, channel in rig.channels.items()
             if channel.period_ns > 0
-        }
+        }  # fmt: skip
         self._guard_list = tuple(self._guards.values())
         self.notices = NoticeBoard(rig, self._note)
         self._estop_channels = tuple(
@@ -221,6 +229,9 @@ class ScanLoop:
             trip = guard.check(now_ns)
             if trip is not None and self._running:
                 self._trip(trip)
+        over = self.volumes.evaluate()
+        if over is not None and self._running:
+            self._trip(over)
 
     def _read_estop(self) -> EStopState:
         pressed: bool | None = None
@@ -307,6 +318,8 @@ class ScanLoop:
         Every watched device is read anew first: the newest values are from before the stop, and a silent sensor's
         age must not begin to count again.
         """
+        for watch in self.watches.values():
+            watch.forget()
         if not self._read_all_anew():
             return False
         self._read_estop()
@@ -415,6 +428,10 @@ class ScanLoop:
                 if self._attended[role] == 0:
                     self._attend(role, False)
             self._heed_estops()
+
+    def attended(self, role: str) -> bool:
+        """Whether something depends on a role at present."""
+        return self._attended[role] > 0
 
     def _heed_estops(self) -> None:
         """While anything depends on the rig, an emergency-stop input that falls silent is judged strictly."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from hal.clock import NS_PER_S
 from hal.types import (
@@ -60,14 +60,35 @@ MEASURED: dict[str, Callable[[Any], float]] = {
 """Roles whose reading is one measured quantity."""
 
 
+class Watch(Protocol):
+    """What an actuator may do by the orders that it has; one per actuator."""
+
+    def evaluate(self, sample: Sample[Any]) -> Trip | None:
+        """Judge a new reading."""
+
+    def forget(self) -> None:
+        """A person has seen to the bench: the next reading at rest is believed."""
+
+    def by_hand(self, guided: bool) -> None:
+        """A declared hand-guided step begins or ends."""
+
+
 class Guard:
-    """All conditions of one role: fault, age, levels, a value that stands still.
+    """All conditions of one role: fault, age, levels, what an actuator does unasked, a value that stands still.
 
     A level is a pure function of the reading, so the verdict on a reading is kept until the next one arrives.
     """
 
-    def __init__(self, channel: Channel[Any], levels: tuple[Level, ...], polling: Polling, start_ns: int) -> None:
+    def __init__(
+        self,
+        channel: Channel[Any],
+        levels: tuple[Level, ...],
+        polling: Polling,
+        start_ns: int,
+        watch: Watch | None = None,
+    ) -> None:
         self.role = channel.role
+        self.watch = watch
         self.channel = channel
         self.levels = levels
         self.holds: tuple[Trip, ...] = ()
@@ -144,6 +165,8 @@ class Guard:
             trips = [t for t in (level.evaluate(sample.value) for level in self.levels) if t is not None]
             self._hard = next((t for t in trips if t.severity is Severity.HARD), None)
             self.holds = tuple(t for t in trips if t.severity is Severity.HOLD)
+            if self._hard is None and self.watch is not None:
+                self._hard = self.watch.evaluate(sample)
             if self._hard is None and self.judges_frozen:
                 self._count_equal(sample.value)
                 self._hard = self.evaluate_frozen(self._equal_n)

@@ -104,6 +104,12 @@ class MotionLimits:
     needle_step_mm: Annotated[float, _between(0.05, 1.0)] = 1.0
     blind_advance_mm: Annotated[float, _between(0.1, 5.0)] = 2.0
     """Needle travel allowed since the tip was last confirmed."""
+    stray: Annotated[float, _between(0.02, 1.0)] = 0.1
+    """How far an axis may read from where it was last read at rest, mm and degrees: twice what counts as arrived, and
+    coarser than the step of any controller [A]."""
+    hand_speed_mm_s: Annotated[float, _between(1.0, 250.0)] = 100.0
+    """Of axes that a person guides in a declared hand-guided step; 250 mm/s is what ISO 10218-1 allows a robot that is
+    taught by hand."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,8 @@ class VolumeLimits:
     test_total_ml: Annotated[float, _between(0.01, 5.0)] = 1.0
     injection_ml: Annotated[float, _between(0.01, 20.0)] = 5.0
     rate_ml_min: Annotated[float, _between(0.01, 15.0)] = 6.0
+    hand_ml: Annotated[float, _between(0.01, 5.0)] = 1.0
+    """Pumped at the pump's own keys in a declared hand-guided step: enough to prime a line of 0.4 mL twice [A]."""
 
     def __post_init__(self) -> None:
         """Raise a refusal for one test injection that is larger than all of them together."""

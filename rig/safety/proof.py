@@ -13,6 +13,7 @@ from rig.safety.limits import Limits
 from rig.safety.line_at_rest import LineAtRest
 from rig.safety.pressure import ANSWER_FLOOR_KPA, LineModel, PressureWatch, Verdict
 from rig.safety.stop import Severity
+from rig.safety.watch_proof import STORIES
 
 
 class Line(Protocol):
@@ -43,8 +44,12 @@ class Proof:
 
 
 def prove_all(guards: Sequence[Guard], limits: Limits, line: Line) -> tuple[Proof, ...]:
-    """Every guard's levels, age and fault; the emergency-stop latch; the pressure ladder when there is a sensor."""
+    """Every guard's levels, age and fault; what actuators do unasked; the emergency-stop latch; with a pressure sensor
+    the ladder and what judges the sensor itself."""
     proofs = [proof for guard in guards for proof in _prove_guard(guard)]
+    for guard in guards:
+        if guard.watch is not None:
+            proofs.extend(Proof(*story) for story in STORIES[guard.role](limits))
     proofs.append(_prove_estop())
     if any(guard.role == "pressure" for guard in guards):
         proofs.extend(_prove_pressure(limits, line))

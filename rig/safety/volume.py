@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hal.errors import LimitViolation
+from rig.safety.delivery_watch import COUNT_ML, COUNT_SHARE
 from rig.safety.limits import VolumeLimits
+from rig.safety.stop import Severity, Trip
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,20 @@ class VolumeLedger:
     def injected_ml(self) -> float:
         """Largest possible volume of the main injection."""
         return self.injected.max_ml
+
+    def evaluate(self) -> Trip | None:
+        """What has gone in, or may have, against the limits of a trial; a pump's count may be a little off."""
+        for name, volume_ml, limit_ml in (
+            ("test injections", self.test_ml, self._limits.test_total_ml),
+            ("injected volume", self.injected_ml, self._limits.injection_ml),
+        ):
+            most_ml = limit_ml * (1.0 + COUNT_SHARE) + COUNT_ML
+            if not volume_ml <= most_ml:
+                reason = (
+                    f"{name} of this trial: {volume_ml:.3f} mL, limit {limit_ml:g}; look at the pump and the syringe"
+                )
+                return Trip("volume_ledger", Severity.HARD, reason, volume_ml, limit_ml)
+        return None
 
     def reset(self) -> None:
         self.test = self.injected = NOTHING
