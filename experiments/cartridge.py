@@ -34,6 +34,7 @@ from rig.heap import settle_heap
 from rig.live_scene import LiveScene
 from rig.motion import depth_mm, move_needle
 from rig.record import Calibration, CartridgeRecord, DeviceRecord, TrialRecord
+from rig.safety.interrupt import held_off
 from rig.safety.stop import HoldRequested
 from rig.simulated import SimulatedBench, needs_bench, simulate
 
@@ -145,9 +146,10 @@ def run_cartridge(
         reason = f"{type(error).__name__}: {error}"
         raise
     finally:
-        if bench is not None:
-            bench.close()
-        record.close(reason)
+        with held_off():
+            if bench is not None:
+                bench.close()
+            record.close(reason)
     return CartridgeResult(job.cartridge.cartridge_id, completed, devices, failure, kind, clock.now_ns() / NS_PER_S)
 
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from queue import Empty
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ from rig.config import RigConfig
 from rig.live_scene import LiveScene
 from rig.record import PlannedTrial as RecordedPlan
 from rig.record import RunFolder
+from rig.safety.interrupt import STOP_SIGNALS, held_off
 from rig.simulated import needs_bench
 
 
@@ -97,13 +99,14 @@ def conduct(
         reason = f"{type(error).__name__}: {error}"
         raise
     finally:
-        for cartridge in cartridges:
-            if (run.path / "cartridges" / cartridge.cartridge_id).exists():
-                run.adopt(cartridge.cartridge_id)
-        first = next((results[c.cartridge_id] for c in cartridges if c.cartridge_id in results), None)
-        if first is not None:
-            run.devices(first.devices)
-        run.seal(reason)
+        with held_off():
+            for cartridge in cartridges:
+                if (run.path / "cartridges" / cartridge.cartridge_id).exists():
+                    run.adopt(cartridge.cartridge_id)
+            first = next((results[c.cartridge_id] for c in cartridges if c.cartridge_id in results), None)
+            if first is not None:
+                run.devices(first.devices)
+            run.seal(reason)
     completed = sum(r.completed_n for r in results.values())
     return StudyOutcome(run.path, planned_n, completed, failure, kind, sum(r.virtual_s for r in results.values()))
 
@@ -181,7 +184,9 @@ def each_cartridge(
             yield run_cartridge(job, watcher.trial, scene=scene)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
+    manager = SyncManager(ctx=context)
+    manager.start(_quiet)
+    with manager:
         news = manager.Queue()
         halt = manager.Event()
         with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_quiet) as pool:
@@ -199,8 +204,11 @@ def each_cartridge(
 
 
 def _quiet() -> None:
-    """An idle worker leaves Ctrl-C to the process that commands it; a running cartridge listens by itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """An idle worker leaves Ctrl-C and a lost terminal to the process that commands it, which ends it by SIGTERM; a
+    running cartridge listens by itself."""
+    for number in STOP_SIGNALS:
+        if number is not signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _in_worker(job: CartridgeJob, news: Any, halt: Any) -> CartridgeResult:

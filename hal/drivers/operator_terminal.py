@@ -12,6 +12,7 @@ import sys
 import threading
 from _thread import interrupt_main
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import TextIO
 
@@ -24,6 +25,8 @@ from hal.types import BONE, Identity, Instruction, InstructionKind, OperatorResp
 NEEDS_NUMBER = frozenset({InstructionKind.READ_VALUE})
 OFFERS_NUMBER = frozenset({InstructionKind.ADVANCE, InstructionKind.WITHDRAW})
 """A number is welcome (depth read off the shaft), plain Enter will do."""
+SAY_S = 0.5
+"""Longest wait for a terminal to take a line: a slow ssh link takes a tenth of it [A]."""
 NO = frozenset({"n", "no", "nein", "x"})
 
 
@@ -39,6 +42,11 @@ class Console:
         self._interrupt = interrupt
         self._lines: queue.Queue[str] = queue.Queue()
         self._thread: threading.Thread | None = None
+        self._to_say: queue.Queue[tuple[str, threading.Event]] = queue.Queue()
+        self._voice: threading.Thread | None = None
+        self._speaking = threading.Lock()
+        self._mute = False
+        """The last line was not taken in time: the next one is not waited for."""
         self.ended = False
         self.stop_requested = False
         """Somebody typed ``stop``."""
@@ -52,15 +60,19 @@ class Console:
             self._thread.start()
 
     def _read(self) -> None:
-        for line in self._source:
-            text = line.strip()
-            if text.lower() == "stop":
-                self.stop_requested = True
-                if not self.stop_is_read:
-                    self._interrupt()
-            else:
-                self._lines.put(text)
-        self.ended = True
+        try:
+            for line in self._source:
+                text = line.strip()
+                if text.lower() == "stop":
+                    self.stop_requested = True
+                    if not self.stop_is_read:
+                        self._interrupt()
+                else:
+                    self._lines.put(text)
+        except OSError:
+            pass  # the terminal is lost: nobody types any more
+        finally:
+            self.ended = True
 
     def line(self) -> str | None:
         """The next typed line, or None; raises ``DeviceError`` when the input has ended."""
@@ -85,7 +97,23 @@ class Console:
             self._lines.get_nowait()
 
     def say(self, text: str) -> None:
-        print(text, file=self._sink, flush=True)
+        """Show a line. A terminal that is lost, or that takes nothing for ``SAY_S``, is not waited for: what asked for
+        the words goes on, and the line comes when the terminal takes lines again."""
+        said = threading.Event()
+        self._to_say.put((text, said))
+        with self._speaking:
+            if self._voice is None:
+                self._voice = threading.Thread(target=self._speak, name="console words", daemon=True)
+                self._voice.start()
+        said.wait(0.0 if self._mute else SAY_S)
+        self._mute = not said.is_set()
+
+    def _speak(self) -> None:
+        while True:
+            text, said = self._to_say.get()
+            with suppress(OSError, ValueError):  # lost, or closed: nobody reads it
+                print(text, file=self._sink, flush=True)
+            said.set()
 
 
 @cache

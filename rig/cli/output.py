@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from hal.errors import ConfigError, DeviceError, LinkError, RigError, SafetyStop, Stopped
+from rig.cli.lost_terminal import surviving_terminal
 
 
 class Exit(IntEnum):
@@ -56,7 +57,16 @@ def _code(error: RigError) -> Exit:
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn the rig's errors into one clear message and the right exit code; leave our own faults as tracebacks."""
+    """Turn the rig's errors into one clear message and the right exit code; leave our own faults as tracebacks.
+
+    A lost terminal changes neither what is done nor the code.
+    """
+    with surviving_terminal(), _codes():
+        yield
+
+
+@contextmanager
+def _codes() -> Iterator[None]:
     try:
         yield
     except RigError as error:

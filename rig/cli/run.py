@@ -86,15 +86,17 @@ def run_study(
         say("rehearsing in simulation, so that nothing has to be computed for long while devices are watched ...")
         rehearse(order.study)
     progress = StudyProgress(WallClock())
-    try:
-        with _live(order, publish) as scene:
-            outcome = _conducted(order, progress, scene)
-    except OSError as error:
-        raise RecordError(
-            f"the study ended early: {error.strerror or error} ({error.filename or order.out}). Trials that were "
-            f"completed are kept in {order.out}. Check free space and quota"
-        ) from error
-    verdict = _reported(outcome)
+    with workers_stop_too() as signals:
+        try:
+            with _live(order, publish) as scene:
+                outcome = _conducted(order, progress, scene)
+        except OSError as error:
+            raise RecordError(
+                f"the study ended early: {error.strerror or error} ({error.filename or order.out}). Trials that were "
+                f"completed are kept in {order.out}. Check free space and quota"
+            ) from error
+        signals.study_is_over()
+        verdict = _reported(outcome)
     ends = {"": Exit.DONE, "device": Exit.DEVICE_FAILURE, "record": Exit.BAD_INPUT}
     code = ends.get(outcome.failure_kind, Exit.STOPPED)
     if outcome.failure:
@@ -211,7 +213,7 @@ def _live(order: Order, port: int | None) -> Iterator[LiveScene | None]:
 
 
 def _conducted(order: Order, progress: StudyProgress, scene: LiveScene | None) -> StudyOutcome:
-    with workers_stop_too(), progress:
+    with progress:
         return conduct(
             order.study, order.config, order.out, files=order.files, workers=order.workers, watcher=progress,
             scene=scene, calibrated=order.calibrated,

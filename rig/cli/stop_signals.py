@@ -1,4 +1,4 @@
-"""Ending a study from outside: SIGTERM and SIGHUP count as Ctrl-C, and worker processes hear of it."""
+"""Ending a study from outside: every stop signal counts as Ctrl-C, once, and worker processes hear of it."""
 
 from __future__ import annotations
 
@@ -10,35 +10,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from rig.safety.interrupt import STOP_SIGNALS
+from rig.safety.interrupt import STOP_SIGNALS, STOPS
 
 WORKER = "SpawnProcess"
 """Names of a pool's processes begin so; the queue's own process must outlive them."""
 
 
-@contextmanager
-def workers_stop_too() -> Iterator[None]:
-    """While a study runs: SIGTERM (or the terminal's loss, SIGHUP) is an orderly stop of this process and of
-    its workers.
+class StudySignals:
+    """What a signal does to the command that runs a study."""
 
-    Ctrl-C in a terminal reaches the workers by itself; a signal for this process alone does not, so it is passed on.
-    Within a cartridge of this process the controller has these signals. Does nothing outside the main thread.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    def __init__(self) -> None:
+        self._over = False
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def study_is_over(self) -> None:
+        """The record is sealed: from now on a lost terminal does not keep it from being analysed."""
+        self._over = True
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The first one unwinds; after it the record is sealed and analysed whatever else comes."""
+        STOPS.asked_n += 1
+        if STOPS.asked_n > 1 or (self._over and number != signal.SIGINT):
+            return
         for process in multiprocessing.active_children():
             if process.name.startswith(WORKER) and process.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGTERM)
         raise KeyboardInterrupt
 
-    numbers = [number for number in STOP_SIGNALS if number is not signal.SIGINT]
-    previous = {number: signal.signal(number, stop) for number in numbers}
+
+@contextmanager
+def workers_stop_too() -> Iterator[StudySignals]:
+    """While a study runs and is reported: any stop signal is an orderly stop of this process and of its workers.
+
+    Ctrl-C in a terminal reaches the workers by itself; a signal for this process alone does not, so it is passed on.
+    Within a cartridge of this process the controller has these signals. Does nothing outside the main thread.
+    """
+    signals = StudySignals()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    STOPS.asked_n = 0
+    previous = {number: signal.signal(number, signals.handle) for number in STOP_SIGNALS}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

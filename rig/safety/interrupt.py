@@ -1,19 +1,48 @@
-"""Two-stage Ctrl-C: the first asks for an orderly stop, the second forces it after the safe state, a third kills.
+"""Two-stage Ctrl-C: the first asks for an orderly stop, the second ends the run after the safe state; more do nothing.
 
-SIGTERM and SIGHUP (a lost terminal) count as Ctrl-C. SIGUSR1 presses the key emergency stop, where the rig has one,
-else it counts as Ctrl-C too: another terminal or program can stop the rig.
+SIGTERM, SIGHUP (a lost terminal), SIGQUIT (Ctrl-\\) and SIGTSTP (Ctrl-Z: a host that sleeps watches nothing) count as
+Ctrl-C. SIGUSR1 presses the key emergency stop, where the rig has one, else it counts as Ctrl-C too: another terminal or
+program can stop the rig. No number of signals cuts into a stop or into the record that it seals; a process that hangs
+is ended from outside (SIGKILL), and then the lanes' own stops and the devices' watchdogs are what is left.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-STOP_SIGNALS = tuple(n for n in (getattr(signal, s, None) for s in ("SIGINT", "SIGTERM", "SIGHUP")) if n is not None)
-"""Ctrl-C, an orderly end by the system, and the loss of the terminal (a dropped ssh session)."""
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGTSTP")
+STOP_SIGNALS = tuple(n for n in (getattr(signal, s, None) for s in _NAMES) if n is not None)
+"""Ctrl-C, an orderly end by the system, the loss of the terminal (a dropped ssh session), Ctrl-\\ and Ctrl-Z."""
+
+
+class StopCount:
+    """How often this process has been asked to stop, whoever had the signals then."""
+
+    def __init__(self) -> None:
+        self.asked_n = 0
+
+
+STOPS = StopCount()
+"""Signals belong to the process: while it unwinds from the first one nobody raises for the next."""
+
+
+@contextmanager
+def held_off() -> Iterator[None]:
+    """Stop signals inside the block change nothing: what ends a record comes through. Main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, lambda number, frame: None) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class Interrupt:
@@ -46,6 +75,4 @@ class Interrupt:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
-        if self.count >= 3:  # neither the orderly nor the forced stop came through: let Python end it
-            self.restore()
-            raise KeyboardInterrupt
+        STOPS.asked_n += 1
