@@ -84,13 +84,22 @@ def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> Holder
     start: HolderState = controller.read("holder")
     check_probe(pose, speed_mm_s, limits, start.pose)
     _bar_pressing(controller, start.pose, pose)
-    with controller.attending("holder", "probe_force", "contact"):
+    watch = controller.axes["holder"]
+
+    def jog(step: Pose6) -> None:
+        watch.extend(step.as_tuple())
+        holder.jog(step, speed_mm_s)
+
+    with (
+        controller.attending("holder", "probe_force", "contact"),
+        watch.ordered(start.pose.as_tuple(), speed_mm_s),
+    ):
         seconds = controller.command(
             "holder", lambda: _seconds(holder, start.pose, pose, speed_mm_s), "the probe holder's pace"
         )
         _travel(
-            controller, "holder", holder, start.pose, pose, seconds, speed_mm_s, 1,
-            lambda values: Pose6(*values), lambda p: holder.jog(p, speed_mm_s),
+            controller, "holder", holder, start.pose, pose, seconds, 1,
+            lambda values: Pose6(*values), jog,
         )  # fmt: skip
     state: HolderState = controller.newest("holder")
     return state
@@ -154,18 +163,25 @@ def move_needle(
         if not blind:
             controller.travel.check(tip_mm)
     resistance = _Resistance(controller)
+    watch = controller.axes["carrier"]
+
+    def jog(step: NeedlePose) -> None:
+        watch.extend(step.as_tuple())
+        carrier.jog(step, speed_mm_s)
+
     try:
         with (
             controller.attending("carrier", "needle_force", "contact"),
+            watch.ordered(start.pose.as_tuple(), speed_mm_s),
             controller.watching(resistance.rule if deeper else _no_rule),
         ):
             seconds = controller.command(
                 "carrier", lambda: _seconds(carrier, start.pose, pose, speed_mm_s), "the needle carrier's pace"
             )
             _travel(
-                controller, "carrier", carrier, start.pose, pose, seconds, speed_mm_s,
+                controller, "carrier", carrier, start.pose, pose, seconds,
                 math.ceil(abs(pose.feed_mm - start.pose.feed_mm) / limits.needle_step_mm - 1e-9),
-                lambda values: NeedlePose(*values), lambda p: carrier.jog(p, speed_mm_s),
+                lambda values: NeedlePose(*values), jog,
             )  # fmt: skip
     finally:
         newest: CarrierState | None = controller.newest("carrier")
@@ -295,30 +311,15 @@ def _travel(  # the move is one story: cut, send, pace, arrive
     start: P,
     target: P,
     seconds: float,
-    speed_mm_s: float,
     least_n: int,
     pose_of: Callable[[tuple[float, ...]], P],
     jog: Callable[[P], None],
 ) -> None:
     a, b = start.as_tuple(), target.as_tuple()
-    if _length(a, b) < 1e-6:
+    length = _length(a, b)
+    clock = controller.clock
+    if length < 1e-6:
         return
-    with controller.axes[role].ordered(a, speed_mm_s):
-        _drive(controller, role, device, a, target, seconds, least_n, pose_of, jog)
-
-
-def _drive(
-    controller: Controller,
-    role: str,
-    device: object,
-    a: tuple[float, ...],
-    target: P,
-    seconds: float,
-    least_n: int,
-    pose_of: Callable[[tuple[float, ...]], P],
-    jog: Callable[[P], None],
-) -> None:
-    b, clock = target.as_tuple(), controller.clock
     count = max(math.ceil(seconds / JOG_S - 1e-9), least_n, 1)
     jog_ns = int(seconds / count * NS_PER_S)
     # A quarter of a jog in reserve: turning axes make the path curved, and single jogs longer than the average.
@@ -330,7 +331,6 @@ def _drive(
         ahead_ns = queued_until_ns - lead_ns - clock.now_ns()
         if ahead_ns > 0:
             controller.wait(ahead_ns / NS_PER_S)
-        controller.axes[role].extend(pose.as_tuple())
         controller.command(role, partial(jog, pose), f"{role} jog {i} of {count}")
         queued_until_ns = max(queued_until_ns, clock.now_ns()) + jog_ns
         if isinstance(device, Queued):  # where turning axes slow the later jogs, it knows better than the average

@@ -44,7 +44,7 @@ class Phase(enum.Enum):
 
 
 class AxesWatch:
-    """The watch over one set of axes; used from the scan's task only."""
+    """The watch over one set of axes; used from the scan's task, but for ``extend``, which comes in the lane's."""
 
     def __init__(self, role: str, limits: MotionLimits, clock: Clock) -> None:
         self.role = role
@@ -80,7 +80,7 @@ class AxesWatch:
             self.phase, self._since_ns = Phase.SETTLING, self._clock.now_ns()
 
     def extend(self, target: Values) -> None:
-        """The next jog leads there."""
+        """The next jog leads there; told before it is sent, so before any report of it can come."""
         self._low, self._high = tuple(map(min, self._low, target)), tuple(map(max, self._high, target))
 
     def forget(self) -> None:

@@ -45,7 +45,7 @@ class Box:
     def __post_init__(self) -> None:
         """Raise a refusal for an interval that ends where it begins, or before."""
         faults = [
-            (name, f"must go from the lower to the higher value, got {low:g} to {high:g}: nothing lies inside")
+            (name, "must go from the lower to the higher value: nothing lies inside")
             for name, (low, high) in (("x_mm", self.x_mm), ("y_mm", self.y_mm), ("z_mm", self.z_mm))
             if not low < high
         ]
@@ -145,7 +145,7 @@ class PressureLimits:
         steps = ("warn_kpa", "hold_kpa", "stop_kpa", "hard_kpa", "line_kpa")
         values = [getattr(self, name) for name in steps]
         faults = [
-            (name, f"must not be below {before} = {low:g}, got {high:g}: the ladder rises step by step")
+            (name, f"must not be below {before} = {low:g}: the ladder rises step by step")
             for before, name, low, high in zip(steps, steps[1:], values, values[1:], strict=False)
             if high < low
         ]
@@ -168,9 +168,7 @@ class VolumeLimits:
     def __post_init__(self) -> None:
         """Raise a refusal for one test injection that is larger than all of them together."""
         if self.test_ml > self.test_total_ml:
-            raise refusal(
-                ("test_ml", f"must not be above test_total_ml = {self.test_total_ml:g}, got {self.test_ml:g}")
-            )
+            raise refusal(("test_ml", f"must not be above test_total_ml = {self.test_total_ml:g}"))
 
 
 STALE_IDLE_MAX_S = 10.0
@@ -237,12 +235,12 @@ def _polling_faults(role: str, polling: Polling) -> Iterator[tuple[str, str]]:
         if watched and period <= 0.0:
             yield (
                 f"{where}.{name}",
-                f"must be more than 0, got {period:g}: the {role} protects, and nobody would read it",
+                f"must be more than 0: the {role} protects, and nobody would read it",
             )
         elif period > 0.0 and stale <= period:
             yield (
                 f"{where}.stale_{name}",
-                f"must be above {name} = {period:g}, got {stale:g}: every reading would be late",
+                f"must be above {name} = {period:g}: every reading would be late",
             )
 
 
