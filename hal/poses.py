@@ -28,8 +28,8 @@ PITCH_MM = (0.002, 5.0)
 below it."""
 PITCH_RATIO = 3.0
 """Largest ratio between width and height of a pixel of a B-mode image [A]; screens have square ones."""
-EXTENT_MM = (5.0, 500.0)
-"""Heights of a two-dimensional picture that ultrasound on people can have."""
+HIGHEST_MM = 500.0
+"""No ultrasound on people reaches deeper: the picture is no higher."""
 UPRIGHT_COSINE = 0.1
 """Rows and columns of a picture stand upright on each other within 6 degrees [A]; calibrations leave one or two."""
 
@@ -121,12 +121,28 @@ def why_no_pitch(pitch_mm: Sequence[float], size_px: tuple[int, int] | None = No
         return f"has pixels of {wide:.4g} by {tall:.4g} mm, which no screen has; is one of them in other units?"
     if size_px is not None:
         height_mm = size_px[1] * tall
-        if not EXTENT_MM[0] <= height_mm <= EXTENT_MM[1]:
+        if height_mm > HIGHEST_MM:
             return (
-                f"makes the picture {height_mm:.4g} mm high ({size_px[1]} rows of {tall:.4g} mm); "
-                f"{EXTENT_MM[0]:g} to {EXTENT_MM[1]:g} mm are possible"
+                f"makes the picture {height_mm:.4g} mm high ({size_px[1]} rows of {tall:.4g} mm), "
+                f"higher than {HIGHEST_MM:g} mm"
             )
     return ""
+
+
+def why_refused(name: str, matrix: Matrix) -> str:
+    """What is wrong with ``AToB`` as it is called: one from an image holds the pixel pitch, any other is a pose."""
+    return why_no_image(matrix) if name.startswith("Image") else why_no_pose(matrix)
+
+
+def image_matrix(numbers: Sequence[float]) -> Matrix:
+    """A matrix from pixels as a rig file gives it, row by row; raises ``ValueError`` for one that is none."""
+    if len(numbers) != 16:
+        raise ValueError("must be 16 finite numbers, row by row")
+    matrix = np.array(numbers, dtype=np.float64).reshape(4, 4)
+    why = why_no_image(matrix)
+    if why:
+        raise ValueError(f"must be 16 finite numbers, row by row, that turn pixels into mm: it {why}")
+    return matrix
 
 
 def _last_row(matrix: Matrix) -> str:

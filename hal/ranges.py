@@ -4,6 +4,8 @@ or comes from a broken sensor. They tell sense from nonsense and are no limits o
 
 from __future__ import annotations
 
+from hal.types import ImagingSettings
+
 Within = tuple[float, float]
 PRESSURE_KPA: Within = (-100.0, 2000.0)
 """From vacuum to the most that a manometer on an injection line shows [A]."""
@@ -18,6 +20,36 @@ ARM_DEG: Within = (-360.0, 360.0)
 """Scales of an arm on the bench [A]."""
 TIP_MM: Within = (-1000.0, 1000.0)
 """A tip in the frame of the body on the phantom: callipers and coordinate machines on one bench [A]."""
+
+IMAGING: dict[str, Within] = {
+    "depth_mm": (5.0, 500.0),
+    "frequency_mhz": (0.5, 70.0),
+    "gain_db": (-200.0, 200.0),
+    "dynamic_range_db": (1.0, 200.0),
+    "sound_speed_m_s": (1000.0, 2000.0),
+}
+"""What a scanner can be set to, by field of ``ImagingSettings``: depths as of pictures on people; silicone 1000 m/s and
+tendon 1750 m/s are the extremes that a speed of sound is set for [A]."""
+
+
+def why_no_imaging(settings: ImagingSettings) -> str:
+    """What is wrong with settings that a scanner reports or a rig file states; '' for possible ones.
+
+    Depth and assumed speed scale every picture: a 0 or a value in other units would move all that is seen in it.
+    """
+    for name, (low, high) in IMAGING.items():
+        value = float(getattr(settings, name))
+        if not low <= value <= high:
+            return f"{name} = {value:g} is not possible ({low:g} to {high:g})"
+    return ""
+
+
+def possible_imaging(settings: ImagingSettings) -> ImagingSettings:
+    """For the settings of drivers; raises ``ValueError``."""
+    why = why_no_imaging(settings)
+    if why:
+        raise ValueError(why)
+    return settings
 
 
 def within(value: float, limits: Within) -> bool:

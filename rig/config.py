@@ -22,6 +22,7 @@ from hal.errors import ConfigError
 from hal.files import Coordinate, Degrees, Document, faults_of, parse, read, validated, within
 from hal.files.validated import near
 from hal.phantom.needles import load_needle
+from hal.poses import why_refused
 from hal.types import Matrix, ProbeGeometry
 from rig.calibration.sound_speed import WATER_GEL_SLOPE_M_S_C, WATER_GEL_SLOPE_U_M_S_C, SoundSpeed
 from rig.geometry.needle_mount import NeedleMount
@@ -111,6 +112,15 @@ class Frames(_Strict):
     (``phantomrig calibrate phantom --method fiducials``); by default the body's frame is the phantom's own."""
     ImageToProbe: Placement | None = None
     """As calibrated (``phantomrig calibrate nwire``): takes the place of what the ultrasound link declares."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Frames:
+        for name in type(self).model_fields:
+            placement: Placement | None = getattr(self, name)
+            why = "" if placement is None else why_refused(name, placement.as_matrix())
+            if why:
+                raise ValueError(f"{name} {why}")
+        return self
 
     def graph(self) -> TransformGraph:
         """All placements as a transform graph."""

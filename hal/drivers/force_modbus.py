@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hal.clock import Clock
 from hal.drivers.modbus_sensor import ModbusSensor, ModbusSettings
@@ -38,6 +38,13 @@ class Settings(ModbusSettings):
     tare_value: int = Field(default=1, ge=0, le=0xFFFF)
     """Written to the tare register."""
     tare_tolerance_n: float = Field(default=0.2, gt=0, le=10)
+
+    @field_validator("scale_n")
+    @classmethod
+    def _tells_force(cls, value: float) -> float:
+        if abs(value) < 1e-9:
+            raise ValueError("must not be 0: every force would read as none")
+        return value
 
 
 class Driver(ModbusSensor[Settings]):

@@ -28,6 +28,8 @@ from hal.links.grey import luminance
 from hal.links.igtl import Packet
 from hal.links.igtl_link import IgtlLink
 from hal.links.igtl_messages import STATUS_OK, Command, Image, Status
+from hal.poses import image_matrix, why_no_image
+from hal.ranges import possible_imaging, why_no_imaging
 from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
 
 
@@ -47,11 +49,13 @@ class Settings(IgtlSettings):
     imaging: ImagingSettings = ImagingSettings()
     """What the scanner is set to when it cannot be asked; also the depth that a fixed calibration holds for."""
 
+    _imaging = field_validator("imaging")(possible_imaging)
+
     @field_validator("ImageToProbe")
     @classmethod
     def _sixteen(cls, value: Literal["stream"] | tuple[float, ...]) -> Literal["stream"] | tuple[float, ...]:
-        if value != "stream" and (len(value) != 16 or not np.all(np.isfinite(np.array(value, dtype=float)))):
-            raise ValueError("must be 'stream' or 16 finite numbers")
+        if value != "stream":
+            image_matrix(value)
         return value
 
 
@@ -72,7 +76,7 @@ class Driver:
         self._gain = GainScale(settings.gain_zero_percent, settings.gain_db_per_percent)
         self._fixed: Matrix | None = None
         if settings.ImageToProbe != "stream":
-            self._fixed = np.array(settings.ImageToProbe, dtype=np.float64).reshape(4, 4)
+            self._fixed = image_matrix(settings.ImageToProbe)
         self._imaging = settings.imaging
         self._newest: tuple[Packet, int] | None = None
         self._unread_n = 0
@@ -169,8 +173,12 @@ class Driver:
                 port=self._settings.url,
             )
         matrix = image.IndexToSpace if self._fixed is None else self._fixed
-        if not np.all(np.isfinite(matrix)):
-            raise BadReply(f"{packet.device}: the image matrix is not finite", port=self._settings.url)
+        why = why_no_image(matrix, (image.size[0], image.size[1]))
+        if why:
+            raise BadReply(
+                f"{packet.device}: the image matrix {why}; check the server's calibration, or give ImageToProbe",
+                port=self._settings.url,
+            )
         dropped_n = unread_n - 1
         if packet.message_id:
             if 0 < self._last_id < packet.message_id:
@@ -240,7 +248,16 @@ class Driver:
 
     def _ask(self) -> ImagingSettings:
         reply = self._command("GetUsParameter", [(key, None) for key in IMAGING])
-        return settings_of(reply.values, self._imaging, self._gain)
+        reported = settings_of(reply.values, self._imaging, self._gain)
+        why = why_no_imaging(reported)
+        if why:
+            raise BadReply(
+                f"{self._settings.url}: the scanner reports settings that it cannot have: {why}; check the server, or"
+                " set commands = false and state [imaging]",
+                port=self._settings.url,
+                command="GetUsParameter",
+            )
+        return reported
 
     def _command(self, name: str, parameters: Iterable[tuple[str, float | None]] = ()) -> CommandReply:
         self._command_id += 1

@@ -12,6 +12,8 @@ from hal.errors import ConfigError, LinkError
 from hal.files import Matrix16
 from hal.links.grey import luminance
 from hal.links.sequence import Sequence, read_sequence
+from hal.poses import image_matrix
+from hal.ranges import possible_imaging
 from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
 
 
@@ -30,11 +32,12 @@ class Settings(BaseModel):
     speed: float = Field(1.0, gt=0, le=1000)
     """1 plays at the recorded pace."""
 
+    _imaging = field_validator("imaging")(possible_imaging)
+
     @field_validator("ImageToProbe")
     @classmethod
     def _sixteen(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(value) != 16 or not np.all(np.isfinite(value)):
-            raise ValueError("must be 16 finite numbers")
+        image_matrix(value)
         return value
 
 
@@ -46,7 +49,7 @@ class Driver:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._matrix: Matrix = np.array(settings.ImageToProbe, dtype=np.float64).reshape(4, 4)
+        self._matrix: Matrix = image_matrix(settings.ImageToProbe)
         self._sequence: Sequence | None = None
         self._offsets_ns: list[int] = []
         self._start_ns = 0

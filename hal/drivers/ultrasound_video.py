@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from hal.clock import NS_PER_S, Clock, Deadline
 from hal.errors import ConfigError, LinkError, NoReply
 from hal.files import Matrix16
 from hal.links.grey import luminance
 from hal.links.video import LiveVideo, Picture, VideoFile
+from hal.poses import image_matrix, why_no_pitch
+from hal.ranges import possible_imaging
 from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
 
 Pixel = Annotated[int, Field(ge=0, le=20_000)]
@@ -45,16 +47,16 @@ class Settings(BaseModel):
     imaging: ImagingSettings = ImagingSettings()
     """What the scanner is set to by hand, for the record."""
 
+    _imaging = field_validator("imaging")(possible_imaging)
+
     @model_validator(mode="after")
     def _complete(self) -> Settings:
         if self.ImageToProbe is None and (self.pixel_mm is None or self.face_px is None):
             raise ValueError("give ImageToProbe (16 numbers), or pixel_mm together with face_px")
-        if self.ImageToProbe is not None and (
-            len(self.ImageToProbe) != 16 or not np.all(np.isfinite(self.ImageToProbe))
-        ):
-            raise ValueError("ImageToProbe must be 16 finite numbers")
-        if self.pixel_mm is not None and min(self.pixel_mm) <= 0:
-            raise ValueError("pixel_mm must be positive")
+        if self.ImageToProbe is not None:
+            image_matrix(self.ImageToProbe)
+        if self.pixel_mm is not None and (why := why_no_pitch(self.pixel_mm)):
+            raise ValueError(f"pixel_mm {why}")
         if self.crop is not None and (min(self.crop) < 0 or min(self.crop[2:]) == 0):
             raise ValueError("crop must be left, top, width, height with a width and height above 0")
         return self
@@ -136,7 +138,7 @@ class Driver:
 
 def _image_to_probe(settings: Settings) -> Matrix:
     if settings.ImageToProbe is not None:
-        return np.array(settings.ImageToProbe, dtype=np.float64).reshape(4, 4)
+        return image_matrix(settings.ImageToProbe)
     if settings.pixel_mm is None or settings.face_px is None:
         raise ConfigError("give ImageToProbe, or pixel_mm together with face_px")
     left, top = settings.crop[:2] if settings.crop is not None else (0, 0)

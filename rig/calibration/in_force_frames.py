@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hal.errors import ConfigError
+from hal.poses import why_no_image
 from rig.calibration.certificate import Certificate
 from rig.calibration.phantom_touch import OFF_PLACE_DEG, OFF_PLACE_MM
 from rig.config import Frames, Placement, RigConfig
@@ -40,6 +41,9 @@ def placed(c: Certificate, config: RigConfig) -> Placement:
             f"{c.identity}: {c.transform} is no place of a rigid body: its matrix is mirrored, scaled or sheared, or "
             "its last row is not 0 0 0 1; calibrate again"
         )
+    why = why_no_image(matrix) if c.transform in SCALED else ""
+    if why:
+        raise ConfigError(f"{c.identity}: {c.transform} {why}; calibrate again")
     if c.transform in MOVES and c.transform in config.frames.model_fields_set:
         stated = getattr(config.frames, c.transform).as_matrix()
         off_mm = float(np.linalg.norm(matrix[:3, 3] - stated[:3, 3]))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hal.errors import ConfigError
 from hal.links.sequence import Sequence, SequenceFrame
+from hal.poses import why_no_pose
 from hal.types import Matrix
 from rig.calibration.dots import Dots, find_dots, luminance
 from rig.calibration.dots_labelling import Labeller, Labelling, Refusal, Scale
@@ -16,7 +17,6 @@ from rig.calibration.dots_overlay import burned_in, cleared
 from rig.calibration.nwire_phantom import WirePhantom
 from rig.calibration.nwire_pitch import find_pitch
 from rig.calibration.plus_config import PlusConfig
-from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import FrameError, TransformGraph
 
 Array = NDArray[np.float64]
@@ -224,7 +224,7 @@ def _frozen(frames: list[SequenceFrame], config: PlusConfig) -> tuple[str, ...]:
 
 def _check_rigid(what: str, matrix: Matrix) -> None:
     """Raise ``ConfigError`` naming the axis when a pose is scaled, skewed or mirrored."""
-    why = why_not_rigid(matrix)
+    why = why_no_pose(matrix)
     if why:
         raise ConfigError(f"{what} {why}")
 

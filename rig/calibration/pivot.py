@@ -16,9 +16,9 @@ from scipy.stats import chi2
 from scipy.stats import f as f_distribution
 
 from hal.links.sequence import Sequence, SequenceFrame
+from hal.poses import why_no_pose
 from hal.types import Matrix, Vector
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import invert
 
 MIN_POSES_N = 20
@@ -131,7 +131,7 @@ def _valid(sequence: Sequence, tool: str, reference: str) -> list[tuple[int | No
 
 def refuse_unless_rigid(sequence: Sequence, frame: SequenceFrame, name: str) -> None:
     """Raise ``CalibrationRefused`` (``no rotation``) naming frame and axis when a recorded pose cannot be one."""
-    why = why_not_rigid(frame.transforms[name]) if name in frame.transforms else ""
+    why = why_no_pose(frame.transforms[name]) if name in frame.transforms else ""
     if why:
         raise CalibrationRefused(
             "no rotation",
@@ -147,7 +147,7 @@ def checked_poses(poses: Poses) -> Poses:
     if m.ndim != 3 or m.shape[1:] != (4, 4):
         raise CalibrationRefused("bad poses", f"poses must have the shape (n, 4, 4), got {m.shape}")
     for k, pose in enumerate(m):
-        why = why_not_rigid(pose)
+        why = why_no_pose(pose)
         if why:
             raise CalibrationRefused("no rotation", f"pose {k} {why}", figures={"pose": k})
     return m

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from hal.errors import ConfigError
 from hal.links.sequence import Sequence
+from hal.poses import why_no_image, why_no_pose
 from hal.types import Matrix
 from rig.calibration.dots import luminance
 from rig.geometry.graph import AmbiguousTransform, FrameGraph, frames_of
-from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import FrameError, TransformGraph
 from rig.geometry.volume_reconstruction import Compounding, Interpolation, Volume, reconstruct
 
@@ -79,8 +79,8 @@ def reconstruct_sweep(
         known = dict(transforms)
         for name, matrix in item.transforms.items():
             if name not in item.invalid and name not in transforms:
-                why = why_not_rigid(matrix)
-                if why and (not name.startswith(image) or not np.isfinite(matrix).all()):
+                why = why_no_image(matrix) if name.startswith(image) else why_no_pose(matrix)
+                if why:
                     raise ConfigError(f"{recording.path}: frame {item.index}: {name} {why}")
                 known[name] = matrix
         if not item.image_valid:

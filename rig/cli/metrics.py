@@ -16,8 +16,8 @@ from analysis.motion_metrics import DIFFERENCES, Motion, Scene, corrected, perk_
 from analysis.perk_player import lost, played
 from analysis.solid import Solid
 from hal.errors import ConfigError, RecordError
+from hal.poses import why_no_pose
 from hal.types import Matrix
-from rig.geometry.rigid import why_not_rigid
 from rig.record.interchange.fiducials import read_fiducials
 from rig.record.interchange.formats import ENDINGS, read_recording
 from rig.record.interchange.motions import log_tracks, require_tracks, sequence_tracks, trial_tracks
@@ -54,7 +54,7 @@ def measure(
             needle_mm,
         )
         child = None if tip is None else read_tfm(tip)
-        if child is not None and (why := why_not_rigid(child)):
+        if child is not None and (why := why_no_pose(child)):
             raise ConfigError(f"{tip}: the frame of a needle {why}")
         at = None if child is None else _Tip(child, tip_tool)
         if path.is_dir():

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hal.clock import Clock, Deadline
 from hal.errors import ConfigError, DeviceError, LinkError
 from hal.files import Matrix16
+from hal.poses import TIP_UNCERTAINTY_MAX_MM, image_matrix
 from hal.types import Frame, Identity, ImagingSettings, PressureReading, SafeReport, TrackedPose
 from rig.replay.source import Source, open_source
 
@@ -26,7 +27,7 @@ class Settings(BaseModel):
     speed: float = Field(default=1.0, gt=0, le=1000)
     ImageToProbe: Matrix16 = ()
     """16 numbers, row by row, for recordings whose frames do not carry it."""
-    tip_uncertainty_mm: float = Field(default=0.3, gt=0, le=20)
+    tip_uncertainty_mm: float = Field(default=0.3, gt=0, le=TIP_UNCERTAINTY_MAX_MM)
     sees_bending: bool = False
 
 
@@ -45,10 +46,11 @@ class _Player(ABC):
 
     def open(self) -> Identity:
         """Read the recording and start its clock; raises ``ConfigError`` when it cannot play this role."""
-        matrix = np.array(self._settings.ImageToProbe, dtype=np.float64)
-        if matrix.size not in (0, 16) or not np.all(np.isfinite(matrix)):
-            raise ConfigError(f"replay of {self._settings.file}: ImageToProbe must be 16 finite numbers")
-        given = matrix.reshape(4, 4) if matrix.size else None
+        numbers = self._settings.ImageToProbe
+        try:
+            given = image_matrix(numbers) if numbers else None
+        except ValueError as error:
+            raise ConfigError(f"replay of {self._settings.file}: ImageToProbe {error}") from None
         source = self._given or open_source(self._settings.file, given)
         self._prepare(source)
         self._source = source

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hal.errors import ConfigError, RecordError
 from hal.links.grey import luminance
 from hal.links.sequence import Sequence
+from hal.poses import why_no_image
 from hal.types import Matrix, Pixels
 from rig.record.frames import FrameReader
 from rig.record.interchange.clips import dicom_recording, video_recording
@@ -131,6 +132,9 @@ def _of_sequence(sequence: Sequence, given: Matrix | None) -> Images | None:
         own = frame.transforms.get("ImageToProbe") if "ImageToProbe" not in frame.invalid else None
         matrix = given if given is not None else own
         if frame.image_valid and matrix is not None:
+            why = why_no_image(matrix, (sequence.pixels.shape[2], sequence.pixels.shape[1]))
+            if why:
+                raise ConfigError(f"{sequence.path}: frame {frame.index}: ImageToProbe {why}")
             used.append(frame)
             matrices.append(matrix)
     if not used:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from hal.errors import ConfigError
 from hal.links.sequence import Sequence
+from hal.poses import why_refused
 from hal.types import Matrix, NeedlePose, Pose6
 from rig.geometry.needle_mount import ON_AXIS, NeedleMount
-from rig.geometry.rigid import why_not_rigid
 from rig.geometry.transforms import from_pose6
 from rig.record.interchange.perk_tutor import PerkLog, PoseTrack
 from rig.record.reading import RecordedTrial
@@ -72,7 +72,7 @@ def sequence_tracks(sequence: Sequence) -> dict[str, PoseTrack]:
     """Tracks of a recording, each over the frames in which its transform is there, valid and timed.
 
     Raises ``ConfigError`` for a valid pose that is not finite, is mirrored or has a scaled axis: a tracker gives none.
-    ``ImageTo...`` holds pixel sizes and need only be finite.
+    ``ImageTo...`` holds pixel sizes, which must be possible.
     """
     names = dict.fromkeys(name for frame in sequence.frames for name in frame.transforms)
     found = {}
@@ -91,8 +91,8 @@ def sequence_tracks(sequence: Sequence) -> dict[str, PoseTrack]:
 
 
 def _require_pose(name: str, matrix: Matrix, where: str) -> None:
-    why = why_not_rigid(matrix)
-    if why and (not name.startswith("Image") or not np.isfinite(matrix).all()):
+    why = why_refused(name, matrix)
+    if why:
         raise ConfigError(f"{where}: {name} {why}")
 
 

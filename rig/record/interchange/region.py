@@ -8,15 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hal.errors import ConfigError
+from hal.poses import HIGHEST_MM, why_no_pitch
 
 CM = 3
 """Physical units code for centimetres."""
 MM_PER_CM = 10.0
 FORMATS = {0: "none", 1: "2D", 2: "M-mode", 3: "spectral", 4: "wave form", 5: "graphics"}
-DEPTH_RANGE_MM = (5.0, 500.0)
+DEPTH_RANGE_MM = (5.0, HIGHEST_MM)
 """Heights of a two-dimensional region that ultrasound on people can have."""
-PITCH_RATIO = 3.0
-"""Largest ratio between width and height of a pixel of a B-mode image [A]; screens have square ones."""
 DEPTH_RATIO = 3.0
 """Largest ratio between a region's height and the scanner's own depth; a cm/mm mix-up gives about 10."""
 
@@ -83,12 +82,9 @@ def judge_scale(region: Region, depth_mm: float | None, name: str) -> None:
     if region.format != "2D" or height_mm is None:
         return
     if region.pitch_x_mm is not None and region.pitch_y_mm is not None:
-        ratio = max(region.pitch_x_mm / region.pitch_y_mm, region.pitch_y_mm / region.pitch_x_mm)
-        if ratio > PITCH_RATIO:
-            raise ConfigError(
-                f"{name}: pixels of {region.pitch_x_mm:g} by {region.pitch_y_mm:g} mm are not possible on one screen;"
-                " were mm written where cm belong, in one direction?"
-            )
+        why = why_no_pitch((region.pitch_x_mm, region.pitch_y_mm))
+        if why:
+            raise ConfigError(f"{name}: the region {why}; were mm written where cm belong, in one direction?")
     if depth_mm is not None and depth_mm > 0:
         ratio = max(height_mm / depth_mm, depth_mm / height_mm)
         if ratio > DEPTH_RATIO:
