@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,21 @@ from numpy.typing import NDArray
 
 from hal.clock import NS_PER_S
 from hal.errors import ConfigError
+from hal.poses import BODIES, why_no_pose
 from hal.types import TrackedPose
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.controller import Controller
+from rig.instruments.sights import LEFT_OUT_MAX, TOGETHER_NS, Look, judge
 from rig.lanes import Sample, Ticket
 from rig.safety.stop import Severity, Trip
 
-BODIES = ("ReferenceToTracker", "PhantomToTracker")
-"""Names under which a body fixed to the phantom is reported; the first that is there counts."""
-TOGETHER_NS = 100_000_000
-"""A pose of the body this old still belongs to one of the stylus: neither phantom nor tracker moves [A]."""
+LOOK_NS = NS_PER_S
+"""A look at the tracker ends within this time of its beginning, which is all that a sample tells."""
+IMPOSSIBLE_MAX = LEFT_OUT_MAX
+"""Largest share of reports with numbers that no pose has, as at rest."""
+FROZEN_N = 20
+"""So many sights in a row that are equal to the last bit are one, repeated: a hand's tremor and the noise of a tracker
+never leave twelve numbers alike [A]."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +74,20 @@ class Listener:
 
     def _heard(self, sample: Sample[Any]) -> None:
         poses: dict[str, TrackedPose] = {pose.name: pose for pose in sample.value}
+        for name, other in poses.items():
+            if other.valid and (why := why_no_pose(other.matrix)):  # drivers of third parties may not have judged
+                poses[name] = replace(other, valid=False, why=why, impossible=True)
         self.others |= set(poses) - {self.tool}
         pose = poses.get(self.tool)
         if pose is None:
             return
-        if not pose.valid:
-            self._reports.append(Report(sample.time_ns, poses))
-        elif pose.time_ns > self._newest_ns:  # the same sight read twice is one
+        said = judge(pose, self._newest_ns, sample.time_ns + LOOK_NS)
+        if said.look is Look.NEW:
             self._newest_ns = pose.time_ns
             self._reports.append(Report(pose.time_ns, poses))
+        elif not pose.valid or said.look is Look.IMPOSSIBLE:  # the same sight read twice is one
+            unseen = replace(pose, valid=False, why=said.why, impossible=said.look is Look.IMPOSSIBLE)
+            self._reports.append(Report(sample.time_ns, {**poses, self.tool: unseen}))
 
     def reports(self) -> tuple[Report, ...]:
         """In order of time, no two at one moment: a sight may be older than the last asking for it."""
@@ -101,6 +111,22 @@ def require_reports(reports: tuple[Report, ...], listener: Listener, least_share
     if not reports:
         known = ", ".join(sorted(listener.others)) or "no tool"
         raise ConfigError(f"the tracker never reported {listener.tool}; it reported {known}: is the name right?")
+    impossible = [p for r in reports if (p := r.poses[listener.tool]).impossible]
+    if len(impossible) > IMPOSSIBLE_MAX * len(reports):
+        raise CalibrationRefused(
+            "impossible",
+            f"{len(impossible)} of {len(reports)} reports of {listener.tool} cannot be true: it {impossible[0].why}",
+            advice="Look at the tracker's settings of axes and units, and at what it sends for a lost tool",
+            figures={"impossible_n": len(impossible), "reports_n": len(reports)},
+        )
+    alike_n = longest_repeat(reports, listener.tool)
+    if alike_n >= FROZEN_N:
+        raise CalibrationRefused(
+            "frozen",
+            f"the tracker gave {alike_n} poses of {listener.tool} in a row that are equal to the last bit",
+            advice="The tracker repeats an old pose: restart it, check that it sees the tool",
+            figures={"alike_n": alike_n, "reports_n": len(reports)},
+        )
     share = seen_share(reports, listener.tool)
     if share < least_share:
         raise CalibrationRefused(
@@ -110,6 +136,16 @@ def require_reports(reports: tuple[Report, ...], listener: Listener, least_share
             advice="Keep the markers clean, uncovered and turned towards the tracker",
             figures={"seen_share": share, "reports_n": len(reports)},
         )
+
+
+def longest_repeat(reports: tuple[Report, ...], tool: str) -> int:
+    """Most sights of a tool in a row with the same numbers to the last bit; 0 without a sight."""
+    longest = run = 0
+    before = None
+    for matrix in (r.poses[tool].matrix for r in reports if r.seen(tool)):
+        run = run + 1 if before is not None and np.array_equal(before, matrix) else 1
+        longest, before = max(longest, run), matrix
+    return longest
 
 
 def longest_blind_s(reports: tuple[Report, ...], tool: str) -> float:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hal.clock import NS_PER_S
+from hal.poses import why_not_tracked
 from hal.types import Matrix, TrackedPose, Vector
 from rig.controller import Controller
 from rig.instruments.sights import (
@@ -113,7 +114,7 @@ def look_before_moving(controller: Controller) -> Vector | None:
     if tracker is None or not getattr(tracker, "polled", True):
         return None
     pose = _by_name(controller.read("tracker")).get(TIP)
-    if judge(TIP, pose, -1, controller.clock.now_ns()).look is not Look.NEW or pose is None:
+    if pose is None or judge(pose, -1, controller.clock.now_ns()).look is not Look.NEW:
         return None
     return np.array(pose.matrix[:3, 3])
 
@@ -192,16 +193,20 @@ class _Taken:
     def look(self, poses: Mapping[str, TrackedPose], now_ns: int) -> None:
         """Take what one look at the tracker brought."""
         tip = poses.get(TIP)
-        said = judge(TIP, tip, self._newest_ns, now_ns)
+        said = judge(tip, self._newest_ns, now_ns)
         if said.look is not Look.NEW or tip is None:
             self._count(TIP, said)
             return
         self._newest_ns = tip.time_ns
+        why = why_not_tracked(TIP, tip.matrix)
+        if why:
+            self._count(TIP, Judged(Look.IMPOSSIBLE, why))
+            return
         if self._to_frame is None:
             self._tips.append(tip.matrix)
         else:
             body = poses.get(BODY)
-            said = judge(BODY, body, tip.time_ns - TOGETHER_NS - 1, now_ns)
+            said = judge(body, tip.time_ns - TOGETHER_NS - 1, now_ns)
             if said.look is not Look.NEW or body is None:
                 self._count(BODY, said)
                 return

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi, chi2
 
 from hal.clock import NS_PER_S
-from hal.poses import why_not_tracked
+from hal.poses import why_no_pose
 from hal.types import TrackedPose, Vector
 
 TOGETHER_NS = 100_000_000
@@ -48,7 +48,7 @@ class Judged:
     why: str = ""
 
 
-def judge(name: str, pose: TrackedPose | None, newer_than_ns: int, now_ns: int) -> Judged:
+def judge(pose: TrackedPose | None, newer_than_ns: int, now_ns: int) -> Judged:
     """Judge the newest pose of a tool; ``newer_than_ns``: the last one, or the moment from which the tool rests."""
     if pose is None:
         return Judged(Look.UNSEEN, "is not reported")
@@ -61,7 +61,7 @@ def judge(name: str, pose: TrackedPose | None, newer_than_ns: int, now_ns: int) 
         return Judged(Look.IMPOSSIBLE, f"is dated {ahead_s:.3g} s ahead of the rig's clock")
     if pose.time_ns <= newer_than_ns:
         return Judged(Look.OLD, f"is {-ahead_s:.3g} s old")
-    why = "" if pose.typed else why_not_tracked(name, pose.matrix)  # drivers of third parties may not have judged
+    why = "" if pose.typed else why_no_pose(pose.matrix)  # drivers of third parties may not have judged
     return Judged(Look.IMPOSSIBLE, why) if why else Judged(Look.NEW)
 
 

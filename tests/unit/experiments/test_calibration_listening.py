@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -92,3 +93,29 @@ def test_a_tracker_that_fails_stops_the_rig():
     listener._channel.fault = LinkError("connection lost")
     trip = listener.rule(1)
     assert trip is not None and trip.severity.name == "HARD" and "connection lost" in trip.reason
+
+
+def test_numbers_that_no_pose_has_are_no_sight_and_too_many_refuse_the_recording():
+    bad = pose(TOOL, 30, np.nan)
+    sound = [(20 * k, [pose(TOOL, 20 * k, 0.1 * k)]) for k in range(5, 25)]
+    listener = listening(*sound, (600, [replace(bad, time_ns=590 * MS)]))
+    reports = listener.reports()
+    assert not reports[-1].seen(TOOL) and reports[-1].poses[TOOL].impossible
+    require_reports(reports, listener, 0.7)
+    spoiled = listening((20, [pose(TOOL, 10, 1.0)]), (60, [pose(TOOL, 50, -3.7e28)]), (99, [pose(TOOL, 90, np.inf)]))
+    with pytest.raises(CalibrationRefused, match="cannot be true") as caught:
+        require_reports(spoiled.reports(), spoiled, 0.1)
+    assert caught.value.code == "impossible"
+
+
+def test_a_body_whose_numbers_no_pose_has_is_not_seen():
+    listener = listening((20, [pose(TOOL, 10, 5.0), pose(BODY, 10, np.nan)]))
+    times, _ = relative(listener.reports(), TOOL, BODY)
+    assert len(times) == 0
+
+
+def test_a_tracker_that_gives_one_pose_new_stamps_is_refused():
+    listener = listening(*((20 * k, [pose(TOOL, 20 * k, 7.0)]) for k in range(1, 40)))
+    with pytest.raises(CalibrationRefused, match="equal to the last bit") as caught:
+        require_reports(listener.reports(), listener, 0.1)
+    assert caught.value.code == "frozen"
