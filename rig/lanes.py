@@ -4,7 +4,8 @@ What protects does not queue behind what acts: a channel that carries an emergen
 commands as soon as it is due.
 
 A lane is the only one that talks over its link. It keeps the newest sample of every device on it with the
-time at which the reading began (so an age is never flattering), and the error that ended a device's polling.
+time at which the reading began, or that of the value itself where it is older (so an age is never flattering), and the
+error that ended a device's polling.
 There is no silent reconnect: a fault stays until the rig is opened again.
 """
 
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sample(Generic[T]):
-    """A reading and when it began."""
+    """A reading and when it began; when it was measured, where that was before."""
 
     value: T
     time_ns: int
@@ -104,7 +105,8 @@ class Channel(Generic[T]):
             self.fail(error)
             return
         self.reads += 1
-        self.sample = sample = Sample(value, began_ns)
+        # A driver that hands out an old value tells its time: the value is as old as that, whenever it was read.
+        self.sample = sample = Sample(value, min(began_ns, int(getattr(value, "time_ns", began_ns))))
         try:
             for listener in self.listeners:
                 listener(sample)

@@ -98,16 +98,27 @@ def test_the_thermometer_tells_the_temperature_of_the_gel_where_there_is_one(clo
     assert gel_temperature(controller) == GelTemperature(GEL_C, "temperature")
 
 
-@pytest.mark.parametrize(("celsius", "age_s"), [(85.0, 0.0), (-127.0, 0.0), (float("inf"), 0.0), (25.0, 600.0)])
-def test_a_temperature_that_no_gel_has_or_of_long_ago_is_left_out_and_journalled(bench, controller, celsius, age_s):
-    read, told = bench.pressure.read, []
+def with_thermometer(clock, read):
+    """A rig whose thermometer in the gel answers like this, and what its journal is told."""
+    bench, told = Bench(clock), []
+    devices = bench.devices()
+    cell = bench.pressure
+    thermometer = SimpleNamespace(read=read, open=cell.open, close=cell.close, make_safe=cell.make_safe)
+    bench.devices = lambda: {**devices, "temperature": thermometer}
+    controller = bench.controller()
+    controller.start()
     controller.journal = SimpleNamespace(append=lambda kind, data: told.append((kind, data)))
     controller.wait(1.0)
-    controller.rig.channels["pressure"]._read = lambda: replace(
-        read(), temperature_c=celsius, time_ns=controller.clock.now_ns() - int(age_s * 1e9)
+    return controller, told
+
+
+@pytest.mark.parametrize(("celsius", "age_s"), [(85.0, 0.0), (-127.0, 0.0), (float("inf"), 0.0), (25.0, 600.0)])
+def test_a_temperature_that_no_gel_has_or_of_long_ago_is_left_out_and_journalled(clock, celsius, age_s):
+    controller, told = with_thermometer(
+        clock, lambda: TemperatureReading(clock.now_ns() - int(age_s * 1e9), celsius)
     )
-    assert gel_temperature(controller) == GelTemperature(None, "")
-    assert [kind for kind, _ in told] == ["temperature_left_out"] and told[0][1]["role"] == "pressure"
+    assert gel_temperature(controller) == GelTemperature(LINE_C, "pressure")
+    assert [kind for kind, _ in told] == ["temperature_left_out"] and told[0][1]["role"] == "temperature"
 
 
 def test_without_a_thermometer_the_pressure_cell_does_and_the_record_says_where_it_sits(bench, controller):

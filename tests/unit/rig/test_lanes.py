@@ -4,6 +4,7 @@ import pytest
 
 from hal.clock import VirtualClock, WallClock
 from hal.errors import NoReply
+from hal.types import TemperatureReading
 from rig.lanes import Channel, Lane
 
 
@@ -207,3 +208,10 @@ def test_an_emergency_stop_input_is_read_before_its_neighbours_on_a_shared_line(
     lane.start()
     clock.sleep(2.0)
     assert channel.reads >= 30
+
+
+def test_a_value_that_is_handed_out_again_is_as_old_as_it_says(clock):
+    first = TemperatureReading(0, 22.0)
+    _lane, channel = lane_with(clock, lambda: first)
+    clock.sleep(1.05)
+    assert channel.reads == 11 and channel.age_ns(clock.now_ns()) == 1_050_000_000
