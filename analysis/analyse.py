@@ -9,7 +9,7 @@ from analysis.acceptance import acceptances
 from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
 from analysis.criteria import Criterion, judge, overall, shortfall
-from analysis.group import PLANES, closed, column, not_evaluated, summarise
+from analysis.group import PLANES, benches, closed, column, faulted, not_evaluated, summarise
 from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
 from analysis.uncertainty_budget_run import uncertainty
@@ -89,17 +89,28 @@ def _account(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> Accounting
     counted = closed(rows)
     wanted = [trial.trial_id for trial in planned]
     present = [str(row["trial_id"]) for row in rows]
+    repeated = {str(row["repeats"]) for row in counted if row["repeats"]}
+    broken = faulted(rows)
+    arms = {
+        str(plane): (sum(r["plane"] == plane for r in broken), sum(r["plane"] == plane for r in (*counted, *broken)))
+        for plane in PLANES
+        if any(r["plane"] == plane for r in broken)
+    }
     return Accounting(
         planned_n=len(planned),
         closed_n=len(counted),
-        interrupted_n=len(rows) - len(counted),
+        interrupted_n=sum(row["outcome"] == "interrupted" for row in rows),
+        device_faults=dict(sorted(Counter(str(row["device_fault"] or "unknown") for row in broken).items())),
+        device_fault_arms=arms,
+        not_repeated=tuple(str(row["repeats"] or row["trial_id"]) for row in broken if _first(row) not in repeated),
         never_closed=tuple(name for name in wanted if name not in present),
-        unplanned=tuple(name for name in present if planned and name not in wanted),
+        unplanned=tuple(str(r["trial_id"]) for r in rows if planned and _first(r) not in wanted),
         outcomes=dict(sorted(Counter(str(row["outcome"]) for row in rows).items())),
         evaluated_n=len(column(counted, "tte_mm")),
         truth_missing_n=sum(row["outcome"] == "truth_missing" for row in counted),
         tip_unmeasured=dict(sorted(Counter(_unmeasured(row) for row in counted if _unmeasured(row)).items())),
         cartridges_n=len({row["cartridge_id"] for row in rows}),
+        benches_n=len(set(benches(rows)) - {""}),
         aim_sources=dict(sorted(Counter(str(row["target_source"] or "unknown") for row in counted).items())),
         violations_not_evaluated=not_evaluated(counted),
     )
@@ -109,6 +120,11 @@ def _unmeasured(row: Row) -> str:
     """Why the tip of record was not measured; empty where it was, or where the trial did not come so far."""
     said = str(row["reference"] or "")
     return "" if said == "measured" else said
+
+
+def _first(row: Row) -> str:
+    """The planned trial that a row stands for: itself, or the one it repeats."""
+    return str(row["repeats"] or row["trial_id"])
 
 
 def _deviations(rows: Sequence[Row]) -> tuple[Deviation, ...]:

@@ -1,4 +1,4 @@
-"""Bias-corrected and accelerated (BCa) bootstrap of a difference between arms, clustered by cartridge.
+"""Bias-corrected and accelerated (BCa) bootstrap of a difference between arms, clustered by cartridge or by bench.
 
 Trials in one cartridge share its pour, pose and age, so whole cartridges are drawn, with all their trials.
 Efron 1987, J Am Stat Assoc 82:171; the acceleration is from the jackknife over cartridges.
@@ -34,11 +34,12 @@ def clustered_difference(
     second: NDArray[np.float64],
     second_cluster: list[str],
     unit: str,
+    what: str = "cartridges",
 ) -> Quantity:
     """Difference of means, first minus second, with its BCa interval.
 
-    Values of shape (n,), and the cartridge of each. Draws that miss an arm altogether are drawn again in effect:
-    they are left out, and more than one in four of them refuses the interval.
+    Values of shape (n,), and the cluster of each, ``what`` it is. Draws that miss an arm altogether are
+    drawn again in effect: they are left out, and more than one in four of them refuses the interval.
     """
     n = len(first) + len(second)
     if len(first) == 0 or len(second) == 0:
@@ -52,7 +53,7 @@ def clustered_difference(
             counts[place[name], arm] += 1
     estimate = float(_difference(sums.sum(axis=0), counts.sum(axis=0)))
     if len(clusters) < CLUSTERS_MIN:
-        return Quantity(estimate, unit, n, note=f"no interval: {len(clusters)} cartridges, {CLUSTERS_MIN} needed")
+        return Quantity(estimate, unit, n, note=f"no interval: {len(clusters)} {what}, {CLUSTERS_MIN} needed")
     rng = np.random.default_rng(SEED)
     drawn = rng.integers(len(clusters), size=(DRAWS, len(clusters)))
     found = _difference(sums[drawn].sum(axis=1), counts[drawn].sum(axis=1))
@@ -60,9 +61,9 @@ def clustered_difference(
     left_out = ~np.eye(len(clusters), dtype=bool)
     jack = _difference(left_out @ sums, left_out @ counts)
     if len(found) < 0.75 * DRAWS or not np.all(np.isfinite(jack)):
-        return Quantity(estimate, unit, n, note="no interval: an arm rests on too few cartridges")
+        return Quantity(estimate, unit, n, note=f"no interval: an arm rests on too few {what}")
     if np.ptp(found) == 0.0:
-        return Quantity(estimate, unit, n, note="no interval: no spread between cartridges")
+        return Quantity(estimate, unit, n, note=f"no interval: no spread between {what}")
     below = (np.sum(found < estimate) + 0.5 * np.sum(found == estimate)) / len(found)
     z0 = stats.norm.ppf(np.clip(below, 1 / len(found), 1 - 1 / len(found)))
     centred = jack.mean() - jack
@@ -70,5 +71,5 @@ def clustered_difference(
     a = float(np.sum(centred**3)) / (6.0 * scale**1.5) if scale > 0.0 else 0.0
     z = z0 + stats.norm.ppf([0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
     lo, hi = np.quantile(found, stats.norm.cdf(z0 + z / (1.0 - a * z)))
-    method = f"BCa bootstrap over {len(clusters)} cartridges, {DRAWS} draws"
+    method = f"BCa bootstrap over {len(clusters)} {what}, {DRAWS} draws"
     return Quantity(estimate, unit, n, float(lo), float(hi), LEVEL, method)

@@ -100,11 +100,17 @@ def _counted(hits: Sequence[bool], names: Sequence[str]) -> tuple[NDArray[np.flo
 
 
 def share_bound(hits: Sequence[bool], names: Sequence[str], *, lower: bool, what: str = "benches") -> Quantity:
-    """One-sided 95 % bound of a share over clusters, ``what`` they are."""
-    n, m = len(hits), len(set(names))
+    """One-sided 95 % bound of a share over clusters, ``what`` they are; hits of shape (n,), the cluster of each."""
+    return counted_bound(*_counted(hits, names), lower=lower, what=what)
+
+
+def counted_bound(
+    counts: NDArray[np.float64], sizes: NDArray[np.float64], *, lower: bool, what: str = "benches"
+) -> Quantity:
+    """The same from hits and trials of each cluster, shape (m,)."""
+    n, m = int(sizes.sum()), len(sizes)
     if m < CLUSTERS_MIN:
         return _few("", n, m, what)
-    counts, sizes = _counted(hits, names)
     effective = effective_share_n(counts, sizes)
     x = float(counts.sum()) / n * effective
     if lower:

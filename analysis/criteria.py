@@ -5,9 +5,12 @@ independent), MARGINAL when only the estimate meets it, FAIL when the estimate d
 statistic cannot be computed. A maximum has no bound: it is compared as it is and promises nothing. Data of a simulator
 are judged in the conditional.
 
-Two things take a verdict away. A study that did not go to its planned end has none, since who stops when the figures
+With more than one bench all bounds go by the bench (``analysis.clusters``): trials on one bench share its errors.
+
+Three things take a verdict away. A study that did not go to its planned end has none, since who stops when the figures
 please has another risk than the 5 % (``shortfall``). And a number that some of the trials do not have is not known of
-all of them: what was measured can fail the limit, but not meet it (``docs/decisions/0008``).
+all of them: what was measured can fail the limit, but not meet it (``docs/decisions/0008``). And an arm of which device
+faults ended more than one trial in twenty: whoever loses so many no longer knows that they were lost at random.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis import intervals
-from analysis.group import closed, column, not_evaluated
+from analysis import clusters, intervals
+from analysis.group import PLANES, benches, closed, column, faulted, not_evaluated
 from analysis.results import Accounting, CriterionResult, Quantity
 from hal.errors import ConfigError
 from rig.record import NAMES, Row
@@ -30,6 +33,8 @@ STATISTICS = ("tolerance_95_95", "mean", "median", "p95", "success_lower_95", "m
 ONE_WAY = {"success_lower_95": ">=", "tolerance_95_95": "<=", "max": "<="}
 """Statistics that bound one side only; compared the other way they would pass whatever is short of the limit."""
 RESTS_ON_VIOLATIONS = ("success", "first_pass_success")
+FAULT_SHARE_MAX = 0.05
+"""Share of an arm's trials that device faults may end; above it there is no verdict (project default)."""
 GRAVE = ("V1", "V2", "V3", "V5", "V6")
 """Codes that forfeit success and that a phantom can show (V4 has no surrogate in any)."""
 
@@ -90,14 +95,21 @@ def shortfall(account: Accounting, ended: str) -> str:
     """Why the plan was not carried out as written, with the run's own reason for ending; empty when it was."""
     if not account.planned_n:
         return "the record holds no plan of its trials"
-    lost = len(account.never_closed) + account.interrupted_n
+    lost = len(account.never_closed) + account.interrupted_n + len(account.not_repeated)
     if lost:
         how = f"{len(account.never_closed)} never closed, {account.interrupted_n} interrupted and not repeated"
+        if account.not_repeated:
+            how += f", {len(account.not_repeated)} ended by a device fault and not repeated"
         why = f"; the run ended: {ended.removeprefix('ended early: ')}" if ended else ""
         return f"{lost} of {account.planned_n} planned trials are missing ({how}){why}"
     if account.unplanned:
         return f"{len(account.unplanned)} trials are not in the plan"
-    return ""
+    many = [
+        f"{n} of {of} {PLANES.get(arm, arm)} trials"
+        for arm, (n, of) in account.device_fault_arms.items()
+        if n > FAULT_SHARE_MAX * of
+    ]
+    return f"device faults ended more than {FAULT_SHARE_MAX:.0%} of an arm: {', '.join(many)}" if many else ""
 
 
 def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: str = "") -> CriterionResult:
@@ -105,9 +117,14 @@ def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: 
 
     ``short`` is the study's ``shortfall``: with one there is a number, but no verdict.
     """
-    chosen = criterion.rows(closed(rows))
+    chosen, lost = criterion.rows(closed(rows)), criterion.rows(faulted(rows))
     estimate, bound = _statistic(criterion, chosen)
+    estimate_all, bound_all = _statistic(criterion, [*chosen, *lost]) if lost else (estimate, bound)
     verdict, reason = _verdict(criterion, estimate, bound)
+    if lost:
+        other, _ = _verdict(criterion, estimate_all, bound_all)
+        says = "the same" if other == verdict else (CONDITIONAL[other] if simulated else other)
+        reason += f"; with the {len(lost)} trials that device faults ended: {says}"
     unmeasured = 0 if criterion.statistic == "success_lower_95" else len(chosen) - estimate.n
     if unmeasured:
         words = f"{unmeasured} of {len(chosen)} trials have no {criterion.metric}"
@@ -134,6 +151,8 @@ def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: 
         bound=bound,
         verdict=CONDITIONAL[verdict] if simulated else verdict,
         reason=reason,
+        estimate_with_faults=estimate_all,
+        bound_with_faults=bound_all,
     )
 
 
@@ -168,21 +187,29 @@ def _unseen(criterion: Criterion, rows: Sequence[Row]) -> str:
 
 
 def _statistic(criterion: Criterion, rows: Sequence[Row]) -> tuple[Quantity, Quantity]:
-    """Estimate, and the bound that the limit is compared with."""
+    """Estimate, and the bound that the limit is compared with; over benches where there are several."""
     upper = criterion.comparison == "<="
+    names = benches(rows)
+    several = len(set(names)) > 1
     if criterion.statistic == "success_lower_95":
-        count = sum(row[criterion.metric] is True for row in rows)
-        return intervals.proportion(count, len(rows)).share, intervals.proportion_bound(count, len(rows), lower=True)
-    x = column(rows, criterion.metric)
-    unit = criterion.unit
+        hits = [row[criterion.metric] is True for row in rows]
+        estimate = intervals.proportion(sum(hits), len(hits)).share
+        if several:
+            return estimate, clusters.share_bound(hits, names, lower=True)
+        return estimate, intervals.proportion_bound(sum(hits), len(hits), lower=True)
+    x, unit = column(rows, criterion.metric), criterion.unit
+    names = benches([row for row in rows if len(column([row], criterion.metric))])
     if criterion.statistic == "mean":
-        return intervals.mean(x, unit), intervals.mean_bound(x, unit, upper=upper)
+        bound = clusters.mean_bound(x, names, unit, upper=upper) if several else None
+        return intervals.mean(x, unit), bound or intervals.mean_bound(x, unit, upper=upper)
     if criterion.statistic == "max":
         return intervals.largest(x, unit), intervals.refused(unit, len(x), "a largest value has no bound")
     if criterion.statistic == "tolerance_95_95":
-        return _tolerance_estimate(x, unit), intervals.tolerance_bound(x, unit)
+        bound = clusters.tolerance_bound(x, names, unit) if several else None
+        return _tolerance_estimate(x, unit), bound or intervals.tolerance_bound(x, unit)
     p = 0.5 if criterion.statistic == "median" else 0.95
-    return intervals.quantile(x, p, unit), intervals.quantile_bound(x, p, unit, upper=upper)
+    bound = clusters.quantile_bound(x, names, p, unit, upper=upper) if several else None
+    return intervals.quantile(x, p, unit), bound or intervals.quantile_bound(x, p, unit, upper=upper)
 
 
 def _tolerance_estimate(x: intervals.Sample, unit: str) -> Quantity:

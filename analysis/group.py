@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import intervals
+from analysis import clusters, intervals
 from analysis.results import Group, Proportion, Quantity
 from rig.record import Row
 
@@ -27,6 +27,8 @@ COMPONENTS: Mapping[str, str] = {
 }
 CODES = tuple(f"V{k}" for k in range(1, 11))
 """Violation codes."""
+METHODS = ("direct", "motion", "fluid")
+"""Ways to confirm the tip."""
 TIMES: Mapping[str, str] = {"scan": "t_scan_s", "needle": "t_needle_s", "total": "t_total_s"}
 
 
@@ -38,8 +40,19 @@ def column(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
 
 def closed(rows: Sequence[Row]) -> list[Row]:
     """Trials that count. An interrupted one, ended by a person or by a fault of the program, is no failure of a
-    technique; nobody repeats it, it is listed apart, and its study gives no verdict (``criteria.shortfall``)."""
-    return [row for row in rows if row["outcome"] != "interrupted"]
+    technique; nobody repeats it, it is listed apart, and its study gives no verdict (``criteria.shortfall``). One that
+    a device fault ended is no failure of a technique either; it is repeated as a trial of its own."""
+    return [row for row in rows if row["outcome"] not in ("interrupted", "device_fault")]
+
+
+def faulted(rows: Sequence[Row]) -> list[Row]:
+    """Trials that a device fault ended."""
+    return [row for row in rows if row["outcome"] == "device_fault"]
+
+
+def benches(rows: Sequence[Row]) -> list[str]:
+    """Bench of each row; empty text where the record knows of none."""
+    return [str(row["bench"] or "") for row in rows]
 
 
 def outward(row: Row, name: str) -> float:
@@ -66,6 +79,29 @@ def judged(rows: Sequence[Row], name: str, *, missing_counts: bool = True) -> Pr
     """Share of true cells; an empty cell is a failure, or left out with ``missing_counts=False``."""
     values = [row[name] for row in rows if missing_counts or row[name] is not None]
     return intervals.proportion(sum(value is True for value in values), len(values))
+
+
+def far_confirmations(rows: Sequence[Row]) -> dict[str, Proportion]:
+    """Per method the share of confirmed tips that truly were more than 2 mm away, with its one-sided upper bound.
+
+    Confirmations of one trial share its errors: the bound goes by the trial. A row without truth is left out.
+    """
+    found = {}
+    for method in METHODS:
+        known = [row for row in rows if isinstance(row[f"n_confirm_far_{method}"], int)]
+        pairs = [(int(str(row[f"n_confirm_far_{method}"])), int(str(row[f"n_confirm_{method}"]))) for row in known]
+        pairs = [(far, n) for far, n in pairs if n]
+        far_n, n = sum(far for far, _ in pairs), sum(n for _, n in pairs)
+        if not n:
+            found[method] = Proportion(0, 0, intervals.refused("", 0, "no confirmation whose truth is known"))
+            continue
+        bound = clusters.counted_bound(
+            np.array([float(far) for far, _ in pairs]), np.array([float(k) for _, k in pairs]), lower=False,
+            what="trials",
+        )  # fmt: skip
+        share = Quantity(far_n / n, "", n, hi=bound.value, level=bound.level, method=bound.method, note=bound.note)
+        found[method] = Proportion(far_n, n, share)
+    return found
 
 
 def not_evaluated(rows: Sequence[Row]) -> dict[str, int]:
@@ -116,7 +152,8 @@ def summarise(key: str, label: str, rows: Sequence[Row], planned_n: int, *, leve
         guidance=", ".join(names),
         planned_n=planned_n,
         closed_n=len(counted),
-        interrupted_n=len(rows) - len(counted),
+        interrupted_n=sum(row["outcome"] == "interrupted" for row in rows),
+        device_fault_n=len(faulted(rows)),
         evaluated_n=len(errors),
         truth_missing_n=sum(row["outcome"] == "truth_missing" for row in counted),
         outcomes=dict(sorted(Counter(str(row["outcome"]) for row in rows).items())),
@@ -146,7 +183,8 @@ def summarise(key: str, label: str, rows: Sequence[Row], planned_n: int, *, leve
         violations=_split(counted, "violations"),
         tip_confirmed=intervals.mean(numbers("tip_confirmed_frac"), ""),
         tip_visible=intervals.mean(numbers("tip_visible_frac"), ""),
-        confirmations={name: total(f"n_confirm_{name}") for name in ("direct", "motion", "fluid")},
+        confirmations={name: total(f"n_confirm_{name}") for name in METHODS},
+        far_confirmations=far_confirmations(counted),
         reference_error=intervals.rms(numbers("reference_err_mm"), "mm"),
         image_tip_error=intervals.rms(numbers("image_tip_err_mm"), "mm"),
         aim_error=intervals.rms(numbers("aim_err_mm"), "mm"),

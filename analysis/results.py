@@ -61,6 +61,8 @@ class Group:
     closed_n: int
     """Trials that ended and were recorded, interrupted ones apart."""
     interrupted_n: int
+    device_fault_n: int
+    """Trials that a device fault ended; each is repeated."""
     evaluated_n: int
     """Trials with a tip position by the reference instrument."""
     truth_missing_n: int
@@ -98,6 +100,8 @@ class Group:
     tip_confirmed: Quantity
     tip_visible: Quantity
     confirmations: Mapping[str, int]
+    far_confirmations: Mapping[str, Proportion]
+    """By method: confirmed tips that truly were more than 2 mm away (simulated truth), with the upper bound."""
     reference_error: Quantity
     image_tip_error: Quantity
     aim_error: Quantity
@@ -126,6 +130,9 @@ class CriterionResult:
     """What is compared with the limit (a largest value has no bound and is compared itself)."""
     verdict: str
     reason: str
+    estimate_with_faults: Quantity
+    bound_with_faults: Quantity
+    """The same with the trials that a device fault ended counted as they stand: as failures, where success counts."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,12 @@ class Accounting:
     planned_n: int
     closed_n: int
     interrupted_n: int
+    device_faults: Mapping[str, int]
+    """Trials that a device fault ended, by device and kind."""
+    device_fault_arms: Mapping[str, tuple[int, int]]
+    """Per arm that has any: trials that a device fault ended, and all that ended."""
+    not_repeated: tuple[str, ...]
+    """Trials that a device fault ended and that nothing repeats."""
     never_closed: tuple[str, ...]
     unplanned: tuple[str, ...]
     """Trials that were not in the plan."""
@@ -166,6 +179,7 @@ class Accounting:
     evaluated_n: int
     truth_missing_n: int
     cartridges_n: int
+    benches_n: int
     aim_sources: Mapping[str, int]
     """Closed trials by where their aim point comes from: as_built or nominal."""
     violations_not_evaluated: Mapping[str, int]
@@ -194,7 +208,7 @@ class Deviation:
 class Results:
     """Everything that was computed from one run folder."""
 
-    SCHEMA: ClassVar[int] = 2
+    SCHEMA: ClassVar[int] = 3
 
     study_id: str
     title: str

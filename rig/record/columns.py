@@ -37,7 +37,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("side", "", "text", "left or right", factor=True),
     Column("plane", "", "text", "in_plane, out_of_plane or landmark", factor=True),
     Column("guidance", "", "text", "robot, freehand or landmark: who places the needle and by what", factor=True),
-    Column("outcome", "", "text", "success, miss, stopped, aborted, interrupted, truth_missing"),
+    Column("outcome", "", "text", "success, miss, stopped, aborted, interrupted, device_fault, truth_missing"),
+    Column(
+        "device_fault",
+        "",
+        "text",
+        "role and kind of the device fault that ended the trial, by a rule fixed in the plan; else empty",
+    ),
+    Column("repeats", "", "text", "trial that ended by a device fault and that this one repeats; else empty"),
     Column("end_reason", "", "text", "why the trial ended, in words"),
     Column(
         "success",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,11 +85,13 @@ def make(
     radius_mm: float = 5.0,
     never_run: Collection[str] = (),
     interrupted: Collection[str] = (),
+    device_fault: Collection[str] = (),
     reason: str = "all planned trials were done",
 ) -> Path:
     """Record a run of nine approaches x ``repeats`` and return its folder.
 
-    Of the planned trials those ``never_run`` leave nothing, those ``interrupted`` are closed as that.
+    Of the planned trials those ``never_run`` leave nothing, those ``interrupted`` are closed as that; those that
+    a ``device_fault`` ended are repeated as trials of their own.
     """
     clock = VirtualClock()
     study = STUDY.format(seed=seed, repeats=repeats).replace(
@@ -126,7 +129,12 @@ def make(
                     simulated,
                     frames,
                     trial.trial_id in interrupted,
+                    trial.trial_id in device_fault,
                 )
+                if trial.trial_id in device_fault:
+                    again = replace(trial, trial_id=f"{trial.trial_id}R1")
+                    begun = cartridge.trial(again.trial_id, {"approach": trial.approach})
+                    _trial(begun, again, rng, worker_clock, simulated, frames)
         cartridge.close()
         run.adopt(cartridge_id)
     if seal:
@@ -184,6 +192,7 @@ def _trial(
     simulated: bool,
     frames: bool,
     interrupted: bool = False,
+    faulted: bool = False,
 ) -> None:
     error = rng.normal((0.3, -0.2, 0.4), SPREAD_MM[plan.plane])
     if plan.side == "right":
@@ -236,7 +245,9 @@ def _trial(
             "side": plan.side,
             "plane": plan.plane,
             "guidance": plan.guidance,
-            "outcome": "interrupted" if interrupted else outcome,
+            "outcome": "interrupted" if interrupted else "device_fault" if faulted else outcome,
+            "device_fault": "pressure: frozen" if faulted else "",
+            "repeats": plan.trial_id.removesuffix("R1") if plan.trial_id.endswith("R1") else "",
             "end_reason": "force above the stop limit twice" if stopped else "checkout",
             "success": success,
             "placement_success": success,

@@ -13,7 +13,7 @@ from analysis.analyse import analyse
 from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
 from analysis.criteria import Criterion, judge, overall, shortfall
-from analysis.group import error_vectors, not_evaluated, outward, summarise
+from analysis.group import error_vectors, far_confirmations, not_evaluated, outward, summarise
 from analysis.results import Accounting, rounded
 from experiments.reference import READINGS_N
 from hal.errors import ConfigError
@@ -179,7 +179,11 @@ def test_a_success_that_nothing_could_have_spoken_against_says_so() -> None:
 
 
 def _account(**change: object) -> Accounting:
-    whole = Accounting(4, 4, 0, (), (), {}, 4, 0, 1, {}, {})
+    whole = Accounting(
+        planned_n=4, closed_n=4, interrupted_n=0, device_faults={}, device_fault_arms={}, not_repeated=(),
+        never_closed=(), unplanned=(), outcomes={}, evaluated_n=4, truth_missing_n=0, cartridges_n=1, benches_n=1,
+        aim_sources={}, violations_not_evaluated={},
+    )  # fmt: skip
     return replace(whole, **change)  # type: ignore[arg-type]
 
 
@@ -191,6 +195,8 @@ def _account(**change: object) -> Accounting:
         ({"closed_n": 3, "interrupted_n": 1}, "1 interrupted and not repeated); the run ended: finished"),
         ({"planned_n": 0}, "no plan"),
         ({"unplanned": ("T099",)}, "1 trials are not in the plan"),
+        ({"not_repeated": ("T002",)}, "1 ended by a device fault and not repeated"),
+        ({"device_fault_arms": {"in_plane": (2, 30)}}, "device faults ended more than 5% of an arm: 2 of 30 in-plane"),
     ],
 )
 def test_a_study_is_short_when_planned_trials_are_missing_or_others_were_added(
@@ -226,6 +232,54 @@ def test_interrupted_trials_do_not_count() -> None:
     assert judge(_criterion("max", 5.0), rows, simulated=False).verdict == "PASS"
     group = summarise("k", "k", rows, 5, level="L4", plane="in_plane")
     assert (group.closed_n, group.interrupted_n, group.success.n) == (5, 1, 5)
+
+
+def test_a_device_fault_in_twenty_trials_takes_no_verdict_away() -> None:
+    assert shortfall(_account(device_fault_arms={"in_plane": (1, 20), "landmark": (1, 40)}), "") == ""
+
+
+def test_a_device_fault_counts_as_no_failure_and_the_figures_with_it_stand_beside() -> None:
+    rows = _rows([1.0] * 30) + _rows([50.0], outcome="device_fault", success=False, tte_mm=None)
+    judged = judge(_criterion("success_lower_95", 0.9, ">=", "success"), rows, simulated=False)
+    assert judged.verdict == "PASS" and judged.estimate.value == 1.0
+    assert judged.estimate_with_faults.value == pytest.approx(30 / 31)
+    assert judged.bound_with_faults.value is not None and judged.bound.value is not None
+    assert judged.bound_with_faults.value < judged.bound.value
+    assert "; with the 1 trials that device faults ended: MARGINAL" in judged.reason
+    group = summarise("k", "k", rows, 30, level="L4", plane="in_plane")
+    assert (group.closed_n, group.device_fault_n, group.interrupted_n, group.success.n) == (30, 1, 0, 30)
+
+
+def test_a_trial_that_is_repeated_stands_for_the_one_that_a_device_fault_ended(tmp_path: Path) -> None:
+    repeated = analyse(RunFolder.open(synthetic_run.make(tmp_path, frames=False, device_fault=("T004",))))
+    account = repeated.accounting
+    assert account.device_faults == {"pressure: frozen": 1}
+    assert (account.not_repeated, account.unplanned, account.never_closed) == ((), (), ())
+    assert account.closed_n == account.planned_n == 27
+    assert "device faults ended more than 5% of an arm: 1 of 10 in-plane trials" in repeated.shortfall
+
+
+def test_trials_on_several_benches_are_bounded_by_the_bench() -> None:
+    rows = [{**row, "bench": f"B{k // 5:02}"} for k, row in enumerate(_rows([1.0] * 40))]
+    judged = judge(_criterion("success_lower_95", 0.6, ">=", "success"), rows, simulated=False)
+    assert "over 8 benches" in judged.bound.method and judged.bound.value == pytest.approx(0.6877, abs=1e-3)
+    alike = judge(_criterion("success_lower_95", 0.6, ">=", "success"), _rows([1.0] * 40), simulated=False)
+    assert "Clopper-Pearson" in alike.bound.method
+
+
+def test_confirmed_tips_that_were_elsewhere_are_told_per_method_with_a_bound_over_trials() -> None:
+    rows = [
+        row for k in range(10)
+        for row in _rows([1.0], n_confirm_direct=20, n_confirm_motion=1, n_confirm_fluid=0,
+                         n_confirm_far_direct=4 if k == 0 else 0, n_confirm_far_motion=0, n_confirm_far_fluid=0)
+    ]  # fmt: skip
+    found = far_confirmations(rows)
+    assert (found["direct"].count, found["direct"].n) == (4, 200)
+    assert found["direct"].share.hi is not None and found["direct"].share.hi > 0.05, (
+        "four in one trial are no four trials"
+    )
+    assert found["motion"].share.hi == pytest.approx(0.2589, abs=1e-3), "none in ten trials"
+    assert found["fluid"].n == 0
 
 
 def test_too_few_trials_for_a_bound_are_not_evaluated_with_the_reason() -> None:
