@@ -35,6 +35,7 @@ ONE_WAY = {"success_lower_95": ">=", "tolerance_95_95": "<=", "max": "<="}
 RESTS_ON_VIOLATIONS = ("success", "first_pass_success")
 FAULT_SHARE_MAX = 0.05
 """Share of an arm's trials that device faults may end; above it there is no verdict (project default)."""
+TOO_FAULTY = f"device faults ended more than {FAULT_SHARE_MAX:.0%} of an arm"
 GRAVE = ("V1", "V2", "V3", "V5", "V6")
 """Codes that forfeit success and that a phantom can show (V4 has no surrogate in any)."""
 
@@ -109,7 +110,7 @@ def shortfall(account: Accounting, ended: str) -> str:
         for arm, (n, of) in account.device_fault_arms.items()
         if n > FAULT_SHARE_MAX * of
     ]
-    return f"device faults ended more than {FAULT_SHARE_MAX:.0%} of an arm: {', '.join(many)}" if many else ""
+    return f"{TOO_FAULTY}: {', '.join(many)}" if many else ""
 
 
 def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: str = "") -> CriterionResult:
@@ -135,7 +136,8 @@ def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: 
     if criterion.metric in RESTS_ON_VIOLATIONS:
         reason += _unseen(criterion, chosen)
     if short:
-        verdict, reason = NOT_EVALUATED, "the study was not carried out as planned"
+        faulty = short.startswith(TOO_FAULTY)
+        verdict, reason = NOT_EVALUATED, short if faulty else "the study was not carried out as planned"
     return CriterionResult(
         identity=criterion.identity,
         text=criterion.text,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analysis import clusters, intervals
 from analysis.results import Group, Proportion, Quantity
+from analysis.violations import VIOLATIONS
 from rig.record import Row
 
 PLANES: Mapping[str, str] = {
@@ -25,8 +26,6 @@ COMPONENTS: Mapping[str, str] = {
     "elevational": "err_elevational_mm",
     "depth": "err_depth_mm",
 }
-CODES = tuple(f"V{k}" for k in range(1, 11))
-"""Violation codes."""
 METHODS = ("direct", "motion", "fluid")
 """Ways to confirm the tip."""
 TIMES: Mapping[str, str] = {"scan": "t_scan_s", "needle": "t_needle_s", "total": "t_total_s"}
@@ -112,10 +111,10 @@ def not_evaluated(rows: Sequence[Row]) -> dict[str, int]:
     found: Counter[str] = Counter()
     for row in rows:
         could = {part.strip() for part in str(row["violations_evaluable"] or "").split(";")}
-        for code in CODES:
+        for code in VIOLATIONS:
             if code not in could:
                 found["V1 (way)" if code == "V1" and "V1 (tip)" in could else code] += 1
-    return {code: found[code] for code in ("V1", "V1 (way)", *CODES[1:]) if found[code]}
+    return {code: found[code] for code in ("V1", "V1 (way)", *tuple(VIOLATIONS)[1:]) if found[code]}
 
 
 def _split(rows: Sequence[Row], name: str) -> dict[str, int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analysis.criteria import TOO_FAULTY
 from analysis.figures import Drawn
 from analysis.group import PLANES, column
 from analysis.report import certificates, tables, uncertainty
 from analysis.report.view import Block, Bullets, Facts, Paragraph, Picture, Section, Table, View
 from analysis.report.wording import DASH, cell, counted, known, number
 from analysis.results import Results
+from analysis.violations import VIOLATIONS, explained
 from rig.record import COLUMNS, RecordedRun
 from rig.record.anomalies import versions_of
 from rig.record.canonical import sha256_file
@@ -18,6 +20,8 @@ BANNER = "SIMULATED DATA"
 BANNER_NOTE = "No real device and no real phantom took part. Verdicts are in the conditional."
 ON_COVER = ("target",)
 """Figures that stand on the first page."""
+APART = ("interrupted", "device_fault")
+"""Outcomes that count for no technique."""
 TRIALS_LISTED_MAX = 120
 """More trials than this are left to trials.csv."""
 
@@ -61,7 +65,9 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
                 Paragraph(demonstration, "warning") if demonstration else None,
                 _fault_block(results),
                 _short_block(results),
+                tables.error(results) if results.approaches else None,
                 Bullets(_verdicts(results)),
+                _codes_block(results),
                 Paragraph(_DECISION, "note"),
                 *(Picture(drawn) for drawn in figures if drawn.name in ON_COVER),
             )
@@ -73,11 +79,12 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
 
 _DECISION = (
     "Decision rule, fixed before the run: PASS when the one-sided 95 % bound meets the limit (risk of a false "
-    "pass at most 5 % for each criterion, trials taken as independent), MARGINAL when only the estimate meets it, "
-    "FAIL when the estimate does not, NOT EVALUATED when the statistic cannot be computed, when trials of the plan are "
-    "missing, or when some trials lack the number and the others do not fail. A criterion on the largest value (max) "
-    "is compared as it is: no risk is promised for it. Results relate only to the items tested. The "
-    "limits are those of the study file and are not taken from a standard."
+    "pass at most 5 % for each criterion; trials taken as independent, or benches where there are several), MARGINAL "
+    "when only the estimate meets it, FAIL when the estimate does not, NOT EVALUATED when the statistic cannot be "
+    "computed, when trials of the plan are missing, when device faults ended more than one in twenty trials of an arm, "
+    "or when some trials lack the number and the others do not fail. A criterion on the largest value (max) is "
+    "compared as it is: no risk is promised for it. Results relate only to the items tested. The limits are those of "
+    "the study file and are not taken from a standard."
 )
 
 
@@ -117,9 +124,17 @@ def _fault_block(results: Results) -> Block | None:
     return Paragraph("THE RECORD IS NOT INTACT. " + "; ".join(results.faults[:6]) + ".", "warning")
 
 
+def _codes_block(results: Results) -> Block | None:
+    """What the violation codes in the reasons above mean."""
+    words = explained(*(c.reason for c in results.criteria))
+    return Paragraph(words, "note") if words else None
+
+
 def _short_block(results: Results) -> Block | None:
     if not results.shortfall:
         return None
+    if results.shortfall.startswith(TOO_FAULTY):
+        return Paragraph(f"No verdict: {results.shortfall}. Whether they were lost at random is not known.", "warning")
     text = (
         "The study was not carried out as planned. Its numbers stand below, a verdict does not: who changes the number "
     )
@@ -197,6 +212,7 @@ def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
         ("Techniques", techniques),
         ("Repeats per approach", str(design.get("repeats", DASH))),
         ("Planned trials", f"{account.planned_n} on {len({t.cartridge_id for t in run.planned})} cartridges"),
+        ("Benches", _benches_words(account.benches_n)),
         ("Randomisation", f"blocks of one trial per approach, random order, seed {results.seed}"),
         ("Sample size", sample),
         ("Aim point", _aim(results)),
@@ -208,7 +224,12 @@ def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
             "Success",
             "tip within the acceptance radius of its technique (S1: in its channel), right level, none of the "
             "violations V1-V6 found; no tip, no success. A code that could not be evaluated is not held against a "
-            "trial; those are listed under Results",
+            "trial; those are listed under Results. " + explained("V1 V2 V3 V4 V5 V6"),
+        ),
+        (
+            "Placed",
+            "tip within that radius and as near to the nerve's surface as the technique asks (S1: in its channel), "
+            "whatever the level and the violations",
         ),
         (
             "Reported after",
@@ -217,6 +238,12 @@ def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
         ("Not followed", "F2554's own phantom and pick sequence: the quantity here is a needle tip in gel"),
     )
     return (Facts(pairs),)
+
+
+def _benches_words(n: int) -> str:
+    if n > 1:
+        return f"{n}, each drawn, built and mounted anew; bounds and differences go by the bench"
+    return "one: trials share its errors, and nothing is known of another" if n else "not recorded"
 
 
 def _traceability(run: RecordedRun) -> tuple[Block, ...]:
@@ -265,7 +292,19 @@ def _accounting(results: Results) -> tuple[Block, ...]:
             if a.interrupted_n
             else "",
         ),
-        ("Closed, all counted", str(a.closed_n), counted({k: n for k, n in a.outcomes.items() if k != "interrupted"})),
+        (
+            "Ended by a device fault",
+            str(sum(a.device_faults.values())),
+            f"{counted(a.device_faults)}; by the rules of the plan, no failure of a technique; each repeated as a "
+            "trial of its own"
+            if a.device_faults
+            else "",
+        ),
+        (
+            "Closed, all counted",
+            str(a.closed_n),
+            counted({k: n for k, n in a.outcomes.items() if k not in ("interrupted", "device_fault")}),
+        ),
         ("Tip measured", str(a.evaluated_n), "basis of all error figures"),
         (
             "Tip not measured",
@@ -274,13 +313,14 @@ def _accounting(results: Results) -> tuple[Block, ...]:
             + (f". By the reference instrument: {counted(a.tip_unmeasured)}" if a.tip_unmeasured else ""),
         ),
     )
-    note = "No closed trial is excluded from the success figures; interrupted ones are not in them."
-    return (Table(("Step", "Trials", "Remark"), rows, "lrl", (2, 0.7, 5)), Paragraph(note, "note"))
+    note = "No closed trial is excluded from the success figures; interrupted ones and device faults are not in them."
+    flow = Table(("Step", "Trials", "Remark"), rows, "lrl", (2, 0.7, 5))
+    return (flow, Paragraph(note, "note"), *((tables.faults(results),) if a.device_faults else ()))
 
 
 _UNSEEN = {
     "V1 (way)": "V1 on the way there (where the tip came to rest it was judged)",
-    "V4": "V4 (pleura, viscera: the phantom has no surrogate of either)",
+    "V4": "V4 (the phantom has no surrogate of either)",
 }
 
 
@@ -296,23 +336,29 @@ def _results(results: Results) -> tuple[Block, ...]:
     if not results.approaches:
         return (Paragraph("No trial was planned or closed."),)
     blocks: list[Block] = [
-        tables.error(results),
+        Paragraph("Distance from tip to aim point, success and placement by approach: page 1."),
         tables.accuracy(results),
         tables.components(results),
         tables.sources(results),
         tables.conduct(results),
         tables.confirmation(results),
+        *((tables.elsewhere(results),) if _judged_by_truth(results) else ()),
     ]
     notes = sorted({g.tolerance.note for g in (*results.approaches, *results.arms) if g.tolerance.value is None})
     if notes:
         blocks.append(Paragraph(f"{DASH} in place of a bound: " + "; ".join(notes) + ".", "note"))
-    blocks.append(Paragraph(_not_evaluated(results), "note"))
+    unseen = _not_evaluated(results)
+    blocks.append(Paragraph(f"{unseen} {explained(unseen)}".strip(), "note"))
     if results.literature:
         blocks += [
             Paragraph("Published figures, beside the freehand arms only; other needles, operators and tissue:"),
             tables.literature(results),
         ]
     return tuple(blocks)
+
+
+def _judged_by_truth(results: Results) -> bool:
+    return any(share.n for group in results.arms for share in group.far_confirmations.values())
 
 
 def _differences(results: Results, figures: Sequence[Drawn]) -> tuple[Block, ...]:
@@ -336,10 +382,7 @@ def _limitations(results: Results) -> tuple[Block, ...]:
         "A gel phantom is not a patient: it does not breathe, move, bleed or feel, and has no fascial planes.",
         "Nothing here is clinical advice, and no figure may be carried over to patients.",
         "Results relate to the cartridges, devices and settings named in this report only.",
-        "Trials in one cartridge share its pour, placement and age. Only the interval of a difference of mean errors "
-        "(bootstrap over cartridges) allows for that. All other bounds and intervals, those of the criteria and of the "
-        "difference of successes among them, take trials as independent: where cartridges differ, they are too narrow "
-        "and the risk of a false pass is above 5 %.",
+        _shared(results.accounting.benches_n),
     ]
     blocks: list[Block] = [Bullets(tuple(points))]
     if results.assumptions:
@@ -359,6 +402,22 @@ def _anomalies(run: RecordedRun, results: Results) -> tuple[Block, ...]:
         "Whether a number was altered is to be seen as told; the numbers of this report are as recorded."
     )
     return (Paragraph(lead, "warning"), tables.anomalies(results))
+
+
+def _shared(benches_n: int) -> str:
+    """What the trials share, and which numbers allow for it."""
+    if benches_n > 1:
+        return (
+            "Trials on one bench share its build and its mounting. Bounds of the criteria and differences between arms "
+            "allow for that (benches as clusters); the intervals in the tables by approach take trials as independent."
+        )
+    return (
+        "All trials stood on one bench and share its build and its mounting; another bench may give other figures. "
+        "Trials in one cartridge share its pour, placement and age. Only the interval of a difference of mean errors "
+        "(bootstrap over cartridges) allows for that. All other bounds and intervals, those of the criteria and of the "
+        "difference of successes among them, take trials as independent: where cartridges differ, they are too narrow "
+        "and the risk of a false pass is above 5 %."
+    )
 
 
 def _integrity(run: RecordedRun, results: Results) -> tuple[Block, ...]:
@@ -416,4 +475,5 @@ def _trials(run: RecordedRun) -> tuple[Block, ...]:
 def _dictionary() -> tuple[Block, ...]:
     rows = tuple((c.name, known(c.unit), c.kind, c.text) for c in COLUMNS)
     note = "Columns of trials.csv, in order; an empty cell was not measured."
-    return (Paragraph(note), Table(("Column", "Unit", "Kind", "Meaning"), rows, "llll", (1.7, 0.7, 0.6, 5.0)))
+    codes = Paragraph(explained(*VIOLATIONS), "note")
+    return (Paragraph(note), Table(("Column", "Unit", "Kind", "Meaning"), rows, "llll", (1.7, 0.7, 0.6, 5.0)), codes)

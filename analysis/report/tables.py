@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from analysis.report.view import Table
-from analysis.report.wording import DASH, counted, fraction, known, number, share, value, with_interval
+from analysis.report.wording import (
+    DASH,
+    at_most,
+    counted,
+    fraction,
+    known,
+    number,
+    share,
+    value,
+    with_interval,
+    with_unit,
+)
 from analysis.results import Deviation, Group, Quantity, Results
+from analysis.violations import explained
 
 _Cells = Callable[[Group], tuple[str, ...]]
 
@@ -26,8 +38,8 @@ def criteria(results: Results) -> Table:
             c.identity,
             f"{c.text} ({c.select}). Source: {known(c.source)}",
             f"{c.comparison.replace('<=', '≤').replace('>=', '≥')} {c.limit:g} {c.unit}".strip().replace(" ", "\u00a0"),
-            value(c.estimate),
-            value(c.bound),
+            with_unit(c.estimate),
+            with_unit(c.bound),
             str(c.bound.n),
             c.verdict,
         )
@@ -44,7 +56,10 @@ def accuracy(results: Results) -> Table:
         sd = " / ".join(value(q) for q in g.sd)
         return (str(g.evaluated_n), *(with_interval(q) for q in g.bias), value(g.bias_length), known(sd), value(g.rms))
 
-    titles = ("n", "Bias lateral", "Bias cranial", "Bias deep", "|Bias|", "SD lat / cran / deep", "RMS")
+    titles = (
+        "n", "Bias lateral, mm", "Bias cranial, mm", "Bias deep, mm", "|Bias|, mm", "SD lat / cran / deep, mm",
+        "RMS, mm",
+    )  # fmt: skip
     caption = (
         "Systematic and random error of the tip, in mm, with 95 % intervals (three axes together by Hotelling's "
         "T² from n = 5, else axis by axis). Lateral is away from the midline on either side. n counts trials with "
@@ -68,12 +83,17 @@ def error(results: Results) -> Table:
             fraction(g.spread),
         )
 
-    titles = ("n", "Median", "95 %", "Largest", "95/95 bound", "Success", "Placed", "Spread")
+    titles = (
+        "n", "Median, mm", "95 %, mm", "Largest, mm", "95/95 bound, mm", "Success, share", "Placed", "Spread",
+    )  # fmt: skip
     caption = (
-        "Distance from tip to aim point in mm: median with its distribution-free interval, 95 % quantile, largest "
-        "value, one-sided 95/95 tolerance bound. Success with exact 95 % interval: every closed trial counts. "
-        "Placed: tip in the intended region. Spread: injectate round at least half of the nerve, of the trials in "
-        "which it was judged."
+        "Distance from tip to aim point: median with its distribution-free interval, 95 % quantile, largest value, "
+        "one-sided 95/95 tolerance bound; n counts trials with a measured tip. Success, with exact 95 % interval, of "
+        "every closed trial: tip within the acceptance radius (S1: in the channel) at the right level, and none of V1 "
+        "to V6 found. Placed: the place alone, but all of it - within the radius and as near to the nerve's surface as "
+        "the technique asks (S1: in the channel) - whatever the level and the violations; so a trial may succeed and "
+        "not be placed, or be placed and not succeed. Spread: injectate round at least half of the nerve, of the "
+        "trials in which it was judged. " + explained("V1 V2 V3 V4 V5 V6")
     )
     return _groups(results, titles, cells, "rrrrrrrr", (1.9, 0.5, 2.0, 0.75, 0.85, 0.95, 2.9, 0.8, 0.8), caption)
 
@@ -92,7 +112,7 @@ def components(results: Results) -> Table:
         "axis (axial, + = too deep), and along the axes of the image: in-plane + = away from the midline on either "
         "side, elevational + = cranial, depth + = deep."
     )
-    titles = ("Lateral", "Axial", "In-plane", "Elevational", "Depth")
+    titles = ("Lateral, mm", "Axial, mm", "In-plane, mm", "Elevational, mm", "Depth, mm")
     return _groups(results, titles, cells, "rrrrr", (2, 1.5, 1.5, 1.5, 1.5, 1.5), caption)
 
 
@@ -112,10 +132,13 @@ def conduct(results: Results) -> Table:
             value(g.peak_force, 1),
         )
 
-    titles = ("n", "Scan s", "Needle s", "Total s", "Passes", "Skin", "Redirect.", "First pass", "Level ok", "kPa", "N")
+    titles = (
+        "n", "Scan, s", "Needle, s", "Total, s", "Passes", "Skin", "Redirect.", "First pass", "Level ok", "Peak, kPa",
+        "Peak, N",
+    )  # fmt: skip
     caption = (
-        "Median times; mean passes, skin punctures and redirections per trial; trials that succeeded with the "
-        "first pass; trials at the right level; median of the peak pressure at the tip and of the peak needle "
+        "Median times; mean number per trial of passes, skin punctures and redirections; trials that succeeded with "
+        "the first pass; trials at the right level; median of the peak pressure at the tip and of the peak needle "
         "force."
     )
     return _groups(results, titles, cells, "r" * 11, (1.9, *([0.9] * 11)), caption)
@@ -137,12 +160,16 @@ def confirmation(results: Results) -> Table:
             str(g.truth_missing_n),
         )
 
-    titles = ("Direct/motion/fluid", "Confirmed", "Stops", "Reasons", "Violations", "Ref. mm", "Image mm", "No tip")
+    titles = (
+        "Direct/motion/fluid", "Confirmed, share", "Stops, per trial", "Reasons", "Violations", "Ref., mm", "Image, mm",
+        "No tip",
+    )  # fmt: skip
     caption = (
         "Tip confirmations by direct view, commanded motion and test injection; share of advance steps that were "
         "confirmed; stop rules that fired per trial, with reasons; violations found (those that could not be looked "
         "for are named below the tables); RMS error of the reference instrument against the simulated truth and of the "
-        "tip in the image against the reference instrument; trials whose tip was not measured."
+        "tip in the image against the reference instrument; trials whose tip was not measured. "
+        + explained(*(code for g in (*results.approaches, *results.arms) for code in g.violations))
     )
     return _groups(results, titles, cells, "crrllrrr", (1.8, 1.6, 1.0, 0.7, 1.7, 1.2, 0.8, 0.9, 0.7), caption)
 
@@ -159,7 +186,7 @@ def sources(results: Results) -> Table:
             value(g.reference_error),
         )
 
-    titles = ("Tip RMS mm", "Aim point", "Steering", "Reading", "Reference")
+    titles = ("Tip RMS, mm", "Aim point, mm", "Steering, mm", "Reading, mm", "Reference, mm")
     caption = (
         "RMS of the tip error and of its parts, mm. Aim point: registered in the image against true (registration, "
         "build error of the phantom, speed of sound); steering: tip as seen against aim point as registered (bending, "
@@ -168,6 +195,21 @@ def sources(results: Results) -> Table:
         "the drawing says where the phantom's parts lie. The parts are vectors: their lengths do not add up."
     )
     return _groups(results, titles, cells, "rrrrr", (2.2, 1.2, 1.2, 1.2, 1.2, 1.2), caption)
+
+
+def elsewhere(results: Results) -> Table:
+    """Confirmed tips that were somewhere else."""
+
+    def cells(g: Group) -> tuple[str, ...]:
+        return tuple(at_most(g.far_confirmations[name]) for name in ("direct", "motion", "fluid"))
+
+    caption = (
+        "Tips that the guidance took for confirmed while the true tip was more than 2 mm away, of all confirmations by "
+        "that method (simulated truth), with the one-sided 95 % upper bound of the share. Confirmations of one trial "
+        "share its errors, so the bound goes by the trial; it is not given for fewer than five trials."
+    )
+    titles = ("Direct view, share", "Small motion, share", "Test injection, share")
+    return _groups(results, titles, cells, "rrr", (2.2, 2, 2, 2), caption)
 
 
 def contrasts(results: Results) -> Table:
@@ -184,12 +226,36 @@ def contrasts(results: Results) -> Table:
         for c in results.contrasts
     )
     titles = ("Level", "First – second", "n", "Tip error, mm", "Success share", "Remark")
+    over_benches = results.accounting.benches_n > 1
+    success = (
+        "likewise"
+        if over_benches
+        else "Newcombe, which takes trials as independent and is too narrow where cartridges differ"
+    )
     caption = (
         "First arm minus second arm, with 95 % intervals. Tip error: difference of means, BCa bootstrap over "
-        "cartridges with a fixed seed. Success: Newcombe, which takes trials as independent and is too "
-        "narrow where cartridges differ. Intervals are not adjusted for their number."
+        f"{'benches' if over_benches else 'cartridges'} with a fixed seed. Success: {success}. Intervals are not "
+        "adjusted for their number."
     )
     return Table(titles, rows, "llrrrl", (0.9, 2.2, 0.4, 1.9, 1.9, 2.4), caption)
+
+
+def faults(results: Results) -> Table:
+    """The criteria without and with the trials that device faults ended."""
+    rows = tuple(
+        (
+            c.identity,
+            str(c.estimate.n), with_unit(c.estimate), with_unit(c.bound),
+            str(c.estimate_with_faults.n), with_unit(c.estimate_with_faults), with_unit(c.bound_with_faults),
+        )
+        for c in results.criteria
+    )  # fmt: skip
+    titles = ("Criterion", "n without", "Estimate", "95 % bound", "n with", "Estimate", "95 % bound")
+    caption = (
+        "Without and with the trials that device faults ended. With them they count as they stand: as failures where "
+        "success is judged, and with the error that was measured, if one was. The verdicts are those without."
+    )
+    return Table(titles, rows, "lrrrrrr", (2, 1, 1.3, 1.3, 1, 1.3, 1.3), caption)
 
 
 def deviations(results: Results) -> Table:
@@ -207,7 +273,8 @@ def deviations(results: Results) -> Table:
         for d in results.deviations
     )
     titles = ("Trial", "Approach", "Outcome", "Stops", "Reasons", "Violations", "End")
-    return Table(titles, rows, "lllrlll", (0.6, 1.7, 1.1, 0.6, 1.3, 0.9, 3.2))
+    caption = explained(*(d.violations for d in results.deviations))
+    return Table(titles, rows, "lllrlll", (0.6, 1.7, 1.1, 0.6, 1.3, 0.9, 3.2), caption)
 
 
 def _volume(d: Deviation) -> str:

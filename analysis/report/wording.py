@@ -25,6 +25,19 @@ def value(quantity: Quantity, digits: int = 2) -> str:
     return number(quantity.value, digits)
 
 
+def with_unit(quantity: Quantity, digits: int = 2) -> str:
+    """``1.23 mm``, or the value alone where it has no unit."""
+    return value(quantity, digits) + (f"\u00a0{quantity.unit}" if quantity.unit and quantity.value is not None else "")
+
+
+def at_most(proportion: Proportion) -> str:
+    """``4/74, at most 0.13``: a share with its one-sided bound."""
+    if proportion.n == 0:
+        return DASH
+    bound = proportion.share.hi
+    return fraction(proportion) + (f", at most {number(bound)}" if bound is not None else "")
+
+
 def with_interval(quantity: Quantity, digits: int = 2) -> str:
     """``1.23 (0.80 to 1.66)``, or the value alone where there is no interval."""
     if quantity.value is None or quantity.lo is None or quantity.hi is None:

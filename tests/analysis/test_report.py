@@ -81,7 +81,8 @@ def test_each_number_of_the_criteria_table_is_in_the_results(reported: Path) -> 
         assert row[0] == criterion["identity"] and row[6] == criterion["verdict"]
         for text, name in ((row[3], "estimate"), (row[4], "bound")):
             number = criterion[name]["value"]
-            assert text == ("–" if number is None else f"{number:.2f}")
+            unit = "\u00a0" + criterion["unit"] if criterion["unit"] else ""
+            assert text == ("–" if number is None else f"{number:.2f}{unit}")
 
 
 def test_a_real_run_has_no_label_and_plain_verdicts(tmp_path: Path) -> None:
