@@ -320,7 +320,7 @@ def _accounting(results: Results) -> tuple[Block, ...]:
 
 _UNSEEN = {
     "V1 (way)": "V1 on the way there (where the tip came to rest it was judged)",
-    "V4": "V4 (the phantom has no surrogate of either)",
+    "V4": "V4 (pleura, viscera: the phantom has no surrogate of either)",
 }
 
 
@@ -329,7 +329,8 @@ def _not_evaluated(results: Results) -> str:
     n = results.accounting.closed_n
     found = results.accounting.violations_not_evaluated.items()
     words = "; ".join(f"{_UNSEEN.get(code, code)} in {'all' if k == n else f'{k} of'} {n}" for code, k in found)
-    return f"Violations that could not be evaluated, by closed trials: {words or 'none'}."
+    meanings = explained(*(code for code in results.accounting.violations_not_evaluated if code not in _UNSEEN))
+    return f"Violations that could not be evaluated, by closed trials: {words or 'none'}. {meanings}".strip()
 
 
 def _results(results: Results) -> tuple[Block, ...]:
@@ -347,8 +348,7 @@ def _results(results: Results) -> tuple[Block, ...]:
     notes = sorted({g.tolerance.note for g in (*results.approaches, *results.arms) if g.tolerance.value is None})
     if notes:
         blocks.append(Paragraph(f"{DASH} in place of a bound: " + "; ".join(notes) + ".", "note"))
-    unseen = _not_evaluated(results)
-    blocks.append(Paragraph(f"{unseen} {explained(unseen)}".strip(), "note"))
+    blocks.append(Paragraph(_not_evaluated(results), "note"))
     if results.literature:
         blocks += [
             Paragraph("Published figures, beside the freehand arms only; other needles, operators and tissue:"),

@@ -26,7 +26,7 @@ COLUMNS: tuple[Column, ...] = (
         "bench",
         "",
         "text",
-        "bench: one table with its devices as built and mounted; trials on one share its errors",
+        "bench: one table with its devices; trials on one share its errors",
         factor=True,
     ),
     Column("block", "", "int", "randomisation block"),
