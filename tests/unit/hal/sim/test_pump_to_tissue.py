@@ -53,7 +53,8 @@ class Bench:
         self.syringe = Syringe(material, line)
         publish("t-pump", Endpoint(self.syringe.pump, self.clock))
         publish("t-pressure", Endpoint(KellerPressure(self.syringe, seed=3), self.clock))
-        settings = pump_new_era.Settings(url="rigsim://t-pump", diameter_mm=12.06)
+        # Nobody asks the pump while the pressure rises: its watchdog must bear that.
+        settings = pump_new_era.Settings(url="rigsim://t-pump", diameter_mm=12.06, safe_mode_s=10)
         self.pump = pump_new_era.Driver(settings, self.clock)
         self.sensor = pressure_keller.Driver(pressure_keller.Settings(url="rigsim://t-pressure"), self.clock)
         self.pump.open()
