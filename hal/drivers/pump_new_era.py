@@ -129,9 +129,9 @@ class Driver:
         self._taken_back = True
 
     def notices(self) -> dict[str, int]:
-        """Answers that were not believed because they came late, twice or damaged."""
+        """Bytes that were not believed: an answer that came late, twice or damaged, or an alarm by itself."""
         late_n = 0 if self._line is None else self._line.late_n
-        return {"late, doubled or damaged answers on its line": late_n} if late_n else {}
+        return {"bytes on its line that nobody waited for": late_n} if late_n else {}
 
     # -- what a pump does ---------------------------------------------------------------------------------------------
 

@@ -46,6 +46,9 @@ again at once: whichever answer comes is one to it, as old as the first time tha
 READS = frozenset((1, 2, 3, 4, 8))
 """Functions that may be asked again."""
 
+BUSY = frozenset(("5", "6"))
+"""Exceptions of a healthy device that cannot answer just now: it is asked again after a moment."""
+
 logging.getLogger("pymodbus.logging").addHandler(logging.NullHandler())  # what it has to say stands in our errors
 
 
@@ -112,6 +115,10 @@ class _Master(ModbusClientMixin[ModbusPDU]):
     def be_quiet(self, quiet_s: float) -> None:
         """Keep at least this silence between requests."""
         self._quiet_ns = max(self._quiet_ns, int(quiet_s * NS_PER_S))
+
+    def wait_for_it(self) -> None:
+        """Leave a device that is busy alone for a moment."""
+        self._clock.sleep(self._link.timeout_s * HUSH)
 
     def _answer(self, what: str, question: Question) -> Frame:
         deadline = self._clock.deadline(self.patience_s)
@@ -369,6 +376,10 @@ class ModbusLink:
             except (NoReply, BadReply):
                 if attempt == READ_ATTEMPTS:
                     raise
+            except DeviceError as refused:
+                if attempt == READ_ATTEMPTS or refused.code not in BUSY:
+                    raise
+                self._master.wait_for_it()
             finally:
                 self._master.patience_s = self._link.timeout_s
         raise AssertionError("unreachable")

@@ -31,6 +31,9 @@ SECOND_MAP = {0x0100: "p1", 0x0102: "tob1", 0x0108: "p1", 0x010A: "t"}
 FIRST_MAP = {0x0000: "p1", 0x0002: "p1", 0x0006: "t", 0x0008: "tob1"}
 UNFITTED = (0x0004, 0x000A, 0x0104, 0x0106)
 """Channels P2 and TOB2 of a transmitter with one pressure cell: they read NaN."""
+WHOLE_MAP = {0x0020: "p1", 0x0022: "p1", 0x0026: "t", 0x0028: "tob1"}
+"""The first map as whole numbers: Pa and hundredths of a degree; the largest and smallest for over- and underflow."""
+WHOLE_PER_BAR, WHOLE_PER_C = 1e5, 100.0
 ZERO, GAIN, RANGE = 0x0380, 0x0382, 0x03A0
 """Coefficients 64, 65 and 80 (81 follows): offset and gain of P1, ends of its range."""
 SET_ZERO, RESET_ZERO = 0xFF00, 0xFF02
@@ -81,6 +84,11 @@ class KellerPressure(ModbusSlave):
             if name not in values:
                 values[name] = self._measure(name, now_ns)
             return float_words(values[name])
+        whole = WHOLE_MAP.get(address)
+        if whole is not None:
+            if whole not in values:
+                values[whole] = self._measure(whole, now_ns)
+            return _whole_words(values[whole] * (WHOLE_PER_BAR if whole == "p1" else WHOLE_PER_C))
         if address in UNFITTED:
             return float_words(math.nan)
         if address == ZERO and ZERO not in self.coefficients:
@@ -124,3 +132,9 @@ class KellerPressure(ModbusSlave):
 
     def write_bits(self, address: int, bits: list[bool], now_ns: int) -> None:
         raise ModbusFault(ILLEGAL_ADDRESS)
+
+
+def _whole_words(value: float) -> list[int]:
+    """A 32-bit whole number in two registers, upper half first. Decided here: a channel error reads as an overflow."""
+    number = 0x7FFFFFFF if math.isnan(value) else round(max(-(2.0**31), min(2.0**31 - 1, value)))
+    return [number >> 16 & 0xFFFF, number & 0xFFFF]

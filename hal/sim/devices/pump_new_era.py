@@ -103,7 +103,8 @@ class NewEraPump:
     # -- faults -------------------------------------------------------------------------------------------------------
 
     def power_cycle(self, now_ns: int) -> None:
-        """Power was lost and came back: stopped, reset alarm; settings survive, the watchdog waits for a packet.
+        """Power was lost and came back: stopped, reset alarm (in Safe mode sent by itself); settings survive, the
+        watchdog waits for a packet.
 
         With the switch PF on, a program that ran begins anew.
         """
@@ -114,6 +115,8 @@ class NewEraPump:
         self._output.clear()
         self._watchdog_ns = None
         self.alarm = "R"
+        if self.safe_s:
+            self._send(f"{self.address:02d}A?R", now_ns)
         if was_running and self.switches["PF"]:
             self.motor.run(None, now_ns)
 
@@ -246,9 +249,10 @@ class NewEraPump:
         low, high = rate_limits_ml_min(motor.diameter_mm)
         if not low <= value * ML_MIN_PER_UNIT[unit] <= high:
             raise Refused("?OOR")
+        if motor.moving:  # not stored: the next run goes at the rate of the program
+            motor.change_rate(value * ML_MIN_PER_UNIT[unit], now_ns)
+            return ""
         motor.phase.rate, motor.phase.rate_unit = value, unit
-        if motor.moving:
-            motor.change_rate(now_ns)
         return ""
 
     def _volume(self, argument: str, now_ns: int) -> str:

@@ -93,9 +93,9 @@ class Motor:
         self.phase_n = 1
         self._halt("S", now_ns)
 
-    def change_rate(self, now_ns: int) -> None:
-        """The rate of the running phase was changed: effective at once."""
-        self._rate_ml_min = self.phase.rate_ml_min
+    def change_rate(self, rate_ml_min: float, now_ns: int) -> None:
+        """Another rate while pumping: effective at once."""
+        self._rate_ml_min = rate_ml_min
         self._go(self.status, now_ns)
 
     def reverse(self, now_ns: int) -> None:

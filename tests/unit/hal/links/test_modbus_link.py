@@ -135,6 +135,24 @@ def test_an_exception_answer_is_a_device_error_and_not_repeated(bench: Bench) ->
     assert len(bench.line.requests) == 1
 
 
+@pytest.mark.parametrize("code", [5, 6])
+def test_a_device_that_is_busy_is_asked_again(bench: Bench, code: int) -> None:
+    read, busy = bench.bank.read_words, [1, 2]
+
+    def busy_at_first(function: int, address: int, count: int, now_ns: int) -> list[int]:
+        if busy:
+            busy.pop()
+            raise ModbusFault(code)
+        return read(function, address, count, now_ns)
+
+    bench.bank.read_words = busy_at_first  # type: ignore[method-assign]
+    assert bench.link.read_registers(7, 1) == [7]
+    assert len(bench.line.requests) == 3
+    busy += [1, 2, 3]
+    with pytest.raises(DeviceError, match="busy"):
+        bench.link.read_registers(7, 1)
+
+
 def test_requests_keep_their_distance(bench: Bench) -> None:
     link = open_modbus("rigsim://modbus", 3, 115200, bench.clock, quiet_s=0.02)
     link.read_registers(0, 1)

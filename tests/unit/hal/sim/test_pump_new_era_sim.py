@@ -122,6 +122,20 @@ def test_a_program_begins_anew_after_a_power_cut_only_when_the_pump_was_set_to_d
         assert talk("").startswith("I") == goes_on
 
 
+def test_a_rate_that_is_changed_while_pumping_is_not_stored() -> None:
+    talk = Talk(NewEraPump(figures=EXACT))
+    talk.setup("DIA14.43", "VOLML", "VOL1", "RAT6MM", "RUN", "RAT3", "STP", "STP")
+    assert talk("RAT") == "S6.000MM"
+
+
+def test_in_safe_mode_a_pump_tells_by_itself_that_its_power_came_back() -> None:
+    for safe_s, told in ((0, b""), (5, bytes.fromhex("02 09 30 30 41 3F 52"))):
+        pump = NewEraPump(figures=EXACT)
+        pump.alarm, pump.safe_s = "", safe_s
+        pump.power_cycle(S)
+        assert pump.transmit(2 * S)[:7] == told
+
+
 def test_the_first_alarm_stays_until_it_is_acknowledged() -> None:
     talk = Talk(NewEraPump(figures=EXACT))
     talk("")
