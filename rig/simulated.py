@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from hal.clock import Clock
 from hal.errors import ConfigError
 from hal.interfaces import Device
 from rig.config import RigConfig
 from rig.witness import Witness
+
+SCHEME = "rigsim://"
 
 
 class SimulatedBench(Protocol):
@@ -30,7 +32,7 @@ class SimulatedBench(Protocol):
 def needs_bench(config: RigConfig) -> bool:
     """True when a device of the rig file lives in this process (``rigsim://``)."""
     return config.rig.simulated and any(
-        str(value).startswith("rigsim://") for table in config.devices.values() for value in table.values()
+        str(value).startswith(SCHEME) for table in config.devices.values() for value in table.values()
     )
 
 
@@ -55,12 +57,30 @@ def simulate(
     ``age_h``: of the cartridge when the bench is switched on (default: that of ``[sim.build]``). ``bench_seed``: of the
     bench where ``[sim]`` names none.
     """
-    from hal.sim.bench import Bench, BenchSpec
+    from hal.sim.bench import Bench, BenchSpec, StatedDevice
     from hal.sim.settings import sim_settings
 
     graph = config.frames.graph()
     names = ("PhantomToRig", "HolderToRig", "CarrierToRig", "TrackerToRig")
     frames = {name: graph.get(name.removesuffix("ToRig"), "Rig") for name in names}
     settings = sim_settings({**config.sim, "phantom": phantom}, config.document).at_age(age_h).on_bench(bench_seed)
-    spec = BenchSpec(settings, frames, config.probe, needle, config.line.compliance_ul_kpa)
+    devices = {}
+    for role, (driver, address, stated) in _in_process(config).items():
+        devices[role] = StatedDevice(driver, address, stated)
+    spec = BenchSpec(settings, frames, config.probe, needle, config.line.compliance_ul_kpa, devices)
     return Bench(spec, clock, cartridge_seed)
+
+
+def _in_process(config: RigConfig) -> dict[str, tuple[str, str, dict[str, Any]]]:
+    """Devices of the rig file that live in this process, by role: driver, address, and what the file states of them.
+
+    Raises ``ConfigError`` for settings that the driver does not take.
+    """
+    found = {}
+    for role, table in config.devices.items():
+        url = next((str(v) for v in table.values() if str(v).startswith(SCHEME)), None)
+        model = None if url is None else config.driver_settings(role)
+        if url is not None and model is not None:
+            stated = model.model_dump(exclude_unset=True)
+            found[role] = (str(table["driver"]), url.removeprefix(SCHEME).rstrip("/"), stated)
+    return found

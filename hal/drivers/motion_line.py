@@ -30,7 +30,7 @@ SLOW_S = 0.03
 """An answer that takes longer came over a line on which other reports may be on their way for as long [A]: the
 firmwares answer within 5 to 20 ms."""
 SHARED_S = 2.0
-"""So long after a report that nobody asked for, or a slow one, the next may be another's [A]."""
+"""So long after a report that nobody asked for, or a slow one, an empty line goes before each question [A]."""
 UNREAD_S = 1.0
 """A controller that did not answer an empty line is sent none for so long [A]."""
 TOLD_MAX_N = 64
@@ -85,7 +85,7 @@ class GrblLine:
         self._link: SerialLink | None = None
         self._asked: deque[int] = deque()
         """When questions were sent that no report has answered yet."""
-        self._shared_until_ns = -1
+        self._shared_until_ns = self._slow_until_ns = -1
         self._acks_due_n = 0
         """Lines whose acknowledgement did not come in time, or may be another's."""
         self._unread_until_ns = -1
@@ -109,7 +109,8 @@ class GrblLine:
         self.told.clear()
         self._asked.clear()
         self._alarm, self._welcomed, self.spoken_to, self.unasked_n = "", False, False, 0
-        self._shared_until_ns, self._unread_until_ns, self._acks_due_n = -1, -1, 0
+        self._shared_until_ns = self._slow_until_ns = self._unread_until_ns = -1
+        self._acks_due_n = 0
 
     @property
     def link(self) -> SerialLink:
@@ -152,13 +153,12 @@ class GrblLine:
             self._acks_due_n = 0
         elif line.startswith("<"):
             now_ns = self._clock.now_ns()
-            slow = bool(self._asked) and now_ns - self._asked[0] > SLOW_S * NS_PER_S
-            if slow or not self._asked:
-                self._shared_until_ns = now_ns + int(SHARED_S * NS_PER_S)
-            if self._asked:
-                self._asked.popleft()
-            else:
+            until_ns = now_ns + int(SHARED_S * NS_PER_S)
+            if not self._asked:
                 self.unasked_n += 1
+                self._shared_until_ns = until_ns
+            elif now_ns - self._asked.popleft() > SLOW_S * NS_PER_S:
+                self._slow_until_ns = until_ns
 
     def _tell(self, line: str) -> None:
         """A report that nobody waits for: only its announcements count."""
@@ -214,10 +214,10 @@ class GrblLine:
         last = self._clock.deadline(self.patience.reply_s)
         try_s = self.patience.reply_s / QUERY_TRIES
         self.take_arrived()
-        shared = self._clock.now_ns() < self._shared_until_ns
         since_ns: int | None = None
-        if shared or self._asked:
+        if self._asked or self._clock.now_ns() < max(self._shared_until_ns, self._slow_until_ns):
             since_ns = self._barrier(2.0 * try_s)
+        shared = self._clock.now_ns() < self._shared_until_ns  # also by what came before the barrier's answer
         damaged: BadReply | None = None
         for attempt in range(QUERY_TRIES):
             if attempt and last.expired:

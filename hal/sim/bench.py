@@ -10,15 +10,16 @@ import itertools
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from hal.clock import Clock
+from hal.errors import ConfigError
 from hal.interfaces import Device
 from hal.links import wire
 from hal.links.wire import Endpoint, WireCore
@@ -29,41 +30,48 @@ from hal.sim.acoustics.renderer import Renderer
 from hal.sim.acoustics.scan_grid import ScanGrid
 from hal.sim.acoustics.scene import Scene
 from hal.sim.build import AsBuilt, BuildErrors, build
-from hal.sim.devices.contact_modbus import ContactInputs
-from hal.sim.devices.force_modbus import ForceAmplifier
-from hal.sim.devices.motion_config import carrier_config, holder_config
-from hal.sim.devices.motion_grbl import GrblCore
-from hal.sim.devices.pressure_keller import KellerPressure
-from hal.sim.devices.pump_new_era import NewEraPump
-from hal.sim.devices.tracker_igtl import TrackerCore
-from hal.sim.devices.ultrasound_igtl import UltrasoundCore
 from hal.sim.fault_plan import FaultPlan
 from hal.sim.faults import FaultyCore, FaultyEndpoint
 from hal.sim.fluid import Hydraulics, LineSpec
 from hal.sim.needle import Needle
 from hal.sim.operator import SimulatedOperator, profile
 from hal.sim.placement import Placement, place
+from hal.sim.ports import AxesSource
 from hal.sim.settings import ReferenceBody, SimSettings
+from hal.sim.simulators import Imaging, SimDevice, SimPlace, simulator_of
 from hal.sim.witness import WorldWitness
 from hal.sim.world import Tissue, World
 from hal.types import ImagingSettings, Matrix, ProbeGeometry
 
 HAND_STIFFNESS_N_MM = 2.0
 """Of fingers and wrist along the needle [A]."""
-BOTH = frozenset({"pty", "tcp"})
-TCP = frozenset({"tcp"})
 _numbers = itertools.count(1)
 
 
-@dataclass(frozen=True)
-class SimDevice:
-    """One simulated device."""
+STANDARD = {
+    "holder": "grblhal_holder",
+    "carrier": "grblhal_carrier",
+    "pump": "new_era_pump",
+    "pressure": "keller_pressure",
+    "needle_force": "modbus_needle_force",
+    "probe_force": "modbus_probe_force",
+    "contact": "modbus_contact",
+    "ultrasound": "igtl_ultrasound",
+    "tracker": "igtl_tracker",
+}
+"""Driver of each role whose device a bench has although the rig file names none. The order also gives each device its
+own seed on the bench."""
 
-    role: str
+
+@dataclass(frozen=True)
+class StatedDevice:
+    """A device that the rig file puts on the bench."""
+
     driver: str
-    core: WireCore
-    tcp_core: WireCore | None
-    kinds: frozenset[str]
+    address: str
+    """``rigsim://ADDRESS``."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What the file states of it, checked by the driver's settings."""
 
 
 @dataclass(frozen=True)
@@ -77,27 +85,13 @@ class BenchSpec:
     needle: str
     compliance_ul_kpa: float
     """As the rig file states it; the line at hand differs."""
+    devices: Mapping[str, StatedDevice] = field(default_factory=dict)
+    """By role; of the roles that are not named the bench has its standard device."""
 
 
 GEL_CURVATURE_SD = 0.15
 """Relative standard deviation of the bending between gels, beside that between needles [A]: the published figures are
 for one ballistic gel."""
-
-
-class CarrierAxes:
-    """Axes of a carrier's controller (X, Y, Z feed, A lateral, B tilt, C bevel) in the order of ``NeedlePose``."""
-
-    def __init__(self, core: GrblCore) -> None:
-        self._core = core
-        self._seen: NDArray[np.float64] | None = None
-        self._pose = np.zeros(6)
-
-    def axes_at(self, now_ns: int) -> NDArray[np.float64]:
-        axes = self._core.axes_at(now_ns)
-        if axes is not self._seen:
-            self._seen = axes
-            self._pose = axes[[0, 1, 3, 4, 2, 5]]
-        return self._pose
 
 
 class Bench:
@@ -113,11 +107,6 @@ class Bench:
         placement = place(dict(spec.frames), s.placement, s.bench, cartridge_seed)
         self.world = _world(spec, built, placement, cartridge_seed)
         world = self.world
-        holder = GrblCore(holder_config(), world, seed=s.bench)
-        carrier = GrblCore(carrier_config(), world, seed=s.bench + 1)
-        pump = NewEraPump(world, seed=s.bench + 2)
-        self.carrier = CarrierAxes(carrier)
-        world.holder, world.needle_source, world.plunger = holder, self.carrier, pump
         body = s.reference_body
         world.ReferenceToPhantom = placement.ReferenceToPhantom if body is None else _body(body)
         imaging = ImagingSettings(depth_mm=s.depth_mm, frequency_mhz=s.frequency_mhz)
@@ -125,38 +114,47 @@ class Bench:
         def geometry(settings: ImagingSettings) -> Matrix:
             return ScanGrid.of(spec.probe, settings, s.frame_quality).ImageToProbe
 
-        seed = s.bench
-        faults = FaultPlan(s.faults, clock.now_ns(), seed)
-        faults.happen_to(world, pump, holder, carrier)
-        touched = faults.touched(world)
-        devices = (
-            SimDevice("holder", "grblhal_holder", holder, None, BOTH),
-            SimDevice("carrier", "grblhal_carrier", carrier, None, BOTH),
-            SimDevice("pump", "new_era_pump", pump, None, BOTH),
-            SimDevice("pressure", "keller_pressure", KellerPressure(world, seed=seed + 3),
-                      KellerPressure(world, seed=seed + 3, mbap=True), BOTH),
-            SimDevice("needle_force", "modbus_needle_force", ForceAmplifier(world, "needle", seed=seed + 4),
-                      ForceAmplifier(world, "needle", seed=seed + 4, mbap=True), BOTH),
-            SimDevice("probe_force", "modbus_probe_force", ForceAmplifier(world, "probe", seed=seed + 5),
-                      ForceAmplifier(world, "probe", seed=seed + 5, mbap=True), BOTH),
-            SimDevice("contact", "modbus_contact", ContactInputs(touched), ContactInputs(touched, mbap=True), BOTH),
-            SimDevice("ultrasound", "igtl_ultrasound",
-                      UltrasoundCore(world, geometry, rate_hz=s.frame_rate_hz, settings=imaging), None, TCP),
-            SimDevice("tracker", "igtl_tracker", TrackerCore(faults.seen(world)), None, TCP),
-        )  # fmt: skip
+        faults = FaultPlan(s.faults, clock.now_ns(), s.bench)
+        scanner = Imaging(s.frame_rate_hz, imaging, geometry)
+        touched, tracked = faults.touched(world), faults.seen(world)
+        stated = {role: StatedDevice(driver, role) for role, driver in STANDARD.items()} | dict(spec.devices)
+        devices = [
+            simulator_of(device.driver)(
+                SimPlace(role, device.driver, _seed(s.bench, role), world, touched, tracked, scanner, device.settings)
+            )
+            for role, device in stated.items()
+        ]
+        self._addresses = {role: device.address for role, device in stated.items()}
+        self.carrier = self._wire_up({device.role: device for device in devices})
+        faults.happen_to(world, {device.role: device.core for device in devices})
         self._devices = tuple(_with_faults(device, faults) for device in devices)
-        self.operator = SimulatedOperator(world, profile(s.operator), clock, cartridge_seed, bench_seed=seed)
+        self.operator = SimulatedOperator(world, profile(s.operator), clock, cartridge_seed, bench_seed=s.bench)
         self._asked = faults.asked(self.operator, clock)
         self.witness = WorldWitness(world)
+
+    def _wire_up(self, devices: Mapping[str, SimDevice]) -> AxesSource:
+        """Let the world follow what moves and pumps; returns the carrier's axes."""
+        sources: dict[str, Any] = {}
+        for role, what in (("holder", "axes"), ("carrier", "axes"), ("pump", "plunger")):
+            source = getattr(devices[role], what)
+            if source is None:
+                raise ConfigError(
+                    f"the simulator of {devices[role].driver} tells no {what}, so the world cannot follow the {role}"
+                )
+            sources[role] = source
+        world = self.world
+        carrier: AxesSource = sources["carrier"]
+        world.holder, world.needle_source, world.plunger = sources["holder"], carrier, sources["pump"]
+        return carrier
 
     def cores(self) -> Sequence[SimDevice]:
         """All wire simulators."""
         return self._devices
 
     def publish(self) -> str:
-        """Make every core reachable as ``rigsim://NAME/ROLE``; returns NAME."""
+        """Make every core reachable as ``rigsim://NAME/ADDRESS``; returns NAME."""
         for device in self._devices:
-            address = f"{self.name}/{device.role}"
+            address = f"{self.name}/{self._addresses[device.role]}"
             wire.publish(address, _endpoint(device.core, self.clock, self.lock))
             self._published.append(address)
         return self.name
@@ -175,6 +173,12 @@ class Bench:
         for address in self._published:
             wire.withdraw(address)
         self._published = []
+
+
+def _seed(bench_seed: int, role: str) -> int:
+    """Every device's errors are its own."""
+    roles = list(STANDARD)
+    return bench_seed + (roles.index(role) if role in STANDARD else len(roles))
 
 
 def _with_faults(device: SimDevice, faults: FaultPlan) -> SimDevice:

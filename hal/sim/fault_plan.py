@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from hal.clock import NS_PER_S, Clock
+from hal.errors import ConfigError
 from hal.interfaces import Operator
 from hal.links.wire import WireCore
-from hal.sim.devices.contact_modbus import ContactInputs
-from hal.sim.devices.motion_grbl import GrblCore
-from hal.sim.devices.pump_new_era import NewEraPump
 from hal.sim.faults import Fault, FaultKind, FaultyCore
 from hal.sim.mishaps import HiddenStylus, Mishap, MishapCore, MoodyOperator, ShortedInputs, Span
 from hal.sim.ports import ContactPort, TrackerPort
@@ -34,12 +33,13 @@ class FaultPlan:
     def on(self, role: str, core: WireCore) -> WireCore:
         """``core`` with the mishaps of its device and the faults of its line; itself when it has none."""
         mishaps = list(self._mishaps.get(role, ()))
-        if isinstance(core, ContactInputs):
+        if role == "contact":
             for fault in self._of("contact", "broken_wire"):
+                wires = _part(role, core, "broken_wires", fault)
                 mishaps += self._acts(
                     fault,
-                    partial(_ignoring_time, core.broken_wires.add, fault.input),
-                    partial(_ignoring_time, core.broken_wires.discard, fault.input),
+                    partial(_ignoring_time, wires.add, fault.input),
+                    partial(_ignoring_time, wires.discard, fault.input),
                 )
         if mishaps:
             core = MishapCore(core, mishaps)
@@ -62,18 +62,24 @@ class FaultPlan:
         absent = [self._span(fault) for fault in self._of("operator", "absent")]
         return MoodyOperator(operator, clock.now_ns, declines, absent) if declines or absent else operator
 
-    def happen_to(self, world: World, pump: NewEraPump, holder: GrblCore, carrier: GrblCore) -> None:
-        """Note what shall happen to pump, motion controllers and bench; before ``on``."""
+    def happen_to(self, world: World, cores: Mapping[str, WireCore]) -> None:
+        """Note what shall happen to pump, motion controllers and bench; before ``on``.
+
+        Raises ``ConfigError`` for a fault that the simulator of that device does not know.
+        """
+        pump = cores["pump"]
         for fault in self._of("pump", "jam"):
+            _part("pump", pump, "jam", fault)
             self._note("pump", fault, partial(_jam, pump, True), partial(_jam, pump, False))
         for fault in self._of("pump", "power_cycle"):
-            self._note("pump", fault, pump.power_cycle)
+            self._note("pump", fault, _part("pump", pump, "power_cycle", fault))
         for fault in self._of("pump", "blocked_line"):
             self._note("pump", fault, partial(_narrow, world, CLOGGED), partial(_narrow, world, 1.0 / CLOGGED))
-        for role, core in (("holder", holder), ("carrier", carrier)):
+        for role in ("holder", "carrier"):
             for fault in self._of(role, "limit_switch"):
-                release = partial(_ignoring_time, core.release_limit, fault.axis)
-                self._note(role, fault, partial(core.trip_limit, fault.axis), release)
+                trip = _part(role, cores[role], "trip_limit", fault)
+                release = partial(_ignoring_time, _part(role, cores[role], "release_limit", fault), fault.axis)
+                self._note(role, fault, partial(trip, fault.axis), release)
             for fault in self._of("bench", "emergency_stop"):
                 self._note(role, fault, partial(_press, world, True), partial(_press, world, False))
 
@@ -102,11 +108,19 @@ class FaultPlan:
         )  # fmt: skip
 
 
+def _part(role: str, core: WireCore, name: str, fault: BenchFault) -> Any:
+    """What a simulator offers for a fault; raises ``ConfigError`` when it offers nothing of the kind."""
+    part = getattr(core, name, None)
+    if part is None:
+        raise ConfigError(f"sim.faults: the simulator of this {role} knows no fault {fault.kind!r}")
+    return part
+
+
 def _ignoring_time(act: Callable[..., None], value: object, now_ns: int) -> None:
     act(value)
 
 
-def _jam(pump: NewEraPump, jammed: bool, now_ns: int) -> None:
+def _jam(pump: Any, jammed: bool, now_ns: int) -> None:
     pump.jam = jammed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hal.sim.devices.modbus_slave import ILLEGAL_ADDRESS, ModbusFault, ModbusSlave
 from hal.sim.ports import ContactPort
+from hal.sim.simulators import BOTH, SimDevice, SimPlace
 
 INPUTS = 8
 
@@ -40,3 +41,9 @@ class ContactInputs(ModbusSlave):
 
     def write_bits(self, address: int, bits: list[bool], now_ns: int) -> None:
         raise ModbusFault(ILLEGAL_ADDRESS)
+
+
+def simulator(place: SimPlace) -> SimDevice:
+    """This device on a simulated bench."""
+    core = ContactInputs(place.contacts)
+    return SimDevice(place.role, place.driver, core, ContactInputs(place.contacts, mbap=True), BOTH)

@@ -8,6 +8,7 @@ from typing import Literal
 from hal.sim.devices.modbus_slave import ILLEGAL_ADDRESS, ModbusFault, ModbusSlave, float_words
 from hal.sim.devices.sensor_noise import Channel, Imperfection
 from hal.sim.ports import ForcePort
+from hal.sim.simulators import BOTH, SimDevice, SimPlace
 
 NEEDLE = Imperfection(noise_sd=0.015, offset_sd=0.05, drift_per_h=0.05, low_pass_hz=50.0)
 """Newtons; a 20 N cell with 0.1 % noise and 0.25 % zero error (assumed)."""
@@ -70,3 +71,11 @@ class ForceAmplifier(ModbusSlave):
             raise ModbusFault(ILLEGAL_ADDRESS)
         if bits[0]:
             self._tare(now_ns)
+
+
+def simulator(place: SimPlace) -> SimDevice:
+    """The amplifier of the needle's cell, or of the probe's: by its role."""
+    which: Literal["needle", "probe"] = "probe" if place.role == "probe_force" else "needle"
+    core = ForceAmplifier(place.surroundings, which, seed=place.seed)
+    tcp_core = ForceAmplifier(place.surroundings, which, seed=place.seed, mbap=True)
+    return SimDevice(place.role, place.driver, core, tcp_core, BOTH)

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from hal.sim.devices.motion_config import GrblConfig
 from hal.sim.devices.motion_grbl import GrblCore
+from hal.sim.simulators import BOTH, SimDevice, SimPlace
 
 HOLDER_ORDER = "XYZABC"
 """``hal.types.Pose6``."""
@@ -36,3 +38,11 @@ class PoseAxes:
             pose.setflags(write=False)
             self._last, self._pose = axes, pose
         return self._pose
+
+
+def pose_motion(place: SimPlace, config: GrblConfig, order: str) -> SimDevice:
+    """A controller of this configuration as the rig file states it, whose axes make a pose in ``order``."""
+    stated = config.as_stated(str(place.settings.get("axes", config.letters)), place.settings.get("limits", {}))
+    core = GrblCore(stated, place.surroundings, seed=place.seed)
+    axes = core if stated.letters == order else PoseAxes(core, order, place.settings.get("set_by_hand"))
+    return SimDevice(place.role, place.driver, core, None, BOTH, axes=axes)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +62,32 @@ class GrblConfig:
     """
     scale_error: float = 1e-4
     """Standard deviation of the error of scale, assumed (0.01 mm in 100 mm: a rolled screw)."""
+
+    def as_stated(self, letters: str, limits: Mapping[str, Any]) -> GrblConfig:
+        """The axes of these letters, in that order, with the windows, rates and accelerations that a rig file states.
+
+        ``limits``: by letter, with ``low``, ``high`` (work coordinates), ``max_speed`` (per second), ``acceleration``.
+        Letters that this configuration lacks are left out. An axis that would start outside its window starts at its
+        end.
+        """
+        known = {axis.letter: (axis, start) for axis, start in zip(self.axes, self.start, strict=True)}
+        axes, start = [], []
+        for letter in letters:
+            if letter not in known:
+                continue
+            axis, at = known[letter]
+            if letter in limits:
+                limit = limits[letter]
+                axis = replace(
+                    axis,
+                    low=float(limit["low"]),
+                    high=float(limit["high"]),
+                    rate_per_min=60.0 * float(limit["max_speed"]),
+                    acceleration=float(limit["acceleration"]),
+                )
+            axes.append(axis)
+            start.append(min(max(at, axis.low), axis.high))
+        return replace(self, axes=tuple(axes), start=tuple(start))
 
     @property
     def letters(self) -> str:

