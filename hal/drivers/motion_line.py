@@ -215,7 +215,8 @@ class GrblLine:
         try_s = self.patience.reply_s / QUERY_TRIES
         self.take_arrived()
         since_ns: int | None = None
-        if self._asked or self._clock.now_ns() < max(self._shared_until_ns, self._slow_until_ns):
+        doubtful = bool(self._asked) or self._clock.now_ns() < max(self._shared_until_ns, self._slow_until_ns)
+        if doubtful:
             since_ns = self._barrier(2.0 * try_s)
         shared = self._clock.now_ns() < self._shared_until_ns  # also by what came before the barrier's answer
         damaged: BadReply | None = None
@@ -224,11 +225,11 @@ class GrblLine:
                 break
             self.link.write(b"?")
             self._asked.append(self._clock.now_ns())
-            # With several questions open the report may answer the first of them.
-            time_ns = self._asked[0]
-            if shared:
-                unproved_ns = self._asked[0] - int(self.patience.reply_s * NS_PER_S)
-                time_ns = unproved_ns if since_ns is None else since_ns
+            time_ns = self._asked[0]  # with several questions open it may be the first that is answered
+            if doubtful and since_ns is None:
+                time_ns -= int(self.patience.reply_s * NS_PER_S)
+            elif shared and since_ns is not None:
+                time_ns = since_ns
             try:
                 at_ns = self._clock.deadline(try_s).at_ns
                 while not (line := self._heard(at_ns)).startswith("<"):
