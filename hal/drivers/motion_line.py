@@ -26,7 +26,7 @@ QUERY_TRIES = 3
 OVERDUE_LINES_MAX_N = 100
 """Lines that are still taken after a deadline, for they may have arrived in time while this computer was busy: more
 than a report and what lies before it; a line that babbles has no end."""
-SLOW_S = 0.03
+SLOW_S = 0.05
 """An answer that takes longer came over a line on which other reports may be on their way for as long [A]: the
 firmwares answer within 5 to 20 ms."""
 SHARED_S = 2.0
