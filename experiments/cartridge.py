@@ -5,23 +5,28 @@ This is what a worker process runs; everything it needs comes in as values and p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from experiments.gel_block import GelBlock, ask_for_block, note_insertion, own_block
 from experiments.gel_temperature import gel_temperature
 from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
 from experiments.opened import opened
 from experiments.plan import PlannedCartridge, PlannedTrial
+from experiments.put_aside import put_aside
+from experiments.rebuild import Rebuilding, Relay
 from experiments.steps import STEPS, reassess
 from experiments.streaming import streaming
 from experiments.technique import Technique
 from experiments.trial import HOLDS_IN_A_ROW_MAX_N, Anatomy, Trial, run_trial
 from hal.clock import NS_PER_S, Clock, VirtualClock, WallClock
 from hal.errors import DeviceError, LinkError, RecordError, RigError, SafetyStop
+from hal.phantom.ledger import Ledger
 from hal.phantom.nominal import load_phantom
 from hal.types import Instruction, InstructionKind
 from rig.assemble import Rig
@@ -47,6 +52,20 @@ Progress = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
+class Before:
+    """What became of a cartridge until its process ended."""
+
+    closed: tuple[str, ...]
+    """Trials that count, in order."""
+    open: tuple[str, ...]
+    """Trials that were begun and have to be begun again."""
+    block: str = ""
+    """The block of gel that was in; empty when nobody had said it yet."""
+    ended: bool = False
+    """Its chain was closed."""
+
+
+@dataclass(frozen=True)
 class CartridgeJob:
     """Everything one cartridge needs."""
 
@@ -59,6 +78,10 @@ class CartridgeJob:
     """Of the cartridge when the rig is opened for it."""
     calibrated: InForce = NO_CERTIFICATES
     """Certificates in place of what the rig file states; a simulated bench stands as the file states it."""
+    ledgers: Path | None = None
+    """Folder of a real bench's ledgers, which outlive the run; None: the ledger is the run folder's own."""
+    before: Before | None = None
+    """Of a cartridge that another process began."""
 
 
 @dataclass(frozen=True)
@@ -106,26 +129,42 @@ def run_cartridge(
             # A certificate is of the bench that it was made on.
             bench_seed=None if job.calibrated.certificates else job.cartridge.bench_seed,
         )  # fmt: skip
-    record = CartridgeRecord(job.run, job.cartridge.cartridge_id, clock)
+    before = job.before
+    to_do = [trial for trial in job.cartridge.trials if before is None or trial.trial_id not in before.closed]
+    record = _record(job, clock)
+    if not to_do:  # the process before ended between its last trial and its last word
+        record.close()
+        return CartridgeResult(job.cartridge.cartridge_id, len(job.cartridge.trials), ())
     config = job.calibrated.applied_to(config)
-    completed, failure, kind = 0, "", ""
+    completed, failure, kind = len(before.closed) if before else 0, "", ""
     devices: tuple[DeviceRecord, ...] = ()
     reason = "finished"
+    again = [trial for trial in job.cartridge.trials if bench is not None and trial not in to_do]
     stops = 0
     try:
-        with opened(config, clock, bench, record.journal) as controller:
+        with ExitStack() as stack:
+            rebuilding = stack.enter_context(Rebuilding(job.run, record.cartridge_id, clock)) if again else None
+            journal = Relay(rebuilding.record.journal if rebuilding else record.journal)
+            controller = stack.enter_context(opened(config, clock, bench, journal))
             rig = controller.rig
             if scene is not None:
                 scene.attach(rig)
             devices = tuple(DeviceRecord(identity, _worth(job, rig, role)) for role, identity in rig.identities.items())
             controller.self_test()
-            for planned in job.cartridge.trials:
-                if progress is not None:
+            block = _block(job, controller, rebuilding, to_do, poured=bench is not None)
+            for planned in (*again, *to_do):
+                rebuilt = rebuilding is not None and planned in again
+                if rebuilding is not None and not rebuilt:
+                    block = _rebuilt(job, rebuilding, record, controller)
+                    journal.to, rebuilding = record.journal, None
+                if progress is not None and not rebuilt:
                     progress(planned.trial_id, "started")
-                outcome, stop = _one(job, planned, controller, record, bench, scene)
-                completed += 1
-                if progress is not None:
-                    progress(planned.trial_id, outcome)
+                writer = rebuilding.record if rebuilding is not None else record
+                outcome, stop = _one(job, planned, controller, writer, bench, scene, block)
+                if not rebuilt:
+                    completed += 1
+                    if progress is not None:
+                        progress(planned.trial_id, outcome)
                 if stop is not None:
                     if stops >= STOPS_MAX_N or not _released(controller, stop):
                         raise stop
@@ -137,7 +176,7 @@ def run_cartridge(
     except (LinkError, DeviceError) as error:
         failure, kind, reason = _with_record(error), "device", "device failure"
     except RecordError:
-        reason = "the record could not be written"
+        reason = "the record could not be written, or not be gone on with"
         raise
     except RigError as error:
         # A limit or a stop rule that no step answered: the bench is safe, the cartridge ends here.
@@ -151,6 +190,55 @@ def run_cartridge(
                 bench.close()
             record.close(reason)
     return CartridgeResult(job.cartridge.cartridge_id, completed, devices, failure, kind, clock.now_ns() / NS_PER_S)
+
+
+def _record(job: CartridgeJob, clock: Clock) -> CartridgeRecord:
+    """The cartridge's chain: a new one, or that of the process before, whose open trials are closed and set aside."""
+    cartridge_id, before = job.cartridge.cartridge_id, job.before
+    if before is None:
+        return CartridgeRecord(job.run, cartridge_id, clock)
+    record = CartridgeRecord.resume(
+        job.run, cartridge_id, clock, {"cartridge_id": cartridge_id, "closed": before.closed, "open": before.open}
+    )
+    for trial_id in before.open:
+        put_aside(job.run, trial_id, record.journal)
+    return record
+
+
+def _block(
+    job: CartridgeJob,
+    controller: Controller,
+    rebuilding: Rebuilding | None,
+    to_do: Sequence[PlannedTrial],
+    *,
+    poured: bool,
+) -> GelBlock:
+    """The gel in the fixture, by the person who put it in where the rig has one; ``poured``: by this process."""
+    ledger = rebuilding.ledger if rebuilding else _own_ledger(job)
+    if rebuilding is None and job.before is not None and poured:
+        ledger.rebuild(controller.clock.now_ns(), ())
+    if controller.rig.operator is None:
+        return own_block(job.cartridge, job.phantom, ledger, controller.clock.now_ns(), job.age_h)
+    return ask_for_block(
+        controller, job.cartridge, job.ledgers or ledger, phantom=job.phantom, age_h=job.age_h,
+        still_to_do=job.cartridge.trials if rebuilding else to_do,
+        goes_on_with=job.before.block if job.before is not None and job.ledgers is not None else "",
+    )  # fmt: skip
+
+
+def _own_ledger(job: CartridgeJob) -> Ledger:
+    return Ledger(job.run / "cartridges" / job.cartridge.cartridge_id / "ledger.jsonl")
+
+
+def _rebuilt(job: CartridgeJob, rebuilding: Rebuilding, record: CartridgeRecord, controller: Controller) -> GelBlock:
+    """The cartridge is as it was, without what was interrupted: shown by its rows and its ledger, which goes on."""
+    assert job.before is not None
+    ledger = _own_ledger(job)
+    for trial_id in job.before.closed:
+        rebuilding.compare(trial_id, ledger)
+    ledger.rebuild(controller.clock.now_ns(), job.before.closed)
+    record.journal.append("cartridge.rebuilt", {"trials": job.before.closed})
+    return GelBlock(job.cartridge.cartridge_id, ledger.lot, ledger)
 
 
 def _with_record(error: Exception) -> str:
@@ -177,10 +265,10 @@ def _one(
     record: CartridgeRecord,
     bench: SimulatedBench | None,
     scene: LiveScene | None,
+    block: GelBlock,
 ) -> tuple[str, SafetyStop | None]:
     """Run one trial; returns its outcome and the safety stop that ended it, if one did."""
     rig, technique = controller.rig, job.techniques[planned.technique]
-    prior = planned.order_in_cartridge - 1
     about: dict[str, object] = {
         "simulated": rig.simulated,
         "cartridge_id": planned.cartridge_id,
@@ -192,9 +280,9 @@ def _one(
         "level": technique.level,
         "side": planned.side,
         "plane": technique.plane,
-        "phantom_id": job.phantom,
+        "phantom_id": anatomy(job.phantom).phantom.spec.name,
         "age_h": job.age_h + controller.clock.now_ns() / NS_PER_S / 3600.0,
-        "n_prior_tracks": prior,
+        "n_prior_tracks": block.ledger.n_prior_tracks,
     }
     # Before the trial begins: what stops the rig here is no trial's failure.
     temperature = gel_temperature(controller)
@@ -206,12 +294,15 @@ def _one(
     about["guidance"] = trial.guidance
     if bench is not None:
         bench.hand_over(not isinstance(trial.hand, CarrierHand))
+    block.ledger.begin(controller.clock.now_ns(), planned.level, planned.side, planned.trial_id)
     with streaming(controller, trial_record) as streams:
         trial.before_close = streams.finish
         try:
             return str(run_trial(trial, STEPS, reassess)["outcome"]), None
         except SafetyStop as stop:
             return trial.log.ended, stop
+        finally:
+            note_insertion(block.ledger, trial)
 
 
 def _placed(rig: Rig) -> dict[str, object]:

@@ -8,7 +8,8 @@ so that every bench compares all approaches; a cartridge never leaves its bench.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,3 +101,28 @@ def plan(study: Study, techniques: dict[str, Technique]) -> tuple[PlannedCartrid
         drawn = _seed(seed, BENCHES, bench)
         cartridges.append(PlannedCartridge(cartridge_id, _seed(seed, index), tuple(trials), bench, drawn))
     return tuple(cartridges)
+
+
+def reserve(
+    study: Study, cartridges: Sequence[PlannedCartridge], spent: Sequence[PlannedTrial]
+) -> tuple[PlannedCartridge, ...]:
+    """Cartridges beyond the plan for trials whose roots are spent and which are run again, in the order given.
+
+    Each keeps its identity, its block and its seed; it goes to the first reserve cartridge that has its root free.
+    """
+    groups: list[list[PlannedTrial]] = []
+    for trial in spent:
+        for group in groups:
+            taken = {(other.level, other.side) for other in group}
+            if len(group) < study.design.cartridge_trials_max and (trial.level, trial.side) not in taken:
+                break
+        else:
+            group = []
+            groups.append(group)
+        group.append(trial)
+    out = []
+    for index, group in enumerate(groups, start=len(cartridges) + 1):
+        name = f"C{index:02d}"
+        moved = tuple(replace(t, cartridge_id=name, order_in_cartridge=k) for k, t in enumerate(group, start=1))
+        out.append(PlannedCartridge(name, _seed(study.study.seed, index), moved))
+    return tuple(out)

@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.managers import SyncManager
 from pathlib import Path
 from queue import Empty
@@ -16,6 +16,7 @@ from experiments.cartridge import NO_CERTIFICATES, CartridgeJob, CartridgeResult
 from experiments.decidable import undecided
 from experiments.fits import misfits
 from experiments.plan import PlannedCartridge, plan
+from experiments.resumption import Resumption
 from experiments.study import Study
 from experiments.technique import Technique
 from hal.clock import WallClock
@@ -28,6 +29,8 @@ from rig.record import PlannedTrial as RecordedPlan
 from rig.record import RunFolder
 from rig.safety.interrupt import STOP_SIGNALS, held_off
 from rig.simulated import needs_bench
+
+ROOT_SPENT = "interrupted with the needle in it, or unknown: the root is spent, the trial is run again in another block"
 
 
 class Watcher(Protocol):
@@ -80,10 +83,52 @@ def conduct(
     )
     run.plan(_recorded(cartridges, techniques, config))
     watcher.planned(cartridges)
+    ledgers = config.ledger_folder
     jobs = [
-        CartridgeJob(run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h, calibrated)
+        CartridgeJob(
+            run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h, calibrated, ledgers
+        )
         for c in cartridges
     ]
+    return _carried_out(run, cartridges, jobs, workers, watcher, scene)
+
+
+def conclude(found: Resumption, *, workers: int, watcher: Watcher, calibrated: InForce) -> StudyOutcome:
+    """Finish an interrupted study in its own folder, in the order of its plan, and seal it anew.
+
+    Raises ``ConfigError`` or ``RecordError`` before anything moves; ends as ``conduct`` does.
+    """
+    study, config = found.study, found.config
+    techniques = study.loaded()
+    check_rig(study, config, techniques, calibrated)
+    run = RunFolder.resume(found.run, WallClock())
+    for trial_id, spent, new in found.moved:
+        run.journal.append("trial.moved", {"trial_id": trial_id, "from": spent, "to": new, "reason": ROOT_SPENT})
+    watcher.planned(found.cartridges)
+    for trial_id, outcome in found.outcomes.items():
+        watcher.trial(trial_id, outcome)
+    jobs = [
+        CartridgeJob(
+            run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h, calibrated,
+            config.ledger_folder, found.before.get(c.cartridge_id),
+        )
+        for c in found.to_do
+    ]  # fmt: skip
+    one = not needs_bench(config)
+    ended = _carried_out(run, found.cartridges, jobs, 1 if one else workers, watcher, None)
+    idle = sum(len(c.trials) for c in found.cartridges if c not in found.to_do)
+    return replace(ended, completed_n=ended.completed_n + idle)
+
+
+def _carried_out(
+    run: RunFolder,
+    cartridges: Sequence[PlannedCartridge],
+    jobs: list[CartridgeJob],
+    workers: int,
+    watcher: Watcher,
+    scene: LiveScene | None,
+) -> StudyOutcome:
+    """Run the jobs, seal the run folder whatever ends them."""
     planned_n = sum(len(c.trials) for c in cartridges)
     results: dict[str, CartridgeResult] = {}
     failure, kind, reason = "", "", "finished"
@@ -100,11 +145,9 @@ def conduct(
         raise
     finally:
         with held_off():
-            for cartridge in cartridges:
-                if (run.path / "cartridges" / cartridge.cartridge_id).exists():
-                    run.adopt(cartridge.cartridge_id)
+            run.adopt_all(c.cartridge_id for c in cartridges)
             first = next((results[c.cartridge_id] for c in cartridges if c.cartridge_id in results), None)
-            if first is not None:
+            if first is not None and first.devices:
                 run.devices(first.devices)
             run.seal(reason)
     completed = sum(r.completed_n for r in results.values())
@@ -126,6 +169,11 @@ def check_rig(
     if missing:
         raise ConfigError(f"this rig ({config.rig.name}) has no {', '.join(missing)}, which the study needs")
     _check_benches(study, config, calibrated)
+    if not config.rig.simulated and "operator" not in roles and len(plan(study, techniques)) > 1:
+        raise ConfigError(
+            f"this rig ({config.rig.name}) has no operator, and the study needs more than one block of gel: somebody "
+            "has to change it and to say which block is in"
+        )
     others = sorted({t.needle for t in techniques.values()} - {config.needle.name})
     if others:
         raise ConfigError(

@@ -187,8 +187,11 @@ def study_path(name_or_path: str) -> Path:
     raise ConfigError(f"there is no study {name_or_path!r}{hint} (a path must end in .toml)")
 
 
-def load_study(name_or_path: str) -> Study:
-    """Read and check a study with all its techniques; raises ``ConfigError``."""
+def load_study(name_or_path: str, *, as_run: bool = False) -> Study:
+    """Read and check a study with all its techniques; raises ``ConfigError``.
+
+    ``as_run``: a run folder's copy, which the command line may have narrowed to fewer techniques than criteria name.
+    """
     path = study_path(name_or_path)
     document = read(path)
     study = validated(document, Study)
@@ -199,7 +202,7 @@ def load_study(name_or_path: str) -> Study:
     }
     criteria = tuple(c.model_copy(update={"unit": _COLUMN[c.metric].unit}) for c in study.criteria)
     study = study.model_copy(update={"design": design.model_copy(update=there), "criteria": criteria})
-    faults = [*_twice(document, study.loaded()), *_unchosen(document, study)]
+    faults = [*_twice(document, study.loaded()), *(() if as_run else _unchosen(document, study))]
     if faults:
         raise ConfigError("\n".join(faults))
     return study

@@ -254,6 +254,9 @@ class InstructionKind(enum.Enum):
     AT_TARGET = "at_target"
     PALPATE = "palpate"
     READ_VALUE = "read_value"
+    NAME = "name"
+    """Type the name of something, of a block of gel for example; ``manner`` = what it is, and what a simulated person
+    says."""
     SCRUB = "scrub"
     TOUCH = "touch"
     """Take the tracked stylus: ``manner`` = ``fiducials`` and names (touch each, in any order), ``pivot`` or ``spin``

@@ -180,6 +180,9 @@ class Gel(_Strict):
     temperature_c: float = within(0.0, 50.0, 22.0)
     """At which that holds."""
 
+    ledgers: str = "blocks"
+    """Folder of the ledgers of a bench's blocks, one per block; beside the rig file unless absolute."""
+
     def speed(self, temperature_c: float | None) -> SoundSpeed:
         """At the gel's present temperature; at the stated one when nobody measures it."""
         stated = SoundSpeed(
@@ -271,6 +274,13 @@ class RigConfig(_Strict):
             check_run_on(
                 self.line.model, self.line.rating_kpa, self.limits.pressure, volume_ml, rate_ml_min, watchdog_s
             )
+
+    @property
+    def ledger_folder(self) -> Path | None:
+        """The folder of the ledgers of a bench's blocks; None for a simulated rig, whose gel ends with its run."""
+        if self.rig.simulated:
+            return None
+        return (self.path.parent if self.path is not None else Path()) / self.gel.ledgers
 
     def driver_settings(self, role: str) -> BaseModel | None:
         """Validated settings of a role's driver; None for a device that the simulated bench provides.

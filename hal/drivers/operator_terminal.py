@@ -8,6 +8,7 @@ The prompt itself has no deadline on purpose: people take their time, and whoeve
 from __future__ import annotations
 
 import queue
+import re
 import sys
 import threading
 from _thread import interrupt_main
@@ -27,6 +28,8 @@ OFFERS_NUMBER = frozenset({InstructionKind.ADVANCE, InstructionKind.WITHDRAW})
 """A number is welcome (depth read off the shaft), plain Enter will do."""
 SAY_S = 0.5
 """Longest wait for a terminal to take a line: a slow ssh link takes a tenth of it [A]."""
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+"""A label that a person may type: it may become the name of a file."""
 NO = frozenset({"n", "no", "nein", "x"})
 
 
@@ -195,6 +198,9 @@ class Driver:
         elif instruction.kind in NEEDS_NUMBER and value is None:
             self._console.say(f"   {line!r} is not a number; {_hint(instruction)}")
             return None
+        elif instruction.kind is InstructionKind.NAME and not NAME.fullmatch(line):
+            self._console.say(f"   {line!r} is not a name; {_hint(instruction)}")
+            return None
         elif instruction.options and (chosen := _choice(line, instruction.options)) is None:
             self._console.say(f"   {line!r} is not one of these; {_hint(instruction)}")
             return None
@@ -234,6 +240,8 @@ def _choice(line: str, options: tuple[str, ...]) -> str | None:
 def _hint(instruction: Instruction) -> str:
     if instruction.options:
         return "type " + ", ".join(f"{i + 1} = {o}" for i, o in enumerate(instruction.options)) + "; n = cannot"
+    if instruction.kind is InstructionKind.NAME:
+        return "type it and Enter (letters, digits, '_', '-', '.'); n = cannot"
     if instruction.kind in NEEDS_NUMBER:
         return "type the number and Enter; n = cannot"
     if instruction.kind is InstructionKind.ADVANCE:

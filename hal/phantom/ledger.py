@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hal.errors import ConfigError, LimitViolation, RecordError
 
-KINDS = ("poured", "condition", "track", "injected", "remelted", "retired", "note")
+KINDS = (
+    "poured", "condition", "begun", "unused", "track", "injected", "remelted", "rebuilt", "retired", "note",
+)  # fmt: skip
+"""``begun`` stands before the needle enters a root, ``track`` (or ``unused``: it never entered) after it has left, so
+that a kill leaves no used root free. ``rebuilt``: a simulated pour was made again with these trials' insertions only.
+"""
 
 
 @dataclass(frozen=True)
 class Track:
-    """One needle insertion: entry and deepest tip in Phantom coordinates, mm."""
+    """One needle insertion: entry and tip in Phantom coordinates (mm), None where nobody measured them; what was
+    injected is at least ``injected_min_ml`` and at most ``injected_max_ml``."""
 
     level: str
     side: str
     trial: str
-    entry_mm: tuple[float, float, float]
-    tip_mm: tuple[float, float, float]
-    injected_ml: float = 0.0
+    entry_mm: tuple[float, float, float] | None
+    tip_mm: tuple[float, float, float] | None
+    injected_min_ml: float = 0.0
+    injected_max_ml: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,43 +86,88 @@ class Ledger:
     def condition(self, time_ns: int, temperature_c: float, age_h: float) -> Entry:
         return self.append("condition", time_ns, temperature_c=temperature_c, age_h=age_h)
 
+    def begin(self, time_ns: int, level: str, side: str, trial: str) -> Entry:
+        """Spend a root, before its needle enters; raises ``LimitViolation`` when it was used since the last remelt."""
+        if not self.is_free(level, side):
+            raise LimitViolation(f"insertions at {level} {side}", 2, "one per root and side of a cartridge")
+        return self.append("begun", time_ns, level=level, side=side, trial=trial)
+
+    def unused(self, time_ns: int, level: str, side: str, trial: str) -> Entry:
+        """The trial that began here ended before its needle entered: the root is free again."""
+        return self.append("unused", time_ns, level=level, side=side, trial=trial)
+
     def insert(self, time_ns: int, track: Track) -> Entry:
-        """Note an insertion; raises ``LimitViolation`` when this root and side were used since the last remelt."""
-        if not self.is_free(track.level, track.side):
+        """Note an insertion; raises ``LimitViolation`` when another trial used this root and side since the last
+        remelt."""
+        if (track.level, track.side, track.trial) not in self._begun and not self.is_free(track.level, track.side):
             raise LimitViolation(f"insertions at {track.level} {track.side}", 2, "one per root and side of a cartridge")
         return self.append(
             "track", time_ns, level=track.level, side=track.side, trial=track.trial,
-            entry_mm=list(track.entry_mm), tip_mm=list(track.tip_mm), injected_ml=track.injected_ml,
+            entry_mm=_listed(track.entry_mm), tip_mm=_listed(track.tip_mm),
+            injected_min_ml=track.injected_min_ml, injected_max_ml=track.injected_max_ml,
         )  # fmt: skip
+
+    def rebuild(self, time_ns: int, trials: Sequence[str]) -> Entry:
+        """A simulated pour was made again, with the insertions of these trials and no others."""
+        return self.append("rebuilt", time_ns, trials=list(trials))
+
+    @property
+    def _begun(self) -> list[tuple[str, str, str]]:
+        """Level, side and trial of insertions that began and were not noted since: what became of them is unknown."""
+        out: list[tuple[str, str, str]] = []
+        for entry in self._entries:
+            if entry.kind in ("remelted", "rebuilt"):
+                out.clear()
+            elif entry.kind in ("begun", "unused", "track"):
+                site = (str(entry.values["level"]), str(entry.values["side"]), str(entry.values["trial"]))
+                out = [other for other in out if other != site] + ([site] if entry.kind == "begun" else [])
+        return out
 
     @property
     def tracks(self) -> tuple[Track, ...]:
         """Tracks still in the gel (remelting erases them)."""
         out: list[Track] = []
         for entry in self._entries:
+            v = entry.values
             if entry.kind == "remelted":
                 out.clear()
+            elif entry.kind == "rebuilt":
+                out = [track for track in out if track.trial in v["trials"]]
             elif entry.kind == "track":
-                v = entry.values
                 out.append(Track(
-                    v["level"], v["side"], v["trial"], tuple(v["entry_mm"]), tuple(v["tip_mm"]), v["injected_ml"]
+                    v["level"], v["side"], v["trial"], _placed(v["entry_mm"]), _placed(v["tip_mm"]),
+                    v["injected_min_ml"], v["injected_max_ml"],
                 ))  # fmt: skip
         return tuple(out)
 
     @property
-    def n_prior_tracks(self) -> int:
-        return len(self.tracks)
+    def used(self) -> tuple[tuple[str, str], ...]:
+        """Level and side of every root that has had its needle, or may have had it."""
+        sites = [(track.level, track.side) for track in self.tracks] + [(level, side) for level, side, _ in self._begun]
+        return tuple(dict.fromkeys(sites))
 
     @property
-    def injected_ml(self) -> float:
-        """Fluid in the gel since it was poured or last remelted."""
+    def lot(self) -> str:
+        """Of the pour; empty before it is noted."""
+        return next((str(e.values.get("lot") or "") for e in self._entries if e.kind == "poured"), "")
+
+    @property
+    def n_prior_tracks(self) -> int:
+        """Tracks and what may have become one."""
+        return len(self.tracks) + len(self._begun)
+
+    @property
+    def injected_ml(self) -> tuple[float, float]:
+        """Fluid in the gel since it was poured or last remelted: at least, at most. Of an insertion whose end was never
+        noted, nothing is known but what the run folder of its trial tells."""
         total = 0.0
         for entry in self._entries:
             if entry.kind == "remelted":
                 total = 0.0
             elif entry.kind == "injected":
                 total += float(entry.values["volume_ml"])
-        return total + sum(track.injected_ml for track in self.tracks)
+        lo, hi = (sum(getattr(t, f"injected_{end}_ml") for t in self.tracks) for end in ("min", "max"))
+        return total + lo, total + hi
 
     @property
     def remelts(self) -> int:
@@ -127,7 +179,15 @@ class Ledger:
 
     def is_free(self, level: str, side: str) -> bool:
         """Whether this root and side still wait for their one insertion."""
-        return all((track.level, track.side) != (level, side) for track in self.tracks)
+        return (level, side) not in self.used
+
+
+def _listed(place: tuple[float, float, float] | None) -> list[float] | None:
+    return None if place is None else list(place)
+
+
+def _placed(place: Sequence[float] | None) -> tuple[float, float, float] | None:
+    return None if place is None else (place[0], place[1], place[2])
 
 
 def _read(path: Path) -> list[Entry]:

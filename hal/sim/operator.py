@@ -119,6 +119,7 @@ class SimulatedOperator:
             InstructionKind.PALPATE: self._palpate,
             InstructionKind.SCRUB: self._scrub,
             InstructionKind.READ_VALUE: self._read_depth,
+            InstructionKind.NAME: self._name,
             InstructionKind.TOUCH: self._touch,
         }.get(instruction.kind, self._confirm)
         act(instruction, reaction)
@@ -167,6 +168,10 @@ class SimulatedOperator:
 
     def _read_depth(self, instruction: Instruction, reaction_s: float) -> None:
         self._answer(reaction_s + self._who.confirm_s, "depth", 0.0)
+
+    def _name(self, instruction: Instruction, reaction_s: float) -> None:
+        """He does what he is told and reads the label."""
+        self._answer(reaction_s + self._who.confirm_s, instruction.manner[-1])
 
     def _scrub(self, instruction: Instruction, reaction_s: float) -> None:
         self._answer(reaction_s + instruction.amount)

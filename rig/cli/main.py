@@ -84,6 +84,23 @@ def run(
         raise typer.Exit(int(result.exit))
 
 
+@app.command(epilog="A trial that was interrupted is run again as a new one; the order stays that of the plan.")
+def resume(
+    run: Annotated[Path, typer.Argument(help="run folder of a study that was killed or ended early")],
+    rig: Annotated[Path | None, typer.Option("--rig", help="the bench's rig file, as the run was begun with")] = None,
+    workers: Annotated[int | None, typer.Option(help="cartridges that run at the same time (simulated rigs)")] = None,
+    json: AsJson = False,
+) -> None:
+    """Finish an interrupted study in its own run folder and seal it anew."""
+    from rig.cli.resume import resume_study
+
+    with exit_codes():
+        result = resume_study(run, rig, workers)
+        if json:
+            emit(result.as_json())
+        raise typer.Exit(int(result.exit))
+
+
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="run folder")], json: AsJson = False) -> None:
     """Analyse a run folder again and rewrite its results and report."""

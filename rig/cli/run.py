@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +14,11 @@ from typing import Any
 from experiments.plan import plan
 from experiments.run import StudyOutcome, check_rig, conduct
 from experiments.study import Study, load_study, narrowed
-from experiments.technique import load_technique, technique_file
+from experiments.technique import load_technique, shipped, technique_file
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, LinkError, RecordError
 from hal.phantom.nominal import load_phantom
-from hal.phantom.spec import phantom_file
+from hal.phantom.spec import phantom_file, phantom_names
 from rig.assemble import RigNotOpened, open_rig
 from rig.calibration.in_force import InForce, in_force
 from rig.cli.output import Exit, one_line, say
@@ -86,14 +86,22 @@ def run_study(
         say("rehearsing in simulation, so that nothing has to be computed for long while devices are watched ...")
         rehearse(order.study)
     progress = StudyProgress(WallClock())
+    def conducted() -> StudyOutcome:
+        with _live(order, publish) as scene:
+            return _conducted(order, progress, scene)
+
+    return carried_through(conducted, order.out, progress)
+
+
+def carried_through(conducted: Callable[[], StudyOutcome], where: Path, progress: StudyProgress) -> RunResult:
+    """Carry out a study, report it, and say what the command ends with; ``where`` is the folder that it writes to."""
     with workers_stop_too() as signals:
         try:
-            with _live(order, publish) as scene:
-                outcome = _conducted(order, progress, scene)
+            outcome = conducted()
         except OSError as error:
             raise RecordError(
-                f"the study ended early: {error.strerror or error} ({error.filename or order.out}). Trials that were "
-                f"completed are kept in {order.out}. Check free space and quota"
+                f"the study ended early: {error.strerror or error} ({error.filename or where}). Trials that were "
+                f"completed are kept in {where}. Check free space and quota"
             ) from error
         signals.study_is_over()
         verdict = _reported(outcome)
@@ -129,14 +137,19 @@ def checked(
             phantom.target(trial.level, trial.side)
     _check_out(out)
     in_process = needs_bench(config)
-    if in_process:
+    copies = copies_of(chosen, config) | {f"calibrations/{path.name}": path.read_bytes() for path in calibrated.files}
+    check_devices(config, calibrated)
+    default = WORKERS_SIMULATED if in_process else 1
+    return Order(chosen, config, out, workers or default, copies, calibrated)
+
+
+def check_devices(config: RigConfig, calibrated: InForce) -> None:
+    """The simulated bench's table, the person, and every device that is not simulated here. Raises ``ConfigError``."""
+    if needs_bench(config):
         check_sim(config)
     if not config.rig.simulated and config.devices.get("operator", {}).get("driver") == AUTOMATIC:
         raise ConfigError(f"devices.operator: {AUTOMATIC!r} is for simulated rigs only; a bench needs a person")
-    copies = copies_of(chosen, config) | {f"calibrations/{path.name}": path.read_bytes() for path in calibrated.files}
     _try_devices(calibrated.applied_to(config))
-    default = WORKERS_SIMULATED if in_process else 1
-    return Order(chosen, config, out, workers or default, copies, calibrated)
 
 
 def _check_out(out: Path) -> None:
@@ -173,8 +186,15 @@ def _try_devices(config: RigConfig) -> None:
 
 
 def copies_of(study: Study, config: RigConfig) -> dict[str, bytes]:
-    """The files of the study as used, to be kept in the run folder."""
-    copies = {"study.toml": toml_text(study.model_dump(mode="json")).encode()}
+    """The files of the study as used, to be kept in the run folder; the study names the copies of the user's own files,
+    so that the folder can be resumed without them."""
+    design = study.design
+    own = {name: f"techniques/{load_technique(name).id}.toml" for name in design.techniques if name not in shipped()}
+    inside: dict[str, object] = {"techniques": tuple(own.get(name, name) for name in design.techniques)}
+    if design.phantom not in phantom_names():
+        inside["phantom"] = "phantom.toml"
+    kept = study.model_copy(update={"design": design.model_copy(update=inside)})
+    copies = {"study.toml": toml_text(kept.model_dump(mode="json")).encode()}
     if config.path is not None:
         copies["rig.toml"] = config.path.read_bytes()
     copies["phantom.toml"] = phantom_file(study.design.phantom).read_bytes()

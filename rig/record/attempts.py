@@ -48,12 +48,24 @@ def set_aside(run: Path, trial_id: str, journal: Journal, reason: str) -> str:
     n = 1 + sum(1 for name in set_aside_names(run) if name.startswith(trial_id + MARK))
     name = f"{trial_id}{MARK}{n}"
     journal.append(SET_ASIDE, {"as": name, "reason": reason, "trial_id": trial_id})
+    _move(run, trial_id, name)
+    return name
+
+
+def finish_moves(run: Path, chain: Chain) -> None:
+    """Move what a process that was killed had only said it would move. Raises ``RecordError``."""
+    for entry in chain.entries:
+        trial_id, name = str(entry.data.get("trial_id")), str(entry.data.get("as"))
+        if entry.kind == SET_ASIDE and not (run / "trials" / name).exists() and (run / "trials" / trial_id).exists():
+            _move(run, trial_id, name)
+
+
+def _move(run: Path, trial_id: str, name: str) -> None:
     try:
-        os.replace(run / "trials" / trial_id, run / "trials" / name)
         _truth_aside(run / "truth", trial_id, name)
+        os.replace(run / "trials" / trial_id, run / "trials" / name)
     except OSError as error:
         raise RecordError(f"trial {trial_id} cannot be set aside: {error.strerror} ({error.filename})") from error
-    return name
 
 
 def _truth_aside(folder: Path, trial_id: str, name: str) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,16 +26,17 @@ from pathlib import Path
 from hal.clock import Clock
 from hal.errors import RecordError
 from rig.record.appendfile import write_whole
-from rig.record.attempts import TRUTHS, set_aside_names
+from rig.record.attempts import TRUTHS, finish_moves, set_aside_names
 from rig.record.canonical import canonical_json, sha256_file, sha256_hex
 from rig.record.journal import Journal, read_chain
 from rig.record.manifest import JOURNAL, MANIFEST, Manifest, recorded_files
 from rig.record.plan import DeviceRecord, PlannedTrial
-from rig.record.reading import RecordedRun, read_rows
+from rig.record.reading import RUN_RESUMED, RecordedRun, read_rows
 from rig.record.rows import write_tables
 from rig.record.software import software_versions
 from rig.record.trial import CartridgeRecord
 
+DEVICES = "devices.json"
 SEALS = "seals"
 """Folder of the seals of a run that was resumed, one per number."""
 
@@ -49,6 +50,22 @@ def _started(run_id: str) -> str:
     """The moment in a run folder's name; empty when it was renamed."""
     stamp = re.search(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z(?:-\d+)?$", run_id)
     return "{}-{}-{}T{}:{}:{}Z".format(*stamp.groups()) if stamp else ""
+
+
+def finish_resuming(path: Path) -> None:
+    """Do what a resumption that was killed itself has written down and not done yet; does nothing else.
+
+    Raises ``RecordError`` when a file cannot be moved.
+    """
+    run = RecordedRun.open(path)
+    last = next((e for e in reversed(run.chain.entries) if e.kind in ("run.closed", RUN_RESUMED)), None)
+    seal = last.data.get("seal") if last is not None and last.kind == RUN_RESUMED else None
+    for copy, digest in (seal if isinstance(seal, dict) else {}).items():
+        original = path / Path(copy).name
+        if original.is_file() and sha256_file(original) == digest and (path / copy).is_file():
+            original.unlink()
+    for chain in run.cartridge_chains.values():
+        finish_moves(path, chain)
 
 
 class RunFolder:
@@ -157,13 +174,28 @@ class RunFolder:
     def devices(self, devices: Sequence[DeviceRecord]) -> None:
         """Record identities and calibrations of the opened devices."""
         listed = [device.as_json() for device in devices]
+        if (self.path / DEVICES).exists():  # of a run that was resumed: what it was begun with stays
+            self.journal.append("rig.identified", {"devices": listed})
+            return
         self._simulated = self._simulated or any(device.identity.simulated for device in devices)
-        write_whole(self.path / "devices.json", canonical_json(listed) + b"\n")
+        write_whole(self.path / DEVICES, canonical_json(listed) + b"\n")
         self.journal.append("rig.identified", {"devices": listed})
 
     def cartridge(self, cartridge_id: str, clock: Clock | None = None) -> CartridgeRecord:
         """Begin a cartridge in this process; a worker does the same by ``CartridgeRecord(run.path, ...)``."""
         return CartridgeRecord(self.path, cartridge_id, clock or self.clock)
+
+    def adopt_all(self, cartridge_ids: Iterable[str]) -> None:
+        """Adopt every cartridge that was begun and whose chain the root chain does not hold in its present state."""
+        held = {
+            str(entry.data.get("cartridge_id")): entry.data.get("head")
+            for entry in read_chain(self.path / JOURNAL).entries
+            if entry.kind == "cartridge.adopted"
+        }
+        for cartridge_id in cartridge_ids:
+            path = self.path / "cartridges" / cartridge_id / JOURNAL
+            if path.parent.exists() and read_chain(path).head != held.get(cartridge_id):
+                self.adopt(cartridge_id)
 
     def adopt(self, cartridge_id: str) -> None:
         """Put the head of a finished (or killed) cartridge's chain into the root chain.

@@ -13,19 +13,21 @@ from rig.record.reading import RUN_RESUMED, RecordedRun
 from rig.record.rows import csv_bytes
 
 
-def verify_run(path: Path) -> tuple[str, ...]:
+def verify_run(path: Path, *, unfinished: bool = False) -> tuple[str, ...]:
     """Return everything that does not hold, one sentence each; empty when the record is intact.
 
-    Raises ``ConfigError`` when the folder is not a run folder at all.
+    ``unfinished``: what a kill leaves behind is no fault (no seal, a cut last line, a cartridge that the root chain has
+    not adopted yet). Raises ``ConfigError`` when the folder is not a run folder at all.
     """
     run = RecordedRun.open(path)
+    unfinished = unfinished and run.manifest is None
     faults: list[str] = []
-    if run.manifest is None:
+    if run.manifest is None and not unfinished:
         faults.append("the run was not sealed: there is no manifest.json")
-    faults += _chain_faults("root chain", run.chain)
+    faults += _chain_faults("root chain", run.chain, unfinished)
     for name, chain in run.cartridge_chains.items():
-        faults += _chain_faults(f"cartridge {name}", chain)
-    faults += _head_faults(run)
+        faults += _chain_faults(f"cartridge {name}", chain, unfinished)
+    faults += _head_faults(run, unfinished)
     faults += _opened_faults(run)
     for name, chain in run.cartridge_chains.items():
         faults += _trial_faults(run, name, chain)
@@ -34,12 +36,12 @@ def verify_run(path: Path) -> tuple[str, ...]:
     return tuple(faults)
 
 
-def _chain_faults(name: str, chain: Chain) -> list[str]:
+def _chain_faults(name: str, chain: Chain, unfinished: bool) -> list[str]:
     faults = [f"{name}: {chain.fault}"] if chain.fault else []
-    return faults + ([f"{name}: the last line is cut"] if chain.cut_tail else [])
+    return faults + ([f"{name}: the last line is cut"] if chain.cut_tail and not unfinished else [])
 
 
-def _head_faults(run: RecordedRun) -> list[str]:
+def _head_faults(run: RecordedRun, unfinished: bool) -> list[str]:
     faults: list[str] = []
     if run.manifest is not None:
         if run.chain.head != run.manifest.journal_head:
@@ -56,7 +58,9 @@ def _head_faults(run: RecordedRun) -> list[str]:
         if own is None:
             faults.append(f"cartridge {name}: its journal is absent")
         elif name not in adopted:
-            faults.append(f"cartridge {name}: the root chain does not know it")
+            faults += [] if unfinished else [f"cartridge {name}: the root chain does not know it"]
+        elif unfinished and any(entry.hash == adopted[name].get("head") for entry in own.entries):
+            continue  # resumed and killed again: it went on from where the root chain says
         elif (own.head, len(own.entries)) != (adopted[name].get("head"), adopted[name].get("entries_n")):
             faults.append(f"cartridge {name}: its chain does not end where the root chain says")
     return faults
