@@ -3,14 +3,16 @@
 Run as ``python -m tests.fakes.kill_and_resume COUNT [SEED] [IMAGES]``: a study of two cartridges with two landmark
 trials each is run once, and at ``COUNT`` random entries of its journals its folder is copied as a kill at that moment
 would leave it (half of the copies in the middle of writing the entry). Every copy is resumed. ``trials.csv`` must equal
-that of the run that nobody killed but for rows ``interrupted``, and the folder must hold. ``IMAGES`` trials in plane
-take part in place of the landmark ones.
+that of the run that nobody killed but for rows ``interrupted``, and the folder must hold. With ``IMAGES`` = 1 trials in
+plane take part in place of the landmark ones. The techniques are the shipped ones without the waiting times of their
+checklists, in files of their own.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from experiments.plan import PlannedCartridge
 from experiments.resumption import resumption
 from experiments.run import conclude, conduct
 from experiments.study import Study, load_study, narrowed
+from experiments.technique import technique_file
 from rig.calibration.in_force import InForce
 from rig.cli.run import copies_of
 from rig.config import load_config
@@ -32,6 +35,9 @@ LANDMARK = ("L4_LM", "S1_LM")
 IN_PLANE = ("L4_IP_T", "L5_IP_T")
 
 
+WAITING = re.compile(r"^(wait_s|contact_s) = [\d.]+$", re.MULTILINE)
+
+
 class Nobody:
     """Watches without a word."""
 
@@ -40,8 +46,13 @@ class Nobody:
     def trial(self, trial_id: str, what: str) -> None: ...
 
 
-def small_study(techniques: tuple[str, ...], repeats: int = 2, seed: int = 7) -> Study:
-    """A cartridge of its own per repeat."""
+def small_study(folder: Path, names: tuple[str, ...], repeats: int = 2, seed: int = 7) -> Study:
+    """A cartridge of its own per repeat; the techniques are written to ``folder`` with short waits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        text = technique_file(name).read_text()
+        (folder / f"{name}.toml").write_text(WAITING.sub(r"\1 = 1.0", text))
+    techniques = tuple(str(folder / f"{name}.toml") for name in names)
     study = narrowed(load_study("lumbar"), trials=repeats, seed=seed, techniques=techniques)
     design = study.design.model_copy(update={"cartridge_trials_max": len(techniques)})
     return study.model_copy(update={"design": design, "criteria": ()})
@@ -99,7 +110,7 @@ def main(count: int, seed: int, techniques: tuple[str, ...]) -> int:
     """Print what came of every point; returns how many failed."""
     rng = random.Random(seed)
     out = Path(tempfile.mkdtemp(prefix="kill-and-resume-"))
-    study = small_study(techniques, seed=seed)
+    study = small_study(out / "techniques", techniques, seed=seed)
     whole = run_once(study, out / "whole")
     # An entry before the plan leaves nothing to resume; the last ones are those of the seal.
     points = rng.sample(range(3, entries_n(whole) - 1), count)
