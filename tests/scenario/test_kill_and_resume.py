@@ -8,10 +8,10 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.fakes.kill_and_resume import copied_at, counted_rows, entries_n, resume_once, run_once, small_study
 
 from hal.phantom.ledger import Ledger
 from rig.record import RunFolder, verify_run
+from tests.fakes.kill_and_resume import copied_at, counted_rows, entries_n, resume_once, run_once, small_study
 
 pytestmark = pytest.mark.timeout(1800)
 
