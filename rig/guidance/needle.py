@@ -8,7 +8,9 @@ needle with 0 at the predicted tip (+ deeper), ``t`` across in the image plane.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -23,6 +25,8 @@ STEP_MM = 0.25
 BACK_MM = 32.0
 AHEAD_MM = 9.0
 HALF_WIDTH_MM = 5.0
+ROW_MM = 22.0
+"""Length over which the brightness of a row is averaged."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,12 @@ class StripSettings:
     """Tip over shaft that makes the tip a point echo of its own."""
     max_plane_angle_deg: float = 12.0
     max_plane_offset_mm: float = 5.0
+    over_clutter: float = 1.25
+    """How far the row must stand out above the best row anywhere around it. Simulated frames of the seeds 421-424: 92 %
+    of the needles do, and no frame without one; lines laid at random into a recorded spine without a needle: 9 of 420
+    do, where the contrast alone said yes to 236."""
+    min_row_mm: float = 6.0
+    """A row that ends so near to the start of the strip is no needle that came from there."""
 
 
 @dataclass(frozen=True)
@@ -147,25 +157,71 @@ def change_of(values: FloatImage, reference: FloatImage) -> FloatImage:
                       dtype=np.float32)  # fmt: skip
 
 
+@lru_cache(maxsize=16)
+def _sheared(
+    rows: int, columns: int, first_mm: float, max_turn_deg: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], FloatImage]:
+    """Slopes that are tried, and for each where a strip of this size is read: flat indices of the two rows between
+    which a sample lies, shape (slopes, rows, columns), and how far it lies from the first one."""
+    slopes = np.tan(np.radians(np.linspace(-max_turn_deg, max_turn_deg, 13)))
+    shift = slopes[:, None] * (first_mm + STEP_MM * np.arange(columns)) / STEP_MM
+    whole = np.floor(shift).astype(np.int64)
+    index = np.arange(rows)[None, :, None] + whole[:, None, :]
+    column = np.arange(columns)
+    low, high = (np.clip(index + k, 0, rows - 1) * columns + column for k in (0, 1))
+    return slopes, low, high, (shift - whole).astype(np.float32)[:, None, :]
+
+
 def _best_line(contrast: FloatImage, strip: Strip, cfg: StripSettings, upto: float) -> tuple[float, float, float]:
     """Offset at s = 0, slope and mean contrast of the brightest row."""
     s = strip.s_mm
-    use = (s <= upto) & (s >= upto - 22.0)
-    rows = np.arange(len(strip.t_mm))
-    best = (0.0, 0.0, -1e9)
-    for slope in np.tan(np.radians(np.linspace(-cfg.max_turn_deg, cfg.max_turn_deg, 13))):
-        shift = (slope * s[use]) / STEP_MM
-        whole = np.floor(shift).astype(np.int64)
-        frac = (shift - whole).astype(np.float32)
-        index = rows[:, None] + whole[None, :]
-        low = np.take_along_axis(contrast[:, use], np.clip(index, 0, len(rows) - 1), 0)
-        high = np.take_along_axis(contrast[:, use], np.clip(index + 1, 0, len(rows) - 1), 0)
-        mean = np.clip(low * (1 - frac) + high * frac, -20.0, 60.0).mean(axis=1)
-        mean = np.where(np.abs(strip.t_mm) <= cfg.max_offset_mm, mean, -1e9)
-        k = int(np.argmax(mean))
-        if mean[k] > best[2]:
-            best = (float(strip.t_mm[k]), float(slope), float(mean[k]))
-    return best
+    use = np.flatnonzero((s <= upto) & (s >= upto - ROW_MM))
+    part = np.ascontiguousarray(contrast[:, use])
+    slopes, low, high, frac = _sheared(len(strip.t_mm), len(use), float(s[use[0]]), cfg.max_turn_deg)
+    rows = np.clip(part.take(low) * (1 - frac) + part.take(high) * frac, -20.0, 60.0).mean(axis=2)
+    rows = np.where(np.abs(strip.t_mm) <= cfg.max_offset_mm, rows, -1e9)
+    slope, row = np.unravel_index(int(np.argmax(rows)), rows.shape)
+    return float(strip.t_mm[row]), float(slopes[slope]), float(rows[slope, row])
+
+
+ASIDE_MM = (-22.0, -16.5, -11.0, 11.0, 16.5, 22.0)
+TURNED_DEG = (-60.0, -40.0, -20.0, 20.0, 40.0, 60.0)
+RIVALS_MIN_N = 2
+INSIDE_MIN = 0.6
+"""A rival counts when so much of it lies inside the sector."""
+
+
+def _rivals(tip_rig_mm: Vector, strip: Strip, ProbeToRig: Matrix) -> Iterator[tuple[Vector, Vector]]:
+    """Ends and directions (Rig) of rows where no needle is expected: beside the strip, and across its middle."""
+    along, across = ProbeToRig[:3, :3] @ strip.along_probe, ProbeToRig[:3, :3] @ strip.across_probe
+    for aside_mm in ASIDE_MM:
+        yield tip_rig_mm + aside_mm * across, along
+    middle = tip_rig_mm - 0.5 * ROW_MM * along
+    for turn in np.radians(TURNED_DEG):
+        direction = np.cos(turn) * along + np.sin(turn) * across
+        yield middle + 0.5 * ROW_MM * direction, direction
+
+
+def _clutter(
+    pixels: Pixels, reference: Pixels | None, ImageToProbe: Matrix, ProbeToRig: Matrix, tip_rig_mm: Vector,
+    strip: Strip, cfg: StripSettings,
+) -> tuple[float, int]:  # fmt: skip
+    """Mean contrast of the best row where no needle is expected, and how many places could be looked at.
+
+    Bone, fascia and speckle make bright rows too: a needle has to beat those of its own frame.
+    """
+    best, count = 0.0, 0
+    for tip, direction in _rivals(tip_rig_mm, strip, ProbeToRig):
+        here = cut_strip(pixels, ImageToProbe, ProbeToRig, tip, direction, back_mm=ROW_MM, ahead_mm=0.0)
+        if float(here.inside.mean()) <= INSIDE_MIN:
+            continue
+        if reference is None:
+            contrast = contrast_of(here.values)
+        else:
+            before = cut_strip(reference, ImageToProbe, ProbeToRig, tip, direction, back_mm=ROW_MM, ahead_mm=0.0)
+            contrast = change_of(here.values, before.values)
+        best, count = max(best, _best_line(contrast, here, cfg, 0.0)[2]), count + 1
+    return best, count
 
 
 def find_needle(
@@ -176,7 +232,8 @@ def find_needle(
 
     ``tip_rig_mm`` and ``direction_rig`` are the prediction. ``reference`` is a frame of the same probe pose without the
     needle: speckle belongs to the gel, so the difference leaves the needle. "Not found" when the needle is not
-    expected in the plane, or when no row of the strip stands out.
+    expected in the plane, or when no row of the strip stands out from its background and from the rows elsewhere in the
+    frame.
     """
     cfg = settings or StripSettings()
     strip = cut_strip(pixels, ImageToProbe, ProbeToRig, tip_rig_mm, direction_rig)
@@ -192,6 +249,17 @@ def find_needle(
     offset, slope, mean = _best_line(contrast, strip, cfg, 0.0)
     if mean < floor:
         return _not_found(f"no shaft stands out (contrast {mean:.0f} grey)", strip, mean)
+    clutter, rivals_n = _clutter(pixels, reference, ImageToProbe, ProbeToRig, tip_rig_mm, strip, cfg)
+    if reference is None and rivals_n < RIVALS_MIN_N:
+        return _not_found(
+            "too little of the picture lies around it to tell a needle from other bright rows", strip, mean
+        )
+    if mean < cfg.over_clutter * clutter:
+        return _not_found(
+            f"rows of {clutter:.0f} grey lie elsewhere in the picture: one of {mean:.0f} need not be a needle",
+            strip,
+            mean,
+        )
     return _end_of_line(contrast, strip, offset, slope, mean, cfg, ProbeToRig, reference is not None)
 
 
@@ -238,6 +306,8 @@ def _end_of_line(
     half = max(top - cfg.half_amplitude_grey, 0.5 * top)
     while end > 0 and profile[end] < half:
         end -= 1
+    if s[end] - s[0] < cfg.min_row_mm:
+        return _not_found("the bright row ends where the search band begins", strip, mean)
     before, after = float(profile[end]), float(profile[min(end + 1, len(s) - 1)])
     part = (before - half) / (before - after) if before > half > after else 0.0
     along = float(s[end] + part * STEP_MM)

@@ -87,6 +87,8 @@ def _walk(node: ast.AST, names: Names, called_at: int, outer: Names) -> Iterator
         for child in value if isinstance(value, list) else [value]:
             if not isinstance(child, ast.AST) or isinstance(child, ast.JoinedStr):
                 continue
+            if isinstance(child, ast.keyword) and child.arg == "repr":  # how a value is printed is no rule
+                continue
             if isinstance(child, ast.FunctionDef | ast.ClassDef):
                 at, within = min([child.lineno, *(d.lineno for d in child.decorator_list)]), (*names, child.name)
                 if isinstance(child, ast.ClassDef):

@@ -74,6 +74,33 @@ def test_without_a_needle_nothing_is_found() -> None:
     assert not find_needle(EMPTY, ImageToProbe, POSE, TIP, DIRECTION, reference=EMPTY).found
 
 
+def test_a_bright_row_among_others_like_it_need_not_be_a_needle() -> None:
+    x, z = np.meshgrid(np.arange(400) * PITCH - 50.0, np.arange(360) * PITCH)
+    across = (x - TIP[0]) * DIRECTION[2] - (z - TIP[2]) * DIRECTION[0]
+    fibres = np.maximum(EMPTY, 170.0 * np.exp(-0.5 * ((np.mod(across + 5.5, 11.0) - 5.5) / 0.4) ** 2)).astype(np.uint8)
+    view = find_needle(fibres, ImageToProbe, POSE, TIP, DIRECTION)
+    assert not view.found and "elsewhere in the picture" in view.reason
+    # Where one of them alone is new since the reference, it is the needle.
+    assert (
+        find_needle(np.maximum(fibres, draw(TIP)), ImageToProbe, POSE, TIP, DIRECTION, reference=EMPTY).found is False
+    )
+    dark = np.minimum(fibres, 120)
+    assert find_needle(np.maximum(dark, draw(TIP)), ImageToProbe, POSE, TIP, DIRECTION, reference=dark).found
+
+
+def test_a_row_across_the_expected_line_is_no_needle_along_it() -> None:
+    x, z = np.meshgrid(np.arange(400) * PITCH - 50.0, np.arange(360) * PITCH)
+    turned = direction_from_angles(20.0, 0.0)
+    t = (x - TIP[0]) * turned[2] - (z - TIP[2]) * turned[0]
+    bone = np.maximum(EMPTY, 250.0 * np.exp(-0.5 * (t / 2.5) ** 2)).astype(np.uint8)
+    assert not find_needle(bone, ImageToProbe, POSE, TIP, DIRECTION).found
+
+
+def test_a_row_that_ends_where_the_search_begins_is_no_needle() -> None:
+    view = find_needle(draw(TIP - 27.5 * DIRECTION), ImageToProbe, POSE, TIP, DIRECTION, reference=EMPTY)
+    assert not view.found
+
+
 @pytest.mark.parametrize("miss", [-6.0, -3.0, 3.0, 6.0])
 def test_a_tip_that_is_elsewhere_along_the_needle_is_not_confirmed(miss: float) -> None:
     image = draw(TIP + miss * DIRECTION)
