@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
-from multiprocessing.managers import SyncManager
 from pathlib import Path
-from queue import Empty
-from typing import Any, Protocol
+from typing import Protocol
 
 from experiments.cartridge import NO_CERTIFICATES, CartridgeJob, CartridgeResult, run_cartridge
 from experiments.decidable import undecided
@@ -19,6 +14,7 @@ from experiments.plan import PlannedCartridge, plan
 from experiments.resumption import Resumption
 from experiments.study import Study
 from experiments.technique import Technique
+from experiments.workers import in_workers
 from hal.clock import WallClock
 from hal.errors import ConfigError, LimitViolation
 from hal.phantom.nominal import load_phantom
@@ -27,7 +23,7 @@ from rig.config import RigConfig
 from rig.live_scene import LiveScene
 from rig.record import PlannedTrial as RecordedPlan
 from rig.record import RunFolder
-from rig.safety.interrupt import STOP_SIGNALS, held_off
+from rig.safety.interrupt import held_off
 from rig.simulated import needs_bench
 
 ROOT_SPENT = "interrupted with the needle in it, or unknown: the root is spent, the trial is run again in another block"
@@ -231,47 +227,7 @@ def each_cartridge(
         for job in jobs:
             yield run_cartridge(job, watcher.trial, scene=scene)
         return
-    context = multiprocessing.get_context("spawn")
-    manager = SyncManager(ctx=context)
-    manager.start(_quiet)
-    with manager:
-        news = manager.Queue()
-        halt = manager.Event()
-        with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_quiet) as pool:
-            waiting: set[Future[CartridgeResult]] = {pool.submit(_in_worker, job, news, halt) for job in jobs}
-            try:
-                while waiting:
-                    done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                    _pass_on(news, watcher)
-                    for future in done:
-                        yield future.result()
-            finally:
-                halt.set()  # the pool fetches one job ahead: that one must not begin
-                for future in waiting:
-                    future.cancel()
-
-
-def _quiet() -> None:
-    """An idle worker leaves Ctrl-C and a lost terminal to the process that commands it, which ends it by SIGTERM; a
-    running cartridge listens by itself."""
-    for number in STOP_SIGNALS:
-        if number is not signal.SIGTERM:
-            signal.signal(number, signal.SIG_IGN)
-
-
-def _in_worker(job: CartridgeJob, news: Any, halt: Any) -> CartridgeResult:
-    if halt.is_set():
-        return CartridgeResult(job.cartridge.cartridge_id, 0, (), "not begun: the study was ended", "safety")
-    return run_cartridge(job, lambda trial_id, what: news.put((trial_id, what)))
-
-
-def _pass_on(news: Any, watcher: Watcher) -> None:
-    while True:
-        try:
-            trial_id, what = news.get_nowait()
-        except Empty:
-            return
-        watcher.trial(trial_id, what)
+    yield from in_workers(jobs, min(workers, len(jobs)), watcher.trial)
 
 
 def _recorded(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import BaseModel
@@ -32,11 +33,33 @@ class DriverEntry:
     """True once a transcript of the real device exists in tests/wire."""
 
     def settings_model(self) -> type[BaseModel]:
-        model: type[BaseModel] = getattr(import_module(self.module), self.settings)
+        """Raises ``ConfigError`` when the driver's code cannot be loaded, whatever is wrong with it."""
+        model = self._part(self.settings)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise ConfigError(f"driver {self.name!r} cannot be loaded: {self.module}.{self.settings} is no settings model")
         return model
 
     def build(self, settings: BaseModel, clock: Clock) -> Any:
-        return getattr(import_module(self.module), self.driver)(settings, clock)
+        return self._part(self.driver)(settings, clock)
+
+    def _part(self, name: str) -> Any:
+        try:
+            return getattr(import_module(self.module), name)
+        except (Exception, SystemExit) as error:  # somebody else's code may fail in any way; it is named and left out
+            raise ConfigError(f"driver {self.name!r} cannot be loaded: {_told(error)}") from error
+
+
+@dataclass(frozen=True)
+class BadPlugin:
+    """An installed plug-in that gives no driver: what it is called, who brought it, and why it is left out."""
+
+    name: str
+    distribution: str
+    reason: str
+
+    @property
+    def words(self) -> str:
+        return f"plug-in {self.name!r} of {self.distribution} is left out: {self.reason}"
 
 
 BUILT_IN: tuple[DriverEntry, ...] = (
@@ -157,13 +180,51 @@ BUILT_IN: tuple[DriverEntry, ...] = (
 )
 
 
+GROUP = "phantomrig.drivers"
+"""Entry-point group through which other distributions add drivers."""
+
+
 def drivers() -> dict[str, DriverEntry]:
-    """Built-in drivers and those of installed plug-ins, by name."""
-    found = {entry.name: entry for entry in BUILT_IN}
-    for point in entry_points(group="phantomrig.drivers"):
-        entry = point.load()
+    """Built-in drivers and those of installed plug-ins, by name. A name of ours always means ours."""
+    return {**_plugins()[0], **{entry.name: entry for entry in BUILT_IN}}
+
+
+def bad_plugins() -> tuple[BadPlugin, ...]:
+    """Plug-ins that are left out: broken ones, and those named like another driver."""
+    return _plugins()[1]
+
+
+@cache
+def _plugins() -> tuple[dict[str, DriverEntry], tuple[BadPlugin, ...]]:
+    found: dict[str, DriverEntry] = {}
+    bad: list[BadPlugin] = []
+    taken = {entry.name: "a built-in driver" for entry in BUILT_IN}
+    for point in sorted(entry_points(group=GROUP), key=lambda p: (p.name, p.value)):
+        distribution = point.dist.name if point.dist is not None else "an unknown distribution"
+        try:
+            entry = _loaded(point)
+        except (Exception, SystemExit) as error:
+            bad.append(BadPlugin(point.name, distribution, _told(error)))
+            continue
+        if entry.name in taken:
+            reason = f"its driver is named {entry.name!r}, like {taken[entry.name]}; the name must be its own"
+            bad.append(BadPlugin(point.name, distribution, reason))
+            continue
+        taken[entry.name] = f"that of {distribution}"
         found[entry.name] = entry
-    return found
+    return found, tuple(bad)
+
+
+def _loaded(point: EntryPoint) -> DriverEntry:
+    entry = point.load()
+    if not isinstance(entry, DriverEntry):
+        raise TypeError(f"{point.value} is no DriverEntry but a {type(entry).__name__}")
+    return entry
+
+
+def _told(error: BaseException) -> str:
+    """An error of foreign code on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no reason given'}"
 
 
 def driver(name: str) -> DriverEntry:
@@ -171,5 +232,7 @@ def driver(name: str) -> DriverEntry:
     known = drivers()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
-        raise ConfigError(f"unknown driver {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        left_out = "".join(f"; {bad.words}" for bad in bad_plugins() if bad.name == name)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise ConfigError(f"unknown driver {name!r}{left_out or hint}")
     return known[name]

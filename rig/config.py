@@ -304,8 +304,8 @@ class RigConfig(_Strict):
             raise ConfigError(f"{where}.driver: {name!r} is a driver for {entry.role!r}, not for {role!r}")
         try:
             model = entry.settings_model()
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"{where}.driver: {name!r} cannot be loaded ({error})") from None
+        except ConfigError as error:
+            raise ConfigError(f"{where}.driver: {error}") from None
         document = Document(self.document.where, self.document.text, {"devices": {role: table}})
         return validated(document, model, ("devices", role))
 

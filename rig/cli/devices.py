@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from hal import registry
+from hal.errors import ConfigError
+from rig.cli.output import say
 
 UNVERIFIED = "unverified"
 """No transcript of the real device exists yet: the driver was written from the manual alone."""
@@ -27,7 +29,7 @@ def rows() -> list[dict[str, str | bool]]:
         try:
             entry.settings_model()
             problem = ""
-        except (ImportError, AttributeError) as error:
+        except ConfigError as error:
             problem = str(error)
         found.append(
             {
@@ -54,6 +56,11 @@ def show(found: list[dict[str, str | bool]]) -> None:
     for row in sorted(found, key=lambda r: (str(r["role"]), str(r["name"]))):
         status = "by hand" if row["by_hand"] else "verified" if row["verified"] else UNVERIFIED
         if row["problem"]:
-            status = f"cannot be loaded: {row['problem']}"
+            status = "cannot be loaded"
         table.add_row(str(row["role"]), str(row["name"]), status, str(row["text"]))
     Console(stderr=True).print(table)
+    for row in found:
+        if row["problem"]:
+            say(f"phantomrig: {row['problem']}")
+    for bad in registry.bad_plugins():
+        say(f"phantomrig: {bad.words}")

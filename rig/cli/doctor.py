@@ -110,10 +110,12 @@ def _drivers() -> Iterator[Finding]:
     for entry in registry.drivers().values():
         try:
             entry.settings_model()
-        except (ImportError, AttributeError) as error:
-            broken.append(f"{entry.name} ({error})")
+        except ConfigError as error:
+            broken.append(str(error))
     if broken:
-        yield Finding("error", "drivers", f"cannot be loaded: {'; '.join(broken)}", "install again")
+        yield Finding("error", "drivers", "; ".join(broken), "install again what brought it")
+    for bad in registry.bad_plugins():
+        yield Finding("warning", "plug-in", bad.words, f"mend or uninstall {bad.distribution}; all else works")
     if unverified:
         text = f"{len(unverified)} of {len(wired)} drivers were never compared with the real device"
         yield Finding("warning", "drivers", text, "record a transcript at the first bench session")

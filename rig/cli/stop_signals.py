@@ -13,7 +13,7 @@ from types import FrameType
 from rig.safety.interrupt import STOP_SIGNALS, STOPS
 
 WORKER = "SpawnProcess"
-"""Names of a pool's processes begin so; the queue's own process must outlive them."""
+"""Names of a pool's processes begin so."""
 
 
 class StudySignals:
