@@ -36,7 +36,8 @@ class DriverEntry:
         """Raises ``ConfigError`` when the driver's code cannot be loaded, whatever is wrong with it."""
         model = self._part(self.settings)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise ConfigError(f"driver {self.name!r} cannot be loaded: {self.module}.{self.settings} is no settings model")
+            text = f"{self.module}.{self.settings} is no settings model"
+            raise ConfigError(f"driver {self.name!r} cannot be loaded: {text}")
         return model
 
     def build(self, settings: BaseModel, clock: Clock) -> Any:

@@ -1,5 +1,7 @@
 """Plug-ins add drivers; a broken one, or one named like ours, is left out and named, and everything else works."""
 
+import sys
+
 import pytest
 
 from hal import registry
@@ -17,6 +19,7 @@ def install(tmp_path, monkeypatch):
     def put(distribution: str, code: str) -> None:
         module = distribution.replace("-", "_")
         (tmp_path / f"{module}.py").write_text(code)
+        sys.modules.pop(module, None)
         info = tmp_path / f"{module}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
