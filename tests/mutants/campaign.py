@@ -16,7 +16,7 @@ from tests.mutants.sites import Site, sites_of
 from tests.mutants.testrun import Ran, collect, enter, run_forked
 
 HERE = Path(__file__).parent
-NEAREST_S = 45.0
+NEAREST_S = 25.0
 """Tests of a file are added, nearest first, until they take this long together [A]."""
 BASELINE_S = 900.0
 LOADING_S = 60.0
