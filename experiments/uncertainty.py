@@ -108,7 +108,7 @@ def write_uncertainty(trial: Trial) -> None:
     trial.event(
         "uncertainty",
         inputs=[one.as_json() for one in inputs],
-        build_sd_mm=BUILD_SD_MM,
+        build_sd_mm=BUILD_SD_MM if trial.shared is None else trial.shared.fit.build_sd_mm,
         sees_bending=rig.tracker.sees_bending if rig.tracker is not None else None,
         bending_included=stated.bending_included(in_force),
         expected_deflection_mm=0.5 * abs(trial.needle.curvature_per_mm) * path_mm**2,

@@ -328,7 +328,7 @@ def _texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:
 def _followed(text: str) -> str:
     """A port by the name that the system has for it: a link (``/dev/pump``) may lead to a simulator's terminal."""
     try:
-        return str(Path(text).resolve()) if text.startswith("/") and Path(text).is_symlink() else text
+        return str(Path(text).resolve()) if text.startswith("/") else text
     except (OSError, RuntimeError):  # a link that leads in a circle, or a name that is too long
         return text
 

@@ -28,8 +28,9 @@ from rig.geometry.registration import (
     invert_rigid,
     make_surface,
 )
+from rig.geometry.surface_parts import parts_of
 from rig.geometry.uncertain import UncertainTransform
-from rig.guidance.anatomy_fit import fit_anatomy, start_from_shift
+from rig.guidance.anatomy_fit import MAX_SPREAD_MM, fit_anatomy, start_from_shift
 from rig.guidance.dorsal_map import DorsalMap, dorsal_map
 from rig.guidance.level import LevelCount, count_levels
 from rig.guidance.panorama import SweepFrame, stitch
@@ -98,6 +99,9 @@ class BoneRegistration:
     scale: RangeScale
     held_out_frames_rms_mm: float
     """Of the points of frames that took no part in a fit made for this figure."""
+    spread_mm: float
+    """How far vertebrae lie beside the drawing, standard deviation per axis, as they were seen; the claims are at least
+    as wide."""
     from_nominal_mm: float
     """How far the middle of the bone lies from where the rig file had it."""
 
@@ -116,6 +120,7 @@ class BoneRegistration:
             "rms_note": "distance of the fitted bone from the drawing: not accuracy at a target",
             "held_out_rms_mm": self.fit.held_out_rms_mm,
             "held_out_frames_rms_mm": self.held_out_frames_rms_mm,
+            "vertebrae_spread_mm": self.spread_mm,
             "points_n": len(self.laid.points),
             "frames_n": self.laid.points.frames_n,
             "level_hypotheses": [{"start_mm": s, "cost_mm": c} for s, c in self.laid.hypotheses],
@@ -196,7 +201,7 @@ def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, s
     """What the laid bone is worth.
 
     Raises ``CalibrationRefused``: ``placement`` (half a level or more from the nominal place), ``range scale`` (the
-    speed of sound), and the codes of ``register_surface``.
+    speed of sound), ``anatomy`` (another spine), and the codes of ``register_surface``.
     """
     points = laid.points
     middle = points.points_mm.mean(axis=0)
@@ -229,6 +234,18 @@ def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, s
     except CalibrationRefused as error:
         raise Refused(laid, error.code, error.reason, error.advice, error.figures) from None
     pose = fit.AToB
+    spread_mm = parts_of(points.points_mm, d.surface, pose, noise_floor_mm=NOISE_FLOOR_MM).spread_mm
+    if spread_mm > MAX_SPREAD_MM:
+        raise Refused(
+            laid,
+            "anatomy",
+            f"the vertebrae lie {spread_mm:.1f} mm (sd per axis) beside where one pose of the drawing puts them, limit "
+            f"{MAX_SPREAD_MM:g} mm: the spine is not the one drawn",
+            "Is it the phantom of this drawing? A cartridge that was poured so far off is not registered by its bone",
+            {"spread_mm": spread_mm},
+        )
+    wider = max(1.0, spread_mm / spreads.vertebra_mm)
+    spreads = replace(spreads, vertebra_mm=wider * spreads.vertebra_mm, vertebra_deg=wider * spreads.vertebra_deg)
     found = budget(
         points, pose, d.surface, bones_at(points, pose, d), d.places, spreads, _Refit(d.surface), draws_n=draws_n,
         seed=seed,
@@ -243,6 +260,7 @@ def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, s
         vertebra_residuals(points, pose, d.surface, bones_at(points, pose, d), causes),
         scale,
         _held_out(points, d.surface, pose),
+        spread_mm,
         float(np.linalg.norm(apply_transform(laid.NominalToRig @ pose, middle) - middle)),
     )
 

@@ -25,6 +25,7 @@ from rig.geometry.registration import (
     invert_rigid,
     rigid_matrix,
 )
+from rig.geometry.surface_parts import parts_of
 from rig.geometry.uncertain import UncertainTransform
 
 HELD_OUT_EVERY = 5
@@ -66,6 +67,9 @@ class SurfaceRegistration:
     """Of inlying points that took no part."""
     held_out_inliers: float
     limit_mm: float
+    parts_spread_mm: float
+    """How far parts of the bone lie beside where the whole puts them, standard deviation per axis; it is in the
+    uncertainty."""
     starts_apart_mm: float
     """Largest difference at the points' centre and 50 mm around between the poses that other starts led to."""
     scales: tuple[SurfaceScale, ...]
@@ -93,6 +97,7 @@ class SurfaceRegistration:
             "held_out_rms_mm": self.held_out_rms_mm,
             "held_out_inliers": self.held_out_inliers,
             "limit_mm": self.limit_mm,
+            "parts_spread_mm": self.parts_spread_mm,
             "starts_apart_mm": self.starts_apart_mm,
             "axis_scales": [
                 {"axis": s.axis, "scale": s.scale, "standard_uncertainty": s.standard_uncertainty} for s in self.scales
@@ -196,7 +201,10 @@ def register_surface(
             advice="Scan bone of more shape: a spinous process and both laminae",
             figures=figures,
         )
-    transform = UncertainTransform.about(best.AToB, best.covariance, best.centre_mm)
+    spread_mm = parts_of(used, surface, best.AToB, noise_floor_mm=noise_floor_mm).spread_mm
+    widened = best.covariance.copy()
+    widened[3:, 3:] += spread_mm**2 * np.eye(3)
+    transform = UncertainTransform.about(best.AToB, widened, best.centre_mm)
     inverse = invert_rigid(best.AToB)
     middle = points.mean(axis=0)
     at = {
@@ -209,6 +217,7 @@ def register_surface(
         held_rms,
         float(inliers.mean()),
         limit,
+        spread_mm,
         apart,
         scales,
         at,

@@ -1,7 +1,9 @@
 """Where the phantom's anatomy lies: nominal dorsal bone laid on the bone that the images show.
 
 Global fit of everything that was seen, started from the counted level and compared with starts one level up and
-down; then a local fit about the target, which follows a vertebra that was poured a little off its nominal place.
+down, with the same bone drawn larger or smaller, and with the bone drawn the wrong way round; then a local fit about
+the target, which follows a vertebra that was poured a little off its nominal place. A spine that is not the one drawn
+is refused, or widens what is claimed by as much as its vertebrae lie beside the drawing.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from hal.types import Matrix, Vector
 from rig.geometry.registration import (
@@ -21,10 +24,22 @@ from rig.geometry.registration import (
     fit_to_surface,
     invert_rigid,
 )
+from rig.geometry.surface_parts import parts_of
 
 MAX_POINTS = 1200
 BUILD_SD_MM = 0.4
 """How far a root lies from its drawn place in the bone around it, per axis (assumed pouring tolerance)."""
+MAX_SPREAD_MM = 1.25
+"""Vertebrae that lie further than this (standard deviation per axis) beside where one pose puts them are not the drawn
+ones: three pouring tolerances. Spines within the tolerance come to 0.5, those 2.5 times beyond it to 1.2 [A]."""
+_OTHERS = (0.9, 0.95, 1.05, 1.1)
+"""Sizes of another person's spine against the drawn one."""
+_BETTER = 0.9
+"""A spine of another size that leaves less than this share of the cost is the better answer; of spines within the
+pouring tolerance none leaves less than 1.4 [A]."""
+_NOTHING = 1.3
+"""A spine drawn the wrong way round must cost this many times as much: else any bone would have fitted. Spines within
+the pouring tolerance reach 4.4, those that are refused for another reason 1.3 to 2.4 [A]."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,8 @@ class AnatomyFit:
     fit: SurfaceFit | None = field(repr=False, default=None)
     hypotheses: tuple[tuple[float, float], ...] = ()
     """(start shift along Y mm, cost mm) of every start that was tried; the first is the counted level."""
+    spread_mm: float = 0.0
+    """How far vertebrae lie beside where this fit puts them, standard deviation per axis, as the bone shows it."""
     used: NDArray[np.int64] = field(repr=False, default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Which of the points that were given took part in ``fit``, in its order."""
 
@@ -50,7 +67,12 @@ class AnatomyFit:
         if self.fit is None:
             return float("inf")
         fit = self.fit.point_covariance(phantom_point_mm)
-        return float(np.sqrt(np.max(np.linalg.eigvalsh(fit)) + BUILD_SD_MM**2))
+        return float(np.sqrt(np.max(np.linalg.eigvalsh(fit)) + self.build_sd_mm**2))
+
+    @property
+    def build_sd_mm(self) -> float:
+        """How far a root lies from its drawn place in the bone, per axis: the tolerance, or more when bone says so."""
+        return max(BUILD_SD_MM, self.spread_mm)
 
 
 def thin(points: Points, weights: NDArray[np.float64], count: int = MAX_POINTS) -> tuple[Points, NDArray[np.float64]]:
@@ -111,8 +133,45 @@ def fit_anatomy(
             if apart > 10.0 and c < min_hypothesis_ratio * cost:
                 ok = False
                 reason = f"a start {s:+.0f} mm along the spine fits as well ({c:.2f} against {cost:.2f} mm)"
+    spread_mm = 0.0
+    if ok:
+        spread_mm = parts_of(points, surface, fit.AToB).spread_mm
+        reason = _rival(points, w, surface, fit, cost, pose_prior)
+        if not reason and spread_mm > MAX_SPREAD_MM:
+            reason = (
+                f"the vertebrae lie {spread_mm:.1f} mm (sd per axis) beside where one pose of the model puts them, "
+                f"limit {MAX_SPREAD_MM:g} mm: the spine is not the one drawn"
+            )
+        ok = not reason
     return AnatomyFit(ok, reason, PhantomToRig, fit.rms_mm, fit.inlier_fraction, len(points), fit, hypotheses,
-                      picked(len(rig_points)))  # fmt: skip
+                      spread_mm, picked(len(rig_points)))  # fmt: skip
+
+
+def _rival(
+    points: Points, w: NDArray[np.float64], surface: Surface, fit: SurfaceFit, cost: float, prior: PosePrior
+) -> str:
+    """Why another spine, or no spine at all, explains the bone as well; empty when neither does."""
+    middle = surface.points.mean(axis=0)
+    about = surface.points - middle
+
+    def drawn(factors: tuple[float, float, float]) -> float:
+        other = Surface(middle + about * factors, surface.normals * np.sign(factors), cKDTree(middle + about * factors))
+        return _cost(fit_to_surface(points, other, fit.AToB, weights=w, prior=prior))
+
+    sizes = {size: drawn((size, size, size)) for size in _OTHERS}
+    best = min(sizes, key=lambda size: sizes[size])
+    if sizes[best] < _BETTER * cost:
+        return (
+            f"the same spine drawn {best:g} times as large fits better ({sizes[best]:.2f} against {cost:.2f} mm): the "
+            "spine is not the one drawn, or the scale of the image is wrong"
+        )
+    wrong_way = drawn((-1.0, -1.0, 1.0))
+    if wrong_way < _NOTHING * cost:
+        return (
+            f"the bone fits the model the wrong way round nearly as well ({wrong_way:.2f} against {cost:.2f} mm): what "
+            "was seen may be no spine"
+        )
+    return ""
 
 
 def refine_level(
@@ -146,8 +205,9 @@ def refine_level(
     if not fit.ok or fit.rms_mm > max_rms_mm or fit.inlier_fraction < 0.5:
         reason = fit.reason or f"local fit refused (rms {fit.rms_mm:.1f} mm, {fit.inlier_fraction:.0%} inliers)"
         return AnatomyFit(False, reason, start.PhantomToRig, fit.rms_mm, fit.inlier_fraction, len(points), start.fit,
-                          used=start.used)  # fmt: skip
-    return AnatomyFit(True, "", invert_rigid(fit.AToB), fit.rms_mm, fit.inlier_fraction, len(points), fit, used=used)
+                          spread_mm=start.spread_mm, used=start.used)  # fmt: skip
+    return AnatomyFit(True, "", invert_rigid(fit.AToB), fit.rms_mm, fit.inlier_fraction, len(points), fit,
+                      spread_mm=start.spread_mm, used=used)  # fmt: skip
 
 
 def start_from_shift(shift_mm: tuple[float, float, float]) -> Matrix:
