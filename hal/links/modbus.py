@@ -32,9 +32,12 @@ PATIENCE_S = 0.15
 """The longest that a device may take: with a write and with the last attempt of a read; the attempts before it get a
 third and two thirds of it, so that two lost replies do not make a watched value too old (0.2 s for a pressure). At
 9600 baud a request for four registers and its reply take 22 ms, the device some more, a USB adapter up to 16 ms."""
-HUSH = 0.2
-"""Part of the patience that a line must be silent after bytes that belong to no answer: 30 ms, what a whole exchange
-takes at 9600 baud."""
+HUSH = 0.1
+"""Part of the patience that a line must be silent after bytes that belong to no answer: 15 ms, what an answer of four
+registers takes at 9600 baud."""
+GAP = 0.2
+"""Part of the patience after which no more of a frame comes that has begun: 30 ms. On the line 1.5 characters are the
+most; a USB adapter hands over what it has every 16 ms."""
 
 HUSH_TRIES = 3
 """So many times that silence is waited for on a line that babbles; a question is then asked all the same, and its
@@ -125,7 +128,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
         foreign = b""
         late_n = 0
         while True:
-            while (frame := self._frame(what)) is not None:
+            while (frame := self._frame(what, question)) is not None:
                 if self._meant(frame, question):
                     if foreign and question[1][0] in READS:  # one of the two is an older answer; which, nobody can say
                         raise self._bad(what, foreign)
@@ -133,15 +136,21 @@ class _Master(ModbusClientMixin[ModbusPDU]):
                 self.late_n += 1
                 if not self._numbered:
                     foreign += bytes((frame.unit,)) + frame.pdu
-            chunk = self._link.read_some(deadline) if late_n < LATE_CHUNKS_MAX_N else b""
+            until = deadline
+            if self._came and not self._numbered:
+                gap_ns = int(self._link.timeout_s * GAP * NS_PER_S)
+                until = Deadline(self._clock, min(deadline.at_ns, self._clock.now_ns() + gap_ns))
+            chunk = self._link.read_some(until) if late_n < LATE_CHUNKS_MAX_N else b""
             if not chunk:
+                if self._came and not foreign and not deadline.expired:
+                    raise self._half(what, question)
                 if foreign:
                     raise self._bad(what, foreign)
                 raise self._silent(what)
             self._came += chunk
             late_n += deadline.expired
 
-    def _frame(self, what: str) -> Frame | None:
+    def _frame(self, what: str, question: Question) -> Frame | None:
         """The next whole frame of what has come; raises ``BadReply`` for bytes that are none."""
         came = self._came
         try:
@@ -149,6 +158,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
             if frame is None and len(came) > FRAME_MAX_BYTES:
                 raise Damaged("no end")
         except Damaged:
+            self._paid(question)  # that was it: no other is to be expected
             raise self._bad(what, came) from None
         self._came = came[used:]
         return frame
@@ -182,8 +192,9 @@ class _Master(ModbusClientMixin[ModbusPDU]):
 
     def _paid(self, question: Question) -> int:
         """One answer to it came; returns when it was asked, at the earliest."""
-        asked_ns = self._owed[question].pop(0)
-        if not self._owed[question]:
+        times = self._owed[question]
+        asked_ns = times.pop(0)
+        if not times:
             del self._owed[question]
         return asked_ns
 
@@ -243,6 +254,13 @@ class _Master(ModbusClientMixin[ModbusPDU]):
             port=self._link.url,
             command=what,
         )
+
+    def _half(self, what: str, question: Question) -> BadReply:
+        """A frame that stopped in the middle; the silence after it has been heard already."""
+        self._paid(question)
+        half = self._bad(what, self._came)
+        self._free_ns = self._clock.now_ns() + self._quiet_ns
+        return half
 
     def _bad(self, what: str, data: bytes) -> BadReply:
         self._spoilt()
