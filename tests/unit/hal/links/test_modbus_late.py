@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from late_line import LateLine
+from lossy_line import LossyLine
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 
@@ -166,6 +167,22 @@ def test_a_polled_value_of_a_slow_device_is_never_younger_than_it_says(rtu: Benc
         number = rtu.link.read_registers(5, 1)[0] - 5000
         assert rtu.link.asked_ns <= rtu.bank.read_ns[number - 1]
         rtu.clock.sleep(0.02)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5, 6], ids=lambda n: f"{n} bytes")
+def test_an_answer_that_stops_in_the_middle_is_asked_for_again_within_a_twentieth_of_a_second(cut: int) -> None:
+    """So that damaged answers in a row do not make a watched value too old; it was the answer: none is owed."""
+    clock, bank = VirtualClock(), Counting()
+    line = LossyLine(ModbusSlave(bank))
+    publish("late", Endpoint(line, clock))
+    link = open_modbus("rigsim://late", 1, 115200, clock)
+    line.spoil = lambda request, answer: answer[:cut] if len(line.requests) == 1 else answer
+    assert link.read_registers(5, 1) == [5002]
+    assert clock.now_ns() < 50 * MS
+    asked_ns = clock.now_ns()
+    assert link.read_registers(5, 1) == [5003]
+    assert link.asked_ns >= asked_ns
+    withdraw("late")
 
 
 def test_a_write_is_sent_once_and_passes_over_an_older_answer(rtu: Bench) -> None:
