@@ -14,7 +14,7 @@ A smallest value believes a single message, so each stamp is first held against 
 from __future__ import annotations
 
 from hal.clock import NS_PER_S
-from hal.links.clock_change import DRIFTS, ClockChange, ClockWatch, Verdict
+from hal.links.clock_change import BAD_STAMP, DRIFTS, STEP_NS, ClockChange, ClockWatch, Verdict
 
 WINDOW_NS = 30 * NS_PER_S
 """Half of the window: 50 ppm of drift move the offset by 1.5 ms in it."""
@@ -37,6 +37,8 @@ class DeviceTime:
         self._least: int | None = None
         self._least_before: int | None = None
         self._answer_ns: int | None = None
+        self._answers_n = 0
+        """How many agree."""
         self._round_trip_ns = 0
 
     def notices(self) -> dict[str, int]:
@@ -61,11 +63,24 @@ class DeviceTime:
         return self._floor_ns(self._least) - self.transfer_ns
 
     def answered(self, sent_ns: int, stamp_ns: int, received_ns: int) -> None:
-        """A question was sent and received its stamped answer; the quickest one counts."""
-        round_trip_ns = received_ns - sent_ns
-        if stamp_ns and (self._answer_ns is None or round_trip_ns < self._round_trip_ns):
-            self._answer_ns = (sent_ns + received_ns) // 2 - stamp_ns
-            self._round_trip_ns = round_trip_ns
+        """A question was sent and received its stamped answer; the quickest one counts.
+
+        Each is wrong by half its round trip at most. One that disagrees by more has a wrong stamp, or the one before
+        has; of two nobody can say which, and none is believed.
+        """
+        if not stamp_ns:
+            return
+        round_trip_ns, offset_ns = received_ns - sent_ns, (sent_ns + received_ns) // 2 - stamp_ns
+        if self._answer_ns is not None:
+            off_ns = offset_ns - self._answer_ns
+            if abs(off_ns) > (round_trip_ns + self._round_trip_ns) // 2 + STEP_NS:
+                self.watch.note(ClockChange(BAD_STAMP, off_ns, received_ns))
+                if self._answers_n == 1:
+                    self._answer_ns = None
+                return
+        self._answers_n = 1 if self._answer_ns is None else self._answers_n + 1
+        if self._answer_ns is None or round_trip_ns < self._round_trip_ns:
+            self._answer_ns, self._round_trip_ns = offset_ns, round_trip_ns
 
     def to_clock(self, stamp_ns: int, arrival_ns: int, source: str = "") -> int:
         """Rig time of a stamp, never later than its arrival; a message without a stamp (0) counts as just made.

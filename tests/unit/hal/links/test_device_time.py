@@ -58,6 +58,17 @@ def test_quickest_answer_counts() -> None:
     assert time.to_clock(100 * MS, 1_090 * MS) == 1_050 * MS
 
 
+def test_answers_that_contradict_each_other_are_believed_by_majority_or_not_at_all() -> None:
+    good, wrong = (1_000 * MS, 51 * MS, 1_002 * MS), (1_500 * MS, 51 * MS, 1_502 * MS)
+    for answers, transfer_ms in (((good, wrong), 0), ((wrong, good), 0), ((good, good, wrong), 40), ((good,), 40)):
+        time = DeviceTime(shared=False)
+        for answer in answers:
+            time.answered(*answer)
+        time.to_clock(100 * MS, 1_090 * MS)
+        assert time.transfer_ns == transfer_ms * MS
+        assert time.watch.counts["bad stamp"] == (wrong in answers)
+
+
 def test_answer_stamped_by_another_clock_is_ignored() -> None:
     time = DeviceTime(shared=False)
     time.answered(1_000 * MS, 1_700_000_000_000 * MS, 1_002 * MS)
