@@ -229,10 +229,9 @@ class OperatorHand:
         self._believe(0.0, MARK_SD_MM)
 
     def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
-        if self._guided:
-            self._controller.require_no_hold()
-            if not blind:
-                self._controller.travel.check(self.feed_mm + amount_mm)
+        self._controller.require_no_hold()
+        if self._guided and not blind:
+            self._controller.travel.check(self.feed_mm + amount_mm)
         check_reach(self._feed_mm + amount_mm, self._controller.rig.config.needle)
         slow = ("slow",) if speed_mm_s <= 1.0 else ()
         text = f"Advance {amount_mm:.1f} mm{', slowly (1 mm/s)' if slow else ''}, stop at resistance"

@@ -9,6 +9,7 @@ from hal.clock import Clock
 from rig.assemble import open_rig
 from rig.config import RigConfig
 from rig.controller import Controller, Journal
+from rig.safety.interrupt import held_off
 from rig.simulated import SimulatedBench
 
 
@@ -23,5 +24,6 @@ def opened(config: RigConfig, clock: Clock, bench: SimulatedBench | None, journa
         with Controller(rig, config.limits, clock, journal) as controller:
             yield controller
     finally:
-        for problem in rig.close():
-            journal.append("close_problem", {"problem": problem})
+        with held_off():
+            for problem in rig.close():
+                journal.append("close_problem", {"problem": problem})

@@ -14,6 +14,7 @@ from rig.config import RigConfig
 from rig.controller import Controller
 from rig.heap import settle_heap
 from rig.record import Journal
+from rig.safety.interrupt import held_off
 from rig.safety.stop import HoldRequested
 from rig.simulated import needs_bench, simulate
 
@@ -60,9 +61,10 @@ def session(config: RigConfig, out: Path, *, seed: int = 1, stated: RigConfig | 
             with _told(controller):
                 yield Session(controller, journal)
     finally:
-        if bench is not None:
-            bench.close()
-        journal.close()
+        with held_off():
+            if bench is not None:
+                bench.close()
+            journal.close()
 
 
 @contextmanager

@@ -223,7 +223,7 @@ class ManualHolder(ManualDevice):
     def interrupt(self) -> None:
         """The person who moves the arm is told at once; the question under way is off."""
         self._taken_back = True
-        self._console.say("!! STOP. Do not move the probe arm any further; clamp it where it is.")
+        self._console.shout("!! STOP. Do not move the probe arm any further; clamp it where it is.")
 
     def stop(self) -> None:
         """A clamped arm does not move by itself."""
@@ -272,7 +272,7 @@ class ManualPump(ManualDevice):
     def interrupt(self) -> None:
         """The person who pushes is told at once; the question under way is off."""
         self._taken_back = True
-        self._console.say("!! STOP pushing the syringe, now.")
+        self._console.shout("!! STOP pushing the syringe, now.")
 
     def stop(self) -> None:
         """What is left to do once nobody waits for an answer any more: say it again."""

@@ -30,6 +30,8 @@ SAY_S = 0.5
 """Longest wait for a terminal to take a line: a slow ssh link takes a tenth of it [A]."""
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 """A label that a person may type: it may become the name of a file."""
+SHOUT_S = 0.05
+"""As long for words beside a stop that waits behind them."""
 NO = frozenset({"n", "no", "nein", "x"})
 
 
@@ -102,13 +104,20 @@ class Console:
     def say(self, text: str) -> None:
         """Show a line. A terminal that is lost, or that takes nothing for ``SAY_S``, is not waited for: what asked for
         the words goes on, and the line comes when the terminal takes lines again."""
+        self._put(text, SAY_S)
+
+    def shout(self, text: str) -> None:
+        """As ``say``, beside a stop that waits behind the words."""
+        self._put(text, SHOUT_S)
+
+    def _put(self, text: str, wait_s: float) -> None:
         said = threading.Event()
         self._to_say.put((text, said))
         with self._speaking:
             if self._voice is None:
                 self._voice = threading.Thread(target=self._speak, name="console words", daemon=True)
                 self._voice.start()
-        said.wait(0.0 if self._mute else SAY_S)
+        said.wait(0.0 if self._mute else wait_s)
         self._mute = not said.is_set()
 
     def _speak(self) -> None:

@@ -195,7 +195,7 @@ class Driver:
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def _look_once_more(self) -> None:
-        """The last look before the plunger moves."""
+        """Before the plunger moves, and on the way there: what stops the pump waits behind this in the lane."""
         if self._taken_back:
             self._taken_back = False
             raise self._refused("RUN", "the infusion was taken back before it began; nothing was infused")
@@ -280,7 +280,9 @@ class Driver:
         text = number("volume", volume_ml * UL_PER_ML if unit == "UL" else volume_ml)
         self._attempt(f"VOL{unit}")
         self._attempt(f"VOL{text}")
+        self._look_once_more()
         self._expect("VOL", f"{text} {unit}", _quantity(text, unit))
+        self._look_once_more()
 
     def _set_rate(self, rate_ml_min: float) -> None:
         unit = "UM" if rate_ml_min <= FOUR_DIGITS_ML else "MM"
