@@ -26,6 +26,8 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _MODES = re.compile(r"\[GC:((?:[GMTFS]-?\d+(?:\.\d*)?(?::[A-Z]+)?)(?: [GMTFS]-?\d+(?:\.\d*)?(?::[A-Z]+)?)*)\]")
 _PLACE = re.compile(rf"\[(G\d\d(?:\.\d)?|TLO):({COORDINATES})\]")
 _HOMED = re.compile(rf"\[HOME:{COORDINATES}:(\d+)\]")
+_OTHER = re.compile(r"\[(?:G51|[A-FH-Z][A-Z ]*):")
+"""Scaling, probe, tools and what a newer firmware may add: told in other words, or of no concern to a rig."""
 _STARTUP = re.compile(r"\$N(\d)=(.*)")
 _FREE_TEXT = re.compile(r"\[MSG:.*\]")
 
@@ -174,7 +176,7 @@ def read_places(lines: list[str], axes: str) -> tuple[dict[str, tuple[float, ...
             places[place[1]] = values
         elif home is not None:
             homed = int(home[1])
-        elif not line.startswith(("[PRB:", "[T:", "[TLR:", "[G51:")):
+        elif not _OTHER.match(line):
             raise _unreadable("$#", line)
     if "G54" not in places or "G92" not in places:
         raise _unreadable("$#", "G54 or G92 is missing")

@@ -92,6 +92,24 @@ def test_an_offset_told_once_is_damage_and_told_twice_a_stop(bench: GrblBench) -
     assert state.mode is MotionMode.ALARM and "work offset" in state.alarm
 
 
+def test_two_different_wrong_offsets_bear_each_other_out_no_more_than_one(bench: GrblBench) -> None:
+    driver = bench.holder()
+    driver.open()
+    wrong = [FULL.format(WCO.replace("-150.000,-150", f"-150.000,-1{digit}0")).encode() for digit in (1, 2)]
+    bench.line.damages = [lambda _, w=w: w for w in wrong]  # type: ignore[misc]
+    assert driver.read().mode is MotionMode.IDLE
+    assert not bench.line.damages
+
+
+def test_an_alarm_that_follows_from_another_does_not_take_its_place(bench: GrblBench) -> None:
+    driver = bench.holder()
+    driver.open()
+    for code in (10, 3):  # pressed in motion; the reset after it loses the position
+        bench.core._alarm(code, bench.clock.now_ns())
+        bench.wait(0.02)
+    assert driver.read().alarm.startswith("ALARM:10 the emergency stop was pressed")
+
+
 def test_a_jog_that_was_asked_for_is_believed_without_a_second_question(bench: GrblBench) -> None:
     driver = bench.holder()
     driver.open()
