@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,4 +24,7 @@ def run_tests(arguments: list[str]) -> int:
         return subprocess.call([sys.executable, "-m", "tests.mutants", *arguments[1:]], cwd=ROOT)
     # loadfile keeps the tests of one file on one process, where compiled kernels and built phantoms are shared.
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *arguments]
-    return subprocess.call(command, cwd=ROOT)
+    if importlib.util.find_spec("pytest") is None:
+        raise ConfigError("the tests need packages that this environment has not: call ./phantomrig test in the checkout")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.call(command, cwd=ROOT, env=ours)
