@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rig.cli.numbers import number
 from rig.cli.output import emit, exit_codes, one_line, say
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def temporal(
     first_transform: Annotated[str, typer.Option(help="its transform; empty: the floor line of its images")] = "",
     second_transform: Annotated[str, typer.Option(help="its transform")] = "ProbeToTracker",
     reference: Reference = "",
-    max_lag: Annotated[float, typer.Option(help="largest lag searched, s")] = 0.5,
-    speed: Annotated[float, typer.Option(help="speed for the cost in mm, mm/s")] = 10.0,
+    max_lag: Annotated[float, number("largest lag searched, s", 0.001, 60)] = 0.5,
+    speed: Annotated[float, number("speed for the cost in mm, mm/s", 0.001, 1000)] = 10.0,
     picture: Picture = None,
     json: AsJson = False,
 ) -> None:
@@ -187,7 +188,7 @@ def register(
         Path, typer.Argument(help="phantom TOML with [[fiducial]], table name x y z, .fcsv, .mrk.json or PLUS .xml")
     ],
     measured: Annotated[Path, typer.Argument(help="measured points, same form")],
-    fle: Annotated[float, typer.Option(help="localisation error of one point, mm (root of mean square length)")],
+    fle: Annotated[float, number("localisation error of one point, mm (root of mean square length)", 0.001, 50)],
     check: Annotated[list[str] | None, typer.Option(help="hold this point out, check on it (repeatable)")] = None,
     targets: Annotated[Path | None, typer.Option(help="table of targets, name x y z in the nominal frame")] = None,
     picture: Picture = None,
@@ -237,11 +238,11 @@ def landmarks(
     nominal: Annotated[
         Path, typer.Argument(help="phantom TOML with [[fiducial]], table name x y z, .fcsv, .mrk.json or PLUS .xml")
     ],
-    tip: Annotated[tuple[float, float, float], typer.Option(help="tip in the stylus frame, mm")],
+    tip: Annotated[tuple[float, float, float], number("tip in the stylus frame, mm", -1000, 1000)],
     tool: Annotated[str, typer.Option(help="transform of the stylus")] = "StylusToTracker",
     reference: Reference = "",
-    tolerance: Annotated[float, typer.Option(help="how well the distances must agree, mm")] = 2.0,
-    tip_limit: Annotated[float, typer.Option(help="refuse a tip that the swivel shows off by more, mm")] = 1.0,
+    tolerance: Annotated[float, number("how well the distances must agree, mm", 0.001, 100)] = 2.0,
+    tip_limit: Annotated[float, number("refuse a tip that the swivel shows off by more, mm", 0.001, 100)] = 1.0,
     out: Annotated[Path | None, typer.Option(help="write the named points as a table")] = None,
     json: AsJson = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rig.cli.calibrate_frames import AsJson, Picture, answers
+from rig.cli.numbers import number
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def add_to(app: typer.Typer) -> None:
         ] = None,
         study: Annotated[str, typer.Option(help="study whose targets and criteria it is judged by")] = "lumbar",
         known_u: Annotated[
-            float | None, typer.Option(help="standard uncertainty of the known tips, mm per axis (else the column)")
+            float | None, number("standard uncertainty of the known tips, mm per axis (else the column)", 0, 20)
         ] = None,
         picture: Picture = None,
         template: Annotated[Path | None, typer.Option(help="write an example table to fill in, and stop")] = None,

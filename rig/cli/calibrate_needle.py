@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rig.cli.calibrate_frames import AsJson, answers
+from rig.cli.numbers import number
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -149,10 +150,10 @@ def add_to(app: typer.Typer) -> None:
     def needle_tip(
         rig: RigFile = None,
         out: Annotated[Path, typer.Option(help="new folder for journal, result and picture")] = Path("needle-tip"),
-        poses: Annotated[int, typer.Option(help="poses of the carrier, 12 or more", min=12)] = 24,
-        x: Annotated[float, typer.Option(help="middle of the entry points on the phantom, mm to its left")] = 0.0,
-        y: Annotated[float, typer.Option(help="the same, mm towards its head")] = 0.0,
-        seed: Annotated[int, typer.Option(help="seed of the simulated cartridge")] = 1,
+        poses: Annotated[int, number("poses of the carrier, 12 or more", 12, 1000)] = 24,
+        x: Annotated[float, number("middle of the entry points on the phantom, mm to its left", -200, 200)] = 0.0,
+        y: Annotated[float, number("the same, mm towards its head", -200, 200)] = 0.0,
+        seed: Annotated[int, number("seed of the simulated cartridge", 0, 2**32 - 1)] = 1,
         json: AsJson = False,
     ) -> None:
         """Offset and run-out of the needle's tip in the carrier, and the carrier's place: in air, by the tracker."""

@@ -9,6 +9,7 @@ import typer
 
 from hal.errors import ConfigError
 from rig.cli.calibrate_frames import answers, any_simulated, labelled
+from rig.cli.numbers import number
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -198,9 +199,9 @@ def nwire(
     config: Annotated[Path, typer.Option(help="PLUS configuration with the phantom definition")],
     validation: Annotated[Path | None, typer.Option(help="a second recording that takes no part in the fit")] = None,
     method: Annotated[str, typer.Option(help="linear, orthogonal or in_plane")] = "linear",
-    pitch: Annotated[float | None, typer.Option(help="rough pixel pitch, mm (default: searched)")] = None,
+    pitch: Annotated[float | None, number("rough pixel pitch, mm (default: searched)", 0.001, 10)] = None,
     expected: Annotated[Path | None, typer.Option(help="earlier result or configuration to compare with")] = None,
-    limit: Annotated[float, typer.Option(help="refuse when the held-out rms is larger, mm")] = 2.0,
+    limit: Annotated[float, number("refuse when the held-out rms is larger, mm", 0.001, 100)] = 2.0,
     marked_side: Annotated[str, typer.Option(help="axis of the probe's marker towards its marked side, e.g. -x")] = "",
     away_side: Annotated[str, typer.Option(help="axis of the probe's marker away from its face, e.g. +y")] = "",
     out: Out = None,
@@ -250,13 +251,13 @@ def _told(result: NWireCalibration) -> list[str]:
 
 
 def sound_speed(
-    temperature: Annotated[float, typer.Option(help="temperature of the bath or gel, degC")],
+    temperature: Annotated[float, number("temperature of the bath or gel, degC", 0, 60)],
     depth: Annotated[list[str] | None, typer.Option(help="known depth TRUE:SHOWN, mm (may be repeated)")] = None,
-    u_depth: Annotated[float, typer.Option(help="standard uncertainty of one depth, mm")] = 0.2,
-    row_pitch: Annotated[float | None, typer.Option(help="row pitch found with wires, mm")] = None,
-    u_row_pitch: Annotated[float, typer.Option(help="its standard uncertainty, mm")] = 0.0,
-    nominal_row_pitch: Annotated[float | None, typer.Option(help="row pitch that the scanner states, mm")] = None,
-    assumed: Annotated[float, typer.Option(help="speed that the scanner assumes, m/s")] = 1540.0,
+    u_depth: Annotated[float, number("standard uncertainty of one depth, mm", 0.0001, 20)] = 0.2,
+    row_pitch: Annotated[float | None, number("row pitch found with wires, mm", 0.001, 10)] = None,
+    u_row_pitch: Annotated[float, number("its standard uncertainty, mm", 0, 10)] = 0.0,
+    nominal_row_pitch: Annotated[float | None, number("row pitch that the scanner states, mm", 0.001, 10)] = None,
+    assumed: Annotated[float, number("speed that the scanner assumes, m/s", 1300, 1800)] = 1540.0,
     json: AsJson = False,
 ) -> None:
     """Speed of sound from known depths or wires (or of water), and the depth correction that follows."""
@@ -276,11 +277,11 @@ def volume(
     config: Annotated[Path, typer.Option(help="PLUS configuration with ImageToProbe")],
     out: Annotated[Path, typer.Option(help="volume to write: .mha or .nrrd")] = Path("volume.mha"),
     frame: Annotated[str, typer.Option(help="frame of reference of the volume")] = "Reference",
-    spacing: Annotated[float, typer.Option(help="voxel edge, mm")] = 0.5,
-    clip: Annotated[tuple[int, int, int, int] | None, typer.Option(help="column row columns rows of the image")] = None,
+    spacing: Annotated[float, number("voxel edge, mm", 0.05, 20)] = 0.5,
+    clip: Annotated[tuple[int, int, int, int] | None, number("column row columns rows of the image", 0, 20000)] = None,
     interpolation: Annotated[str, typer.Option(help="nearest or trilinear")] = "nearest",
     compounding: Annotated[str, typer.Option(help="mean or max")] = "mean",
-    holes: Annotated[int, typer.Option(help="fill holes up to this many voxels wide")] = 9,
+    holes: Annotated[int, number("fill holes up to this many voxels wide", 0, 99)] = 9,
     json: AsJson = False,
 ) -> None:
     """Reconstruct a tracked sweep as a volume."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rig.cli.calibrate_frames import AsJson, answers
+from rig.cli.numbers import number
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -238,9 +239,9 @@ def add_to(app: typer.Typer) -> None:
         touch: Annotated[list[str] | None, typer.Option(help="fiducials: ask for these only (repeatable)")] = None,
         check: Annotated[list[str] | None, typer.Option(help="fiducials: hold out, check on it (repeatable)")] = None,
         fle: Annotated[
-            float | None, typer.Option(help="fiducials: localisation error, mm (default: estimated)")
+            float | None, number("fiducials: localisation error, mm (default: estimated)", 0.001, 50)
         ] = None,
-        seed: Annotated[int, typer.Option(help="seed of the simulated bench's cartridge")] = 1,
+        seed: Annotated[int, number("seed of the simulated bench's cartridge", 0, 2**32 - 1)] = 1,
         json: AsJson = False,
     ) -> None:
         """Register the phantom on the rig: PhantomToRig by its bone, or PhantomToReference by its fiducials."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rig.cli.calibrate_frames import AsJson, answers
+from rig.cli.numbers import number
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ def add_to(app: typer.Typer) -> None:
     def record(
         rig: RigFile = None,
         tool: Annotated[str, typer.Option(help="transform of the tool")] = "StylusToTracker",
-        seconds: Annotated[float, typer.Option(help="how long the motion takes, s")] = 20.0,
+        seconds: Annotated[float, number("how long the motion takes, s", 0.5, 3600)] = 20.0,
         motion: Annotated[str, typer.Option(help="what the operator is asked: pivot, spin, fiducials, none")] = "pivot",
         out: Annotated[Path, typer.Option(help="sequence file that is written")] = Path("stylus.igs.mha"),
-        seed: Annotated[int, typer.Option(help="seed of the simulated bench's cartridge")] = 1,
+        seed: Annotated[int, number("seed of the simulated bench's cartridge", 0, 2**32 - 1)] = 1,
         json: AsJson = False,
     ) -> None:
         """Record a tracked tool live, for pivot, spin and landmarks."""

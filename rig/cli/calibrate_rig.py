@@ -9,6 +9,7 @@ import typer
 
 from rig.cli import calibrate_phantom, calibrate_record
 from rig.cli.calibrate_frames import AsJson, answers
+from rig.cli.numbers import number
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -72,12 +73,12 @@ def add_to(app: typer.Typer) -> None:
     def latency(
         rig: RigFile = None,
         out: Annotated[Path, typer.Option(help="new folder for journal, result and picture")] = Path("latency"),
-        x: Annotated[float, typer.Option(help="where the probe stands on the phantom, mm to its left")] = 0.0,
-        y: Annotated[float, typer.Option(help="the same, mm towards its head")] = 0.0,
-        indentation: Annotated[float, typer.Option(help="how deep the face is pressed in, mm")] = 3.0,
-        strokes: Annotated[int, typer.Option(help="strokes of the slide, 8 or more", min=8)] = 24,
-        seed: Annotated[int, typer.Option(help="seed of the uneven strokes")] = 1,
-        speed: Annotated[float, typer.Option(help="speed for the cost in mm, mm/s")] = 10.0,
+        x: Annotated[float, number("where the probe stands on the phantom, mm to its left", -200, 200)] = 0.0,
+        y: Annotated[float, number("the same, mm towards its head", -200, 200)] = 0.0,
+        indentation: Annotated[float, number("how deep the face is pressed in, mm", 0, 10)] = 3.0,
+        strokes: Annotated[int, number("strokes of the slide, 8 or more", 8, 1000)] = 24,
+        seed: Annotated[int, number("seed of the uneven strokes", 0, 2**32 - 1)] = 1,
+        speed: Annotated[float, number("speed for the cost in mm, mm/s", 0.001, 1000)] = 10.0,
         json: AsJson = False,
     ) -> None:
         """Lag between pictures and probe holder: the probe slides over the gel, no bath is needed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rig.cli.calibrate_frames import AsJson, Picture, answers, labelled, mark
+from rig.cli.numbers import number
 from rig.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def read_points(path: Path) -> Points:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     rows: list[list[float]] = []
-    for number, line in enumerate(lines, 1):
+    for row, line in enumerate(lines, 1):
         words = line.split("#")[0].replace(",", " ").replace(";", " ").split()
         if not words or (not rows and [w.lower() for w in words[-3:]] in (["x", "y", "z"], ["x_mm", "y_mm", "z_mm"])):
             continue
@@ -46,7 +47,7 @@ def read_points(path: Path) -> Points:
         except ValueError:
             rows.append([])
         if len(words) not in (3, 4) or len(rows[-1]) != 3:
-            raise ConfigError(f"{path}: line {number}: a point is x y z or name x y z in mm, got {line.strip()!r}")
+            raise ConfigError(f"{path}: line {row}: a point is x y z or name x y z in mm, got {line.strip()!r}")
     if not rows:
         raise ConfigError(f"{path}: holds no points")
     return np.array(rows)
@@ -92,12 +93,12 @@ def add_to(app: typer.Typer) -> None:
         start: Annotated[
             str, typer.Option(help="about where it is: AToB=x,y,z[,a,b,c] or AToB=FILE.tfm, surface to measured")
         ] = "SurfaceToMeasured=0,0,0",
-        point_sd: Annotated[float, typer.Option(help="standard deviation of one bone point across the bone, mm")] = 0.5,
-        correlated: Annotated[float, typer.Option(help="neighbouring points that share one error")] = 20.0,
+        point_sd: Annotated[float, number("standard deviation of one bone point across the bone, mm", 0.001, 50)] = 0.5,
+        correlated: Annotated[float, number("neighbouring points that share one error", 1, 1000000.0)] = 20.0,
         targets: Annotated[
             Path | None, typer.Option(help="table of targets, name x y z in the surface's frame (phantom: its own)")
         ] = None,
-        unit: Annotated[float, typer.Option(help="mm of one unit of the mesh files, 1000 for metres")] = 1.0,
+        unit: Annotated[float, number("mm of one unit of the mesh files, 1000 for metres", 1e-06, 1000000.0)] = 1.0,
         picture: Picture = None,
         json: AsJson = False,
     ) -> None:

@@ -19,6 +19,7 @@ from rig.cli import (
     calibrate_rig,
     calibrate_surface,
 )
+from rig.cli.numbers import number
 from rig.cli.output import Exit, emit, exit_codes, say
 
 app = typer.Typer(
@@ -65,12 +66,12 @@ def run(
     study: Annotated[str, typer.Argument(help="name of a shipped study (lumbar) or path of a study TOML")],
     rig: RigFile = None,
     out: Annotated[Path, typer.Option(help="folder in which the run folder is made")] = Path("runs"),
-    trials: Annotated[int | None, typer.Option(help="repeats per approach (default: as the study says)")] = None,
-    seed: Annotated[int | None, typer.Option(help="seed of randomisation and simulation")] = None,
-    workers: Annotated[int | None, typer.Option(help="cartridges that run at the same time (simulated rigs)")] = None,
+    trials: Annotated[int | None, number("repeats per approach (default: as the study says)", 1, 1000)] = None,
+    seed: Annotated[int | None, number("seed of randomisation and simulation", 0, 2**32 - 1)] = None,
+    workers: Annotated[int | None, number("cartridges that run at the same time (simulated rigs)", 1, 256)] = None,
     technique: Annotated[list[str] | None, typer.Option(help="only this technique (may be repeated)")] = None,
     publish: Annotated[
-        int | None, typer.Option(help="show the run live on this OpenIGTLink port, e.g. 18944 (one worker)")
+        int | None, number("show the run live on this OpenIGTLink port, e.g. 18944 (one worker)", 0, 65535)
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -88,7 +89,7 @@ def run(
 def resume(
     run: Annotated[Path, typer.Argument(help="run folder of a study that was killed or ended early")],
     rig: Annotated[Path | None, typer.Option("--rig", help="the bench's rig file, as the run was begun with")] = None,
-    workers: Annotated[int | None, typer.Option(help="cartridges that run at the same time (simulated rigs)")] = None,
+    workers: Annotated[int | None, number("cartridges that run at the same time (simulated rigs)", 1, 256)] = None,
     json: AsJson = False,
 ) -> None:
     """Finish an interrupted study in its own run folder and seal it anew."""
@@ -148,8 +149,8 @@ def doctor(rig: RigFile = None, json: AsJson = False) -> None:
 @app.command()
 def sim(
     rig: RigFile = None,
-    seed: Annotated[int, typer.Option(help="seed of the simulated bench")] = 1,
-    cartridge: Annotated[int, typer.Option(help="number of the simulated cartridge")] = 1,
+    seed: Annotated[int, number("seed of the simulated bench", 0, 2**32 - 1)] = 1,
+    cartridge: Annotated[int, number("number of the simulated cartridge", 1, 100000)] = 1,
     write_rig: Annotated[Path | None, typer.Option(help="write a rig.toml that points at these ports")] = None,
 ) -> None:
     """Serve every simulated device on ptys and TCP ports of this machine, in real time, until Ctrl-C."""
@@ -188,7 +189,7 @@ def techniques(
 def phantom_show(
     phantom: Annotated[str, typer.Argument(help="name of a shipped phantom or path of a phantom TOML")] = "lumbar_ref",
     out: Annotated[Path, typer.Option(help="folder for the pictures")] = Path("phantom"),
-    seed: Annotated[int | None, typer.Option(help="show the phantom as built with this seed")] = None,
+    seed: Annotated[int | None, number("show the phantom as built with this seed", 0, 2**32 - 1)] = None,
     json: AsJson = False,
 ) -> None:
     """Draw the phantom: three cross-sections, a 3-D view and rendered ultrasound views."""
@@ -219,8 +220,8 @@ def score(
     part: Annotated[
         list[str] | None, typer.Option(help="only this part: bone, level, needle, crossing, fluid (may be repeated)")
     ] = None,
-    phantoms: Annotated[int, typer.Option(help="how many phantoms are poured, each with its own seed")] = 3,
-    first_seed: Annotated[int, typer.Option(help="seed of the first phantom (100-112 and 950 are refused)")] = 900,
+    phantoms: Annotated[int, number("how many phantoms are poured, each with its own seed", 1, 1000)] = 3,
+    first_seed: Annotated[int, number("seed of the first phantom (100-112 and 950 are refused)", 0, 2**32 - 1)] = 900,
     json: AsJson = False,
 ) -> None:
     """Measure on simulated frames how well guidance finds bone, level and needle."""
@@ -276,9 +277,9 @@ def convert(
 @app.command(epilog="Then connect 3D Slicer (OpenIGTLinkIF, client) to port 18944 of this machine.")
 def publish(
     path: Annotated[Path, typer.Argument(help="trial folder or sequence to play")],
-    port: Annotated[int, typer.Option(help="TCP port")] = 18944,
-    speed: Annotated[float, typer.Option(help="pace, 1 = as recorded")] = 1.0,
-    wait_s: Annotated[float, typer.Option(help="wait this long for a first client")] = 30.0,
+    port: Annotated[int, number("TCP port", 0, 65535)] = 18944,
+    speed: Annotated[float, number("pace, 1 = as recorded", 0.001, 1000)] = 1.0,
+    wait_s: Annotated[float, number("wait this long for a first client", 0, 86400)] = 30.0,
     calibration: Annotated[Path | None, typer.Option(help=".tfm with ImageToProbe")] = None,
     json: AsJson = False,
 ) -> None:

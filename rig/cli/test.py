@@ -20,11 +20,11 @@ def run_tests(arguments: list[str]) -> int:
     """
     if not (ROOT / "tests").is_dir():
         raise ConfigError("the tests are part of the source tree, and this is an installed copy: clone the project")
+    if importlib.util.find_spec("pytest") is None:
+        raise ConfigError("this environment lacks the packages of the tests: call ./phantomrig test in the checkout")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     if arguments and arguments[0] == "--mutants":
-        return subprocess.call([sys.executable, "-m", "tests.mutants", *arguments[1:]], cwd=ROOT)
+        return subprocess.call([sys.executable, "-m", "tests.mutants", *arguments[1:]], cwd=ROOT, env=ours)
     # loadfile keeps the tests of one file on one process, where compiled kernels and built phantoms are shared.
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *arguments]
-    if importlib.util.find_spec("pytest") is None:
-        raise ConfigError("the tests need packages that this environment has not: call ./phantomrig test in the checkout")
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.call(command, cwd=ROOT, env=ours)
