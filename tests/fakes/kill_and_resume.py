@@ -16,7 +16,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,15 +70,15 @@ def resume_once(run: Path) -> Path:
 
 
 @contextmanager
-def copied_at(points: Sequence[int], out: Path, torn: random.Random) -> Iterator[list[Path]]:
-    """Copy the run folder at these entries (counted from 0 over all journals), as a kill there would leave it."""
+def copied_at(wanted: Callable[[int, bytes], bool], out: Path, torn: random.Random) -> Iterator[list[Path]]:
+    """Copy the run folder at wanted entries (number over all journals, line), as a kill there would leave it."""
     copies: list[Path] = []
     append, count = AppendFile.append, 0
 
     def spy(self: AppendFile, block: bytes) -> None:
         nonlocal count
         if self.path.name == "journal.jsonl":
-            if count in points:
+            if wanted(count, block):
                 run = next(parent for parent in self.path.parents if (parent / "study.toml").exists())
                 copy = out / f"at-{count}" / run.name
                 shutil.copytree(run, copy)
@@ -114,7 +114,7 @@ def main(count: int, seed: int, techniques: tuple[str, ...]) -> int:
     whole = run_once(study, out / "whole")
     # An entry before the plan leaves nothing to resume; the last ones are those of the seal.
     points = rng.sample(range(3, entries_n(whole) - 1), count)
-    with copied_at(points, out, rng) as copies:
+    with copied_at(lambda n, _: n in points, out, rng) as copies:
         again = run_once(study, out / "again")
     assert counted_rows(again) == counted_rows(whole), "the run itself does not come out the same twice"
     failed = 0
