@@ -14,6 +14,7 @@ from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
 from analysis.uncertainty_budget_run import uncertainty
 from rig.record import PlannedTrial, RecordedRun, Row, anomalies_of, verify_run
+from rig.record.attempts import trial_of
 
 
 def analyse(run: RecordedRun) -> Results:
@@ -88,8 +89,10 @@ def _arms(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> tuple[Group, 
 def _account(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> Accounting:
     counted = closed(rows)
     wanted = [trial.trial_id for trial in planned]
-    present = [str(row["trial_id"]) for row in rows]
+    present = {trial_of(str(row["trial_id"])) for row in rows}
     repeated = {str(row["repeats"]) for row in counted if row["repeats"]}
+    done = {_first(row) for row in (*counted, *faulted(rows))}
+    interrupted = [row for row in rows if row["outcome"] == "interrupted"]
     broken = faulted(rows)
     arms = {
         str(plane): (sum(r["plane"] == plane for r in broken), sum(r["plane"] == plane for r in (*counted, *broken)))
@@ -99,7 +102,8 @@ def _account(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> Accounting
     return Accounting(
         planned_n=len(planned),
         closed_n=len(counted),
-        interrupted_n=sum(row["outcome"] == "interrupted" for row in rows),
+        interrupted_n=len(interrupted),
+        interrupted_repeated_n=sum(_first(row) in done for row in interrupted),
         device_faults=dict(sorted(Counter(str(row["device_fault"] or "unknown") for row in broken).items())),
         device_fault_arms=arms,
         not_repeated=tuple(str(row["repeats"] or row["trial_id"]) for row in broken if _first(row) not in repeated),
@@ -123,8 +127,8 @@ def _unmeasured(row: Row) -> str:
 
 
 def _first(row: Row) -> str:
-    """The planned trial that a row stands for: itself, or the one it repeats."""
-    return str(row["repeats"] or row["trial_id"])
+    """The planned trial that a row stands for: itself, the one it repeats, or the one it was an attempt at."""
+    return str(row["repeats"] or trial_of(str(row["trial_id"])))
 
 
 def _deviations(rows: Sequence[Row]) -> tuple[Deviation, ...]:

@@ -96,9 +96,10 @@ def shortfall(account: Accounting, ended: str) -> str:
     """Why the plan was not carried out as written, with the run's own reason for ending; empty when it was."""
     if not account.planned_n:
         return "the record holds no plan of its trials"
-    lost = len(account.never_closed) + account.interrupted_n + len(account.not_repeated)
+    interrupted_n = account.interrupted_n - account.interrupted_repeated_n
+    lost = len(account.never_closed) + interrupted_n + len(account.not_repeated)
     if lost:
-        how = f"{len(account.never_closed)} never closed, {account.interrupted_n} interrupted and not repeated"
+        how = f"{len(account.never_closed)} never closed, {interrupted_n} interrupted and not repeated"
         if account.not_repeated:
             how += f", {len(account.not_repeated)} ended by a device fault and not repeated"
         why = f"; the run ended: {ended.removeprefix('ended early: ')}" if ended else ""

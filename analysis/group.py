@@ -39,8 +39,9 @@ def column(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
 
 def closed(rows: Sequence[Row]) -> list[Row]:
     """Trials that count. An interrupted one, ended by a person or by a fault of the program, is no failure of a
-    technique; nobody repeats it, it is listed apart, and its study gives no verdict (``criteria.shortfall``). One that
-    a device fault ended is no failure of a technique either; it is repeated as a trial of its own."""
+    technique; it is listed apart, and its study gives no verdict (``criteria.shortfall``) until a resumed run has
+    repeated it. One that a device fault ended is no failure of a technique either; it is repeated as a trial of its
+    own."""
     return [row for row in rows if row["outcome"] not in ("interrupted", "device_fault")]
 
 

@@ -166,6 +166,8 @@ class Accounting:
     planned_n: int
     closed_n: int
     interrupted_n: int
+    interrupted_repeated_n: int
+    """Of these, those whose trial was run again as a new one."""
     device_faults: Mapping[str, int]
     """Trials that a device fault ended, by device and kind."""
     device_fault_arms: Mapping[str, tuple[int, int]]

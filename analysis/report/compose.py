@@ -288,7 +288,12 @@ def _accounting(results: Results) -> tuple[Block, ...]:
         (
             "Interrupted",
             str(a.interrupted_n),
-            "by a person or a fault of the program; no failure of a technique, and not repeated: no verdict"
+            "by a person, a kill or a fault of the program; no failure of a technique"
+            + (
+                "; each repeated as a new trial"
+                if a.interrupted_repeated_n == a.interrupted_n
+                else f"; {a.interrupted_n - a.interrupted_repeated_n} not repeated: no verdict"
+            )
             if a.interrupted_n
             else "",
         ),

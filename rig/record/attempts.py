@@ -35,6 +35,11 @@ def attempts(chain: Chain) -> Iterator[tuple[str, Entry]]:
             yield next(later, trial_id), entry
 
 
+def trial_of(name: str) -> str:
+    """The trial that an attempt was one at; a trial's own name otherwise."""
+    return name.partition(MARK)[0]
+
+
 def set_aside_names(run: Path) -> set[str]:
     """Names of all attempts of a run folder that were set aside."""
     return {path.name for path in (run / "trials").glob(f"*{MARK}*")}

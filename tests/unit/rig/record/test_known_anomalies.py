@@ -8,8 +8,9 @@ import pytest
 
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
+from hal.registry import drivers
 from rig import __version__
-from rig.record import RunFolder, anomalies_of, known_anomalies
+from rig.record import NAMES, RunFolder, anomalies_of, known_anomalies
 from rig.record.anomalies import parse_anomalies
 
 ENTRY = """
@@ -91,3 +92,9 @@ def test_the_shipped_list_is_whole_and_every_fault_on_it_is_mended_in_this_versi
     for anomaly in known_anomalies():
         assert anomaly.affected and __version__ not in anomaly.affected
         assert anomaly.effect and anomaly.look and anomaly.title
+
+
+def test_drivers_and_columns_that_a_condition_names_exist() -> None:
+    for anomaly in known_anomalies():
+        assert set(anomaly.condition.get("drivers", ())) <= set(drivers()), anomaly.id
+        assert set(anomaly.condition.get("rows", ())) <= set(NAMES), anomaly.id
