@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments.log import TrialLog
 from hal.errors import SafetyStop
+from hal.ranges import within
 from hal.types import BONE, Instruction, InstructionKind, Matrix, NeedlePose, OperatorResponse
 from rig.controller import Controller
 from rig.geometry.transforms import invert
@@ -23,6 +24,10 @@ MARK_SD_MM = 0.8
 """Depth read off the marks on the shaft, in steps of a centimetre with a thumb's guess between them [A]."""
 STEP_SHARE, STEP_SD_MM = 0.12, 0.15
 """A step by hand differs from the one asked for by this share of it, and by what a hand cannot resolve [A]."""
+MISREAD_MM = 5.0
+"""A depth mark may be misread by so much beyond the needle's own length [A]."""
+READS_MARKS = (InstructionKind.ADVANCE, InstructionKind.WITHDRAW, InstructionKind.READ_VALUE)
+"""Instructions whose answer may hold a depth off the shaft."""
 SURPRISE_MM = 2.5
 """A mark that reads this far from what was asked for is believed: the hand stopped on its way."""
 DECLINED = "operator_declined"
@@ -157,7 +162,9 @@ class OperatorHand:
 
     def _ask(self, kind: InstructionKind, text: str, amount: float = 0.0, needle: NeedlePose | None = None,
              manner: tuple[str, ...] = ()) -> OperatorResponse:  # fmt: skip
-        instruction = Instruction(kind, text, amount, needle, manner=manner)
+        longest_mm = self._controller.rig.config.needle.length_mm + MISREAD_MM
+        marks = (-2.0 * ABOVE_SKIN_MM, longest_mm) if kind in READS_MARKS else None
+        instruction = Instruction(kind, text, amount, needle, manner=manner, within=marks)
         try:
             answer = self._controller.ask(instruction, self.WAIT_S, attend=("needle_force", "contact"))
         except BaseException:
@@ -170,6 +177,8 @@ class OperatorHand:
             "instruction",
             {"asked": kind.value, "text": text, "amount": amount, "done": answer.done, "value": answer.value},
         )
+        if marks is not None and answer.value is not None and not within(answer.value, marks):
+            return replace(answer, done=False, value=None)  # a depth that this needle cannot have is no answer
         return answer
 
     def _have(self, kind: InstructionKind, text: str, amount: float = 0.0, needle: NeedlePose | None = None,

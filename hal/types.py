@@ -276,6 +276,8 @@ class Instruction:
     """Answers to choose from; empty: done or cannot."""
     manner: tuple[str, ...] = ()
     """How or on what, for an operator that cannot read ``text``, which says it too: a landmark, ``slow``, ..."""
+    within: tuple[float, float] | None = None
+    """Lowest and highest number that a typed answer may hold; what lies outside was mistyped and is asked for again."""
 
 
 BONE = "bone"

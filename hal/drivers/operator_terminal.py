@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from hal.clock import Clock, Deadline
 from hal.errors import DeviceError
+from hal.ranges import within
 from hal.types import BONE, Identity, Instruction, InstructionKind, OperatorResponse, SafeReport
 
 NEEDS_NUMBER = frozenset({InstructionKind.READ_VALUE})
@@ -200,6 +201,10 @@ class Driver:
         now_ns = self._clock.now_ns()
         bone, number = _resistance(line) if instruction.kind is InstructionKind.ADVANCE else (False, line)
         value = parse_number(number)
+        limits = instruction.within
+        if value is not None and limits is not None and not within(value, limits):
+            self._console.say(f"   {value:g} cannot be true: {limits[0]:g} to {limits[1]:g}; {_hint(instruction)}")
+            return None
         if bone and (value is not None or not number):
             response = OperatorResponse(now_ns, True, BONE, value)
         elif line.lower() in NO:

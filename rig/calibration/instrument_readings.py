@@ -8,8 +8,9 @@ mm. ``deflection_*``: true tip minus the tip of the same needle if it were strai
 from __future__ import annotations
 
 import csv
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy as np
 from hal.errors import ConfigError
 from hal.types import Vector
 from rig.calibration.certificate_instrument import TipReading
+from rig.instruments.sights import STUCK_STEP_MM, stuck
 
 COLUMNS = (
     "true_x_mm", "true_y_mm", "true_z_mm", "read_x_mm", "read_y_mm", "read_z_mm", "depth_mm",
@@ -90,9 +92,21 @@ def read_readings(path: Path) -> Readings:
         rows.append(_reading(row, where))
         if row.get(KNOWN_U):
             stated.add(_number(row, KNOWN_U, where))
+    _refuse_frozen(rows, path)
     if len(stated) > 1 or any(u <= 0.0 for u in stated):
         raise ConfigError(f"{path}: {KNOWN_U} must be one number > 0 in every line, got {sorted(stated)}")
     return Readings(tuple(rows), stated.pop() if stated else None, simulated)
+
+
+def _refuse_frozen(rows: Sequence[TipReading], path: Path) -> None:
+    """An instrument that shows one place for two known tips was not read anew."""
+    for n, (one, two) in enumerate(itertools.pairwise(rows), 1):
+        apart_mm = float(np.linalg.norm(one.true_mm - two.true_mm))
+        if apart_mm > STUCK_STEP_MM and stuck(one.read_mm, two.read_mm):
+            raise ConfigError(
+                f"{path}: readings {n} and {n + 1} show the tip at one and the same place, the known tips lie "
+                f"{apart_mm:.1f} mm apart: the instrument repeats an old reading, or a line was copied"
+            )
 
 
 def _reading(row: Mapping[str, str], where: str) -> TipReading:

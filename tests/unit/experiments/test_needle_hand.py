@@ -139,3 +139,14 @@ def test_a_hand_is_never_told_to_push_a_needle_deeper_than_it_reaches(freehand):
     with pytest.raises(LimitViolation, match=r"needle depth \(mm\) = 130 is outside 0 to 110 mm: .* is 120 mm long"):
         freehand.hand.advance(100.0, 2.0, blind=True)
     assert freehand.person.asked == [], "the person was not asked"
+
+
+@pytest.mark.parametrize("mark_mm", [310.0, -400.0])
+def test_a_depth_that_the_needle_cannot_have_is_no_answer(mark_mm):
+    freehand = Freehand().at(20.0)
+    freehand.hand._stopped_midway = True
+    freehand.person.mark_mm = mark_mm
+    with pytest.raises(HoldRequested):
+        _ = freehand.hand.feed_mm
+    freehand.person.mark_mm = 31.0
+    assert freehand.hand.feed_mm == 31.0
