@@ -22,10 +22,10 @@ TIP_MM: Within = (-1000.0, 1000.0)
 """A tip in the frame of the body on the phantom: callipers and coordinate machines on one bench [A]."""
 
 IMAGING: dict[str, Within] = {
-    "depth_mm": (5.0, 500.0),
-    "frequency_mhz": (0.5, 70.0),
+    "depth_mm": (1.0, 500.0),
+    "frequency_mhz": (0.1, 100.0),
     "gain_db": (-200.0, 200.0),
-    "dynamic_range_db": (1.0, 200.0),
+    "dynamic_range_db": (1.0, 300.0),
     "sound_speed_m_s": (1000.0, 2000.0),
 }
 """What a scanner can be set to, by field of ``ImagingSettings``: depths as of pictures on people; silicone 1000 m/s and

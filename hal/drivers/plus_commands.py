@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from hal.errors import BadReply
 from hal.links.igtl_messages import Command
+from hal.ranges import IMAGING as POSSIBLE
 from hal.types import ImagingSettings
 
 IMAGING = {
-    "DepthMm": (1.0, 500.0),
-    "FrequencyMhz": (0.1, 100.0),
+    "DepthMm": POSSIBLE["depth_mm"],
+    "FrequencyMhz": POSSIBLE["frequency_mhz"],
     "GainPercent": (-100.0, 200.0),
-    "DynRangeDb": (1.0, 300.0),
-    "SoundVelocity": (1000.0, 2000.0),
+    "DynRangeDb": POSSIBLE["dynamic_range_db"],
+    "SoundVelocity": POSSIBLE["sound_speed_m_s"],
 }
 """Parameters by PLUS name, and what any scanner can report of them [A]: 1 to 500 mm of depth and so on. A value outside
 is a unit that was taken for another, or a disturbed reply."""

@@ -29,7 +29,7 @@ from hal.links.igtl import Packet
 from hal.links.igtl_link import IgtlLink
 from hal.links.igtl_messages import STATUS_OK, Command, Image, Status
 from hal.poses import image_matrix, why_no_image
-from hal.ranges import possible_imaging, why_no_imaging
+from hal.ranges import possible_imaging
 from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
 
 
@@ -248,16 +248,7 @@ class Driver:
 
     def _ask(self) -> ImagingSettings:
         reply = self._command("GetUsParameter", [(key, None) for key in IMAGING])
-        reported = settings_of(reply.values, self._imaging, self._gain)
-        why = why_no_imaging(reported)
-        if why:
-            raise BadReply(
-                f"{self._settings.url}: the scanner reports settings that it cannot have: {why}; check the server, or"
-                " set commands = false and state [imaging]",
-                port=self._settings.url,
-                command="GetUsParameter",
-            )
-        return reported
+        return settings_of(reply.values, self._imaging, self._gain)
 
     def _command(self, name: str, parameters: Iterable[tuple[str, float | None]] = ()) -> CommandReply:
         self._command_id += 1

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import synthetic_run
 
-from analysis.analyse import analyse
+from analysis.analyse import _account as _account_of
+from analysis.analyse import _deviations, analyse
 from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
 from analysis.criteria import Criterion, judge, overall, shortfall
@@ -344,3 +345,11 @@ def test_the_assumption_on_the_reference_instrument_has_the_numbers_of_the_simul
 
 def test_rounding_leaves_no_minus_zero_and_no_nan() -> None:
     assert json.dumps(rounded({"a": -0.0, "b": float("nan"), "c": 1 / 3})) == '{"a": 0.0, "b": null, "c": 0.333333333}'
+
+
+def test_why_a_tip_was_not_measured_is_counted_and_stands_beside_truth_missing() -> None:
+    frozen = {"tte_mm": None, "success": None, "outcome": "truth_missing", "reference": "frozen"}
+    rows = _rows([1.0] * 2, reference="measured") + _rows([1.0] * 2, **frozen, reference_reason="it repeats itself")
+    account = _account_of(rows, ())
+    assert account.tip_unmeasured == {"frozen": 2} and account.truth_missing_n == 2
+    assert [d.end_reason for d in _deviations(rows)] == ["tip not measured: it repeats itself"] * 2

@@ -8,6 +8,7 @@ from experiments.scoring import drawn_truth, score
 from experiments.technique import load_technique
 from hal.phantom.materials import materials
 from hal.phantom.nominal import load_phantom
+from rig.instruments.reference import Cause, TipAtRest
 
 
 def _truth(tip=(1.0, 0.0, 0.0)):
@@ -192,3 +193,16 @@ def test_the_place_of_the_fixture_is_not_reported_as_an_error_of_the_image():
     assert known["aim_err_mm"] == pytest.approx(0.2)
     assert drawn.get("image_tip_err_mm") is None and drawn.get("aim_err_mm") is None
     assert drawn["steer_err_mm"] == known["steer_err_mm"] == pytest.approx(0.3)
+
+
+def test_a_row_says_why_the_tip_of_record_was_not_measured():
+    log = _log(None)
+    log.reference["at_injection"] = TipAtRest(Cause.FROZEN, "the tracker repeats itself", readings_n=2, impossible_n=1)
+    row = _score(log, _truth())
+    assert row["outcome"] == "truth_missing"
+    assert (row["reference"], row["reference_reason"]) == ("frozen", "the tracker repeats itself")
+    assert (row["reference_n"], row["reference_left_out_n"]) == (2, 1)
+    measured = _log([0.0, 0.0, 0.0])
+    measured.reference["at_injection"] = TipAtRest(Cause.MEASURED, readings_n=10, outliers_n=2)
+    row = _score(measured, _truth())
+    assert (row["reference"], row["reference_reason"], row["reference_left_out_n"]) == ("measured", None, 2)

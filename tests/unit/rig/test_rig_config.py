@@ -1,8 +1,10 @@
+import tomllib
+
 import numpy as np
 import pytest
 
 from hal.errors import ConfigError
-from rig.config import load_config, parse_config
+from rig.config import Frames, load_config, parse_config
 
 HEAD = '[rig]\nname = "t"\nsimulated = true\n'
 PUMP = '[devices.pump]\ndriver = "new_era_pump"\nurl = "rigsim://pump"\ndiameter_mm = 12.0\n'
@@ -112,3 +114,22 @@ def test_a_rig_file_that_is_not_there_is_named():
         load_config("nowhere.toml")
     with pytest.raises(ConfigError, match="did you mean 'simulated'"):
         load_config("simulatd")
+
+
+MIRRORED = "[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]]"
+SCALED = "[[1.05, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]"
+PIXELS = "[[2e-4, 0, 0, 0], [0, 2e-4, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]"
+
+
+@pytest.mark.parametrize(
+    ("frame", "matrix", "why"),
+    [
+        ("HolderToRig", MIRRORED, "mirrored"),
+        ("TrackerToRig", SCALED, "axis x of its"),
+        ("PhantomToReference", SCALED, "scaled by 1.05"),
+        ("ImageToProbe", PIXELS, "pixels of"),
+    ],
+)
+def test_a_placement_that_is_no_place_of_a_body_is_refused(frame, matrix, why):
+    with pytest.raises(ValueError, match=why):
+        Frames.model_validate({frame: {"matrix": tomllib.loads(f"m = {matrix}")["m"]}})

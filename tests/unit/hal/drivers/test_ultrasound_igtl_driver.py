@@ -346,3 +346,33 @@ def test_what_happens_to_the_scanners_clock_is_noticed(server) -> None:
         assert frame is not None
         assert abs(frame.time_ns - clock.now_ns()) <= 2 * MS
     assert device.notices() == {"device clock: set back": 1}
+
+
+@pytest.mark.parametrize("spoil", ["metres", "no width", "not finite", "absurd", "no third axis"])
+def test_a_matrix_that_no_picture_has_is_a_bad_reply_and_the_next_frame_is_read(server, spoil: str) -> None:
+    script, clock, _ = server
+    device = opened(script, clock)
+    matrix = np.diag({
+        "metres": [2e-4, 2e-4, 1.0, 1.0], "no width": [0.0, 0.2, 1.0, 1.0], "not finite": [np.nan, 0.2, 1.0, 1.0],
+        "absurd": [200.0, 200.0, 1.0, 1.0], "no third axis": [0.2, 0.2, 0.0, 1.0],
+    }[spoil])  # fmt: skip
+    script.out += igtl_messages.pack(Image.placed(np.zeros((3, 5), np.uint8), matrix), "Image_Probe", 5 * MS)
+    with pytest.raises(BadReply, match="image matrix"):
+        device.read()
+    script.image(9 * MS)
+    assert device.read() is not None
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"ImageToProbe": [0.0] * 15 + [1.0]},
+        {"ImageToProbe": [*np.diag([2e-4, 2e-4, 1.0, 1.0]).ravel()]},
+        {"imaging": {"depth_mm": 0.0}},
+        {"imaging": {"sound_speed_m_s": 1.54}},
+        {"imaging": {"sound_speed_m_s": float("nan")}},
+    ],
+)
+def test_scales_that_no_scanner_has_are_refused(bad: dict) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate(bad)
