@@ -75,6 +75,8 @@ def inputs_of(row: Row, events: Sequence[Entry]) -> TrialInputs:
             told = entry.data
         elif entry.kind == "reference" and entry.data.get("measured") is True:
             readings[str(entry.data.get("moment"))] = entry.data
+        elif entry.kind == "reference":  # a reading may be taken back when the needle has moved
+            readings.pop(str(entry.data.get("moment")), None)
     found = TrialInputs(row, told, readings)
     try:
         measurement = measurement_parts(found, simulated=True)

@@ -63,8 +63,6 @@ class TrialLog:
     reference_axis: Vector | None = None
     reference: dict[str, TipAtRest] = field(default_factory=dict)
     """What the reference instrument said, by moment, also where it measured nothing."""
-    tip_in_air_mm: Vector | None = None
-    """Where the tracker showed the tip before the needle went into the gel, tracker frame."""
     end_reason: str = ""
     ended: str = "interrupted"
     """finished, stopped, aborted or interrupted."""

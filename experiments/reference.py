@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from experiments.trial import Trial
-from hal.types import Vector
-from rig.instruments.reference import BODY, PERIOD_S, READINGS_N, TIP, TipAtRest, read_tip
+from rig.instruments.reference import BODY, PERIOD_S, READINGS_N, TIP, TipAtRest, judged_after_move, read_tip, tip_now
 
-__all__ = ["BODY", "PERIOD_S", "READINGS_N", "TIP", "note_reference", "read_reference"]
+__all__ = ["BODY", "PERIOD_S", "READINGS_N", "TIP", "note_reference", "read_reference", "withdraw_frozen"]
 
 
 def note_reference(trial: Trial, moment: str) -> None:
-    """Read the tip for the trial's row: the needle has been in air and has moved since."""
-    trial.log.reference[moment] = read_reference(trial, moment, before_mm=trial.log.tip_in_air_mm)
+    """Read the tip for the trial's row."""
+    trial.log.reference[moment] = read_reference(trial, moment)
 
 
-def read_reference(trial: Trial, moment: str, *, before_mm: Vector | None = None) -> TipAtRest:
+def withdraw_frozen(trial: Trial) -> None:
+    """The needle is out: what a tracker said that still shows the tip where it was is taken back."""
+    now_mm = tip_now(trial.controller)
+    for moment, found in trial.log.reference.items():
+        judged = judged_after_move(found, now_mm)
+        if judged is not found:
+            trial.log.reference[moment] = judged
+            trial.log.reference_mm.pop(moment, None)
+            trial.log.reference_axis = None
+            trial.event("reference", moment=moment, **judged.as_event())
+
+
+def read_reference(trial: Trial, moment: str) -> TipAtRest:
     """Read the tip in the Phantom frame; the witness notes the same moment.
 
-    Of a tip that was not measured nothing but the reason is told: the trial is then ``truth_missing``. ``before_mm``:
-    see ``read_tip``.
+    Of a tip that was not measured nothing but the reason is told: the trial is then ``truth_missing``.
     """
     if trial.witness is not None:
         trial.witness.note(moment)
     ReferenceToPhantom = trial.controller.rig.frames.get("Reference", "Phantom")
-    found = read_tip(trial.controller, ReferenceToPhantom, before_mm=before_mm)
+    found = read_tip(trial.controller, ReferenceToPhantom)
     if found.tip_mm is None:
         trial.event("reference", moment=moment, **found.as_event())
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from experiments.reference import withdraw_frozen
 from experiments.states import State
 from experiments.steps.prepare import do_item
 from experiments.trial import Trial
@@ -19,6 +20,7 @@ def withdraw(trial: Trial) -> State:
     if trial.witness is not None:
         trial.witness.insertion_done()
     trial.event("needle_out")
+    withdraw_frozen(trial)
     return State.CHECKOUT
 
 

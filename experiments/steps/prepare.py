@@ -11,7 +11,6 @@ from hal.clock import NS_PER_S
 from hal.errors import DeviceError
 from hal.types import Instruction, InstructionKind
 from rig.injection import InjectionResult, inject
-from rig.instruments.reference import look_before_moving
 from rig.safety.pressure import Verdict
 
 PRIME_ML = 0.15
@@ -29,7 +28,6 @@ def setup(trial: Trial) -> State:
         if item.when == "before" and item.id != "PRE9":
             do_item(trial, item)
     prime_line(trial)
-    trial.log.tip_in_air_mm = look_before_moving(trial.controller)
     return State.PALPATE if trial.technique.plane == "landmark" else State.LONGITUDINAL
 
 

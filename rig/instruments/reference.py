@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -85,6 +85,8 @@ class TipAtRest:
     old_n: int = 0
     """Looks that brought nothing newer than what was known."""
     unseen_n: int = 0
+    seen_mm: Vector | None = field(default=None, repr=False)
+    """Mean tip in the tracker's own frame; None where a person measured."""
 
     @property
     def measured(self) -> bool:
@@ -105,11 +107,8 @@ class TipAtRest:
         return told | {"cause": self.cause.value, "device_fault": self.cause.device_fault, "reason": self.reason}
 
 
-def look_before_moving(controller: Controller) -> Vector | None:
-    """Where the tracker shows the tip now, in its own frame, or None: the place that it must have left afterwards.
-
-    A person who measures by hand is not asked.
-    """
+def tip_now(controller: Controller) -> Vector | None:
+    """Where the tracker shows the tip now, in its own frame; None out of sight. A person who measures is not asked."""
     tracker = controller.rig.tracker
     if tracker is None or not getattr(tracker, "polled", True):
         return None
@@ -119,14 +118,23 @@ def look_before_moving(controller: Controller) -> Vector | None:
     return np.array(pose.matrix[:3, 3])
 
 
-def read_tip(
-    controller: Controller, ReferenceToFrame: Matrix | None = None, *, before_mm: Vector | None = None
-) -> TipAtRest:
+def judged_after_move(found: TipAtRest, now_mm: Vector | None) -> TipAtRest:
+    """A reading in the light of a later look, when the needle has moved by centimetres: a tracker that still shows the
+    tip where it was has not seen it then either. ``now_mm``: ``tip_now``."""
+    if found.seen_mm is None or now_mm is None or not stuck(found.seen_mm, now_mm):
+        return found
+    reason = (
+        f"the tracker shows {TIP} where it was before the needle moved, to a hundredth of a millimetre; "
+        f"{_ADVICE[Cause.FROZEN]}"
+    )
+    return replace(found, cause=Cause.FROZEN, reason=reason, tip_mm=None, axis=None)
+
+
+def read_tip(controller: Controller, ReferenceToFrame: Matrix | None = None) -> TipAtRest:
     """Read the tip of a needle that rests from now on.
 
     ``ReferenceToFrame``: from the body on the phantom to the frame of the answer; None answers in the tracker's own
-    frame and needs no body. ``before_mm``: where the tracker showed the tip before the needle moved to where it is
-    (``look_before_moving``, tracker frame). Raises what ``Controller.read`` raises when the tracker fails.
+    frame and needs no body. Raises what ``Controller.read`` raises when the tracker fails.
     """
     if controller.rig.tracker is None:
         return TipAtRest(Cause.NO_INSTRUMENT, "no tracker on this rig")
@@ -142,7 +150,7 @@ def read_tip(
         controller.wait(PERIOD_S)
         taken.look(_by_name(controller.read("tracker")), clock.now_ns())
     u_mm = float(getattr(controller.rig.tracker, "tip_uncertainty_mm", UNSTATED_U_MM))
-    return taken.result(u_mm, before_mm, clock.now_ns())
+    return taken.result(u_mm, clock.now_ns())
 
 
 def _by_name(poses: tuple[TrackedPose, ...]) -> Mapping[str, TrackedPose]:
@@ -218,7 +226,7 @@ class _Taken:
         self._looks[said.look] += 1
         self._why[said.look] = f"{name} {said.why}"
 
-    def result(self, u_mm: float, before_mm: Vector | None, now_ns: int) -> TipAtRest:
+    def result(self, u_mm: float, now_ns: int) -> TipAtRest:
         """Judge all of them together."""
         looks = self._looks
         new_n, bad_n, good_n = self.new_n, looks[Look.IMPOSSIBLE], len(self._tips)
@@ -254,13 +262,6 @@ class _Taken:
                 f"{u_mm:g} mm per axis allow; {_ADVICE[Cause.SCATTERED]}",
                 found.outliers_n,
             )
-        if before_mm is not None and stuck(before_mm, np.mean(np.array(self._raw_mm)[found.kept], axis=0)):
-            return self._none(
-                Cause.FROZEN,
-                f"the tracker shows {TIP} where it was before the needle moved, to a hundredth of a millimetre; "
-                f"{_ADVICE[Cause.FROZEN]}",
-                found.outliers_n,
-            )
         far = "" if self._to_frame is None else _why_far(found.mean_mm)
         if far:
             return self._none(Cause.IMPOSSIBLE, far, found.outliers_n)
@@ -269,6 +270,7 @@ class _Taken:
         return TipAtRest(
             Cause.MEASURED, "", found.mean_mm, axis / np.linalg.norm(axis), found.spread_mm, kept_n,
             found.outliers_n, bad_n, looks[Look.OLD], looks[Look.UNSEEN],
+            np.mean(np.array(self._raw_mm)[found.kept], axis=0),
         )  # fmt: skip
 
     def _none(self, cause: Cause, reason: str, outliers_n: int = 0) -> TipAtRest:

@@ -9,14 +9,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from experiments.calibrations.needle_tip import _at_rest
-from experiments.reference import read_reference
+from experiments.reference import note_reference, read_reference, withdraw_frozen
 from hal.clock import NS_PER_S, VirtualClock
 from hal.drivers.manual_entry import ManualTracker, Settings
 from hal.drivers.tracker_igtl import Driver
 from hal.drivers.tracker_igtl import Settings as IgtlSettings
 from hal.types import NeedlePose, TrackedPose
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.instruments.reference import BODY, TIP, Cause, TipAtRest, look_before_moving, read_tip
+from rig.instruments.reference import BODY, TIP, Cause, TipAtRest, judged_after_move, read_tip, tip_now
 
 TURN = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix()
 BAD_FLOAT = -3.697314e28
@@ -146,10 +146,21 @@ def test_a_tip_that_is_not_seen_is_no_fault_of_the_instrument():
 
 def test_a_tracker_that_gives_the_old_place_new_stamps_is_found_out_by_the_needle_s_move():
     bench = Bench(lambda k: TRUE)
-    before = look_before_moving(bench)
-    assert before == pytest.approx(TRUE[:3, 3])
-    assert read_tip(bench, np.eye(4), before_mm=before).cause is Cause.FROZEN
-    assert read_tip(bench, np.eye(4), before_mm=before + np.array([0.0, 0.0, 40.0])).measured
+    found = read_tip(bench, np.eye(4))
+    assert judged_after_move(found, tip_now(bench)).cause is Cause.FROZEN, "the needle was withdrawn meanwhile"
+    assert judged_after_move(found, TRUE[:3, 3] - [0.0, 0.0, 40.0]) is found
+    assert judged_after_move(found, None) is found, "out of sight now, which tells nothing of then"
+
+
+def test_a_reading_that_is_taken_back_leaves_the_trial_without_a_tip():
+    bench = Bench(lambda k: TRUE)
+    trial, told = of_a_trial(bench)
+    trial.log.reference = {}
+    note_reference(trial, "at_injection")
+    assert trial.log.reference_mm.keys() == {"at_injection"}
+    withdraw_frozen(trial)
+    assert trial.log.reference_mm == {} and trial.log.reference["at_injection"].cause is Cause.FROZEN
+    assert told[-1]["measured"] is False and told[-1]["device_fault"] is True
 
 
 def test_a_tip_out_of_every_needle_s_reach_is_not_measured():
@@ -186,7 +197,7 @@ def typing(*answers):
 
 def test_a_person_is_asked_once_and_what_he_types_is_the_tip():
     bench, person = typing("1 2,5 3")
-    assert look_before_moving(bench) is None and person.asked == 0
+    assert tip_now(bench) is None and person.asked == 0
     found = read_tip(bench, pose(0.0, 0.0, 100.0, turn=np.eye(3)))
     assert found.tip_mm == pytest.approx([1.0, 2.5, 103.0]) and person.asked == 1
     assert found.axis is None, "a position has no direction"
