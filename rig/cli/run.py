@@ -32,6 +32,10 @@ from rig.simulated import check_sim, needs_bench
 SHIPPED_RIG = "simulated"
 WORKERS_SIMULATED = 2
 AUTOMATIC = "auto_operator"
+TRIAL_S = {"landmark": 3.0, "image": 15.0}
+"""Of computing one simulated trial on one core of 2026, measured."""
+BENCH_TRIAL_S = 1200.0
+"""Of one trial at a bench with its preparation and closing [A]."""
 NOT_JUDGED = "NOT JUDGED"
 """Verdict of a run that could not be analysed."""
 
@@ -80,6 +84,7 @@ def run_study(
     record cannot be written; a safety stop and a device failure are in the result's exit code.
     """
     order = checked(study, rig, out, trials, seed, workers, techniques)
+    say(_estimate(order))
     if not needs_bench(order.config):
         from rig.cli.bench_trial import rehearse
 
@@ -112,6 +117,17 @@ def carried_through(conducted: Callable[[], StudyOutcome], where: Path, progress
         say(f"phantomrig: {words.get(code, 'stopped')}: {outcome.failure}")
     completed_n = max(outcome.completed_n, progress.done_n)  # workers that were stopped hand no result back
     return RunResult(code, outcome.run, outcome.planned_n, completed_n, verdict)
+
+
+def _estimate(order: Order) -> str:
+    """How long the study will take, roughly, before it begins: a long one is better not begun by mistake."""
+    design, simulated = order.study.design, needs_bench(order.config)
+    each_s = [TRIAL_S["landmark" if t.plane == "landmark" else "image"] for t in order.study.loaded().values()]
+    total_s = design.repeats * (sum(each_s) / order.workers if simulated else BENCH_TRIAL_S * len(each_s))
+    hours, minutes = divmod(round(total_s / 60.0), 60)
+    took = f"{hours} h {minutes} min" if hours else f"{max(minutes, 1)} min"
+    where = "of computing" if simulated else "at the bench"
+    return f"{design.repeats * len(each_s)} trials asked for: about {took} {where}"
 
 
 def checked(

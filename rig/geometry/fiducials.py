@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hal.errors import ConfigError
+from hal.files import parse
 from rig.geometry.tre import Points, fit_rigid_many
 
 ALL_ORDERS_N = 8
@@ -78,12 +78,14 @@ def read_fiducials(path: Path) -> Fiducials:
     points: dict[str, ArrayLike] = {}
     names: list[str] = []
     if path.suffix == ".toml":
+        document = parse(text, str(path))
+        for place, fault in document.unfit():
+            raise ConfigError(f"{document.place(place)}: {fault}")
         try:
-            rows = tomllib.loads(text).get("fiducial", [])
-            for row in rows:
+            for row in document.data.get("fiducial", []):
                 names.append(str(row["name"]))
                 points[names[-1]] = _three(path, names[-1], row["at_mm"])
-        except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path}: is no list of [[fiducial]] with name and at_mm: {error}") from None
     else:
         for number, line in point_lines(text.splitlines()):

@@ -23,7 +23,6 @@ named value is one of those given).
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,6 +30,7 @@ from importlib.resources import files
 from typing import Any
 
 from hal.errors import ConfigError
+from hal.files import parse as parse_toml
 from rig.record.journal import Entry
 from rig.record.reading import RecordedRun
 
@@ -88,10 +88,7 @@ def known_anomalies() -> tuple[Anomaly, ...]:
 
 def parse_anomalies(text: str) -> tuple[Anomaly, ...]:
     """Read a list; raises ``ConfigError`` with the entry that is wrong."""
-    try:
-        tables = tomllib.loads(text).get("anomaly", [])
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{LIST}: {error}") from None
+    tables = parse_toml(text, LIST).data.get("anomaly", [])
     found = tuple(_parsed(table) for table in tables)
     ids = [anomaly.id for anomaly in found]
     twice = sorted({name for name in ids if ids.count(name) > 1})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hal.errors import ConfigError, RecordError
+from hal.files import read
 from rig.record.attempts import attempts, truth_lines
 from rig.record.canonical import Json
 from rig.record.frames import FrameReader
@@ -78,9 +78,9 @@ class RecordedRun:
 
     def toml(self, name: str) -> dict[str, Any]:
         try:
-            return tomllib.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"the run folder cannot be used: {name}: {error}") from error
+            return dict(read(self.path / name, name).data)
+        except ConfigError as error:
+            raise ConfigError(f"the run folder cannot be used: {error}") from error
 
     @cached_property
     def planned(self) -> tuple[PlannedTrial, ...]:
