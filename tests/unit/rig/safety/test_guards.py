@@ -33,6 +33,7 @@ def ns(seconds: float) -> int:
 
 CASES: list[tuple[str, Severity, Any, Any]] = [
     ("line_pressure", Severity.HARD, PressureReading(0, 300.0, 20.0), PressureReading(0, 299.9, 20.0)),
+    ("pressure_zero", Severity.HOLD, PressureReading(0, -5.0, 20.0), PressureReading(0, -4.99, 20.0)),
     ("needle_force", Severity.HOLD, ForceReading(0, 5.0), ForceReading(0, 4.99)),
     ("needle_force", Severity.HOLD, ForceReading(0, -5.0), ForceReading(0, -4.99)),
     ("needle_force_hard", Severity.HARD, ForceReading(0, 10.0), ForceReading(0, 9.99)),
@@ -78,6 +79,12 @@ def test_every_level_trips_at_its_limit_and_not_below(name: str, severity: Sever
     trip = level.evaluate(over)
     assert trip is not None and (trip.source, trip.severity) == (name, severity)
     assert level.evaluate(under) is None
+    assert level.evaluate(level.trips_on) is not None and level.evaluate(level.passes_on) is None
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_the_examples_of_every_level_prove_it(name: str) -> None:
+    level = LEVELS[name]
     assert level.evaluate(level.trips_on) is not None and level.evaluate(level.passes_on) is None
 
 

@@ -134,3 +134,8 @@ def test_an_emergency_stop_input_is_read_every_40_ms_whatever_the_rest_says() ->
 def test_strong_resistance_by_gauge(gauge: int, newton: float) -> None:
     assert Limits().needle_force_n(gauge) == newton
     assert Limits(force=ForceLimits(needle_n=1.5)).needle_force_n(gauge) == 1.5
+
+
+def test_one_test_injection_may_be_all_of_them_and_steps_of_the_ladder_may_be_equal() -> None:
+    assert VolumeLimits(test_ml=0.5, test_total_ml=0.5).test_total_ml == 0.5
+    assert PressureLimits(hold_kpa=100.0, stop_kpa=100.0).stop_kpa == 100.0

@@ -97,6 +97,32 @@ def test_a_sensor_must_show_half_of_what_line_and_needle_take() -> None:
     assert not silent(0.0, seconds=1.5)  # 0.075 mL: not yet due
 
 
+def test_a_soft_line_takes_its_time_to_answer() -> None:
+    soft = LineModel(5.0, 3.1, 1.5)  # time constant 1.4 s: 70 % of the answer after 1.68 s
+    watch = PressureWatch(soft, LADDER)
+    for k in range(1, 87):
+        watch.update(k * 20_000_000, 5.2, 3.0, 0.001 * k)
+        assert watch.judge(3.0)[1] is None
+    for k in range(87, 300):
+        watch.update(k * 20_000_000, 5.2, 3.0, 0.001 * k)
+    trip = watch.judge(3.0)[1]
+    assert trip is not None and trip.source == "pressure_silent" and trip.limit == pytest.approx(6.975, abs=0.15)
+
+
+def test_a_steady_pressure_is_no_closed_line_while_the_pump_runs() -> None:
+    watch = PressureWatch(LINE, LADDER)
+    for k in range(20):  # 0.1 mL of the 0.12 mL pumped would be in the line, but nothing rises any more
+        watch.update(k * 20_000_000, 200.0, 3.0, 0.1 + 0.001 * k)
+    assert not watch.nothing_leaves(3.0)
+    assert watch.nothing_leaves(0.0)
+
+
+def test_two_readings_of_one_moment_have_no_slope() -> None:
+    watch = PressureWatch(LINE, LADDER)
+    watch.update(0, 10.0, 3.0, 0.1)
+    assert watch.update(0, 20.0, 3.0, 0.1).slope_kpa_s == 0.0
+
+
 def test_a_loss_too_small_to_show_proves_nothing() -> None:
     assert not silent(0.0, rate_ml_min=0.6, seconds=20.0)  # half of 2.8 kPa is 1.4
     assert silent(0.0, rate_ml_min=0.7, seconds=20.0)  # half of 3.3 kPa is 1.6
