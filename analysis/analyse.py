@@ -26,7 +26,10 @@ def analyse(run: RecordedRun) -> Results:
     account = _account(rows, planned)
     short = shortfall(account, run.manifest.reason if run.manifest else "")
     wanted = [Criterion.from_toml(table) for table in study.get("criteria", [])]
-    criteria = tuple(judge(criterion, rows, simulated=run.simulated, short=short) for criterion in wanted)
+    level_drawn = bool(study.get("design", {}).get("level_shift", False))
+    criteria = tuple(
+        judge(criterion, rows, simulated=run.simulated, short=short, level_drawn=level_drawn) for criterion in wanted
+    )
     approaches = _approaches(rows, planned)
     verdict, reason = overall(criteria, faults, simulated=run.simulated, short=short)
     seed = run.opened.get("seed")

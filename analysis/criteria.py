@@ -36,6 +36,8 @@ RESTS_ON_VIOLATIONS = ("success", "first_pass_success")
 FAULT_SHARE_MAX = 0.05
 """Share of an arm's trials that device faults may end; above it there is no verdict (project default)."""
 TOO_FAULTY = f"device faults ended more than {FAULT_SHARE_MAX:.0%} of an arm"
+BY_CONSTRUCTION = "by construction: the phantom stands within millimetres of where the rig file has it"
+"""Of the right level, unless the study shifts its cartridges by a level (``design.level_shift``)."""
 GRAVE = ("V1", "V2", "V3", "V5", "V6")
 """Codes that forfeit success and that a phantom can show (V4 has no surrogate in any)."""
 
@@ -114,10 +116,13 @@ def shortfall(account: Accounting, ended: str) -> str:
     return f"{TOO_FAULTY}: {', '.join(many)}" if many else ""
 
 
-def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: str = "") -> CriterionResult:
+def judge(
+    criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: str = "", level_drawn: bool = False
+) -> CriterionResult:
     """Judge one criterion on all trials of the run (interrupted ones do not count).
 
-    ``short`` is the study's ``shortfall``: with one there is a number, but no verdict.
+    ``short`` is the study's ``shortfall``: with one there is a number, but no verdict. ``level_drawn``: the phantom
+    stood on a level that nobody knew; else the right level was given with the fixture.
     """
     chosen, lost = criterion.rows(closed(rows)), criterion.rows(faulted(rows))
     estimate, bound = _statistic(criterion, chosen)
@@ -134,6 +139,8 @@ def judge(criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: 
             verdict, reason = NOT_EVALUATED, f"{words}: what the others show is not known of all"
         else:
             reason += f"; {words}"
+    if criterion.metric == "level_correct" and not level_drawn:
+        reason += f"; {BY_CONSTRUCTION}"
     if criterion.metric in RESTS_ON_VIOLATIONS:
         reason += _unseen(criterion, chosen)
     if short:

@@ -82,6 +82,8 @@ class CartridgeJob:
     """Folder of a real bench's ledgers, which outlive the run; None: the ledger is the run folder's own."""
     before: Before | None = None
     """Of a cartridge that another process began."""
+    level_shift: bool = False
+    """A simulated cartridge may stand one level off."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def run_cartridge(
         bench = simulate(
             config, clock, cartridge_seed=job.cartridge.seed, phantom=job.phantom, needle=needle, age_h=job.age_h,
             # A certificate is of the bench that it was made on.
-            bench_seed=None if job.calibrated.certificates else job.cartridge.bench_seed,
+            bench_seed=None if job.calibrated.certificates else job.cartridge.bench_seed, level_shift=job.level_shift,
         )  # fmt: skip
     before = job.before
     to_do = [trial for trial in job.cartridge.trials if before is None or trial.trial_id not in before.closed]

@@ -82,7 +82,15 @@ def conduct(
     ledgers = config.ledger_folder
     jobs = [
         CartridgeJob(
-            run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h, calibrated, ledgers
+            run.path,
+            c,
+            techniques,
+            config,
+            study.design.phantom,
+            study.design.cartridge_age_h,
+            calibrated,
+            ledgers,
+            level_shift=study.design.level_shift,
         )
         for c in cartridges
     ]
@@ -106,7 +114,7 @@ def conclude(found: Resumption, *, workers: int, watcher: Watcher, calibrated: I
     jobs = [
         CartridgeJob(
             run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h, calibrated,
-            config.ledger_folder, found.before.get(c.cartridge_id),
+            config.ledger_folder, found.before.get(c.cartridge_id), study.design.level_shift,
         )
         for c in found.to_do
     ]  # fmt: skip
@@ -208,6 +216,11 @@ def _check_run_on(technique: Technique, config: RigConfig) -> None:
 
 def _check_benches(study: Study, config: RigConfig, calibrated: InForce) -> None:
     """Several benches are drawn; a bench that stands, is named or was calibrated is one."""
+    if study.design.level_shift and not needs_bench(config):
+        raise ConfigError(
+            f"the study shifts its cartridges by a level unknown to all, and nobody can do that on {config.rig.name}: "
+            "level_shift is for simulated benches"
+        )
     if study.design.benches == 1:
         return
     asked = f"the study asks for {study.design.benches} benches"

@@ -59,6 +59,10 @@ class Design(_Data):
     benches: int = within(1, 1000, 1)
     """Simulated benches, each built and mounted with its own errors; whole blocks are dealt to them in turn."""
 
+    level_shift: bool = False
+    """Each simulated cartridge stands one level to the feet, as drawn, or one to the head: drawn from its seed, known
+    to scoring only. Without it the right level is given by construction."""
+
     @model_validator(mode="after")
     def _once(self) -> Design:
         faults = []

@@ -50,12 +50,12 @@ def check_sim(config: RigConfig) -> None:
 
 def simulate(
     config: RigConfig, clock: Clock, *, cartridge_seed: int, phantom: str, needle: str, age_h: float | None = None,
-    bench_seed: int | None = None,
+    bench_seed: int | None = None, level_shift: bool = False,
 ) -> SimulatedBench:  # fmt: skip
     """Pour one cartridge and put a simulated bench around it; raises ``ConfigError`` for a bad ``[sim]`` table.
 
     ``age_h``: of the cartridge when the bench is switched on (default: that of ``[sim.build]``). ``bench_seed``: of the
-    bench where ``[sim]`` names none.
+    bench where ``[sim]`` names none. ``level_shift``: the cartridge may stand one level off, unknown to all.
     """
     from hal.sim.bench import Bench, BenchSpec, StatedDevice
     from hal.sim.settings import sim_settings
@@ -63,7 +63,12 @@ def simulate(
     graph = config.frames.graph()
     names = ("PhantomToRig", "HolderToRig", "CarrierToRig", "TrackerToRig")
     frames = {name: graph.get(name.removesuffix("ToRig"), "Rig") for name in names}
-    settings = sim_settings({**config.sim, "phantom": phantom}, config.document).at_age(age_h).on_bench(bench_seed)
+    settings = (
+        sim_settings({**config.sim, "phantom": phantom}, config.document)
+        .at_age(age_h)
+        .on_bench(bench_seed)
+        .shifted(level_shift)
+    )
     devices = {}
     for role, (driver, address, stated) in _in_process(config).items():
         devices[role] = StatedDevice(driver, address, stated)

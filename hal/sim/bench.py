@@ -104,7 +104,7 @@ class Bench:
         self.clock = clock
         self._published: list[str] = []
         built = _poured(s, cartridge_seed)
-        placement = place(dict(spec.frames), s.placement, s.bench, cartridge_seed)
+        placement = place(dict(spec.frames), s.placement, s.bench, cartridge_seed, _level_mm(built))
         self.world = _world(spec, built, placement, cartridge_seed)
         world = self.world
         body = s.reference_body
@@ -179,6 +179,12 @@ def _seed(bench_seed: int, role: str) -> int:
     """Every device's errors are its own."""
     roles = list(STANDARD)
     return bench_seed + (roles.index(role) if role in STANDARD else len(roles))
+
+
+def _level_mm(built: AsBuilt) -> float:
+    """From the L5 to the L4 root along the drawn phantom's Y."""
+    upper, lower = (built.nominal.target(level, "left").nerve_centre_mm for level in ("L4", "L5"))
+    return float(upper[1] - lower[1])
 
 
 def _with_faults(device: SimDevice, faults: FaultPlan) -> SimDevice:

@@ -28,6 +28,9 @@ class PlacementErrors:
     phantom_deg: Annotated[float, Field(ge=0.0, le=30.0)] = 1.0
     phantom_shift_mm: tuple[Offset, Offset, Offset] = (0.0, 0.0, 0.0)
     """A known extra shift along phantom X, Y, Z (test of the guidance)."""
+    level_shift: bool = False
+    """The cartridge stands one level further to the feet, as drawn, or one level further to the head, with equal
+    chance: nobody but the world knows which, so that the level has to be found."""
     holder_mm: Annotated[float, Field(ge=0.0, le=50.0)] = 0.2
     holder_deg: Annotated[float, Field(ge=0.0, le=30.0)] = 0.1
     probe_mm: Annotated[float, Field(ge=0.0, le=50.0)] = 0.4
@@ -53,6 +56,8 @@ class Placement:
     ProbeToFlange: Matrix
     """True probe face against the pose that the holder reports."""
     ReferenceToPhantom: Matrix
+    levels: int = 0
+    """Levels by which the cartridge stands further to the head."""
     """Tracked body on the phantom's box, against a rig file that takes it for the phantom itself."""
 
 
@@ -68,8 +73,10 @@ def _disturbed(nominal: Matrix, rng: np.random.Generator, sd_mm: float, sd_deg: 
     return nominal @ error
 
 
-def place(nominal: dict[str, Matrix], errors: PlacementErrors, seed: int, cartridge_seed: int) -> Placement:
-    """Draw the true placement.
+def place(
+    nominal: dict[str, Matrix], errors: PlacementErrors, seed: int, cartridge_seed: int, level_mm: float = 0.0
+) -> Placement:
+    """Draw the true placement; ``level_mm`` is the way from one level to the next along the phantom's Y.
 
     ``seed`` fixes the bench (holder, carrier, tracker, probe), ``cartridge_seed`` how this cartridge sits in
     its fixture. ``nominal`` holds ``PhantomToRig``, ``HolderToRig``, ``CarrierToRig`` and ``TrackerToRig``.
@@ -79,6 +86,8 @@ def place(nominal: dict[str, Matrix], errors: PlacementErrors, seed: int, cartri
     phantom = _disturbed(nominal["PhantomToRig"], fixture, errors.phantom_mm, errors.phantom_deg, LEVELLED)
     shift = np.eye(4)
     shift[:3, 3] = errors.phantom_shift_mm
+    levels = int(np.random.default_rng([cartridge_seed, 0x1E]).integers(-1, 2)) if errors.level_shift else 0
+    shift[1, 3] += levels * level_mm
     phantom[2, 3] = nominal["PhantomToRig"][2, 3] + LEVELLED * (phantom[2, 3] - nominal["PhantomToRig"][2, 3])
     return Placement(
         PhantomToRig=phantom @ shift,
@@ -87,4 +96,5 @@ def place(nominal: dict[str, Matrix], errors: PlacementErrors, seed: int, cartri
         TrackerToRig=_disturbed(nominal["TrackerToRig"], bench, errors.tracker_mm, errors.tracker_deg),
         ProbeToFlange=_disturbed(np.eye(4), bench, errors.probe_mm, errors.probe_deg),
         ReferenceToPhantom=_disturbed(np.eye(4), bench, errors.reference_mm, errors.reference_deg),
+        levels=levels,
     )

@@ -131,6 +131,12 @@ class SimSettings(BaseModel):
         """Seed of the bench at hand."""
         return BENCH_UNLESS_DRAWN if self.bench_seed is None else self.bench_seed
 
+    def shifted(self, by_levels: bool) -> SimSettings:
+        """The same with cartridges that may stand a level off."""
+        if not by_levels:
+            return self
+        return self.model_copy(update={"placement": replace(self.placement, level_shift=True)})
+
     def on_bench(self, drawn: int | None) -> SimSettings:
         """The same with the bench that was drawn, unless one is given."""
         return self if self.bench_seed is not None else self.model_copy(update={"bench_seed": drawn})

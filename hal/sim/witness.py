@@ -94,6 +94,7 @@ class WorldWitness:
             "path_structures": structures,
             "spread_cover": self._cover(),
             "PhantomToRig": self._world.placement.PhantomToRig,
+            "level_shift": self._world.placement.levels,
             "sound_speed_m_s": built.sound_speed_m_s,
         }
 

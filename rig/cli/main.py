@@ -222,13 +222,14 @@ def score(
     ] = None,
     phantoms: Annotated[int, number("how many phantoms are poured, each with its own seed", 1, 1000)] = 3,
     first_seed: Annotated[int, number("seed of the first phantom (100-112 and 950 are refused)", 0, 2**32 - 1)] = 900,
+    phantom: Annotated[str, typer.Option(help="drawing that is poured: a shipped name or a .toml file")] = "lumbar_ref",
     json: AsJson = False,
 ) -> None:
     """Measure on simulated frames how well guidance finds bone, level and needle."""
     from rig.cli.score import measure, show
 
     with exit_codes():
-        result = measure(part or (), phantoms, first_seed)
+        result = measure(part or (), phantoms, first_seed, phantom=phantom)
         show(result)
         if json:
             emit(result)

@@ -91,6 +91,7 @@ def run_study(
         say("rehearsing in simulation, so that nothing has to be computed for long while devices are watched ...")
         rehearse(order.study)
     progress = StudyProgress(WallClock())
+
     def conducted() -> StudyOutcome:
         with _live(order, publish) as scene:
             return _conducted(order, progress, scene)

@@ -71,11 +71,12 @@ def chosen_parts(names: Sequence[str]) -> list[str]:
 
 def measure(
     parts: Sequence[str], phantoms_n: int, first_seed: int, *,
-    bone_frames_n: int | None = None, needle_scenes_n: int | None = None, quality: str = "full",
+    bone_frames_n: int | None = None, needle_scenes_n: int | None = None, quality: str = "full", phantom: str = PHANTOM,
 ) -> dict[str, Any]:  # fmt: skip
     """Score the named parts (all when none is named); progress goes to stderr.
 
-    The frames and scenes of one phantom are those of the published tables unless given. Raises ``ConfigError`` for
+    All of it is over pours of one drawing, ``phantom``: how guidance does on another spine is another score. The frames
+    and scenes of one phantom are those of the published tables unless given. Raises ``ConfigError`` for
     unknown parts and for seeds that may not be used, ``DeviceError`` when no needle path is found.
     """
     seeds = seeds_of(first_seed, phantoms_n)
@@ -91,16 +92,24 @@ def measure(
     clock = WallClock()
     start_ns = clock.now_ns()
     steps_n, done_n = len(seeds) * len(scores), 0
-    say(f"{len(seeds)} phantoms, seeds {seeds[0]}-{seeds[-1]}, {', '.join(scores)}; simulated")
+    over = f"pours of one drawing ({phantom})"
+    say(f"{len(seeds)} phantoms, seeds {seeds[0]}-{seeds[-1]}, {', '.join(scores)}; {over}; simulated")
     for seed in seeds:
-        bench = pour(seed, quality)
+        bench = pour(seed, quality, phantom)
         for part, score in scores.items():
             score.add(bench, seed)
             done_n += 1
             left_s = (clock.now_ns() - start_ns) / NS_PER_S / done_n * (steps_n - done_n)
             left = f", about {left_s:.0f} s left" if done_n < steps_n else ""
             say(f"{done_n}/{steps_n} seed {seed} {part}{left}")
-    label = {"simulated": True, "version": __version__, "seeds": seeds, "phantom": PHANTOM, "quality": quality}
+    label = {
+        "simulated": True,
+        "version": __version__,
+        "seeds": seeds,
+        "phantom": phantom,
+        "over": f"pours of one drawing ({phantom})",
+        "quality": quality,
+    }
     return {**label, "parts": {part: {**label, **score.result()} for part, score in scores.items()}}
 
 
@@ -117,7 +126,10 @@ def show(result: dict[str, Any]) -> None:
             table = _level_table(figures)
         else:
             table = _tip_table(part, figures)
-        table.caption = f"simulated; phantomrig {result['version']}; seeds {seeds[0]}-{seeds[-1]}"
+        table.caption = (
+            f"simulated; phantomrig {result['version']}; {result['over']}, seeds {seeds[0]}-{seeds[-1]}; "
+            "says nothing of other spines"
+        )
         console.print(table)
 
 

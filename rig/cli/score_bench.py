@@ -77,13 +77,13 @@ class Bench:
         return dorsal_map(points, names)
 
 
-def pour(seed: int, quality: str = "full") -> Bench:
-    """The reference phantom poured with default build errors, at rest in the rig.
+def pour(seed: int, quality: str = "full", phantom: str = PHANTOM) -> Bench:
+    """A phantom (shipped name or file) poured with default build errors, at rest in the rig.
 
     ``quality`` is the renderer's: ``full`` (256 lines x 1024 samples x 5 slices) or ``fast`` (128 x 512 x 3); raises
-    ``ValueError`` for another.
+    ``ValueError`` for another, ``ConfigError`` for a phantom that cannot be read.
     """
-    nominal = load_phantom(PHANTOM)
+    nominal = load_phantom(phantom)
     built = build(nominal, seed)
     renderer = Renderer(Scene.of(built.volume, by_label()), PROBE, quality, seed)
     return Bench(nominal, built, renderer, np.eye(4))
