@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.device_fault import DEVICE_FAULT
 from experiments.gel_block import GelBlock, ask_for_block, note_insertion, own_block
 from experiments.gel_temperature import gel_temperature
 from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
@@ -95,8 +96,12 @@ class CartridgeResult:
     devices: tuple[DeviceRecord, ...]
     failure: str = ""
     failure_kind: str = ""
-    """safety, device or empty."""
+    """safety, device, device_fault or empty."""
     virtual_s: float = 0.0
+    faulted: tuple[str, ...] = ()
+    """Trials that a device fault ended: each is to be repeated as a new one."""
+    left: tuple[str, ...] = ()
+    """Trials that were not begun because a device fault had ended the cartridge."""
 
 
 @cache
@@ -143,6 +148,8 @@ def run_cartridge(
     reason = "finished"
     again = [trial for trial in job.cartridge.trials if bench is not None and trial not in to_do]
     stops = 0
+    faulted: list[str] = []
+    left: tuple[str, ...] = ()
     try:
         with ExitStack() as stack:
             rebuilding = stack.enter_context(Rebuilding(job.run, record.cartridge_id, clock)) if again else None
@@ -167,7 +174,15 @@ def run_cartridge(
                     completed += 1
                     if progress is not None:
                         progress(planned.trial_id, outcome)
+                if outcome == DEVICE_FAULT and not rebuilt:
+                    faulted.append(planned.trial_id)
+                    if stop is not None:  # nobody knows how the needle stands: the cartridge ends, the study goes on
+                        failure, kind, reason = _with_record(stop), DEVICE_FAULT, "device fault"
+                        left = tuple(t.trial_id for t in to_do[to_do.index(planned) + 1 :])
+                        break
                 if stop is not None:
+                    if not isinstance(stop, SafetyStop):
+                        raise stop
                     if stops >= STOPS_MAX_N or not _released(controller, stop):
                         raise stop
                     if bench is not None:
@@ -191,7 +206,9 @@ def run_cartridge(
             if bench is not None:
                 bench.close()
             record.close(reason)
-    return CartridgeResult(job.cartridge.cartridge_id, completed, devices, failure, kind, clock.now_ns() / NS_PER_S)
+    return CartridgeResult(
+        job.cartridge.cartridge_id, completed, devices, failure, kind, clock.now_ns() / NS_PER_S, tuple(faulted), left
+    )
 
 
 def _record(job: CartridgeJob, clock: Clock) -> CartridgeRecord:
@@ -268,12 +285,13 @@ def _one(
     bench: SimulatedBench | None,
     scene: LiveScene | None,
     block: GelBlock,
-) -> tuple[str, SafetyStop | None]:
-    """Run one trial; returns its outcome and the safety stop that ended it, if one did."""
+) -> tuple[str, SafetyStop | LinkError | DeviceError | None]:
+    """Run one trial; returns its outcome and the safety stop or the device's failure that ended it, if one did."""
     rig, technique = controller.rig, job.techniques[planned.technique]
     about: dict[str, object] = {
         "simulated": rig.simulated,
         "cartridge_id": planned.cartridge_id,
+        "repeats": planned.repeats,
         "bench": job.cartridge.bench_id,
         "block": planned.block,
         "order_in_cartridge": planned.order_in_cartridge,
@@ -301,7 +319,7 @@ def _one(
         trial.before_close = streams.finish
         try:
             return str(run_trial(trial, STEPS, reassess)["outcome"]), None
-        except SafetyStop as stop:
+        except (SafetyStop, LinkError, DeviceError) as stop:
             return trial.log.ended, stop
         finally:
             note_insertion(block.ledger, trial)

@@ -63,9 +63,11 @@ class TrialLog:
     reference_axis: Vector | None = None
     reference: dict[str, TipAtRest] = field(default_factory=dict)
     """What the reference instrument said, by moment, also where it measured nothing."""
+    device_fault: str = ""
+    """Device and kind of the fault that ended the trial, by the rules of the plan."""
     end_reason: str = ""
     ended: str = "interrupted"
-    """finished, stopped, aborted or interrupted."""
+    """finished, stopped, aborted, interrupted or device_fault."""
 
     @property
     def test_ml(self) -> float:

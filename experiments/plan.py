@@ -29,6 +29,8 @@ class PlannedTrial:
     cartridge_id: str
     order_in_cartridge: int
     seed: int
+    repeats: str = ""
+    """Trial that a device fault ended and that this one repeats."""
 
 
 @dataclass(frozen=True)
@@ -108,21 +110,30 @@ def reserve(
 ) -> tuple[PlannedCartridge, ...]:
     """Cartridges beyond the plan for trials whose roots are spent and which are run again, in the order given.
 
-    Each keeps its identity, its block and its seed; it goes to the first reserve cartridge that has its root free.
+    Each keeps its identity, its block, its seed and its bench; it goes to the first reserve cartridge that has its root
+    free.
     """
-    groups: list[list[PlannedTrial]] = []
+    home = {trial.trial_id: cartridge for cartridge in cartridges for trial in cartridge.trials}
+    groups: list[tuple[PlannedCartridge, list[PlannedTrial]]] = []
     for trial in spent:
-        for group in groups:
+        here = home[trial.repeats or trial.trial_id]
+        for at, group in groups:
             taken = {(other.level, other.side) for other in group}
-            if len(group) < study.design.cartridge_trials_max and (trial.level, trial.side) not in taken:
+            room = len(group) < study.design.cartridge_trials_max and (trial.level, trial.side) not in taken
+            if at.bench == here.bench and room:
                 break
         else:
             group = []
-            groups.append(group)
+            groups.append((here, group))
         group.append(trial)
     out = []
-    for index, group in enumerate(groups, start=len(cartridges) + 1):
+    for index, (at, group) in enumerate(groups, start=len(cartridges) + 1):
         name = f"C{index:02d}"
         moved = tuple(replace(t, cartridge_id=name, order_in_cartridge=k) for k, t in enumerate(group, start=1))
-        out.append(PlannedCartridge(name, _seed(study.study.seed, index), moved))
+        out.append(PlannedCartridge(name, _seed(study.study.seed, index), moved, at.bench, at.bench_seed))
     return tuple(out)
+
+
+def repeated(trial: PlannedTrial) -> PlannedTrial:
+    """The new trial that stands for one that a device fault ended."""
+    return replace(trial, trial_id=f"{trial.trial_id}R1", repeats=trial.trial_id)

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from experiments.cartridge import NO_CERTIFICATES, CartridgeJob, CartridgeResult, run_cartridge
 from experiments.decidable import undecided
+from experiments.device_fault import DEVICE_FAULT, RULES
 from experiments.fits import misfits
-from experiments.plan import PlannedCartridge, plan
+from experiments.plan import PlannedCartridge, plan, repeated, reserve
 from experiments.resumption import Resumption
 from experiments.study import Study
 from experiments.technique import Technique
@@ -77,7 +78,7 @@ def conduct(
     run = RunFolder.create(
         out, study.study.id, clock, files=files, seed=study.study.seed, simulated=config.rig.simulated
     )
-    run.plan(_recorded(cartridges, techniques, config))
+    run.plan(_recorded(cartridges, techniques, config), device_faults=RULES)
     watcher.planned(cartridges)
     ledgers = config.ledger_folder
     jobs = [
@@ -94,7 +95,7 @@ def conduct(
         )
         for c in cartridges
     ]
-    return _carried_out(run, cartridges, jobs, workers, watcher, scene)
+    return _carried_out(study, run, cartridges, jobs, workers, watcher, scene)
 
 
 def conclude(found: Resumption, *, workers: int, watcher: Watcher, calibrated: InForce) -> StudyOutcome:
@@ -119,12 +120,13 @@ def conclude(found: Resumption, *, workers: int, watcher: Watcher, calibrated: I
         for c in found.to_do
     ]  # fmt: skip
     one = not needs_bench(config)
-    ended = _carried_out(run, found.cartridges, jobs, 1 if one else workers, watcher, None)
+    ended = _carried_out(study, run, found.cartridges, jobs, 1 if one else workers, watcher, None)
     idle = sum(len(c.trials) for c in found.cartridges if c not in found.to_do)
     return replace(ended, completed_n=ended.completed_n + idle)
 
 
 def _carried_out(
+    study: Study,
     run: RunFolder,
     cartridges: Sequence[PlannedCartridge],
     jobs: list[CartridgeJob],
@@ -139,9 +141,21 @@ def _carried_out(
     try:
         for result in each_cartridge(jobs, workers, watcher, scene):
             results[result.cartridge_id] = result
-            if result.failure:
+            if result.failure and result.failure_kind != DEVICE_FAULT:
                 failure, kind, reason = result.failure, result.failure_kind, f"ended early: {result.failure}"
                 break
+        else:
+            further = _repeats(study, cartridges, results, run)
+            if further:
+                watcher.planned((*cartridges, *further))
+            cartridges = (*cartridges, *further)
+            again = [replace(jobs[0], cartridge=c, before=None) for c in further]
+            for result in each_cartridge(again, workers, watcher, scene) if again else ():
+                results[result.cartridge_id] = result
+                if result.failure:
+                    how = "device" if result.failure_kind == DEVICE_FAULT else result.failure_kind
+                    failure, kind, reason = result.failure, how, f"ended early: {result.failure}"
+                    break
     except KeyboardInterrupt:
         failure, kind, reason = "stopped by the operator", "operator", "stopped by the operator"
     except BaseException as error:
@@ -154,8 +168,26 @@ def _carried_out(
             if first is not None and first.devices:
                 run.devices(first.devices)
             run.seal(reason)
-    completed = sum(r.completed_n for r in results.values())
+    completed = sum(r.completed_n - len(r.faulted) for r in results.values())
     return StudyOutcome(run.path, planned_n, completed, failure, kind, sum(r.virtual_s for r in results.values()))
+
+
+def _repeats(
+    study: Study, cartridges: Sequence[PlannedCartridge], results: dict[str, CartridgeResult], run: RunFolder
+) -> tuple[PlannedCartridge, ...]:
+    """Reserve cartridges for what device faults ended, as new trials, and for what was not begun because of them.
+
+    In planned order, so that equal runs give equal records. Each trial is repeated once.
+    """
+    lost = {name for result in results.values() for name in result.faulted}
+    left = {name for result in results.values() for name in result.left}
+    trials = [trial for cartridge in cartridges for trial in cartridge.trials]
+    again = [repeated(t) if t.trial_id in lost else t for t in trials if t.trial_id in lost | left]
+    further = reserve(study, cartridges, again)
+    for trial in (t for cartridge in further for t in cartridge.trials):
+        data = {"trial_id": trial.trial_id, "repeats": trial.repeats, "cartridge_id": trial.cartridge_id}
+        run.journal.append("trial.repeated" if trial.repeats else "trial.moved", data)
+    return further
 
 
 def check_rig(

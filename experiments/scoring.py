@@ -191,6 +191,7 @@ def counts(log: TrialLog) -> dict[str, Any]:
         "device_notices": log.device_notices_n,
         "sound_speed_m_s": log.sound_speed_m_s,
         **_of_reference(log),
+        "device_fault": log.device_fault,
         "end_reason": log.end_reason,
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.device_fault import DEVICE_FAULT, KINDS, Ports, fault_of
 from experiments.gel_temperature import PLACES
 from experiments.log import TrialLog
 from experiments.needle_hand import CarrierHand, NeedleHand, OperatorHand
@@ -249,6 +250,7 @@ def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> dic
         log.ended, log.end_reason = "finished", "all states passed"
     except TrialEnded as end:
         log.ended, log.end_reason = end.how, str(end)
+        _note_fault(trial, end.__context__)
         failure = _leave_phantom(trial, steps)
     except LimitViolation as error:
         log.ended, log.end_reason = "aborted", str(error)
@@ -257,8 +259,10 @@ def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> dic
         # A person who stops the rig interrupts the trial: it is no failure of its technique.
         log.ended = "interrupted" if stop.source == "operator" else "aborted"
         log.end_reason, failure = str(stop), stop
+        _note_fault(trial, stop)
     except (LinkError, DeviceError) as error:
         log.ended, log.end_reason, failure = "aborted", str(error), error
+        _note_fault(trial, error)
     except BaseException as error:
         log.ended, log.end_reason = "interrupted", f"{type(error).__name__}: {error}"
         trial.controller.make_safe(log.end_reason)  # scoring and writing take seconds in which nobody scans
@@ -275,6 +279,15 @@ def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> dic
     if failure is not None:
         raise failure
     return row
+
+
+def _note_fault(trial: Trial, cause: BaseException | None) -> None:
+    """Was it a device, by the rules of the plan? Asked of what ended the trial, never of where the tip is."""
+    found = fault_of(cause, Ports.of(trial.controller.rig.config.devices))
+    if found:
+        trial.log.ended, trial.log.device_fault = DEVICE_FAULT, found
+        role, kind = found.split(": ")
+        trial.event("device_fault", device=role, fault=kind, words=f"the {role} {KINDS[kind]}", cause=str(cause))
 
 
 def _states(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> None:

@@ -165,11 +165,17 @@ class RunFolder:
         """Open a run folder for reading; see ``RecordedRun``. Raises ``ConfigError``."""
         return RecordedRun.open(path)
 
-    def plan(self, trials: Sequence[PlannedTrial]) -> None:
-        """Record the randomised list of trials before the first one starts."""
+    def plan(self, trials: Sequence[PlannedTrial], device_faults: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Record the randomised list of trials before the first one starts.
+
+        ``device_faults``: per device the kinds of fault that end a trial without being a failure of its technique.
+        """
         content = canonical_json([asdict(trial) for trial in trials]) + b"\n"
         write_whole(self.path / "plan.json", content)
-        self.journal.append("study.planned", {"planned_n": len(trials), "sha256": sha256_hex(content)})
+        data: dict[str, object] = {"planned_n": len(trials), "sha256": sha256_hex(content)}
+        if device_faults is not None:
+            data["device_faults"] = {device: list(kinds) for device, kinds in device_faults.items()}
+        self.journal.append("study.planned", data)
 
     def devices(self, devices: Sequence[DeviceRecord]) -> None:
         """Record identities and calibrations of the opened devices."""
