@@ -176,15 +176,15 @@ def run_cartridge(
                         progress(planned.trial_id, outcome)
                 if outcome == DEVICE_FAULT and not rebuilt:
                     faulted.append(planned.trial_id)
-                    if stop is not None:  # nobody knows how the needle stands: the cartridge ends, the study goes on
+                if stop is not None:
+                    lives = isinstance(stop, SafetyStop) and stops < STOPS_MAX_N and _released(controller, stop)
+                    if not lives:
+                        if outcome != DEVICE_FAULT or rebuilt:
+                            raise stop
+                        # Nobody knows how the needle stands: the cartridge ends here, the study goes on.
                         failure, kind, reason = _with_record(stop), DEVICE_FAULT, "device fault"
                         left = tuple(t.trial_id for t in to_do[to_do.index(planned) + 1 :])
                         break
-                if stop is not None:
-                    if not isinstance(stop, SafetyStop):
-                        raise stop
-                    if stops >= STOPS_MAX_N or not _released(controller, stop):
-                        raise stop
                     if bench is not None:
                         bench.witness.insertion_done()
                     stops += 1

@@ -1,13 +1,13 @@
 """When a device's fault ended a trial: by rules that stand in the plan, without a look at how well the trial went.
 
 A device fault is a normal event and no failure of a technique. Its trial is closed as ``device_fault``, and repeated as
-a new one. So that nobody can call a bad trial a device's fault, the rules name devices and kinds of fault beforehand, and
-leave out what a technique could have caused: alarms of a drive that ran against something, a blocked line, resistance.
+a new one. So that nobody can call a bad trial a device's fault, the rules name devices and kinds of fault beforehand
+and leave out what a technique could have caused: alarms of a drive that ran against something, a blocked line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hal.errors import LinkError, SafetyStop
@@ -60,8 +60,14 @@ class Ports:
         return Ports({url: roles[0] for url, roles in found.items() if url and len(roles) == 1})
 
 
-def fault_of(error: BaseException | None, ports: Ports) -> str:
-    """Device and kind of the fault that ended a trial (``pressure: frozen``); empty when no rule names it."""
+def fault_of(error: BaseException | None, ports: Ports, broken: Sequence[str] = ()) -> str:
+    """Device and kind of the fault that ended a trial (``pressure: frozen``); empty when no rule names it.
+
+    ``broken``: roles that answer no more. An emergency-stop input that is one of theirs counts as pressed; then it was
+    the device, and not a person, that stopped the rig.
+    """
+    if isinstance(error, SafetyStop) and error.source == "estop":
+        return next((named for role in sorted(broken) if (named := _by_rule(role, "fault"))), "")
     if isinstance(error, HoldRequested) and error.source == NO_PICTURE:
         return _by_rule("ultrasound", "stale")
     if isinstance(error, SafetyStop | HoldRequested):

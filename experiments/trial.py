@@ -283,7 +283,9 @@ def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> dic
 
 def _note_fault(trial: Trial, cause: BaseException | None) -> None:
     """Was it a device, by the rules of the plan? Asked of what ended the trial, never of where the tip is."""
-    found = fault_of(cause, Ports.of(trial.controller.rig.config.devices))
+    rig = trial.controller.rig
+    broken = [role for role, channel in rig.channels.items() if channel.fault is not None]
+    found = fault_of(cause, Ports.of(rig.config.devices), broken)
     if found:
         trial.log.ended, trial.log.device_fault = DEVICE_FAULT, found
         role, kind = found.split(": ")

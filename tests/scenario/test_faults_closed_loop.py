@@ -97,11 +97,14 @@ def assert_everything_rests(trial: FaultTrial, pump_reached: bool = True) -> Non
     assert [at for at, _ in trial.lines["pump"].holding(b"RUN") if at > stopped_ns] == []
 
 
-def assert_stopped(trial: FaultTrial, words: str, unsafe: tuple[str, ...] = ()) -> None:
-    """A trial that a safety stop ended: aborted, reasons named, safe state read back, record closed."""
-    assert trial.result.failure_kind == "safety"
+def assert_stopped(trial: FaultTrial, words: str, unsafe: tuple[str, ...] = (), device: str = "") -> None:
+    """A trial that a stop ended: reasons named, safe state read back, record closed. ``device``: by whose fault, which
+    is then no failure of the technique."""
+    assert trial.result.failure_kind == ("device_fault" if device else "safety")
+    assert trial.row["device_fault"].partition(":")[0] == device
     assert re.search(words, trial.result.failure), trial.result.failure
-    assert trial.row["outcome"] == "aborted" and re.search(words, trial.row["end_reason"])
+    assert trial.row["outcome"] == ("device_fault" if device else "aborted")
+    assert re.search(words, trial.row["end_reason"])
     assert set(trial.safe) == {"pump", "carrier", "holder", "operator"}
     assert {role for role, (safe, _) in trial.safe.items() if not safe} == set(unsafe)
     assert all(detail for _, detail in trial.safe.values())
@@ -141,7 +144,7 @@ def test_a_sensor_that_cannot_be_zeroed_ends_the_trial_before_anything_is_pumped
 
 def test_a_pressure_sensor_that_falls_silent_stops_the_injection_and_is_not_released_while_silent(tmp_path, clean):
     trial = run_faulty(tmp_path, "S1_IP", fault("pressure", "silent", mid_injection(clean)), seed=SEED)
-    assert_stopped(trial, "pressure: .*(no reading|not answered)")
+    assert_stopped(trial, "pressure: .*(no reading|not answered)", device="pressure")
     assert trial.of("release_asked") and not trial.of("acknowledged")
     pumped = trial.displaced_ml(trial.end_ns) - clean.displaced_ml(int(mid_injection(clean) * NS_PER_S))
     assert pumped <= 0.5 * RATE_ML_S, "half a second after the silence at the latest"
@@ -157,7 +160,7 @@ def test_two_lost_readings_of_the_pressure_are_repeated_in_time_and_do_not_stop_
 
 def test_a_pressure_that_is_frozen_behind_intact_replies_stops_the_injection(tmp_path, clean):
     trial = run_faulty(tmp_path, "S1_IP", fault("pressure", "stale", mid_injection(clean)), seed=SEED)
-    assert_stopped(trial, "pressure: 50 readings in a row are equal to the last digit")
+    assert_stopped(trial, "pressure: 50 readings in a row are equal to the last digit", device="pressure")
     pumped = trial.displaced_ml(trial.end_ns) - clean.displaced_ml(int(mid_injection(clean) * NS_PER_S))
     assert pumped <= 1.5 * RATE_ML_S
 
@@ -219,7 +222,9 @@ def test_a_held_injection_is_never_begun_again_and_what_went_in_is_in_the_row(tm
 
 def test_a_carrier_that_stops_answering_is_named_and_told_to_be_without_proof_of_standing(tmp_path, clean):
     trial = run_faulty(tmp_path, "S1_IP", fault("carrier", "silent", mid_advance(clean)), seed=SEED)
-    assert_stopped(trial, "carrier does not answer.*emergency-stop input counts as pressed", unsafe=("carrier",))
+    assert_stopped(
+        trial, "carrier does not answer.*emergency-stop input counts as pressed", unsafe=("carrier",), device="carrier"
+    )
     assert not trial.of("acknowledged")
 
 
@@ -233,12 +238,13 @@ def test_the_emergency_stop_cuts_the_advance_and_nobody_releases_it_from_here(tm
 def test_replies_of_the_force_sensor_that_come_too_late_stop_the_needle(tmp_path, clean):
     late = fault("needle_force", "delay", mid_advance(clean), delay_s=0.4)
     trial = run_faulty(tmp_path, "S1_IP", late, seed=SEED)
-    assert_stopped(trial, "needle_force: .*(no reading|not answered)")
+    assert_stopped(trial, "needle_force: .*(no reading|not answered)", device="needle_force")
 
 
 def test_a_force_that_is_frozen_behind_intact_replies_is_recognised(tmp_path, clean):
     trial = run_faulty(tmp_path, "S1_IP", fault("needle_force", "stale", entered(clean, "ST6")), seed=SEED)
-    assert trial.result.failure_kind == "safety" and "needle_force" in trial.result.failure
+    assert trial.result.failure_kind == "device_fault" and "needle_force" in trial.result.failure
+    assert trial.row["device_fault"] == "needle_force: frozen"
 
 
 def test_a_nerve_contact_holds_the_needle_takes_it_out_and_tries_another_path(tmp_path, clean):
@@ -328,7 +334,7 @@ def test_after_a_release_the_carrier_takes_the_needle_out_before_anything_else(t
     at_s = mid_injection(clean)
     late = fault("pressure", "delay", at_s, at_s + 0.3, delay_s=0.25)
     trial = run_faulty(tmp_path, "S1_IP", late, seed=SEED)
-    assert trial.row["outcome"] == "aborted" and "pressure: no reading" in trial.row["end_reason"]
+    assert trial.row["outcome"] == "device_fault" and "pressure: no reading" in trial.row["end_reason"]
     assert trial.of("released") == [{"go_on": True}] and trial.result.failure == ""
     assert trial.bench.world.needle.embedded_mm == 0.0 and trial.axes("carrier", trial.end_ns)[2] < -10.0
     assert_nothing_was_sent_twice(trial)
@@ -380,7 +386,7 @@ MOMENTS = {
 def test_a_pulled_pump_cable_stops_the_trial_at_any_moment(tmp_path, clean, moment):
     at_s = MOMENTS[moment](clean)
     trial = run_faulty(tmp_path, "S1_IP", fault("pump", "unplugged", at_s), seed=SEED)
-    assert_stopped(trial, "pump.*cable", unsafe=("pump",))
+    assert_stopped(trial, "pump.*cable", unsafe=("pump",), device="pump")
     assert trial.at_s("make_safe") - at_s < 2.0
     assert not trial.of("acknowledged"), "nobody releases a rig whose pump does not answer"
     sent_before = [data for at, data in clean.lines["pump"].sent if at <= at_s * NS_PER_S]
