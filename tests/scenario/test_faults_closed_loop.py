@@ -110,7 +110,7 @@ def assert_stopped(trial: FaultTrial, words: str, unsafe: tuple[str, ...] = (), 
     assert all(detail for _, detail in trial.safe.values())
     assert len(trial.of("make_safe")) == 1, "one incident, one safe state"
     assert trial.events[-1]["kind"] == "cartridge.closed"
-    assert trial.events[-1]["data"]["reason"] == "stopped by safety"
+    assert trial.events[-1]["data"]["reason"] == ("device fault" if device else "stopped by safety")
     assert_nothing_was_sent_twice(trial)
     assert_everything_rests(trial, pump_reached="pump" not in unsafe)
 
