@@ -178,7 +178,9 @@ class OperatorHand:
             {"asked": kind.value, "text": text, "amount": amount, "done": answer.done, "value": answer.value},
         )
         if marks is not None and answer.value is not None and not within(answer.value, marks):
-            return replace(answer, done=False, value=None)  # a depth that this needle cannot have is no answer
+            # A depth that this needle cannot have is no answer; one far above the skin is read in the air: it is out.
+            is_out = kind is InstructionKind.WITHDRAW and answer.value < marks[0]
+            return replace(answer, done=answer.done and is_out, value=None)
         return answer
 
     def _have(self, kind: InstructionKind, text: str, amount: float = 0.0, needle: NeedlePose | None = None,

@@ -92,7 +92,7 @@ class Rig:
 
     def close(self) -> list[str]:
         """Stop the lanes and close every device; returns what did not close, in words."""
-        problems = [f"lane {lane.name} is still busy" for lane in set(self.lanes.values()) if not lane.stop()]
+        problems = [f"lane {lane.name} is still busy" for lane in dict.fromkeys(self.lanes.values()) if not lane.stop()]
         for role in self.channels:
             try:
                 self.device(role).close()

@@ -57,7 +57,7 @@ def add_to(app: typer.Typer) -> None:
     def record(
         rig: RigFile = None,
         tool: Annotated[str, typer.Option(help="transform of the tool")] = "StylusToTracker",
-        seconds: Annotated[float, number("how long the motion takes, s", 0.5, 3600)] = 20.0,
+        seconds: Annotated[float, number("how long the motion takes, s", 1, 3600)] = 20.0,
         motion: Annotated[str, typer.Option(help="what the operator is asked: pivot, spin, fiducials, none")] = "pivot",
         out: Annotated[Path, typer.Option(help="sequence file that is written")] = Path("stylus.igs.mha"),
         seed: Annotated[int, number("seed of the simulated bench's cartridge", 0, 2**32 - 1)] = 1,

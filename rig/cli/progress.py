@@ -24,8 +24,10 @@ class Cartridge(Protocol):
 class StudyProgress:
     """Follows one study; use it as a context manager."""
 
-    def __init__(self, clock: Clock, console: Console | None = None) -> None:
+    def __init__(self, clock: Clock, console: Console | None = None, estimate: str = "") -> None:
+        """``estimate``: how long it will take; told once the study has begun, so that a refusal says only why."""
         self._clock = clock
+        self._estimate = estimate
         self._console = console or Console(stderr=True)
         self._outcomes: Counter[str] = Counter()
         self._running: list[str] = []
@@ -63,6 +65,8 @@ class StudyProgress:
         """The study begins."""
         self._planned_n = sum(len(c.trials) for c in cartridges)
         self._start_ns = self._clock.now_ns()
+        if self._estimate:
+            self._line(self._estimate)
         if self._bar is not None:
             self._bar.update(self._task, total=self._planned_n)
         else:

@@ -84,13 +84,12 @@ def run_study(
     record cannot be written; a safety stop and a device failure are in the result's exit code.
     """
     order = checked(study, rig, out, trials, seed, workers, techniques)
-    say(_estimate(order))
     if not needs_bench(order.config):
         from rig.cli.bench_trial import rehearse
 
         say("rehearsing in simulation, so that nothing has to be computed for long while devices are watched ...")
         rehearse(order.study)
-    progress = StudyProgress(WallClock())
+    progress = StudyProgress(WallClock(), estimate=_estimate(order))
 
     def conducted() -> StudyOutcome:
         with _live(order, publish) as scene:

@@ -105,7 +105,7 @@ def test_a_folder_that_holds_a_record_is_not_used_again(measured):
 
 
 def test_a_place_outside_the_workspace_is_refused_before_anything_moves(tmp_path):
-    result = CliRunner().invoke(app, ["calibrate", "latency", "--x", "400", "--out", str(tmp_path / "o")])
-    assert result.exit_code == 2 and "--x 400" in result.stderr and "workspace" in result.stderr
+    result = CliRunner().invoke(app, ["calibrate", "latency", "--x", "180", "--out", str(tmp_path / "o")])
+    assert result.exit_code == 2 and "--x 180" in result.stderr and "workspace" in result.stderr
     chain = read_chain(tmp_path / "o" / "journal.jsonl")
     assert not [e for e in chain.entries if e.kind == "latency.completed"]

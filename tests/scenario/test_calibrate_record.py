@@ -97,7 +97,7 @@ def test_a_tool_that_the_tracker_does_not_know_is_named(tmp_path):
     ("wrong", "told"),
     [
         (("--motion", "dance"), "pivot, spin"),
-        (("--seconds", "0"), "1 to 3600"),
+        (("--seconds", "0"), "between 1 and 3600"),
         (("--out", "stylus.txt"), ".igs.mha"),
     ],
 )

@@ -135,24 +135,24 @@ def test_a_recording_moves_neither_probe_nor_needle(tmp_path, motion, tool):
     assert last.kind == "make_safe" and "X 0.000, Y 0.000, Z -30.000" in told and "Z -40.000" in told, told
 
 
-def started(**more):
+def started(carrier_at=None, **more):
     bench = Bench(VirtualClock(), **more)
+    if carrier_at is not None:
+        bench.carrier._from = bench.carrier._to = carrier_at.as_tuple()
     controller = bench.controller()
     controller.start()
     return bench, controller
 
 
 def test_no_lag_is_measured_with_a_needle_in_the_gel():
-    bench, controller = started()
-    bench.carrier._from = bench.carrier._to = NeedlePose(0.0, 0.0, 0.0, 0.0, 8.0).as_tuple()
+    bench, controller = started(NeedlePose(0.0, 0.0, 0.0, 0.0, 8.0))
     with pytest.raises(ConfigError, match=r"8\.0 mm in the gel"):
         measure_latency(controller, Pose6(0.0, 0.0, 3.0))
     assert bench.holder.jogs == []
 
 
 def test_a_tip_that_hangs_below_its_axis_is_a_needle_in_the_gel():
-    bench, controller = started(needle={"tip_offset_mm": [0.0, 0.0, 4.0]})
-    bench.carrier._from = bench.carrier._to = NeedlePose(0.0, 0.0, 0.0, 0.0, -1.0).as_tuple()
+    _, controller = started(NeedlePose(0.0, 0.0, 0.0, 0.0, -1.0), needle={"tip_offset_mm": [0.0, 0.0, 4.0]})
     with pytest.raises(ConfigError, match=r"3\.0 mm in the gel"):
         require_clear(controller, "test")
 

@@ -93,6 +93,7 @@ def _criterion(bound: float | None, verdict: str, *, metric: str = "tte_mm") -> 
     return CriterionResult(
         "IP-TTE", "text", metric, "tolerance_95_95", "<=", 5.0, "mm", "all trials", "",
         Quantity(2.0, "mm", 20), Quantity(bound, "mm", 20), verdict, "",
+        estimate_with_faults=Quantity(2.0, "mm", 20), bound_with_faults=Quantity(bound, "mm", 20),
     )  # fmt: skip
 
 

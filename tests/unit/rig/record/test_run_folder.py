@@ -68,12 +68,14 @@ def test_a_sealed_run_reads_back_and_is_intact(tmp_path: Path) -> None:
     assert run.opened["seed"] == 7
 
 
-def test_two_equal_runs_differ_in_their_manifest_only(tmp_path: Path) -> None:
+def test_two_equal_runs_differ_in_their_manifest_and_in_the_entry_that_binds_it(tmp_path: Path) -> None:
     paths = [_record(tmp_path / name) for name in ("a", "b")]
     names = [sorted(p.relative_to(path) for p in path.rglob("*") if p.is_file()) for path in paths]
     assert names[0] == names[1]
     differing = [str(n) for n in names[0] if (paths[0] / n).read_bytes() != (paths[1] / n).read_bytes()]
-    assert set(differing) <= {"manifest.json"}
+    assert set(differing) <= {"manifest.json", "journal.jsonl"}
+    chains = [(path / "journal.jsonl").read_bytes().splitlines()[:-1] for path in paths]
+    assert chains[0] == chains[1]
     text = b"".join((paths[0] / n).read_bytes() for n in names[0] if n.name != "manifest.json")
     assert str(tmp_path).encode() not in text and os.uname().nodename.encode() not in text
 
