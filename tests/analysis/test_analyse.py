@@ -182,8 +182,8 @@ def test_a_success_that_nothing_could_have_spoken_against_says_so() -> None:
 def _account(**change: object) -> Accounting:
     whole = Accounting(
         planned_n=4, closed_n=4, interrupted_n=0, interrupted_repeated_n=0, device_faults={}, device_fault_arms={},
-        not_repeated=(),        never_closed=(), unplanned=(), outcomes={}, evaluated_n=4, truth_missing_n=0, cartridges_n=1, benches_n=1,
-        aim_sources={}, violations_not_evaluated={},
+        not_repeated=(), never_closed=(), unplanned=(), outcomes={}, evaluated_n=4, truth_missing_n=0, cartridges_n=1,
+        benches_n=1, aim_sources={}, violations_not_evaluated={},
     )  # fmt: skip
     return replace(whole, **change)  # type: ignore[arg-type]
 
