@@ -19,7 +19,7 @@ from experiments.gel_temperature import gel_temperature
 from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
 from experiments.opened import opened
 from experiments.plan import PlannedCartridge, PlannedTrial
-from experiments.put_aside import put_aside
+from experiments.put_aside import clear_unbegun, put_aside
 from experiments.rebuild import Rebuilding, Relay
 from experiments.steps import STEPS, reassess
 from experiments.streaming import streaming
@@ -221,6 +221,8 @@ def _record(job: CartridgeJob, clock: Clock) -> CartridgeRecord:
     )
     for trial_id in before.open:
         put_aside(job.run, trial_id, record.journal)
+    for trial in job.cartridge.trials:
+        clear_unbegun(job.run, trial.trial_id, record.journal)
     return record
 
 

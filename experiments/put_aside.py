@@ -7,6 +7,7 @@ what the pump reported last and at most all of it.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from experiments.states import State
 from hal.errors import RecordError
 from rig.record import NAMES, Entry, Journal, read_chain
 from rig.record.attempts import attempts, set_aside
+from rig.record.canonical import sha256_file
 from rig.record.streams import read_streams
 from rig.record.trial import close_killed
 from rig.safety.volume import NOTHING, PumpedVolume
@@ -30,6 +32,20 @@ def put_aside(run: Path, trial_id: str, journal: Journal) -> str:
         between = [e for e in chain.entries if own and e.seq >= own[0].seq]
         close_killed(run, trial_id, journal, _row(folder, between))
     return set_aside(run, trial_id, journal, "interrupted; its trial is run again as a new one")
+
+
+def clear_unbegun(run: Path, trial_id: str, journal: Journal) -> None:
+    """Make room for a trial whose process was killed before its first word was in the chain: nothing had moved, and
+    its folder holds no reading. What it held is journalled. Raises ``RecordError`` when it cannot be removed."""
+    folder = run / "trials" / trial_id
+    if not folder.is_dir() or any(name == trial_id for name, _ in attempts(read_chain(journal.path))):
+        return
+    files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+    journal.append("trial.unbegun", {"trial": trial_id, "files": files})
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise RecordError(f"{folder} cannot be removed: {error.strerror}") from error
 
 
 def _row(folder: Path, entries: Sequence[Entry]) -> dict[str, object]:

@@ -31,7 +31,7 @@ def verify_run(path: Path, *, unfinished: bool = False) -> tuple[str, ...]:
     faults += _opened_faults(run)
     for name, chain in run.cartridge_chains.items():
         faults += _trial_faults(run, name, chain)
-    faults += _stranger_faults(run)
+    faults += _stranger_faults(run, unfinished)
     faults += _manifest_faults(run)
     return tuple(faults)
 
@@ -122,10 +122,16 @@ def _trial_faults(run: RecordedRun, cartridge: str, chain: Chain) -> list[str]:
     return faults
 
 
-def _stranger_faults(run: RecordedRun) -> list[str]:
-    """Trials and truths that no journal began."""
+UNBEGUN = frozenset({"meta.json", "streams.seg", "frames.seg"})
+"""What the folder of a trial holds before its first word is in the chain."""
+
+
+def _stranger_faults(run: RecordedRun, unfinished: bool) -> list[str]:
+    """Trials and truths that no journal began; a kill may come between a trial's folder and its first word."""
     begun = {name for chain in run.cartridge_chains.values() for name, _ in attempts(chain)}
-    present = {path.name for path in (run.path / "trials").glob("*")}
+    folders = tuple((run.path / "trials").glob("*"))
+    left = {p.name for p in folders if unfinished and p.is_dir() and {f.name for f in p.iterdir()} <= UNBEGUN}
+    present = {p.name for p in folders} - left
     faults = [f"trials/{name} was added: no journal knows it" for name in sorted(present - begun)]
     strange = sorted({name for name, _ in truth_lines(run.path)} - begun)
     return faults + [f"truth of {name} was added: no journal knows it" for name in strange]

@@ -19,10 +19,11 @@ def test_a_run_killed_at_the_end_of_its_second_injection_is_finished_as_if_nothi
     study = small_study(tmp_path / "techniques", ("L4_LM",))
     study = study.model_copy(update={"design": study.design.model_copy(update={"cartridge_trials_max": 2})})
 
-    def injected(n: int, line: bytes) -> bool:
-        return b'"kind":"infusion"' in line and b'"test":false' in line
+    def wanted(n: int, line: bytes) -> bool:
+        first_word = b'"kind":"trial.started"' in line and b'"trial_id":"T001"' in line
+        return first_word or (b'"kind":"infusion"' in line and b'"test":false' in line)
 
-    with copied_at(injected, tmp_path, random.Random(3)) as copies:
+    with copied_at(wanted, tmp_path, random.Random(3)) as copies:
         whole = run_once(study, tmp_path / "whole")
     killed = copies[-1]
     assert (killed / "trials" / "T002" / "streams.seg").exists(), "it was killed before its second trial was closed"
@@ -36,3 +37,11 @@ def test_a_run_killed_at_the_end_of_its_second_injection_is_finished_as_if_nothi
     ledger = Ledger(resumed / "cartridges" / "C01" / "ledger.jsonl")
     assert [track.trial for track in ledger.tracks] == ["T001", "T002"]
     assert [entry.kind for entry in ledger.entries].count("rebuilt") == 1
+
+    # Killed between the folder of a trial and its first word: nothing had moved, and no row tells of it.
+    unbegun = copies[0]
+    assert (unbegun / "trials" / "T001").is_dir()
+    assert verify_run(unbegun, unfinished=True) == ()
+    resumed = resume_once(unbegun)
+    assert counted_rows(resumed) == counted_rows(whole) and verify_run(resumed) == ()
+    assert not list((resumed / "trials").glob("*interrupted*"))
