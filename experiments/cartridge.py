@@ -18,12 +18,12 @@ from experiments.gel_block import GelBlock, ask_for_block, note_insertion, own_b
 from experiments.gel_temperature import gel_temperature
 from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
 from experiments.opened import opened
-from experiments.plan import PlannedCartridge, PlannedTrial
+from experiments.protocol.plan import PlannedCartridge, PlannedTrial
+from experiments.protocol.technique import Technique
 from experiments.put_aside import clear_unbegun, put_aside
 from experiments.rebuild import Rebuilding, Relay
 from experiments.steps import STEPS, reassess
 from experiments.streaming import streaming
-from experiments.technique import Technique
 from experiments.trial import HOLDS_IN_A_ROW_MAX_N, Anatomy, Trial, run_trial
 from hal.clock import NS_PER_S, Clock, VirtualClock, WallClock
 from hal.errors import DeviceError, LinkError, RecordError, RigError, SafetyStop

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from experiments.study import Criterion, Study
-from experiments.technique import Technique
+from experiments.protocol.study import Criterion, Study
+from experiments.protocol.technique import Technique
 from hal import registry
 from hal.clock import WallClock
 from hal.interfaces import Tracker

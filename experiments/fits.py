@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from experiments.technique import Technique, technique_file
+from experiments.protocol.technique import Technique, technique_file
 from hal.files import read
 from hal.phantom.needles import load_needle
 from hal.phantom.nominal import WALL_MM, NominalPhantom

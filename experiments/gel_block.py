@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.between_trials import ATTEMPTS_MAX_N
-from experiments.plan import PlannedCartridge, PlannedTrial
+from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from experiments.trial import Trial
 from hal.errors import DeviceError
 from hal.phantom.ledger import Ledger, Track

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.states import State
+from experiments.protocol.states import State
 from hal.errors import RecordError
 from rig.record import NAMES, Entry, Journal, read_chain
 from rig.record.attempts import attempts, set_aside

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from experiments.cartridge import Before
-from experiments.plan import PlannedCartridge, plan, reserve
-from experiments.study import Study, load_study
+from experiments.protocol.plan import PlannedCartridge, plan, reserve
+from experiments.protocol.study import Study, load_study
 from hal.errors import ConfigError
 from rig.config import Calibrations, RigConfig, load_config
 from rig.record import Chain, RecordedRun, verify_run

@@ -11,10 +11,10 @@ from experiments.cartridge import NO_CERTIFICATES, CartridgeJob, CartridgeResult
 from experiments.decidable import undecided
 from experiments.device_fault import DEVICE_FAULT, RULES
 from experiments.fits import misfits
-from experiments.plan import PlannedCartridge, plan, repeated, reserve
+from experiments.protocol.plan import PlannedCartridge, plan, repeated, reserve
+from experiments.protocol.study import Study
+from experiments.protocol.technique import Technique
 from experiments.resumption import Resumption
-from experiments.study import Study
-from experiments.technique import Technique
 from experiments.workers import in_workers
 from hal.clock import WallClock
 from hal.errors import ConfigError, LimitViolation

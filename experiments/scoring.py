@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from experiments.log import TrialLog
-from experiments.technique import Technique
+from experiments.protocol.technique import Technique
 from hal.phantom.nominal import NominalPhantom
 from hal.types import Vector
 

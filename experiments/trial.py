@@ -16,12 +16,12 @@ from experiments.device_fault import DEVICE_FAULT, KINDS, Ports, fault_of
 from experiments.gel_temperature import PLACES
 from experiments.log import TrialLog
 from experiments.needle_hand import CarrierHand, NeedleHand, OperatorHand
-from experiments.plan import PlannedTrial
+from experiments.protocol.plan import PlannedTrial
+from experiments.protocol.states import State
+from experiments.protocol.technique import Path_, Technique
 from experiments.scoring import drawn_truth, score
 from experiments.shared_errors import SeenTip, SharedErrors
 from experiments.sight import Sight, View
-from experiments.states import State
-from experiments.technique import Path_, Technique
 from hal.errors import DeviceError, LimitViolation, LinkError, RecordError, RigError, SafetyStop
 from hal.phantom.needles import NeedleSpec, load_needle
 from hal.phantom.nominal import NominalPhantom

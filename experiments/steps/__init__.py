@@ -1,6 +1,6 @@
 """The steps of a trial, one function per state."""
 
-from experiments.states import State
+from experiments.protocol.states import State
 from experiments.steps.advance import advance, entry
 from experiments.steps.find_level import level_count, longitudinal
 from experiments.steps.finish import checkout, withdraw

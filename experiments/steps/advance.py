@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.states import State
+from experiments.protocol.states import State
 from experiments.steps.confirm import acquire, confirm_tip
 from experiments.steps.confirm_in_plane import follow_tip, take_empty_frames
 from experiments.steps.confirm_out_of_plane import take_empty_planes

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from experiments.protocol.states import State
 from experiments.sight import View
-from experiments.states import State
 from experiments.trial import Trial
 from experiments.uncertainty import bone_points, note_registration
 from hal.types import Matrix

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from experiments.protocol.states import State
 from experiments.reference import withdraw_frozen
-from experiments.states import State
 from experiments.steps.prepare import do_item
 from experiments.trial import Trial
 from rig.motion import move_probe

@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
+from experiments.protocol.states import State
 from experiments.reference import note_reference
-from experiments.states import State
 from experiments.steps.advance import aim_rig
 from experiments.steps.confirm import detections
 from experiments.steps.confirm_prediction import predict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from experiments.log import unit
 from experiments.needle_hand import OperatorHand
-from experiments.states import State
+from experiments.protocol.states import State
 from experiments.trial import Trial
 from hal.types import Instruction, InstructionKind, NeedlePose
 from rig.guidance.needle_line import direction_from_angles

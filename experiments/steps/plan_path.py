@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.log import unit
-from experiments.states import State
+from experiments.protocol.states import State
 from experiments.steps.freehand import hand_prior
 from experiments.steps.view_target import pressed, target_rig
 from experiments.trial import Trial

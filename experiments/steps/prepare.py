@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.states import State
-from experiments.technique import ChecklistItem
+from experiments.protocol.states import State
+from experiments.protocol.technique import ChecklistItem
 from experiments.trial import Trial
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.needle_hand import DECLINED
-from experiments.states import State
+from experiments.protocol.states import State
 from experiments.steps.advance import aim_rig, redirect
 from experiments.steps.confirm_prediction import predict
 from experiments.steps.inject_steps import draw_back

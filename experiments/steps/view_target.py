@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.states import State
+from experiments.protocol.states import State
 from experiments.steps.find_level import on_skin, see_bone
 from experiments.trial import Trial
 from experiments.uncertainty import bone_points, depth_u_mm, note_registration

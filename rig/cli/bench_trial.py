@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from experiments.cartridge import CartridgeJob, anatomy, run_cartridge
-from experiments.plan import plan
-from experiments.study import Study, load_study, narrowed
+from experiments.protocol.plan import plan
+from experiments.protocol.study import Study, load_study, narrowed
 from hal.clock import NS_PER_S, WallClock
 from hal.errors import DeviceError, RigError
 from rig.cli.report import make_report

@@ -50,7 +50,7 @@ def qualify(
     ``ConfigError`` and ``CalibrationRefused``.
     """
     from experiments.decidable import expected_deflection_mm, judged_by_instrument, target_depths_mm
-    from experiments.study import load_study
+    from experiments.protocol.study import load_study
     from hal.errors import ConfigError
     from rig.calibration.certificate_instrument import qualify_instrument
     from rig.calibration.instrument_readings import KNOWN_U, read_readings

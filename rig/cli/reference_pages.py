@@ -11,8 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from experiments.study import Study, shipped_studies
-from experiments.technique import Range, Technique, load_technique, shipped
+from experiments.protocol.study import Study, shipped_studies
+from experiments.protocol.technique import Range, Technique, load_technique, shipped
 from hal import registry
 from hal.phantom.materials import materials
 from hal.phantom.spec import PhantomSpec, phantom_names

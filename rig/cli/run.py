@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.plan import plan
+from experiments.protocol.plan import plan
+from experiments.protocol.study import Study, load_study, narrowed
+from experiments.protocol.technique import load_technique, shipped, technique_file
 from experiments.run import StudyOutcome, check_rig, conduct
-from experiments.study import Study, load_study, narrowed
-from experiments.technique import load_technique, shipped, technique_file
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, LinkError, RecordError
 from hal.phantom.nominal import load_phantom

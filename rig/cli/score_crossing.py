@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.technique import Technique, load_technique
+from experiments.protocol.technique import Technique, load_technique
 from hal.errors import DeviceError
 from hal.phantom.needles import load_needle
 from hal.types import Matrix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.technique import Technique, load_technique, shipped
+from experiments.protocol.technique import Technique, load_technique, shipped
 
 
 def show(name: str | None) -> dict[str, Any]:

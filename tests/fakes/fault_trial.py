@@ -15,8 +15,8 @@ import numpy as np
 
 from experiments import cartridge
 from experiments.cartridge import CartridgeJob, CartridgeResult
-from experiments.plan import PlannedCartridge, PlannedTrial
-from experiments.technique import load_technique
+from experiments.protocol.plan import PlannedCartridge, PlannedTrial
+from experiments.protocol.technique import load_technique
 from hal.clock import NS_PER_S
 from hal.sim import bench as benches
 from hal.sim.bench import Bench

@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.plan import PlannedCartridge
+from experiments.protocol.plan import PlannedCartridge
+from experiments.protocol.study import Study, load_study, narrowed
+from experiments.protocol.technique import technique_file
 from experiments.resumption import resumption
 from experiments.run import conclude, conduct
-from experiments.study import Study, load_study, narrowed
-from experiments.technique import technique_file
 from rig.calibration.in_force import InForce
 from rig.cli.run import copies_of
 from rig.config import load_config

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
-from experiments.plan import PlannedCartridge, PlannedTrial
-from experiments.technique import Technique, load_technique
+from experiments.protocol.plan import PlannedCartridge, PlannedTrial
+from experiments.protocol.technique import Technique, load_technique
 from rig.config import RigConfig, load_config
 from rig.live_scene import LiveScene
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from experiments import cartridge as cartridges
+from experiments.protocol.study import load_study, narrowed
 from experiments.run import StudyOutcome, conduct
-from experiments.study import load_study, narrowed
 from rig.cli.run import copies_of
 from rig.record import RunFolder, verify_run
 from rig.simulated import SimulatedBench, simulate

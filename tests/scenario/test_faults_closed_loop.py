@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import cartridge
-from experiments.states import State
+from experiments.protocol.states import State
 from hal.clock import NS_PER_S
 from hal.drivers import pressure_keller
 from hal.sim import fault_plan

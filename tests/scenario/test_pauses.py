@@ -10,7 +10,7 @@ import pytest
 from experiments import trial as trials
 from experiments.between_trials import read_at_rest
 from experiments.gel_temperature import GelTemperature, gel_temperature
-from experiments.states import State
+from experiments.protocol.states import State
 from hal.clock import VirtualClock
 from hal.errors import SafetyStop
 from hal.types import TemperatureReading
@@ -114,9 +114,7 @@ def with_thermometer(clock, read):
 
 @pytest.mark.parametrize(("celsius", "age_s"), [(85.0, 0.0), (-127.0, 0.0), (float("inf"), 0.0), (25.0, 600.0)])
 def test_a_temperature_that_no_gel_has_or_of_long_ago_is_left_out_and_journalled(clock, celsius, age_s):
-    controller, told = with_thermometer(
-        clock, lambda: TemperatureReading(clock.now_ns() - int(age_s * 1e9), celsius)
-    )
+    controller, told = with_thermometer(clock, lambda: TemperatureReading(clock.now_ns() - int(age_s * 1e9), celsius))
     assert gel_temperature(controller) == GelTemperature(LINE_C, "pressure")
     assert [kind for kind, _ in told] == ["temperature_left_out"] and told[0][1]["role"] == "temperature"
 

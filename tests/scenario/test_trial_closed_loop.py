@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.technique import load_technique
+from experiments.protocol.technique import load_technique
 from hal.sim.operator import SimulatedOperator
 from hal.types import InstructionKind
 from tests.fakes.short_trial import rig, run_short

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from experiments.study import Study
+from experiments.protocol.study import Study
 from rig.cli.main import app
 from rig.cli.reference_pages import FOLDER, PAGES
 

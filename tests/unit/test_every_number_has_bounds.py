@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.study import Study
-from experiments.technique import Technique
+from experiments.protocol.study import Study
+from experiments.protocol.technique import Technique
 from hal import registry
 from hal.errors import ConfigError
 from hal.files import EACH, NAMED, faults_of, numbers_of, parse, tables_of, validated

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from experiments.decidable import undecided
+from experiments.protocol.study import load_study
 from experiments.run import check_rig
-from experiments.study import load_study
 from hal.errors import ConfigError
 from rig.config import Placement, RigConfig, load_config
 

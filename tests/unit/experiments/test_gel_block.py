@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from experiments.gel_block import ask_for_block
-from experiments.plan import PlannedCartridge, PlannedTrial
+from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from hal.clock import VirtualClock
 from hal.errors import DeviceError
 from hal.phantom.ledger import Ledger, Track

@@ -2,9 +2,9 @@
 
 import pytest
 
-from experiments.plan import PlannedCartridge, plan
+from experiments.protocol.plan import PlannedCartridge, plan
+from experiments.protocol.study import Study, load_study, narrowed
 from experiments.run import check_rig
-from experiments.study import Study, load_study, narrowed
 from hal.errors import ConfigError
 from rig.config import RigConfig, load_config
 

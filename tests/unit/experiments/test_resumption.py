@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.plan import plan, reserve
+from experiments.protocol.plan import plan, reserve
+from experiments.protocol.study import Study, load_study, narrowed
 from experiments.put_aside import KILLED, put_aside
 from experiments.resumption import resumption
 from experiments.run import _recorded
-from experiments.study import Study, load_study, narrowed
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from rig.cli.run import copies_of

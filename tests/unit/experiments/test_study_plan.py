@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.criteria import Criterion as Judged
-from experiments.plan import plan
-from experiments.study import load_study, narrowed, shipped, study_path
+from experiments.protocol.plan import plan
+from experiments.protocol.study import load_study, narrowed, shipped, study_path
 from hal.errors import ConfigError
 from rig.cli.toml_text import toml_text
 from rig.record.rows import normal_row

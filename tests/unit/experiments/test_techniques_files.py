@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.study import load_study
-from experiments.technique import load_technique, shipped
+from experiments.protocol.study import load_study
+from experiments.protocol.technique import load_technique, shipped
 from hal.errors import ConfigError
 
 

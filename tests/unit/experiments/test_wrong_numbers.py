@@ -5,8 +5,8 @@ import re
 import pytest
 
 from experiments.fits import misfits
-from experiments.study import load_study
-from experiments.technique import load_technique, shipped
+from experiments.protocol.study import load_study
+from experiments.protocol.technique import load_technique, shipped
 from hal.errors import ConfigError
 from hal.phantom.nominal import load_phantom
 from hal.phantom.spec import phantom_file

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.decidable import expected_deflection_mm, undecided
+from experiments.protocol.study import load_study
 from experiments.run import check_rig
-from experiments.study import load_study
 from hal.errors import ConfigError
 from rig.calibration.in_force import InForce, in_force
 from rig.calibration.instrument_readings import COLUMNS, MARK, read_readings

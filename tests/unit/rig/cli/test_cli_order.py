@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.study import Study
-from experiments.technique import shipped
+from experiments.protocol.study import Study
+from experiments.protocol.technique import shipped
 from hal.errors import ConfigError
 from rig.cli.output import Exit
 from rig.cli.run import RunResult, checked

@@ -1,7 +1,7 @@
 import pytest
 
-from experiments.plan import plan
-from experiments.study import load_study
+from experiments.protocol.plan import plan
+from experiments.protocol.study import load_study
 from hal.errors import ConfigError
 from rig.cli.sim_command import cartridge_seed, write_rig_file
 from rig.config import load_config

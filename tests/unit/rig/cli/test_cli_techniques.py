@@ -2,7 +2,7 @@ import json
 
 from typer.testing import CliRunner
 
-from experiments.technique import shipped
+from experiments.protocol.technique import shipped
 from rig.cli.main import app
 
 

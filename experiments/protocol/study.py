@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from experiments.technique import Technique, load_technique, shipped
+from experiments.protocol.technique import Technique, load_technique, shipped
 from hal.errors import ConfigError
 from hal.files import Document, Id, read, refusal, validated, within
 from hal.files.validated import near

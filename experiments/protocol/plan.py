@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from experiments.study import Study
-from experiments.technique import Technique
+from experiments.protocol.study import Study
+from experiments.protocol.technique import Technique
 
 
 @dataclass(frozen=True)
