@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import random
 import sys
 import tomllib
@@ -104,17 +106,16 @@ def draw(root: Path, seed: int, count: int) -> list[tuple[Area, Site]]:
 class Nearest:
     """The tests of one file, run once as it is: how long they take, and which function each of them calls."""
 
-    def __init__(self, root: Path, file: str, behind: tuple[str, ...]) -> None:
+    def __init__(self, shadow: Shadow, file: str, behind: tuple[str, ...]) -> None:
         self.tests: dict[str, float] = {}
         self.red: list[str] = []
         """Tests that fail without any fault: they say nothing."""
         self._calls: dict[int, set[str]] = {}
         spent_s = 0.0
-        for name in nearest_tests(root, file, behind):
+        for name in nearest_tests(shadow.root, file, behind):
             if spent_s > NEAREST_S:
                 break
-            collect([name])
-            ran = run_forked([name], BASELINE_S, listen=True)
+            ran = _listened(shadow, name)
             spent_s += sum(ran.tests.values())
             if ran.failed:
                 self.red.append(ran.failed)
@@ -129,6 +130,19 @@ class Nearest:
         compiled kernels, module level."""
         called = self._calls.get(site.called_at, set()) if site.called_at else None
         return sorted((t for t in self.tests if called is None or t in called), key=lambda t: self.tests[t])
+
+
+def _listened(shadow: Shadow, name: str) -> Ran:
+    """One test file run as it is, which is done once: other files have it near too."""
+    collect([name])
+    kept = shadow.listened / f"{name.replace('/', '.')}.pickle"
+    if kept.is_file():
+        return pickle.loads(kept.read_bytes())  # type: ignore[no-any-return]
+    ran = run_forked([name], BASELINE_S, listen=True)
+    new = kept.with_suffix(f".{os.getpid()}")
+    new.write_bytes(pickle.dumps(ran))
+    new.rename(kept)  # another process may be at the same file
+    return ran
 
 
 def judge(shadow: Shadow, nearest: Nearest, site: Site) -> Ran:
@@ -164,7 +178,7 @@ def campaign(shadow: Shadow, sample: list[tuple[Area, Site]], said: Callable[[Mu
     if not told:
         return
     enter(shadow.root)
-    nearest = Nearest(shadow.root, told[0][1].file, told[0][0].behind)
+    nearest = Nearest(shadow, told[0][1].file, told[0][0].behind)
     for red in nearest.red:
         said(f"fails without any fault, so that it says nothing here: {red}")
     for _, site in told:

@@ -16,6 +16,9 @@ class Shadow:
 
     def __init__(self, root: Path, place: Path) -> None:
         self.root = place
+        self.listened = place.with_name("listened")
+        """What each test file calls, and how long it takes, as far as it was run."""
+        self.listened.mkdir()
         for name in COPIED:
             source = root / name
             if source.is_dir():

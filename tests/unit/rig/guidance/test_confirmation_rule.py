@@ -414,3 +414,31 @@ def test_without_a_confirmation_all_reasons_are_told() -> None:
     assert found.uncertainty_mm == pytest.approx(0.5)
     with pytest.raises(ValueError, match="no confirmation"):
         first_confirmed([])
+
+
+# ---- exactly at a limit ------------------------------------------------------------------------------------
+
+
+def test_a_prediction_that_claims_no_error_is_still_weighed() -> None:
+    answer = confirm_direct(prediction(sd_mm=0.0), needle(), POSE)
+    assert answer.confirmed and 0.0 < answer.uncertainty_mm <= 0.01  # a hundredth of a millimetre is added
+
+
+def test_a_prediction_of_three_millimetres_is_the_vaguest_that_may_be_confirmed() -> None:
+    assert confirm_direct(TipPrediction(DEEP, np.diag([9.0, 1.0, 1.0]), DIRECTION, 0.0), needle(), POSE).confirmed
+
+
+def test_thirty_millimetres_below_the_face_are_deep() -> None:
+    at = np.array([5.0, 0.0, 30.0])
+    dim = needle(at, tip_rig_mm=at, along_mm=0.0, shaft_contrast=50.0, end_contrast=39.0)
+    assert confirm_direct(prediction(at), dim, POSE).confirmed
+
+
+def test_the_place_of_a_patch_is_counted_from_the_plane_that_shows_most() -> None:
+    answer = confirm_fluid_sweep(prediction(), patches((0.0, 8.0, 18.0, 20.0, 4.0)))
+    assert answer.confirmed, answer.reason
+    assert answer.distance_mm == pytest.approx((-8.0 + 20.0 + 8.0) / 50.0)
+
+
+def test_a_faint_patch_is_a_patch() -> None:
+    assert confirm_fluid_sweep(prediction(), patches((0.0, 0.25, 0.4, 0.25, 0.0))).confirmed
