@@ -77,3 +77,8 @@ class Stopped(RigError):
 
 class RecordError(RigError):
     """The run folder cannot be written or read (disk full, damaged file)."""
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error that may list several problems, on one line."""
+    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())

@@ -105,10 +105,10 @@ def resume(
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="run folder")], json: AsJson = False) -> None:
     """Analyse a run folder again and rewrite its results and report."""
-    from rig.cli.report import make_report
+    from analysis.report.make import make_report
 
     with exit_codes():
-        path = make_report(run)
+        path = make_report(run, say)
         say(f"report: {path}")
         if json:
             emit({"run": str(run), "report": str(path)})

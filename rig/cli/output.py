@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
+from experiments.told import say as say
 from hal.errors import ConfigError, DeviceError, LinkError, RigError, SafetyStop, Stopped
+from hal.errors import one_line as one_line
 from rig.cli.lost_terminal import surviving_terminal
 
 
@@ -28,19 +29,9 @@ NOT_OURS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, err
 """A full disk, a quota, a folder that may not be written: the user's to mend, not our fault."""
 
 
-def one_line(error: Exception) -> str:
-    """The message of an error that may list several problems, on one line."""
-    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
-
-
 def emit(data: dict[str, Any]) -> None:
     """Print one JSON object on one line of stdout."""
     print(json.dumps(data, sort_keys=False, default=str), flush=True)
-
-
-def say(text: str = "") -> None:
-    """Print for a person, on stderr."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _code(error: RigError) -> Exit:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from experiments.carry_out import carried_through
+from experiments.order import WORKERS_SIMULATED, check_devices
+from experiments.progress import StudyProgress
+from experiments.rehearsal import rehearse
 from experiments.resumption import Resumption, resumption
 from experiments.run import StudyOutcome, check_rig, conclude
 from hal.clock import WallClock
 from hal.errors import ConfigError
 from rig.calibration.in_force import in_force
 from rig.cli.output import say
-from rig.cli.progress import StudyProgress
-from rig.cli.run import WORKERS_SIMULATED, RunResult, carried_through, check_devices
+from rig.cli.run import RunResult, told
 from rig.simulated import needs_bench
 
 
@@ -30,8 +33,6 @@ def resume_study(run: Path, rig: Path | None, workers: int | None) -> RunResult:
     check_devices(found.config, calibrated)
     _tell(found)
     if not needs_bench(found.config):
-        from rig.cli.bench_trial import rehearse
-
         say("rehearsing in simulation, so that nothing has to be computed for long while devices are watched ...")
         rehearse(found.study)
     progress = StudyProgress(WallClock())
@@ -41,7 +42,7 @@ def resume_study(run: Path, rig: Path | None, workers: int | None) -> RunResult:
         with progress:
             return conclude(found, workers=workers or default, watcher=progress, calibrated=calibrated)
 
-    return carried_through(conducted, run, progress)
+    return told(carried_through(conducted, run, progress))
 
 
 def _tell(found: Resumption) -> None:

@@ -15,11 +15,11 @@ import numpy as np
 from hal.clock import WallClock
 from hal.errors import ConfigError, RecordError
 from hal.files import read
+from hal.files.toml_text import toml_text
 from hal.phantom.nominal import load_phantom
 from hal.types import ImagingSettings, Pixels
 from rig.cli.output import say
 from rig.cli.sim import Bench, Row, Served
-from rig.cli.toml_text import toml_text
 from rig.config import RigConfig, load_config
 from rig.heap import settle_heap
 from rig.record.appendfile import write_whole

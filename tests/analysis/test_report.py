@@ -14,9 +14,9 @@ from analysis.analyse import analyse
 from analysis.figures.images import in_image, picks, true_tip
 from analysis.figures.scatter import ellipsoid_radii
 from analysis.report import compose, render_html, render_pages
+from analysis.report.make import make_report
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
-from rig.cli.report import make_report
 from rig.record import RunFolder, verify_run
 from rig.record.rows import normal_row
 

@@ -20,13 +20,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from experiments.order import copies_of
 from experiments.protocol.plan import PlannedCartridge
 from experiments.protocol.study import Study, load_study, narrowed
 from experiments.protocol.technique import technique_file
 from experiments.resumption import resumption
 from experiments.run import conclude, conduct
 from rig.calibration.in_force import InForce
-from rig.cli.run import copies_of
 from rig.config import load_config
 from rig.record import verify_run
 from rig.record.appendfile import AppendFile

@@ -15,11 +15,11 @@ from experiments.opened import opened
 from experiments.reference import read_reference
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
+from hal.files.toml_text import toml_text
 from hal.phantom.nominal import load_phantom
 from hal.sim.stylus import Stylus
 from hal.types import NeedlePose
 from rig.cli.main import app
-from rig.cli.toml_text import toml_text
 from rig.config import load_config
 from rig.geometry.transforms import apply
 from rig.record import read_chain

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from hal.files.toml_text import toml_text
 from hal.links.sequence import read_sequence
 from hal.sim.stylus import Stylus
 from rig.cli.main import app
-from rig.cli.toml_text import toml_text
 from rig.config import load_config
 from rig.record import read_chain
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from experiments import carry_out
+from experiments.progress import STARTED, StudyProgress
 from experiments.run import StudyOutcome
-from rig.cli import run as command
 from rig.cli.main import app
-from rig.cli.progress import STARTED, StudyProgress
 from rig.record import RunFolder, appendfile, verify_run
 
 
@@ -126,8 +126,8 @@ def test_how_a_study_ended_decides_the_exit_code(tmp_path, monkeypatch, kind, co
     def conducted(order, progress, scene):
         return StudyOutcome(tmp_path / "run", 9, 4, "pump is silent" if kind else "", kind)
 
-    monkeypatch.setattr(command, "_conducted", conducted)
-    monkeypatch.setattr(command, "_reported", lambda outcome: "WOULD FAIL")
+    monkeypatch.setattr(carry_out, "_conducted", conducted)
+    monkeypatch.setattr(carry_out, "_reported", lambda outcome: "WOULD FAIL")
     result, data = run(tmp_path, "L4_LM")
     assert result.exit_code == code
     assert ("pump is silent" in result.stderr) == bool(kind)

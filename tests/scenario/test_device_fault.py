@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from experiments import cartridge as cartridges
+from experiments.order import copies_of
 from experiments.protocol.study import load_study, narrowed
 from experiments.run import StudyOutcome, conduct
-from rig.cli.run import copies_of
 from rig.record import RunFolder, verify_run
 from rig.simulated import SimulatedBench, simulate
 from tests.fakes.short_trial import rig

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.order import copies_of
 from experiments.protocol.plan import plan, reserve
 from experiments.protocol.study import Study, load_study, narrowed
 from experiments.put_aside import KILLED, put_aside
@@ -15,7 +16,6 @@ from experiments.resumption import resumption
 from experiments.run import _recorded
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
-from rig.cli.run import copies_of
 from rig.config import load_config
 from rig.record import CartridgeRecord, Field, RunFolder, verify_run
 from rig.record.folder import finish_resuming

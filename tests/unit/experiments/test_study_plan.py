@@ -12,7 +12,7 @@ from analysis.criteria import Criterion as Judged
 from experiments.protocol.plan import plan
 from experiments.protocol.study import load_study, narrowed, shipped, study_path
 from hal.errors import ConfigError
-from rig.cli.toml_text import toml_text
+from hal.files.toml_text import toml_text
 from rig.record.rows import normal_row
 
 

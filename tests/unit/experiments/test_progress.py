@@ -3,8 +3,8 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from experiments.progress import StudyProgress
 from hal.clock import VirtualClock
-from rig.cli.progress import StudyProgress
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from experiments.carry_out import Ended
+from experiments.order import checked
 from experiments.protocol.study import Study
 from experiments.protocol.technique import shipped
 from hal.errors import ConfigError
-from rig.cli.output import Exit
-from rig.cli.run import RunResult, checked
 from rig.config import load_config
 
-LUMBAR = Path(__file__).parents[4] / "experiments" / "studies" / "lumbar.toml"
+LUMBAR = Path(__file__).parents[3] / "experiments" / "studies" / "lumbar.toml"
 
 
 def order(tmp_path, study="lumbar", rig=None, trials=None, seed=None, workers=None, techniques=()):
@@ -60,5 +60,5 @@ def test_two_different_techniques_with_one_id_are_refused(tmp_path):
 
 
 def test_the_last_line_has_the_four_promised_keys():
-    result = RunResult(Exit.DONE, Path("runs/x"), 9, 8, "WOULD FAIL")
+    result = Ended(Path("runs/x"), 9, 8, "WOULD FAIL")
     assert result.as_json() == {"run": "runs/x", "planned": 9, "completed": 8, "verdict": "WOULD FAIL"}

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from rig.cli.stop_signals import workers_stop_too
+from experiments.stop_signals import workers_stop_too
 from rig.safety.interrupt import STOP_SIGNALS, Interrupt
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rig.cli.toml_text import toml_text
+from hal.files.toml_text import toml_text
 
 ROOT = Path(__file__).parents[4]
 plain = st.one_of(st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False), st.text())
