@@ -79,6 +79,6 @@ class Track:
         """Drag the channel sideways: by ``shift + s turn`` at arc length s, fading with ``exp(-s / decay)``."""
         arcs: NDArray[np.float64] = np.arange(len(self._nodes), dtype=np.float64) * SPACING_MM
         moved = np.array(self._nodes) + (shift + arcs[:, None] * turn) * np.exp(-arcs / decay_mm)[:, None]
-        self._nodes = [(float(x), float(y), float(z)) for x, y, z in moved]
+        self._nodes = [(x, y, z) for x, y, z in moved.tolist()]
         end = np.array(self.end) + (shift + self.length_mm * turn) * np.exp(-self.length_mm / decay_mm)
         self.end = (float(end[0]), float(end[1]), float(end[2]))

@@ -25,6 +25,7 @@ def run_tests(arguments: list[str]) -> int:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     if arguments and arguments[0] == "--mutants":
         return subprocess.call([sys.executable, "-m", "tests.mutants", *arguments[1:]], cwd=ROOT, env=ours)
-    # loadfile keeps the tests of one file on one process, where compiled kernels and built phantoms are shared.
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *arguments]
+    # The groups and their order are those of tests/conftest.py.
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    command += arguments
     return subprocess.call(command, cwd=ROOT, env=ours)

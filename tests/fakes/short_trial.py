@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,22 @@ def rig(name: str = "simulated", **sim: Any) -> RigConfig:
     return config.model_copy(update={"sim": {**config.sim, **sim}})
 
 
+def impatient(technique: Technique) -> Technique:
+    """The technique with a second for everything that its checklist lets wait: the rig is read all that time."""
+    items = tuple(
+        item.model_copy(update={"wait_s": min(1.0, item.wait_s), "contact_s": min(1.0, item.contact_s)})
+        for item in technique.checklist
+    )
+    return technique.model_copy(update={"checklist": items})
+
+
+@cache
+def usual(technique: str, side: str = "left", seed: int = 101, rig_name: str = "simulated") -> ShortTrial:
+    """A trial to look at, run once per process: for tests that change nothing of it."""
+    folder = Path(tempfile.mkdtemp(prefix="usual-trial-"))
+    return run_short(folder, technique, side=side, seed=seed, config=rig(rig_name))
+
+
 def run_short(
     folder: Path,
     technique: str,
@@ -43,11 +61,17 @@ def run_short(
     config: RigConfig | None = None,
     scene: LiveScene | None = None,
     data: Technique | None = None,
+    patient: bool = False,
 ) -> ShortTrial:
-    """Run one trial in ``folder``; ``scene`` looks on; ``data`` takes the place of the technique's file."""
+    """Run one trial in ``folder``; ``scene`` looks on; ``data`` takes the place of the technique's file.
+
+    The waiting times of the checklist are kept only when it is ``patient``.
+    """
     for name in ("cartridges", "trials"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     data = data or load_technique(technique)
+    if not patient:
+        data = impatient(data)
     planned = PlannedTrial("T001", technique, data.level, side, 1, "C01", 1, seed)
     job = CartridgeJob(
         folder, PlannedCartridge("C01", seed, (planned,)), {technique: data}, config or rig(), "lumbar_ref", 24.0

@@ -6,7 +6,6 @@ import socket
 
 import numpy as np
 import pytest
-from short_trial import run_short
 from typer.testing import CliRunner
 
 from hal.links import igtl_messages
@@ -17,6 +16,9 @@ from hal.links.igtl_tracks import TrajectoryList
 from hal.links.publisher import Publisher
 from rig.cli.main import app
 from rig.live_scene import LiveScene
+from tests.fakes.short_trial import run_short, usual
+
+pytestmark = pytest.mark.xdist_group("usual trials")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def watched(tmp_path_factory):
     """A trial, and what a client that read nothing until its end then finds waiting."""
     publisher = Publisher(simulated=False)
     listener = publisher.join(0)
-    trial = run_short(tmp_path_factory.mktemp("watched"), "S1_IP", scene=LiveScene(publisher))
+    trial = run_short(tmp_path_factory.mktemp("watched"), "L4_IP_T", scene=LiveScene(publisher))
     parser = Parser()
     parser.feed(publisher.take(listener))
     waiting = []
@@ -60,9 +62,8 @@ def test_the_scene_says_that_the_data_are_simulated_whatever_it_was_told_before(
     assert watched[1].simulated
 
 
-def test_looking_on_changes_nothing(watched, tmp_path):
-    trial = watched[0]
-    assert run_short(tmp_path, "S1_IP").events == trial.events
+def test_looking_on_changes_nothing(watched):
+    assert watched[0].events == usual("L4_IP_T").events
 
 
 def test_a_port_that_is_taken_is_refused_before_anything_is_made(tmp_path):

@@ -6,15 +6,17 @@ import pytest
 from experiments.protocol.technique import load_technique
 from hal.sim.operator import SimulatedOperator
 from hal.types import InstructionKind
-from tests.fakes.short_trial import rig, run_short
+from tests.fakes.short_trial import rig, run_short, usual
+
+pytestmark = pytest.mark.xdist_group("usual trials")
 
 STRICT_MM = 5.0
 """Acceptance radius of the techniques (domain 7.2)."""
 
 
 @pytest.mark.parametrize("technique", ["L4_IP_T", "S1_OOP"])
-def test_a_guided_trial_goes_through_all_states_and_reaches_its_root(tmp_path, technique):
-    trial = run_short(tmp_path, technique)
+def test_a_guided_trial_goes_through_all_states_and_reaches_its_root(technique):
+    trial = usual(technique)
     assert trial.result.failure == ""
     states = [e["state"].split()[0] for e in trial.of("state.entered")]
     assert states[:7] == [f"ST{i}" for i in range(7)] or "ST1" in states[2:4]  # a rescan is allowed
@@ -24,8 +26,8 @@ def test_a_guided_trial_goes_through_all_states_and_reaches_its_root(tmp_path, t
     assert trial.row["frames_read"] <= 600
 
 
-def test_no_step_goes_deeper_than_two_millimetres_without_a_confirmed_tip(tmp_path):
-    trial = run_short(tmp_path, "L5_IP_T", side="right")
+def test_no_step_goes_deeper_than_two_millimetres_without_a_confirmed_tip():
+    trial = usual("L5_IP_T", side="right")
     tips = trial.of("tip")
     assert len(tips) > 5
     feeds = [t["feed_mm"] for t in tips]
@@ -49,8 +51,8 @@ def test_motion_alone_confirms_in_plane_only_what_five_planes_have_seen(tmp_path
 
 @pytest.mark.parametrize("shift", [(4.0, 0.0, 0.0), (0.0, 4.0, 0.0)])
 def test_when_the_phantom_is_shifted_by_4_mm_the_needle_follows_the_image(tmp_path, shift):
-    here = run_short(tmp_path / "here", "L4_IP_T")
-    there = run_short(tmp_path / "there", "L4_IP_T", config=rig(placement={"phantom_shift_mm": shift}))
+    here = usual("L4_IP_T")
+    there = run_short(tmp_path, "L4_IP_T", config=rig(placement={"phantom_shift_mm": shift}))
     assert here.row["outcome"] == there.row["outcome"] == "success"
     plans = [np.array(t.of("tip")[-1]["tip_rig_mm"]) for t in (here, there)]
     moved = plans[1] - plans[0]
@@ -90,15 +92,15 @@ def test_the_landmark_arm_uses_no_frame_and_is_not_given_the_level(tmp_path, mon
 
 
 def test_antisepsis_times_are_kept_before_and_after(tmp_path):
-    trial = run_short(tmp_path, "S1_LM")
+    trial = run_short(tmp_path, "S1_LM", patient=True)
     items = {e["id"]: e for e in trial.of("checklist")}
     assert items["PRE4"]["contact_s"] >= 30 and items["PRE4"]["waited_s"] >= 120
     assert items["POST1"]["contact_s"] >= 30
     assert "V10" not in (trial.row["violations"] or "")
 
 
-def test_the_record_says_which_device_told_the_temperature_and_where_it_sits(tmp_path):
-    trial = run_short(tmp_path, "S1_LM")
+def test_the_record_says_which_device_told_the_temperature_and_where_it_sits():
+    trial = usual("L4_IP_T")
     (gel,) = trial.of("gel")
     assert gel["temperature_by"] == trial.row["temp_by"] == "pressure"
     assert gel["temperature_c"] == pytest.approx(trial.row["temp_c"], abs=1e-6)
@@ -106,6 +108,7 @@ def test_the_record_says_which_device_told_the_temperature_and_where_it_sits(tmp
 
 
 def test_the_same_seed_leaves_the_same_bytes_and_another_seed_differs(tmp_path):
-    rows = [run_short(tmp_path / name, "S1_IP", seed=seed).row for name, seed in (("a", 7), ("b", 7), ("c", 8))]
-    assert rows[0] == rows[1]
-    assert rows[0] != rows[2]
+    first, again = usual("L4_IP_T"), run_short(tmp_path / "again", "L4_IP_T")
+    assert again.row == first.row and again.events == first.events
+    by_hand = [run_short(tmp_path / str(seed), "S1_LM", seed=seed).row for seed in (7, 8)]
+    assert by_hand[0] != by_hand[1]

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from rig.config import Gel
-from tests.fakes.short_trial import ShortTrial, rig, run_short
+from tests.fakes.short_trial import ShortTrial, rig, run_short, usual
+
+pytestmark = pytest.mark.xdist_group("usual trials")
 
 FASTER_M_S = 25.0
 
 
 @pytest.fixture(scope="module")
-def led(tmp_path_factory: pytest.TempPathFactory) -> ShortTrial:
-    return run_short(tmp_path_factory.mktemp("led"), "L4_IP_T")
+def led() -> ShortTrial:
+    return usual("L4_IP_T")
 
 
 def test_a_trial_led_by_the_image_tells_how_aim_and_tip_were_seen(led: ShortTrial) -> None:
@@ -61,8 +63,8 @@ def test_a_wrong_speed_of_sound_moves_the_registered_aim_point_as_was_told(
     assert np.linalg.norm(found - told) < 0.4 * np.linalg.norm(told)
 
 
-def test_a_needle_that_no_image_leads_tells_its_inputs_alone(tmp_path) -> None:
-    trial = run_short(tmp_path, "L4_LM")
+def test_a_needle_that_no_image_leads_tells_its_inputs_alone() -> None:
+    trial = usual("L4_LM")
     (told,) = trial.of("uncertainty")
     assert told["seen"] is None
     assert told["expected_deflection_mm"] > 0.5
