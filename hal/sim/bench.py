@@ -11,7 +11,7 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from hal.phantom.needles import load_needle
 from hal.phantom.nominal import load_phantom
 from hal.sim.acoustics.renderer import Renderer
 from hal.sim.acoustics.scan_grid import ScanGrid
-from hal.sim.acoustics.scene import Scene
+from hal.sim.acoustics.scene import PreparedScene, Scene, prepare
 from hal.sim.build import AsBuilt, BuildErrors, build
 from hal.sim.fault_plan import FaultPlan
 from hal.sim.faults import FaultyCore, FaultyEndpoint
@@ -222,11 +222,26 @@ def _poured_before(phantom: str, cartridge_seed: int, errors: BuildErrors) -> As
     return build(load_phantom(phantom), cartridge_seed, errors)
 
 
+_prepared: dict[object, PreparedScene] = {}
+"""The last pour as the renderer needs it: a second to make, 150 MB to keep, never written to."""
+
+
+def _prepare(s: SimSettings, built: AsBuilt, cartridge_seed: int) -> PreparedScene:
+    key = None if Path(s.phantom).suffix else (s.phantom, cartridge_seed, s.poured)
+    found = _prepared.get(key)
+    if found is None or key is None:
+        _prepared.clear()  # before the next one is made, so that there are never two
+        found = prepare(Scene.of(built.volume, by_label()), cartridge_seed)
+        if key is not None:
+            _prepared[key] = found
+    return found
+
+
 def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed: int) -> World:
     s = spec.settings
     kind = load_needle(spec.needle)
     kind = replace(kind, curvature_sd=math.hypot(kind.curvature_sd, GEL_CURVATURE_SD))
-    renderer = Renderer(Scene.of(built.volume, by_label()), spec.probe, s.frame_quality, seed=cartridge_seed)
+    renderer = Renderer(partial(_prepare, s, built, cartridge_seed), spec.probe, s.frame_quality, seed=cartridge_seed)
     line = LineSpec(
         compliance_ul_kpa=spec.compliance_ul_kpa, gauge=int(kind.gauge.rstrip("G")), needle_mm=kind.length_mm
     )

@@ -17,26 +17,30 @@ from hal.sim.devices.ultrasound_igtl import UltrasoundCore
 from rig.cli.main import app
 from rig.record import read_chain
 
+QUICK = 'frame_quality = "fast"'
+OPERATOR = 'operator = "expert"'
 LATE_MS = 20.0
 AGREE_MS = 0.5
 
 
 def rig_with(path: Path, after: str, text: str) -> Path:
-    """The shipped simulated rig with lines added below a line of it."""
+    """The shipped simulated rig with its quick pictures, and with lines added below a line of it."""
     shipped = files("rig").joinpath("data/simulated.toml").read_text(encoding="utf-8")
-    assert shipped.count(after) == 1
+    assert shipped.count(after) == shipped.count(OPERATOR) == 1
+    shipped = shipped.replace(OPERATOR, f"{QUICK}\n{OPERATOR}")
     path.write_text(shipped.replace(after, f"{after}\n{text}\n"), encoding="utf-8")
     return path
 
 
 def lag_ms(out: Path, rig: Path | None = None) -> float:
     """Lag that the command finds, ms."""
-    return 1e3 * float(run(out, *(() if rig is None else ("--rig", str(rig))))[0]["lag_s"])
+    return 1e3 * float(run(out, rig)[0]["lag_s"])
 
 
-def run(out: Path, *more: str) -> tuple[dict[str, Any], str]:
+def run(out: Path, rig: Path | None = None) -> tuple[dict[str, Any], str]:
     """Result and what was told."""
-    arguments = ["calibrate", "latency", "--strokes", "10", "--out", str(out), "--json", *more]
+    rig = rig or rig_with(out.with_suffix(".toml"), OPERATOR, "")
+    arguments = ["calibrate", "latency", "--strokes", "10", "--out", str(out), "--json", "--rig", str(rig)]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1]), result.stderr
@@ -83,7 +87,7 @@ def test_a_controller_that_looks_at_its_axes_later_is_found_early(measured, tmp_
 
 def test_positions_that_only_take_longer_to_arrive_do_not_change_the_lag(measured, tmp_path):
     fault = f'[[sim.faults]]\ndevice = "holder"\nkind = "delay"\nfrom_s = 0.0\ndelay_s = {1e-3 * LATE_MS}'
-    slow = rig_with(tmp_path / "rig.toml", 'operator = "expert"', fault)
+    slow = rig_with(tmp_path / "rig.toml", OPERATOR, fault)
     assert lag_ms(tmp_path / "slow", slow) == pytest.approx(1e3 * measured[1]["lag_s"], abs=AGREE_MS)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import TypedDict, TypeVar, Unpack
 
 import numpy as np
@@ -21,7 +21,7 @@ from hal.sim.acoustics import blur, compress, fluid, needle_splat
 from hal.sim.acoustics.march import march
 from hal.sim.acoustics.plan import WAIST_STEP_MM, Plan, plan
 from hal.sim.acoustics.scatter import CULL_U2, MULTIPLIERS, PHASE_TABLE, scatter
-from hal.sim.acoustics.scene import Scene, prepare
+from hal.sim.acoustics.scene import PreparedScene, Scene, prepare
 from hal.sim.acoustics.states import Bolus, EchoNeedle, Track
 from hal.types import ImagingSettings, Matrix, Pixels, ProbeGeometry
 
@@ -54,7 +54,8 @@ class Renderer:
     """Makes frames of one scene with one probe.
 
     Args:
-        scene: label volume and materials.
+        scene: label volume and materials, or what prepares them at the first frame: a needle without a picture needs
+            neither.
         probe: the transducer.
         quality: ``full`` (256 lines x 1024 samples x 5 slices) or ``fast`` (128 x 512 x 3).
         seed: of scatterers, textures and noise.
@@ -62,21 +63,34 @@ class Renderer:
     """
 
     def __init__(
-        self, scene: Scene, probe: ProbeGeometry, quality: str = "full", seed: int = 0, *, threads: int = 1
+        self,
+        scene: Scene | Callable[[], PreparedScene],
+        probe: ProbeGeometry,
+        quality: str = "full",
+        seed: int = 0,
+        *,
+        threads: int = 1,
     ) -> None:
         if quality not in ("full", "fast"):
             raise ValueError(f"quality is 'full' or 'fast', not {quality!r}")
         self.probe = probe
         self.quality = quality
         self.seed = seed
-        self._scene = prepare(scene, seed)
+        self._prepare = partial(prepare, scene, seed) if isinstance(scene, Scene) else scene
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="render") if threads > 1 else None
         self._plans: dict[tuple[ImagingSettings, float], Plan] = {}
-        noise = np.random.default_rng([seed, 5]).standard_normal((NOISE_TABLE, 2), np.float32)
-        self._noise = noise * np.float32(np.sqrt(0.5))
         self._shape = (0, 0)
         self.scatterers_n = 0
         """Scatterers in the last frame."""
+
+    @cached_property
+    def _scene(self) -> PreparedScene:
+        return self._prepare()
+
+    @cached_property
+    def _noise(self) -> NDArray[np.float32]:
+        noise = np.random.default_rng([self.seed, 5]).standard_normal((NOISE_TABLE, 2), np.float32)
+        return noise * np.float32(np.sqrt(0.5))
 
     def plan(self, settings: ImagingSettings, sound_speed_m_s: float = 1540.0) -> Plan:
         """Tables for these settings (kept)."""
