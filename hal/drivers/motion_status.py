@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hal.errors import BadReply
 from hal.types import MotionMode
@@ -98,8 +99,12 @@ def coordinates(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split(",")))
 
 
+@lru_cache(maxsize=64)
 def parse_report(line: str) -> Report:
-    """Read a report line; raises ``BadReply`` for anything that the firmwares cannot have printed."""
+    """Read a report line; raises ``BadReply`` for anything that the firmwares cannot have printed.
+
+    A controller at rest says the same a thousand times: equal lines are read once.
+    """
     if not (line.startswith("<") and line.endswith(">")):
         raise _damaged(line, "it does not begin with < and end with >")
     head, *parts = line[1:-1].split("|")

@@ -141,8 +141,9 @@ class Driver:
 
     def notices(self) -> dict[str, int]:
         """What happened to the clock of the device, and messages that were dropped as damaged."""
+        clock = self._time.notices()
         damaged = {"damaged messages dropped": self._link.damaged_n} if self._link.damaged_n else {}
-        return dict(self._noticed + Counter(self._time.notices())) | damaged
+        return dict(self._noticed + Counter(clock)) | damaged if self._noticed or clock else damaged
 
     def _begin(self) -> None:
         self._noticed.update(self._time.notices())

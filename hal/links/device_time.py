@@ -43,7 +43,8 @@ class DeviceTime:
 
     def notices(self) -> dict[str, int]:
         """What was noticed about the device's clock, in words, and how often."""
-        return {f"device clock: {name}": n for name, n in dict(self.watch.counts).items() if n}
+        counts = self.watch.counts
+        return {f"device clock: {name}": n for name, n in dict(counts).items() if n} if counts else {}
 
     @property
     def transfer_ns(self) -> int:
