@@ -10,13 +10,13 @@ import pytest
 
 from experiments import cartridge as cartridges
 from experiments.order import copies_of
-from experiments.protocol.study import load_study, narrowed
 from experiments.run import StudyOutcome, conduct
 from rig.record import RunFolder, verify_run
 from rig.simulated import SimulatedBench, simulate
+from tests.fakes.kill_and_resume import small_study
 from tests.fakes.short_trial import rig
 
-SILENT_PUMP = {"device": "pump", "kind": "silent", "from_s": 100.0}
+SILENT_PUMP = {"device": "pump", "kind": "silent", "from_s": 20.0}
 
 
 class Quiet:
@@ -38,9 +38,9 @@ def conducted(folder: Path, monkeypatch: pytest.MonkeyPatch, faulty_n: int) -> S
         return simulate(config.model_copy(update={"sim": {**config.sim, "faults": faults}}), *args, **kwargs)
 
     monkeypatch.setattr(cartridges, "simulate", some_faulty)
-    study = narrowed(load_study("lumbar"), trials=1, seed=3, techniques=("L4_LM", "L5_LM"))
+    study = small_study(folder / "techniques", ("L4_LM", "L5_LM"), repeats=1, seed=3)
     config = rig()
-    return conduct(study, config, folder, files=copies_of(study, config), workers=1, watcher=Quiet())
+    return conduct(study, config, folder / "runs", files=copies_of(study, config), workers=1, watcher=Quiet())
 
 
 def test_a_trial_that_a_silent_pump_ended_is_repeated_and_its_neighbour_is_done(
