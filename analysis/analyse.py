@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from analysis.acceptance import acceptances
 from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
-from analysis.criteria import Criterion, judge, overall, shortfall
+from analysis.criteria import Criterion, exploratory, judge, overall, shortfall
 from analysis.group import PLANES, benches, closed, column, faulted, not_evaluated, summarise
 from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
@@ -27,16 +27,19 @@ def analyse(run: RecordedRun) -> Results:
     short = shortfall(account, run.manifest.reason if run.manifest else "")
     wanted = [Criterion.from_toml(table) for table in study.get("criteria", [])]
     level_drawn = bool(study.get("design", {}).get("level_shift", False))
+    explores = exploratory(study)
     criteria = tuple(
-        judge(criterion, rows, simulated=run.simulated, short=short, level_drawn=level_drawn) for criterion in wanted
+        judge(criterion, rows, simulated=run.simulated, short=short, level_drawn=level_drawn, explores=explores)
+        for criterion in wanted
     )
     approaches = _approaches(rows, planned)
-    verdict, reason = overall(criteria, faults, simulated=run.simulated, short=short)
+    verdict, reason = overall(criteria, faults, simulated=run.simulated, short=short, explores=explores)
     seed = run.opened.get("seed")
     return Results(
         study_id=str(head.get("id", "")),
         title=str(head.get("title", "")),
         demonstration=bool(head.get("demonstration", False)),
+        exploratory=explores,
         seed=seed if isinstance(seed, int) else None,
         simulated=run.simulated,
         verdict=verdict,

@@ -7,7 +7,8 @@ are judged in the conditional.
 
 With more than one bench all bounds go by the bench (``analysis.clusters``): trials on one bench share its errors.
 
-Three things take a verdict away. A study that did not go to its planned end has none, since who stops when the figures
+Four things take a verdict away. An exploratory study has none: what it would be judged by was not fixed before its
+first trial (``exploratory``). A study that did not go to its planned end has none, since who stops when the figures
 please has another risk than the 5 % (``shortfall``). And a number that some of the trials do not have is not known of
 all of them: what was measured can fail the limit, but not meet it (``docs/decisions/0008``). And an arm of which device
 faults ended more than one trial in twenty: whoever loses so many no longer knows that they were lost at random.
@@ -15,7 +16,7 @@ faults ended more than one trial in twenty: whoever loses so many no longer know
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,12 @@ class Criterion:
         return value <= self.limit if self.comparison == "<=" else value >= self.limit
 
 
+def exploratory(study: Mapping[str, Any]) -> str:
+    """Why a study (``study.toml``) can judge nothing; empty where criteria were fixed before the first trial."""
+    stated = str(study.get("study", {}).get("exploratory", ""))
+    return stated or ("" if study.get("criteria") else "no criterion was fixed before the first trial")
+
+
 def shortfall(account: Accounting, ended: str) -> str:
     """Why the plan was not carried out as written, with the run's own reason for ending; empty when it was."""
     if not account.planned_n:
@@ -117,11 +124,18 @@ def shortfall(account: Accounting, ended: str) -> str:
 
 
 def judge(
-    criterion: Criterion, rows: Sequence[Row], *, simulated: bool, short: str = "", level_drawn: bool = False
+    criterion: Criterion,
+    rows: Sequence[Row],
+    *,
+    simulated: bool,
+    short: str = "",
+    level_drawn: bool = False,
+    explores: str = "",
 ) -> CriterionResult:
     """Judge one criterion on all trials of the run (interrupted ones do not count).
 
-    ``short`` is the study's ``shortfall``: with one there is a number, but no verdict. ``level_drawn``: the phantom
+    ``short`` is the study's ``shortfall``, ``explores`` why it is exploratory: with one there is a number, but no
+    verdict. ``level_drawn``: the phantom
     stood on a level that nobody knew; else the right level was given with the fixture.
     """
     chosen, lost = criterion.rows(closed(rows)), criterion.rows(faulted(rows))
@@ -146,6 +160,8 @@ def judge(
     if short:
         faulty = short.startswith(TOO_FAULTY)
         verdict, reason = NOT_EVALUATED, short if faulty else "the study was not carried out as planned"
+    if explores:
+        verdict, reason = NOT_EVALUATED, "the study is exploratory"
     return CriterionResult(
         identity=criterion.identity,
         text=criterion.text,
@@ -233,13 +249,15 @@ def _tolerance_estimate(x: intervals.Sample, unit: str) -> Quantity:
 
 
 def overall(
-    results: Sequence[CriterionResult], faults: Sequence[str], *, simulated: bool, short: str = ""
+    results: Sequence[CriterionResult], faults: Sequence[str], *, simulated: bool, short: str = "", explores: str = ""
 ) -> tuple[str, str]:
-    """One verdict for the run and the reason for it; ``short`` is the study's ``shortfall``."""
+    """One verdict for the run and the reason for it; ``short`` and ``explores`` as for ``judge``."""
     if faults:
         return NOT_EVALUATED, "the record is not intact"
+    if explores:
+        return NOT_EVALUATED, f"exploratory: {explores}"
     if not results:
-        return NOT_EVALUATED, "the study file holds no criterion"
+        return NOT_EVALUATED, "there is no criterion"
     if short:
         return NOT_EVALUATED, short
     names = CONDITIONAL if simulated else {name: name for name in CONDITIONAL}

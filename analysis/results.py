@@ -215,6 +215,8 @@ class Results:
     study_id: str
     title: str
     demonstration: bool
+    exploratory: str
+    """Why the study can judge nothing; empty when its criteria were fixed before the first trial."""
     seed: int | None
     simulated: bool
     verdict: str

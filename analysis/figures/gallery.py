@@ -25,7 +25,7 @@ def draw_all(run: RecordedRun, results: Results, folder: Path) -> tuple[Drawn, .
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    stamp = Stamp(results.simulated, results.demonstration)
+    stamp = Stamp(results.simulated, results.demonstration, bool(results.exploratory))
     accepted = acceptances(run)
     rows, arms = list(run.rows), results.arms
     radii = sorted({a.radius_mm for a in spheres(accepted, (row["technique"] for row in rows))})

@@ -67,10 +67,12 @@ class Stamp:
 
     simulated: bool
     demonstration: bool
+    exploratory: bool = False
 
     @property
     def text(self) -> str:
         parts = ["SIMULATED DATA"] if self.simulated else []
+        parts += ["EXPLORATORY"] if self.exploratory else []
         parts += ["demonstration, not powered"] if self.demonstration else []
         return "  |  ".join(parts)
 

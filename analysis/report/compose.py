@@ -18,6 +18,8 @@ from rig.record.canonical import sha256_file
 
 BANNER = "SIMULATED DATA"
 BANNER_NOTE = "No real device and no real phantom took part. Verdicts are in the conditional."
+EXPLORATORY = "EXPLORATORY"
+EXPLORATORY_NOTE = "Nothing is judged: what it would be judged by was not fixed before the first trial."
 ON_COVER = ("target",)
 """Figures that stand on the first page."""
 APART = ("interrupted", "device_fault")
@@ -52,8 +54,9 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
         title=results.title or results.study_id or "Run",
         report_id=run.path.name,
         date=manifest.ended_utc[:10] if manifest else "",
-        banner=BANNER if results.simulated else "",
-        note=BANNER_NOTE if results.simulated else "",
+        banner=" - ".join(filter(None, (BANNER * results.simulated, EXPLORATORY * bool(results.exploratory)))),
+        note=_banner_note(results),
+        watermark=BANNER.split()[0] if results.simulated else EXPLORATORY * bool(results.exploratory),
         subject="Bench evidence from a lumbar gel phantom",
         verdict=results.verdict,
         verdict_reason=results.verdict_reason,
@@ -63,6 +66,7 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
             block
             for block in (
                 Paragraph(demonstration, "warning") if demonstration else None,
+                Paragraph(f"Exploratory: {results.exploratory}.", "warning") if results.exploratory else None,
                 _fault_block(results),
                 _short_block(results),
                 tables.error(results) if results.approaches else None,
@@ -75,6 +79,12 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
         ),
         sections=sections,
     )
+
+
+def _banner_note(results: Results) -> str:
+    if results.exploratory:
+        return ("No real device took part. " if results.simulated else "") + EXPLORATORY_NOTE
+    return BANNER_NOTE if results.simulated else ""
 
 
 _DECISION = (

@@ -75,9 +75,12 @@ class View:
     date: str
     """UTC day of the run's end, ``2026-01-31``; empty for a run that was not sealed."""
     banner: str
-    """Stands on every page; empty only for a run in which every device is real."""
+    """Stands on every page; empty only for a run in which every device is real and whose criteria were fixed before
+    its first trial."""
     note: str
     """Second line of the banner."""
+    watermark: str
+    """Across every printed page; one word of the banner, empty without one."""
     subject: str
     verdict: str
     verdict_reason: str

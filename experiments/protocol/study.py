@@ -43,6 +43,9 @@ class Head(_Data):
     objective: str = Field(min_length=1)
     demonstration: bool = False
     """Shown on every page as: not powered."""
+    exploratory: str = ""
+    """Why the study can judge nothing, e.g. that it was changed after its first trial: stands on every page, and no
+    verdict is given. A study without criteria is exploratory by itself."""
     seed: int = within(0, SEED_MAX, 1)
 
 

@@ -81,6 +81,7 @@ def make(
     frames: bool = True,
     guidance: Mapping[str, str] | None = None,
     demonstration: bool = True,
+    exploratory: str = "",
     seal: bool = True,
     radius_mm: float = 5.0,
     never_run: Collection[str] = (),
@@ -95,7 +96,7 @@ def make(
     """
     clock = VirtualClock()
     study = STUDY.format(seed=seed, repeats=repeats).replace(
-        "demonstration = true", f"demonstration = {str(demonstration).lower()}"
+        "demonstration = true", f'demonstration = {str(demonstration).lower()}\nexploratory = "{exploratory}"'
     )
     techniques = {
         f"techniques/{level}_{short}.toml": technique_file(f"{level}_{short}", radius_mm)

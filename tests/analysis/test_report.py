@@ -94,6 +94,28 @@ def test_a_real_run_has_no_label_and_plain_verdicts(tmp_path: Path) -> None:
     assert b"SIMULATED" not in render_html(view)
 
 
+def test_an_exploratory_study_says_so_on_every_page_and_judges_nothing(tmp_path: Path) -> None:
+    why = "criteria were chosen after the first trial"
+    run = RunFolder.open(synthetic_run.make(tmp_path, simulated=False, frames=False, exploratory=why))
+    results = analyse(run)
+    assert {c.verdict for c in results.criteria} | {results.verdict} == {"NOT EVALUATED"}
+    assert results.criteria[0].estimate.value is not None and why in results.verdict_reason
+    view = compose(run, results, ())
+    html = render_html(view).decode()
+    assert view.banner == view.watermark == "EXPLORATORY" and why in html and "SIMULATED" not in html
+    assert all(_has_banner(page) for page in render_pages(view, 30.0))
+
+
+def test_a_simulated_run_without_criteria_is_simulated_and_exploratory(tmp_path: Path) -> None:
+    study = b'[study]\nid = "none"\ntitle = "Looking about"\n'
+    run = RunFolder.create(tmp_path, "none", VirtualClock(), files={"study.toml": study}, seed=1, simulated=True)
+    run.seal("finished")
+    recorded = RunFolder.open(run.path)
+    view = compose(recorded, analyse(recorded), ())
+    assert view.banner == "SIMULATED DATA - EXPLORATORY" and view.watermark == "SIMULATED"
+    assert "no criterion was fixed before the first trial" in view.verdict_reason
+
+
 def test_a_run_without_a_single_closed_trial_still_gets_its_report(tmp_path: Path) -> None:
     study = b'[study]\nid = "none"\ntitle = "Stopped at once"\n'
     run = RunFolder.create(tmp_path, "none", VirtualClock(), files={"study.toml": study}, seed=1, simulated=True)
