@@ -236,12 +236,13 @@ def _block(
 ) -> GelBlock:
     """The gel in the fixture, by the person who put it in where the rig has one; ``poured``: by this process."""
     ledger = rebuilding.ledger if rebuilding else _own_ledger(job)
+    phantom = anatomy(job.phantom).phantom.spec.name
     if rebuilding is None and job.before is not None and poured:
         ledger.rebuild(controller.clock.now_ns(), ())
     if controller.rig.operator is None:
-        return own_block(job.cartridge, job.phantom, ledger, controller.clock.now_ns(), job.age_h)
+        return own_block(job.cartridge, phantom, ledger, controller.clock.now_ns(), job.age_h)
     return ask_for_block(
-        controller, job.cartridge, job.ledgers or ledger, phantom=job.phantom, age_h=job.age_h,
+        controller, job.cartridge, job.ledgers or ledger, phantom=phantom, age_h=job.age_h,
         still_to_do=job.cartridge.trials if rebuilding else to_do,
         goes_on_with=job.before.block if job.before is not None and job.ledgers is not None else "",
     )  # fmt: skip

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from experiments.protocol.plan import plan
 from experiments.protocol.study import Study, load_study, narrowed
@@ -65,24 +67,42 @@ def checked(
     workers: int | None,
     techniques: tuple[str, ...],
 ) -> Order:
-    """Read and check everything; nothing is written or moved. Raises ``ConfigError``."""
+    """The order that a command line gives: files are read, and everything is checked. Raises ``ConfigError``."""
+    chosen = narrowed(load_study(study), trials=trials, seed=seed, techniques=techniques)
+    return ordered(chosen, load_config(rig if rig is not None else SHIPPED_RIG), out, workers)
+
+
+def ordered(
+    study: Study, config: RigConfig, out: Path, workers: int | None, also: Mapping[str, bytes] = MappingProxyType({})
+) -> Order:
+    """Check everything; nothing is written or moved. Raises ``ConfigError``.
+
+    ``also``: further files for the run folder, by name.
+    """
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}")
-    chosen = narrowed(load_study(study), trials=trials, seed=seed, techniques=techniques)
-    config = load_config(rig if rig is not None else SHIPPED_RIG)
-    loaded = chosen.loaded()
+    calibrated = checked_on_paper(study, config)
+    _check_out(out)
+    copies = {**copies_of(study, config), **also}
+    copies |= {f"calibrations/{path.name}": path.read_bytes() for path in calibrated.files}
+    check_devices(config, calibrated)
+    default = WORKERS_SIMULATED if needs_bench(config) else 1
+    return Order(study, config, out, workers or default, copies, calibrated)
+
+
+def checked_on_paper(study: Study, config: RigConfig) -> InForce:
+    """All that can be checked before anything is opened: study, rig, phantom and certificates against each other.
+
+    Returns the certificates in force; raises ``ConfigError``.
+    """
+    loaded = study.loaded()
     calibrated = in_force(config, datetime.now(UTC).date())
-    check_rig(chosen, config, loaded, calibrated)
-    phantom = load_phantom(chosen.design.phantom)
-    for cartridge in plan(chosen, loaded):
+    check_rig(study, config, loaded, calibrated)
+    phantom = load_phantom(study.design.phantom)
+    for cartridge in plan(study, loaded):
         for trial in cartridge.trials:
             phantom.target(trial.level, trial.side)
-    _check_out(out)
-    in_process = needs_bench(config)
-    copies = copies_of(chosen, config) | {f"calibrations/{path.name}": path.read_bytes() for path in calibrated.files}
-    check_devices(config, calibrated)
-    default = WORKERS_SIMULATED if in_process else 1
-    return Order(chosen, config, out, workers or default, copies, calibrated)
+    return calibrated
 
 
 def check_devices(config: RigConfig, calibrated: InForce) -> None:

@@ -19,6 +19,7 @@ from experiments.workers import in_workers
 from hal.clock import WallClock
 from hal.errors import ConfigError, LimitViolation
 from hal.phantom.nominal import load_phantom
+from hal.phantom.spec import phantom_names
 from rig.calibration.in_force import InForce
 from rig.config import RigConfig
 from rig.live_scene import LiveScene
@@ -81,13 +82,16 @@ def conduct(
     run.plan(_recorded(cartridges, techniques, config), device_faults=RULES)
     watcher.planned(cartridges)
     ledgers = config.ledger_folder
+    # The user's own file may be changed or gone while the study runs: cartridges read the run folder's copy.
+    own = study.design.phantom not in phantom_names() and "phantom.toml" in files
+    phantom = str(run.path / "phantom.toml") if own else study.design.phantom
     jobs = [
         CartridgeJob(
             run.path,
             c,
             techniques,
             config,
-            study.design.phantom,
+            phantom,
             study.design.cartridge_age_h,
             calibrated,
             ledgers,

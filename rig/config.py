@@ -417,15 +417,20 @@ def checked(document: Document, *, path: Path | None = None, check_drivers: bool
     return looked_at
 
 
+def config_file(path: Path | str) -> Path:
+    """Where a rig file stands, by path, or a shipped one by name; raises ``ConfigError`` with the nearest names."""
+    file = Path(path)
+    if file.exists():
+        return file
+    shipped = files("rig").joinpath("data")
+    names = sorted(p.name.removesuffix(".toml") for p in shipped.iterdir() if p.name.endswith(".toml"))
+    if str(path) in names:
+        return Path(str(shipped.joinpath(f"{path}.toml")))
+    hint = near(str(path), names) if file.suffix != ".toml" else ""
+    raise ConfigError(f"{path}: there is no such rig file{hint}")
+
+
 def load_config(path: Path | str, *, check_drivers: bool = True) -> RigConfig:
     """Read a rig file, or a shipped one by name (``simulated``, ``core``, ``bench_example``)."""
-    file = Path(path)
-    if not file.exists():
-        shipped = files("rig").joinpath("data")
-        names = sorted(p.name.removesuffix(".toml") for p in shipped.iterdir() if p.name.endswith(".toml"))
-        if str(path) in names:
-            file = Path(str(shipped.joinpath(f"{path}.toml")))
-        else:
-            hint = near(str(path), names) if file.suffix != ".toml" else ""
-            raise ConfigError(f"{path}: there is no such rig file{hint}")
+    file = config_file(path)
     return checked(read(file), path=file, check_drivers=check_drivers)
