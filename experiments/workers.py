@@ -5,14 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
 from queue import Empty
+from types import ModuleType
 from typing import Any
 
 from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
+from experiments.rooms import PLACE
 from hal.clock import WallClock
 from rig.safety.interrupt import STOP_SIGNALS
 
@@ -34,7 +38,8 @@ def in_workers(jobs: list[CartridgeJob], workers: int, tell: Tell) -> Iterator[C
     context = multiprocessing.get_context("spawn")
     news, halt = context.Queue(), context.Event()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(news, halt)) as pool:
-        waiting: set[Future[CartridgeResult]] = {pool.submit(_in_worker, job) for job in jobs}
+        with nothing_of_the_script():  # the pool starts its processes while jobs are handed in
+            waiting: set[Future[CartridgeResult]] = {pool.submit(_in_worker, job) for job in jobs}
         try:
             while waiting:
                 done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -46,6 +51,24 @@ def in_workers(jobs: list[CartridgeJob], workers: int, tell: Tell) -> Iterator[C
             for future in waiting:
                 future.cancel()
     _pass_on(news, tell)
+
+
+@contextmanager
+def nothing_of_the_script() -> Iterator[None]:
+    """While worker processes are started: they do not run the user's ``__main__`` again, and look for modules in ours
+    and in the installed packages before the user's folders. A script needs no main guard, and what becomes of its file
+    while the study runs changes nothing."""
+    main, path = sys.modules["__main__"], list(sys.path)
+    asked = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    started = [] if sys.flags.isolated else [path[0], os.getcwd()]
+    users = {os.path.abspath(entry) for entry in (*started, *filter(None, asked))} - {PLACE}
+    last = [entry for entry in path if os.path.abspath(entry) in users]
+    sys.modules["__main__"] = ModuleType("__main__")
+    sys.path[:] = [*(entry for entry in path if entry not in last), *last]
+    try:
+        yield
+    finally:
+        sys.modules["__main__"], sys.path[:] = main, path
 
 
 def _begin(news: Any, halt: Any) -> None:

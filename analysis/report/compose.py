@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.criteria import TOO_FAULTY
 from analysis.figures import Drawn
 from analysis.group import PLANES, column
-from analysis.report import certificates, tables, uncertainty
+from analysis.report import certificates, tables, uncertainty, varied
 from analysis.report.view import Block, Bullets, Facts, Paragraph, Picture, Section, Table, View
 from analysis.report.wording import DASH, cell, counted, known, number
 from analysis.results import Results
@@ -247,7 +247,7 @@ def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
         ),
         ("Not followed", "F2554's own phantom and pick sequence: the quantity here is a needle tip in gel"),
     )
-    return (Facts(pairs),)
+    return (Facts((*pairs, *varied.words(run))),)
 
 
 def _benches_words(n: int) -> str:

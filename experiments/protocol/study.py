@@ -252,6 +252,11 @@ def _unchosen(document: Document, study: Study) -> list[str]:
     return faults
 
 
+def chooses(criterion: Criterion, study: Study) -> bool:
+    """Whether a criterion chooses any trial of a study, by the columns that the study alone decides."""
+    return any(_chosen(criterion, t, side) for t in study.loaded().values() for side in study.design.sides)
+
+
 def _chosen(criterion: Criterion, technique: Technique, side: str) -> bool:
     """Whether a trial could belong to a criterion, by the columns that the study alone decides."""
     known = {

@@ -1,0 +1,28 @@
+"""What a script changed in the files of a study, as its run folder says."""
+
+from __future__ import annotations
+
+from hal.errors import ConfigError
+from hal.files import read
+from rig.record import RecordedRun
+
+FILE = "varied.toml"
+
+
+def words(run: RecordedRun) -> tuple[tuple[str, str], ...]:
+    """Name and text per line of the report; none for a study that was run from its own file."""
+    path = run.path / FILE
+    if not path.exists():
+        return ()
+    try:
+        about = read(path).data
+    except ConfigError as error:  # the record's own fault, told elsewhere too
+        return (("Varied by a script", f"cannot be read: {error}"),)
+    found = [("Script", str(about.get("script") or "typed at a prompt; its source is not kept"))]
+    for entry in about.get("file", []):
+        changes = "; ".join(map(str, entry.get("changes", []))) or "nothing changed"
+        found.append((f"{entry.get('name')}", f"from {entry.get('base')}: {changes}"))
+    left_out = about.get("criteria_left_out", [])
+    if left_out:
+        found.append(("Criteria left out", f"{', '.join(map(str, left_out))}: they choose no trial of this study"))
+    return tuple(found)

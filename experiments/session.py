@@ -1,0 +1,48 @@
+"""What the scripts of this process were asked for, and what they did: one session per script that is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from experiments.carry_out import Ended
+
+
+@dataclass
+class Session:
+    """Options that the command line sets over those of a script, and the runs so far."""
+
+    rig: Path | None = None
+    """In place of the rig file that a script names; its changes are made to this one."""
+    out: Path | None = None
+    trials: int | None = None
+    seed: int | None = None
+    workers: int | None = None
+    publish: int | None = None
+    script: Path | None = None
+    """The script that ``phantomrig run`` runs; None: Python's own ``__main__``."""
+    source: bytes = b""
+    """Of that script, as it is run."""
+    runs: list[Ended] = field(default_factory=list)
+    begun: bool = False
+    """A trial has begun: whatever is planned from now on may rest on what was seen."""
+
+
+_sessions = [Session()]
+
+
+def current() -> Session:
+    """The session of the script that runs; a prompt or a notebook has one from its start to its end."""
+    return _sessions[-1]
+
+
+@contextmanager
+def as_current(session: Session) -> Iterator[Session]:
+    """While a script is run by somebody else."""
+    _sessions.append(session)
+    try:
+        yield session
+    finally:
+        _sessions.remove(session)
