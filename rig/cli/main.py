@@ -63,9 +63,11 @@ def _top(
 
 @app.command(epilog="Examples:  phantomrig run lumbar   |   phantomrig run my_study.toml --rig bench.toml --out out")
 def run(
-    study: Annotated[str, typer.Argument(help="name of a shipped study (lumbar) or path of a study TOML")],
+    study: Annotated[
+        str, typer.Argument(help="a shipped study (lumbar) or script (compare_angles), or the path of a .toml or .py")
+    ],
     rig: RigFile = None,
-    out: Annotated[Path, typer.Option(help="folder in which the run folder is made")] = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="folder in which the run folder is made (default: runs)")] = None,
     trials: Annotated[int | None, number("repeats per approach (default: as the study says)", 1, 1000)] = None,
     seed: Annotated[int | None, number("seed of randomisation and simulation", 0, 2**32 - 1)] = None,
     workers: Annotated[int | None, number("cartridges that run at the same time (simulated rigs)", 1, 256)] = None,
@@ -75,7 +77,7 @@ def run(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Run a study and write its run folder with the report."""
+    """Run a study, or a script that runs some, and write run folders with their reports."""
     from rig.cli.run import run_study
 
     with exit_codes():

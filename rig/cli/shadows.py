@@ -35,6 +35,11 @@ def tell_shadows() -> None:
         folders = [Path.cwd(), *(Path(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p)]
     except OSError:  # the folder of start was deleted
         return
+    tell_shadows_in(*folders)
+
+
+def tell_shadows_in(*folders: Path) -> None:
+    """One line on stderr per folder that has any."""
     for folder in dict.fromkeys(folders):
         found = list(shadows(folder))
         if found:
