@@ -12,22 +12,19 @@ DISTANCE_MAX = 3
 """Tests that reach a file only over more imports than this say little about it [A]."""
 
 
-def nearest_tests(root: Path, file: str, behind: tuple[str, ...]) -> tuple[str, ...]:
-    """Test files in the order in which they are to be tried; ``behind`` are those that a person named for the place."""
+def nearest_tests(root: Path, file: str) -> tuple[str, ...]:
+    """Test files in the order in which they are to be tried; no scenarios."""
     stem = Path(file).stem
     ranked: list[tuple[tuple[float, int, str], str]] = []
     for test in sorted(root.glob("tests/**/test_*.py")):
         name = str(test.relative_to(root))
-        if "hardware" in name or "real_data" in name:
+        if any(far in name for far in ("hardware", "real_data", "scenario")):
             continue
         steps = _steps(root, test, file)
         own = stem in test.stem
-        if name in behind:
-            rank = 1.5
-        elif steps is None or steps > DISTANCE_MAX or "scenario" in name:
+        if steps is None:
             continue
-        else:
-            rank = steps - (1.0 if own else 0.0)
+        rank = steps - (1.0 if own else 0.0)
         ranked.append(((rank, test.stat().st_size, name), name))
     return tuple(name for _, name in sorted(ranked))
 

@@ -31,6 +31,8 @@ class Ran:
     """Node id to seconds."""
     calls: dict[tuple[str, int], set[str]] = field(default_factory=dict)
     """(path from the root, first line of a function) to the node ids of the tests that called it."""
+    cpu_s: float = 0.0
+    """Time of the processor, whoever else wanted it."""
 
 
 def load_libraries() -> None:
@@ -92,8 +94,8 @@ def run_forked(
     seconds = time.perf_counter() - began
     if not told:
         return Ran("never ends" if told is None else "the process died", seconds)
-    failed, spent_s, calls = pickle.loads(told)
-    return Ran(failed, seconds, spent_s, calls)
+    failed, spent_s, calls, cpu_s = pickle.loads(told)
+    return Ran(failed, seconds, spent_s, calls, cpu_s)
 
 
 def _read(receive: int, timeout_s: float) -> bytes | None:
@@ -116,11 +118,12 @@ def _report(tests: list[str], send: int, listen: bool) -> None:
 
     listener = _Listener(Path.cwd(), listen)
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
+    began = time.process_time()
     code = pytest.main([*([] if listen else ["-x"]), *options, *tests], plugins=[listener])
     sys.settrace(None)
     failed = listener.failed or ("" if code in (0, 5) else f"pytest ended with {int(code)}")
     with os.fdopen(send, "wb") as pipe:
-        pickle.dump((failed, listener.tests, listener.calls), pipe)
+        pickle.dump((failed, listener.tests, listener.calls, time.process_time() - began), pipe)
 
 
 class _Listener:
@@ -133,6 +136,8 @@ class _Listener:
         self._root = f"{root}/"
         self._listen = listen
         self._now = ""
+        self._told: set[int] = set()
+        """Functions that the present test has called already, by ``id``: to compare codes would cost more."""
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self.tests[report.nodeid] = self.tests.get(report.nodeid, 0.0) + report.duration
@@ -144,13 +149,16 @@ class _Listener:
             self.failed = f"{report.nodeid} (does not import)"
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._now = nodeid
+        self._now, self._told = nodeid, set()
         if self._listen:
             sys.settrace(self._trace)
             threading.settrace(self._trace)
 
     def _trace(self, frame: FrameType, event: str, argument: object) -> None:
         code = frame.f_code
+        if id(code) in self._told:
+            return
+        self._told.add(id(code))
         if code.co_filename.startswith(self._root):
             key = (code.co_filename[len(self._root) :], code.co_firstlineno)
             self.calls.setdefault(key, set()).add(self._now)

@@ -69,9 +69,13 @@ def test_the_same_seed_draws_the_same_sample_and_another_one_another() -> None:
 
 
 def test_the_nearest_tests_of_a_file_begin_with_its_own() -> None:
-    assert nearest_tests(ROOT, "analysis/intervals.py", ())[0] == "tests/analysis/test_intervals.py"
-    behind = ("tests/scenario/test_pauses.py",)
-    assert behind[0] in nearest_tests(ROOT, "rig/safety/travel.py", behind)
+    assert nearest_tests(ROOT, "analysis/intervals.py")[0] == "tests/analysis/test_intervals.py"
+    assert not any("scenario" in name for name in nearest_tests(ROOT, "rig/safety/travel.py"))
+
+
+@pytest.mark.parametrize("area", areas(ROOT), ids=lambda area: area.name)
+def test_every_scenario_behind_an_area_stands_there(area: object) -> None:
+    assert all((ROOT / name).is_file() for name in area.behind)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("area", areas(ROOT), ids=lambda area: area.name)
