@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 from tests.mutants.campaign import Area, Mutant, campaign, draw, equivalents
@@ -40,9 +41,7 @@ def main() -> int:
         sample = [(a, s) for a, s in sample if _key(asdict(Mutant(s, "", 0.0))) in alive]
     load_libraries()
     began = time.perf_counter()
-    mutants = _share_out(sample, asked.workers)
-    if asked.out is not None:
-        asked.out.write_text("".join(json.dumps(asdict(m)) + "\n" for m in mutants))
+    mutants = _share_out(sample, asked.workers, asked.out)
     return _tell(mutants, time.perf_counter() - began)
 
 
@@ -52,8 +51,9 @@ def _key(line: dict[str, object]) -> str:
     return json.dumps([site[name] for name in ("file", "function", "was", "becomes")])
 
 
-def _share_out(sample: list[tuple[Area, Site]], workers: int) -> list[Mutant]:
-    """Each process takes the files that come next; the order of the answer is that of the sample."""
+def _share_out(sample: list[tuple[Area, Site]], workers: int, out: Path | None) -> list[Mutant]:
+    """Each process takes the files that come next; the order of the answer is that of the sample, in ``out`` that in
+    which they were judged."""
     context = multiprocessing.get_context("fork")
     by_file: dict[str, list[tuple[Area, Site]]] = {}
     for area, site in sample:
@@ -64,12 +64,27 @@ def _share_out(sample: list[tuple[Area, Site]], workers: int) -> list[Mutant]:
         jobs.put(part)
     for _ in range(workers):
         jobs.put(None)
-    running = [context.Process(target=_work, args=(jobs, told)) for _ in range(workers)]
+    if out is not None:
+        out.write_text("")
+    with tempfile.TemporaryDirectory(prefix="phantomrig-mutants-") as place:
+        (Path(place) / "listened").mkdir()
+        mutants = _gather(
+            [context.Process(target=_work, args=(Path(place), k, jobs, told)) for k in range(workers)], told, out,
+            len(sample),
+        )  # fmt: skip
+    if len(mutants) < len(sample):
+        raise SystemExit(f"only {len(mutants)} of {len(sample)} faults were judged")
+    return sorted(mutants, key=lambda m: order[str(m.site)])
+
+
+def _gather(
+    running: list[ForkProcess], told: multiprocessing.Queue[Mutant | str | None], out: Path | None, whole: int
+) -> list[Mutant]:
     for process in running:
         process.start()
     mutants: list[Mutant] = []
     ended = 0
-    while ended < workers:
+    while ended < len(running):
         said = told.get(timeout=3600)
         if said is None:
             ended += 1
@@ -77,25 +92,30 @@ def _share_out(sample: list[tuple[Area, Site]], workers: int) -> list[Mutant]:
             print(said, file=sys.stderr, flush=True)
         else:
             mutants.append(said)
-            print(f"{len(mutants)} of {len(sample)}  {_word(said)}  {said.site}", file=sys.stderr, flush=True)
+            if out is not None:
+                with out.open("a") as file:
+                    file.write(json.dumps(asdict(said)) + "\n")
+            print(f"{len(mutants)} of {whole}  {_word(said)}  {said.site}", file=sys.stderr, flush=True)
     for process in running:
         process.join()
-    if len(mutants) < len(sample):
-        raise SystemExit(f"only {len(mutants)} of {len(sample)} faults were judged")
-    return sorted(mutants, key=lambda m: order[str(m.site)])
+    return mutants
 
 
-def _work(jobs: multiprocessing.Queue[list[tuple[Area, Site]] | None], told: multiprocessing.Queue[object]) -> None:
+def _work(
+    place: Path,
+    number: int,
+    jobs: multiprocessing.Queue[list[tuple[Area, Site]] | None],
+    told: multiprocessing.Queue[Mutant | str | None],
+) -> None:
     """One process after another, a file each: what a file's tests load stays with it."""
     context = multiprocessing.get_context("fork")
-    with tempfile.TemporaryDirectory(prefix="phantomrig-mutants-") as place:
-        shadow = Shadow(ROOT, Path(place) / "tree")
-        while (part := jobs.get()) is not None:
-            process = context.Process(target=campaign, args=(shadow, part, told.put))
-            process.start()
-            process.join()
-            if process.exitcode:
-                told.put(f"the campaign of {part[0][1].file} ended with {process.exitcode}")
+    shadow = Shadow(ROOT, place / f"tree-{number}", place / "listened")
+    while (part := jobs.get()) is not None:
+        process = context.Process(target=campaign, args=(shadow, part, told.put))
+        process.start()
+        process.join()
+        if process.exitcode:
+            told.put(f"the campaign of {part[0][1].file} ended with {process.exitcode}")
     told.put(None)
 
 

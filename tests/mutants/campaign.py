@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import random
@@ -18,14 +19,14 @@ from tests.mutants.sites import Site, sites_of
 from tests.mutants.testrun import Ran, collect, enter, run_forked
 
 HERE = Path(__file__).parent
-NEAREST_S = 25.0
-"""Tests of a file are added, nearest first, until they take this much of a processor together [A]; then those that a
-person named, which are slow and come last."""
+STAGES_S = (5.0, 20.0)
+"""Tests of a file are added, nearest first, until they take this much of a processor together [A]: at first, and when
+they have noticed nothing. Then those that a person named, which are slow, come last."""
 BASELINE_S = 900.0
-LOADING_S = 60.0
-"""Longest time to load the project anew, kernels that must be compiled included [A]."""
+LOADING_S = 300.0
+"""Longest time to load the project anew, kernels that must be compiled included, on a busy machine [A]."""
 PATIENCE = 4.0
-"""A run that takes so many times its usual time, and half a minute, never ends."""
+"""A run that takes so many times its usual time, and a minute, never ends."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Area:
     kinds: frozenset[str]
     mutants: int
     """How many of the sample lie here, as long as it has so many sites."""
+    first: tuple[str, ...]
+    """Tests that are tried before the nearest."""
     behind: tuple[str, ...]
     """Scenario tests that stand behind these files."""
 
@@ -79,7 +82,7 @@ def areas(root: Path) -> tuple[Area, ...]:
         found.append(
             Area(
                 entry["name"], tuple(sorted(files)), frozenset(entry["kinds"]), entry["mutants"],
-                tuple(entry.get("behind", [])),
+                tuple(entry.get("first", [])), tuple(entry.get("behind", [])),
             )
         )  # fmt: skip
     return tuple(found)
@@ -105,32 +108,48 @@ def draw(root: Path, seed: int, count: int) -> list[tuple[Area, Site]]:
 
 
 class Nearest:
-    """The tests of one file, run once as it is: how long they take, and which function each of them calls."""
+    """The tests of one file in three stages, each run once as it is when it is first needed: how long its tests take,
+    and which function each of them calls.
 
-    def __init__(self, shadow: Shadow, file: str, behind: tuple[str, ...]) -> None:
-        self.tests: dict[str, float] = {}
+    A few seconds of the nearest, as most faults need no more; more of them; what a person named as standing behind.
+    """
+
+    def __init__(self, shadow: Shadow, area: Area, file: str) -> None:
+        self.tests: list[dict[str, float]] = []
+        """By stage: node id to seconds."""
         self.red: list[str] = []
         """Tests that fail without any fault: they say nothing."""
+        self._shadow, self._file = shadow, file
         self._calls: dict[int, set[str]] = {}
-        spent_s = 0.0
-        for name in (*nearest_tests(shadow.root, file), *behind):
-            if spent_s > NEAREST_S and name not in behind:
-                continue
-            ran = _listened(shadow, name)
-            spent_s += ran.cpu_s
+        self._waiting = list(nearest_tests(shadow.root, file, area.first))
+        self._behind = list(area.behind)
+        self._spent_s = 0.0
+
+    def of(self, stage: int, site: Site, *, compiled: bool) -> list[str]:
+        """Tests that call the function of the site, the quick ones first; all of the stage where calls cannot be seen:
+        compiled kernels, module level."""
+        while len(self.tests) <= stage:
+            self._listen(len(self.tests))
+        tests = self.tests[stage]
+        called = self._calls.get(site.called_at, set()) if site.called_at else None
+        if compiled and not called:
+            called = None
+        return sorted((t for t in tests if called is None or t in called), key=lambda t: tests[t])
+
+    def _listen(self, stage: int) -> None:
+        found: dict[str, float] = {}
+        waiting, enough_s = (self._behind, math.inf) if stage == len(STAGES_S) else (self._waiting, STAGES_S[stage])
+        while waiting and self._spent_s <= enough_s:
+            ran = _listened(self._shadow, waiting.pop(0))
+            self._spent_s += ran.cpu_s
             if ran.failed:
                 self.red.append(ran.failed)
                 continue
-            self.tests.update(ran.tests)
+            found.update(ran.tests)
             for (path, line), tests in ran.calls.items():
-                if path == file:
+                if path == self._file:
                     self._calls.setdefault(line, set()).update(tests)
-
-    def of(self, site: Site) -> list[str]:
-        """Tests that call the function of the site, the quick ones first; all of them where calls cannot be seen:
-        compiled kernels, module level."""
-        called = self._calls.get(site.called_at, set()) if site.called_at else None
-        return sorted((t for t in self.tests if called is None or t in called), key=lambda t: self.tests[t])
+        self.tests.append(found)
 
 
 def _listened(shadow: Shadow, name: str) -> Ran:
@@ -147,17 +166,24 @@ def _listened(shadow: Shadow, name: str) -> Ran:
 
 
 def judge(shadow: Shadow, nearest: Nearest, site: Site) -> Ran:
-    """Break the rule, run its tests."""
+    """Break the rule, run its tests, stage by stage until one notices."""
     source = (shadow.root / site.file).read_bytes()
     compiled = b"njit" in source
-    tests = nearest.of(site) or (list(nearest.tests) if compiled else [])
-    if not tests:
-        return Ran("", 0.0)
-    patience_s = PATIENCE * sum(nearest.tests[t] for t in tests) + 30.0
-    if not compiled and site.outer and can_break_live(site, source):
-        return run_forked(tests, patience_s, before=lambda: break_live(site, source))
-    with shadow.broken(site.file, site.applied(source)):
-        return run_forked(tests, patience_s + LOADING_S, before=_forget_project)
+    seconds = 0.0
+    for stage in range(len(STAGES_S) + 1):
+        tests = nearest.of(stage, site, compiled=compiled)
+        if not tests:
+            continue
+        patience_s = PATIENCE * sum(nearest.tests[stage][t] for t in tests) + 60.0
+        if not compiled and site.outer and can_break_live(site, source):
+            ran = run_forked(tests, patience_s, before=lambda: break_live(site, source))
+        else:
+            with shadow.broken(site.file, site.applied(source)):
+                ran = run_forked(tests, patience_s + LOADING_S, before=_forget_project)
+        seconds += ran.seconds
+        if ran.failed:
+            return Ran(ran.failed, seconds)
+    return Ran("", seconds)
 
 
 def _forget_project() -> None:
@@ -179,9 +205,9 @@ def campaign(shadow: Shadow, sample: list[tuple[Area, Site]], said: Callable[[Mu
     if not told:
         return
     enter(shadow.root)
-    nearest = Nearest(shadow, told[0][1].file, told[0][0].behind)
-    for red in nearest.red:
-        said(f"fails without any fault, so that it says nothing here: {red}")
+    nearest = Nearest(shadow, told[0][0], told[0][1].file)
     for _, site in told:
         ran = judge(shadow, nearest, site)
         said(Mutant(site, ran.failed, ran.seconds))
+    for red in nearest.red:
+        said(f"fails without any fault, so that it says nothing here: {red}")

@@ -27,7 +27,8 @@ COMPUTED: dict[type[ast.operator], type[ast.operator]] = {
 }
 CALLED = {"min": "max", "max": "min", "any": "all", "all": "any", "floor": "ceil", "ceil": "floor"}
 UNITS = frozenset({1e-9, 1e-6, 1e-3, 10.0, 60.0, 100.0, 1e3, 1e6, 1e9})
-"""Numbers that convert units; the kind ``units`` changes only these."""
+"""Numbers that convert units; the kind ``units`` changes only these, and only where they multiply, divide or are raised
+to a power: a number that is compared or added is a limit or a rounding."""
 WRONG_UNIT = 10.0
 """A unit or limit is wrong by this factor: the usual slip of a decimal point."""
 
@@ -65,8 +66,15 @@ def sites_of(file: str, source: bytes, kinds: frozenset[str]) -> tuple[Site, ...
     for line in source.splitlines(keepends=True):
         offsets.append(offsets[-1] + len(line))
     found: list[Site] = []
-    for node, names, called_at, outer in _walk(ast.parse(source), (), 0, ()):
-        for changed in _changes(node, kinds):
+    tree = ast.parse(source)
+    factors = {
+        id(side)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div | ast.Pow)
+        for side in (node.left, node.right)
+    }
+    for node, names, called_at, outer in _walk(tree, (), 0, ()):
+        for changed in _changes(node, kinds, id(node) in factors):
             was, becomes = ast.unparse(node), ast.unparse(changed)
             if was == becomes:
                 continue
@@ -102,7 +110,7 @@ def _walk(node: ast.AST, names: Names, called_at: int, outer: Names) -> Iterator
             yield from _walk(child, names, called_at, outer)
 
 
-def _changes(node: ast.expr, kinds: frozenset[str]) -> Iterator[ast.expr]:
+def _changes(node: ast.expr, kinds: frozenset[str], factor: bool) -> Iterator[ast.expr]:
     if isinstance(node, ast.BinOp) and type(node.op) in COMPUTED and not _text(node) and kinds & {"rules", "signs"}:
         yield _with(node, op=COMPUTED[type(node.op)]())
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and kinds & {"rules", "signs"}:
@@ -110,7 +118,7 @@ def _changes(node: ast.expr, kinds: frozenset[str]) -> Iterator[ast.expr]:
     elif (
         isinstance(node, ast.Constant)
         and type(node.value) in (int, float)
-        and ("rules" in kinds or ("units" in kinds and float(node.value) in UNITS))
+        and ("rules" in kinds or ("units" in kinds and factor and float(node.value) in UNITS))
     ):
         yield _number(node.value)
     if "rules" not in kinds:

@@ -46,8 +46,12 @@ def test_signs_and_units_leave_rules_alone() -> None:
         ("Rule.inside", "-x", "x"),
     }
     assert changes("units") == set()
-    units = sites_of("a.py", b"x = 1000.0 * 5.0 + 60", frozenset({"units"}))
-    assert {site.becomes for site in units} == {"10000.0", "600"}
+    units = sites_of("a.py", b"x = 1000.0 * 5.0 + 10 ** (y / 60)", frozenset({"units"}))
+    assert {site.becomes for site in units} == {"10000.0", "100", "600"}
+
+
+def test_a_number_that_is_compared_or_added_converts_no_unit() -> None:
+    assert sites_of("a.py", b"x = y + 1e-9 if y > 10.0 else min(y, 100.0)", frozenset({"units"})) == ()
 
 
 def test_texts_annotations_and_indices_are_left_alone() -> None:
