@@ -10,13 +10,15 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.mutants.live import break_live, can_break_live
 from tests.mutants.nearest import ROOMS, nearest_tests
 from tests.mutants.shadow import Shadow
 from tests.mutants.sites import Site, sites_of
-from tests.mutants.testrun import Ran, collect, enter, run_forked
+from tests.mutants.testrun import Ran, collect, enter, run_collected, run_forked, with_collected
 
 HERE = Path(__file__).parent
 STAGES_S = (5.0, 20.0)
@@ -119,7 +121,7 @@ class Nearest:
         """By stage: node id to seconds."""
         self.red: list[str] = []
         """Tests that fail without any fault: they say nothing."""
-        self._shadow, self._file = shadow, file
+        self._shadow, self.file = shadow, file
         self._calls: dict[int, set[str]] = {}
         self._waiting = list(nearest_tests(shadow.root, file, area.first))
         self._behind = list(area.behind)
@@ -147,7 +149,7 @@ class Nearest:
                 continue
             found.update(ran.tests)
             for (path, line), tests in ran.calls.items():
-                if path == self._file:
+                if path == self.file:
                     self._calls.setdefault(line, set()).update(tests)
         self.tests.append(found)
 
@@ -165,25 +167,38 @@ def _listened(shadow: Shadow, name: str) -> Ran:
     return ran
 
 
-def judge(shadow: Shadow, nearest: Nearest, site: Site) -> Ran:
-    """Break the rule, run its tests, stage by stage until one notices."""
-    source = (shadow.root / site.file).read_bytes()
+def judge(shadow: Shadow, nearest: Nearest, sites: list[Site], said: Callable[[Site, Ran], None]) -> None:
+    """Break one rule after the other and run its tests, stage by stage until one notices; ``said`` gets each."""
+    source = (shadow.root / nearest.file).read_bytes()
     compiled = b"njit" in source
-    seconds = 0.0
+    spent_s = dict.fromkeys(sites, 0.0)
+    alive = list(sites)
+
+    def tell(site: Site, ran: Ran, stage: int) -> None:
+        spent_s[site] += ran.seconds
+        if ran.failed or stage == len(STAGES_S):
+            alive.remove(site)
+            said(site, Ran(ran.failed, spent_s[site]))
+
     for stage in range(len(STAGES_S) + 1):
-        tests = nearest.of(stage, site, compiled=compiled)
-        if not tests:
-            continue
-        patience_s = PATIENCE * sum(nearest.tests[stage][t] for t in tests) + 60.0
-        if not compiled and site.outer and can_break_live(site, source):
-            ran = run_forked(tests, patience_s, before=lambda: break_live(site, source))
-        else:
+        tests = {site: nearest.of(stage, site, compiled=compiled) for site in alive}
+        slow = [s for s in alive if tests[s] and (compiled or not s.outer or not can_break_live(s, source))]
+        live = [s for s in alive if tests[s] and s not in slow]
+        for site in [s for s in alive if not tests[s]]:
+            tell(site, Ran("", 0.0), stage)
+        for site in slow:
             with shadow.broken(site.file, site.applied(source)):
-                ran = run_forked(tests, patience_s + LOADING_S, before=_forget_project)
-        seconds += ran.seconds
-        if ran.failed:
-            return Ran(ran.failed, seconds)
-    return Ran("", seconds)
+                patience_s = PATIENCE * sum(nearest.tests[stage][t] for t in tests[site]) + 60.0 + LOADING_S
+                tell(site, run_forked(tests[site], patience_s, before=_forget_project), stage)
+
+        def work(items: dict[str, Any], live: list[Site] = live, stage: int = stage, tests: Any = tests) -> None:
+            for site in live:
+                patience_s = PATIENCE * sum(nearest.tests[stage][t] for t in tests[site]) + 60.0
+                breaking = partial(break_live, site, source)
+                tell(site, run_collected([items[t] for t in tests[site]], patience_s, breaking), stage)
+
+        if live:
+            with_collected(list(dict.fromkeys(t.split("::")[0] for s in live for t in tests[s])), work)
 
 
 def _forget_project() -> None:
@@ -206,8 +221,6 @@ def campaign(shadow: Shadow, sample: list[tuple[Area, Site]], said: Callable[[Mu
         return
     enter(shadow.root)
     nearest = Nearest(shadow, told[0][0], told[0][1].file)
-    for _, site in told:
-        ran = judge(shadow, nearest, site)
-        said(Mutant(site, ran.failed, ran.seconds))
+    judge(shadow, nearest, [site for _, site in told], lambda site, ran: said(Mutant(site, ran.failed, ran.seconds)))
     for red in nearest.red:
         said(f"fails without any fault, so that it says nothing here: {red}")

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 HERE = Path(__file__).resolve().parents[2]
+OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,47 @@ def collect(tests: list[str]) -> None:
 def run_forked(
     tests: list[str], timeout_s: float, *, before: Callable[[], object] | None = None, listen: bool = False
 ) -> Ran:
-    """Run tests up to the first failure; ``before`` is called in the new process first."""
+    """Run tests up to the first failure in a pytest of its own; ``before`` is called in the new process first."""
+
+    def work(send: int) -> None:
+        if before is not None:
+            before()
+        _report(tests, send, listen)
+
+    return _forked(work, timeout_s)
+
+
+def with_collected(files: list[str], work: Callable[[dict[str, Any]], None]) -> None:
+    """Collect test files once, and call ``work`` with the tests by node id from inside their pytest: what it then forks
+    need not begin anew."""
+    import pytest
+
+    class Loop:
+        def pytest_runtestloop(self, session: Any) -> bool:
+            work({item.nodeid: item for item in session.items})
+            return True
+
+    pytest.main([*OPTIONS, *files], plugins=[Loop()])
+
+
+def run_collected(items: list[Any], timeout_s: float, before: Callable[[], object]) -> Ran:
+    """Run collected tests up to the first failure in a forked process, after ``before``."""
+
+    def work(send: int) -> None:
+        listener = _Listener(Path.cwd(), False)
+        items[0].config.pluginmanager.register(listener)
+        before()
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if listener.failed:
+                break
+        with os.fdopen(send, "wb") as pipe:
+            pickle.dump((listener.failed, listener.tests, {}, 0.0), pipe)
+
+    return _forked(work, timeout_s)
+
+
+def _forked(work: Callable[[int], None], timeout_s: float) -> Ran:
     began = time.perf_counter()
     receive, send = os.pipe()
     child = os.fork()
@@ -79,9 +120,7 @@ def run_forked(
         try:
             os.close(receive)
             os.setpgid(0, 0)
-            if before is not None:
-                before()
-            _report(tests, send, listen)
+            work(send)
         finally:
             os._exit(1)
     os.close(send)
@@ -117,9 +156,8 @@ def _report(tests: list[str], send: int, listen: bool) -> None:
     import pytest
 
     listener = _Listener(Path.cwd(), listen)
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
     began = time.process_time()
-    code = pytest.main([*([] if listen else ["-x"]), *options, *tests], plugins=[listener])
+    code = pytest.main([*([] if listen else ["-x"]), *OPTIONS, *tests], plugins=[listener])
     sys.settrace(None)
     failed = listener.failed or ("" if code in (0, 5) else f"pytest ended with {int(code)}")
     with os.fdopen(send, "wb") as pipe:
