@@ -6,6 +6,7 @@ from scipy import stats
 
 from analysis import intervals
 from analysis.bootstrap import clustered_difference
+from analysis.results import Quantity
 
 
 @pytest.mark.parametrize(
@@ -295,3 +296,17 @@ def test_hotelling_needs_five_vectors_that_span_all_axes() -> None:
 
 def test_missing_values_are_left_out_of_a_sample() -> None:
     assert intervals.sample([1.0, None, float("nan"), float("inf"), 2.0]).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        intervals.mean(np.array([]), "mm"), intervals.largest(np.array([]), "mm"), intervals.rms(np.array([]), "mm"),
+        intervals.quantile(np.array([]), 0.5, "mm"), intervals.mean_bound(np.array([]), "mm", upper=True),
+        intervals.spread(np.array([]), "mm"), intervals.quantile_bound(np.array([]), 0.5, "mm", upper=False),
+        intervals.tolerance_bound(np.array([]), "mm"), intervals.proportion(0, 0).share,
+        intervals.proportion_bound(0, 0, lower=True), intervals.bias_vector(np.zeros((0, 3)), "mm")[1],
+    ],
+)  # fmt: skip
+def test_a_refusal_says_that_there_was_nothing(refusal: Quantity) -> None:
+    assert (refusal.value, refusal.n) == (None, 0) and refusal.note
