@@ -17,7 +17,6 @@ from experiments.device_fault import DEVICE_FAULT
 from experiments.gel_block import GelBlock, ask_for_block, note_insertion, own_block
 from experiments.gel_temperature import gel_temperature
 from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
-from experiments.opened import opened
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from experiments.protocol.technique import Technique
 from experiments.put_aside import clear_unbegun, put_aside
@@ -39,6 +38,7 @@ from rig.guidance.dorsal_map import dorsal_map
 from rig.heap import settle_heap
 from rig.live_scene import LiveScene
 from rig.motion import depth_mm, move_needle
+from rig.opened import opened
 from rig.record import Calibration, CartridgeRecord, DeviceRecord, TrialRecord
 from rig.safety.interrupt import held_off
 from rig.safety.stop import HoldRequested

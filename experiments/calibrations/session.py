@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.opened import opened
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, DeviceError, LimitViolation, LinkError, RecordError, SafetyStop
 from rig.config import RigConfig
 from rig.controller import Controller
 from rig.heap import settle_heap
+from rig.opened import opened
 from rig.record import Journal
 from rig.safety.interrupt import held_off
 from rig.safety.stop import HoldRequested

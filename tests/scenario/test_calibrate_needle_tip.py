@@ -17,7 +17,6 @@ from experiments.calibrations.needle_poses import plan_poses, room_of
 from experiments.calibrations.needle_tip import measure_needle_tip
 from experiments.log import TrialLog
 from experiments.needle_hand import ABOVE_SKIN_MM, CarrierHand
-from experiments.opened import opened
 from hal.clock import VirtualClock
 from hal.sim.bench import Bench
 from hal.types import Vector
@@ -28,6 +27,7 @@ from rig.config import RigConfig, load_config
 from rig.controller import Controller
 from rig.geometry.transforms import apply
 from rig.guidance.needle_line import NeedleLine, direction_from_angles
+from rig.opened import opened
 from rig.record import Journal, read_chain
 from rig.simulated import simulate
 

@@ -11,7 +11,6 @@ from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from experiments.calibrations.phantom_surface import check_plan, scan_plan
-from experiments.opened import opened
 from experiments.reference import read_reference
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
@@ -22,6 +21,7 @@ from hal.types import NeedlePose
 from rig.cli.main import app
 from rig.config import load_config
 from rig.geometry.transforms import apply
+from rig.opened import opened
 from rig.record import read_chain
 from rig.safety.limits import Limits
 from rig.simulated import simulate
