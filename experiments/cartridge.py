@@ -15,7 +15,6 @@ import numpy as np
 
 from experiments.device_fault import DEVICE_FAULT
 from experiments.gel_block import GelBlock, ask_for_block, note_insertion, own_block
-from experiments.gel_temperature import gel_temperature
 from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from experiments.protocol.technique import Technique
@@ -36,6 +35,7 @@ from rig.controller import Controller
 from rig.geometry.registration import make_surface
 from rig.guidance.dorsal_map import dorsal_map
 from rig.heap import settle_heap
+from rig.instruments.thermometer import gel_temperature
 from rig.live_scene import LiveScene
 from rig.motion import depth_mm, move_needle
 from rig.opened import opened

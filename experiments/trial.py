@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from experiments.device_fault import DEVICE_FAULT, KINDS, Ports, fault_of
-from experiments.gel_temperature import PLACES
 from experiments.log import TrialLog
 from experiments.needle_hand import CarrierHand, NeedleHand, OperatorHand
 from experiments.protocol.plan import PlannedTrial
@@ -37,6 +36,7 @@ from rig.guidance.needle_line import direction_from_angles
 from rig.guidance.panorama import SweepFrame
 from rig.guidance.planning import Plan
 from rig.injection import InjectionResult, line_model
+from rig.instruments.thermometer import PLACES
 from rig.live_scene import LiveScene
 from rig.record import Field, TrialRecord
 from rig.safety.pressure import LineModel, TipReading

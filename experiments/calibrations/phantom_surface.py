@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from experiments.calibrations.clear_way import require_clear, require_no_needle, way_over
-from experiments.gel_temperature import gel_temperature
 from hal.clock import NS_PER_S
 from hal.errors import ConfigError, LimitViolation
 from hal.phantom.nominal import NominalPhantom
@@ -27,6 +26,7 @@ from rig.geometry.transforms import from_pose6, invert, to_pose6
 from rig.guidance.bone_surface import find_bone
 from rig.guidance.panorama import SweepFrame
 from rig.guidance.planning import probe_pose
+from rig.instruments.thermometer import gel_temperature
 from rig.motion import check_probe, move_probe
 from rig.record.interchange.igs_mha import write_mha
 from rig.record.interchange.recording import FrameEntry, make_recording

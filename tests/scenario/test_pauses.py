@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from experiments import trial as trials
-from experiments.between_trials import read_at_rest
-from experiments.gel_temperature import GelTemperature, gel_temperature
 from experiments.protocol.states import State
 from hal.clock import VirtualClock
 from hal.errors import SafetyStop
 from hal.types import TemperatureReading
+from rig.instruments.at_rest import read_at_rest
+from rig.instruments.thermometer import GelTemperature, gel_temperature
 from rig.safety.stop import HoldRequested
 from tests.fakes.tiny_devices import Bench
 

@@ -9,9 +9,9 @@ from tiny_devices import Bench
 
 from experiments import cartridge
 from experiments.calibrations import phantom_surface
-from experiments.gel_temperature import GelTemperature, gel_temperature
 from hal.clock import VirtualClock
 from hal.types import ImagingSettings
+from rig.instruments.thermometer import GelTemperature, gel_temperature
 
 
 class Asked(Exception):

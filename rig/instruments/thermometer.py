@@ -6,10 +6,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from experiments.between_trials import read_at_rest
 from hal.clock import NS_PER_S
 from hal.ranges import GEL_C, within
 from rig.controller import Controller
+from rig.instruments.at_rest import read_at_rest
 
 OLD_S = 60.0
 """A reading from longer ago is an old one, sent again; a gel warms by less than 0.1 degC in this time [A]."""
