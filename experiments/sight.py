@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from experiments.log import TrialLog
-from hal.types import Frame, Matrix, Pose6
+from hal.types import Matrix, Pose6
 from rig.controller import Controller
 from rig.geometry.transforms import from_pose6, invert, to_pose6
+from rig.instruments.view import View, take_view
 from rig.live_scene import LiveScene
 from rig.motion import move_probe
 from rig.record import TrialRecord
 
-SETTLE_S = 0.082
-"""One frame period at 20 Hz and 30 ms of capture: before that only frames that began earlier can arrive, and fetching
-them is work for nothing. A slower scanner is simply waited for longer."""
 PAUSE_NS = 300_000_000
 """A movement counts as a new one after a pause of 0.3 s (``facts/domain.md`` 7.1)."""
 
 
-@dataclass(frozen=True)
-class View:
-    """One frame and where the probe was when it was taken."""
-
-    frame: Frame
-    ProbeToRig: Matrix = field(repr=False)
-
-    @property
-    def pixels(self) -> np.ndarray:
-        return self.frame.pixels
-
-    @property
-    def ImageToProbe(self) -> Matrix:
-        return self.frame.ImageToProbe
+__all__ = ["Sight", "View"]
 
 
 class Sight:
@@ -80,10 +65,8 @@ class Sight:
 
     def take(self, label: str = "", detections: Mapping[str, object] | None = None, *, keep: bool = False) -> View:
         """The next frame taken from now on."""
-        now_ns = self._controller.clock.now_ns()
-        self._controller.wait(SETTLE_S)
-        frame = self._controller.frame(newer_than_ns=now_ns)
-        view = View(frame, self._HolderToRig @ from_pose6(self._controller.probe_pose_at(frame.time_ns)))
+        view = take_view(self._controller)
+        frame = view.frame
         self._log.frames_read_n += 1
         self._log.frames_unread_n += frame.dropped_n
         self._record.frames.frame(frame, view.ProbeToRig, detections or {}, label=label, keep=keep)

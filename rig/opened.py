@@ -9,19 +9,26 @@ from hal.clock import Clock
 from rig.assemble import open_rig
 from rig.config import RigConfig
 from rig.controller import Controller, Journal
-from rig.safety.interrupt import held_off
+from rig.safety.interrupt import Interrupt, held_off
 from rig.simulated import SimulatedBench
 
 
 @contextmanager
-def opened(config: RigConfig, clock: Clock, bench: SimulatedBench | None, journal: Journal) -> Iterator[Controller]:
+def opened(
+    config: RigConfig,
+    clock: Clock,
+    bench: SimulatedBench | None,
+    journal: Journal,
+    *,
+    interrupt: Interrupt | None = None,
+) -> Iterator[Controller]:
     """All devices open and watched inside the block; safe state and closed ports after it.
 
     Raises ``RigNotOpened`` with every device that did not open; what does not close is journalled.
     """
     rig = open_rig(config, clock, bench.publish() if bench else "", bench.provided() if bench else None)
     try:
-        with Controller(rig, config.limits, clock, journal) as controller:
+        with Controller(rig, config.limits, clock, journal, interrupt=interrupt) as controller:
             yield controller
     finally:
         with held_off():
