@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -167,9 +167,9 @@ class Syringe:
             return inject(controller, volume_ml, rate_ml_min, test=test)
 
 
-def _known(axes: dict[str, float], pose: type, whose: str) -> dict[str, Any]:
+def _known(axes: dict[str, float], pose: type[Pose6] | type[NeedlePose], whose: str) -> dict[str, Any]:
     """The axes that were named; raises ``DeviceError`` for one that the device has not."""
-    names = tuple(pose.__dataclass_fields__)
+    names = tuple(field.name for field in fields(pose))
     for name in axes:
         if name not in names:
             raise DeviceError(f"{whose} has no {name}; it has {', '.join(names)}")

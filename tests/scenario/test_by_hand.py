@@ -50,7 +50,7 @@ def test_a_person_looks_steps_the_needle_infuses_and_reads_everything(tmp_path):
         assert bench.needle.out().feed_mm < 0.0
         assert "SIMULATED" in repr(bench) and "no verdict" in repr(bench)
     done = [e.data["what"] for e in entries(tmp_path / "r") if e.kind == "by_hand"]
-    assert done[:2] == ["probe.over", "eye.frame"] and "syringe.infuse" in done
+    assert done[:2] == ["probe.move", "eye.frame"] and "syringe.infuse" in done
     assert entries(tmp_path / "r")[-1].kind == "make_safe"
 
 
