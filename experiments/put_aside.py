@@ -6,13 +6,13 @@ what the pump reported last and at most all of it.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.protocol.states import State
 from hal.errors import RecordError
+from hal.files import parse_json
 from rig.record import NAMES, Entry, Journal, read_chain
 from rig.record.attempts import attempts, set_aside
 from rig.record.canonical import sha256_file
@@ -51,7 +51,7 @@ def clear_unbegun(run: Path, trial_id: str, journal: Journal) -> None:
 def _row(folder: Path, entries: Sequence[Entry]) -> dict[str, object]:
     """What is known of a trial whose process was killed."""
     try:
-        meta = json.loads((folder / "meta.json").read_bytes())
+        meta = parse_json((folder / "meta.json").read_bytes())
     except (OSError, ValueError) as error:
         raise RecordError(f"{folder / 'meta.json'}: {error}") from error
     volume = injected(folder, entries)

@@ -5,6 +5,7 @@ It stands in ``hal`` because phantoms, needles and drivers have files too, and n
 
 from hal.files.bounds import Coordinate, Degrees, Id, Matrix16, Offset, refusal, within
 from hal.files.document import Document, data_file, parse, read
+from hal.files.json_text import parse_json
 from hal.files.schema import EACH, NAMED, NumberField, number_at, numbers_of, tables_of
 from hal.files.validated import faults_of, validated
 
@@ -23,6 +24,7 @@ __all__ = [
     "number_at",
     "numbers_of",
     "parse",
+    "parse_json",
     "read",
     "refusal",
     "tables_of",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hal.errors import ConfigError, LimitViolation, RecordError
+from hal.files import parse_json
 
 KINDS = (
     "poured", "condition", "begun", "unused", "track", "injected", "remelted", "rebuilt", "retired", "note",
@@ -200,7 +201,7 @@ def _read(path: Path) -> list[Entry]:
         if not line:
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             out.append(Entry(row.pop("kind"), int(row.pop("time_ns")), row))
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise RecordError(

@@ -19,6 +19,7 @@ import numpy as np
 import rfc8785
 
 from hal.errors import ConfigError
+from hal.files import parse_json
 from rig.geometry.graph import Step, frames_of
 from rig.geometry.uncertain import UncertainTransform
 
@@ -118,7 +119,7 @@ class Certificate:
     @property
     def sha256(self) -> str:
         """Of the content, independent of layout."""
-        return hashlib.sha256(rfc8785.dumps(json.loads(json.dumps(self.as_json(), default=list)))).hexdigest()
+        return hashlib.sha256(rfc8785.dumps(parse_json(json.dumps(self.as_json(), default=list)))).hexdigest()
 
     def write(self, path: Path) -> None:
         """Write a new file; raises ``ConfigError`` when it exists or cannot be written."""
@@ -135,7 +136,7 @@ class Certificate:
 def read_certificate(path: Path) -> Certificate:
     """Read one; raises ``ConfigError`` for a file that is damaged, was edited, or is of a later format."""
     try:
-        document = json.loads(path.read_text())
+        document = parse_json(path.read_text())
         body = dict(document["certificate"])
         stated = document["sha256"]
         if body.pop("format") != FORMAT:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hal.errors import ConfigError
+from hal.files import parse_json
 from rig.calibration.certificate import Certificate, read_certificate
 from rig.geometry.graph import ExpiredCalibration, FrameGraph
 
@@ -148,7 +149,7 @@ def _subject(certificate: Certificate) -> tuple[str, str]:
 
 def _why(note: Path) -> str:
     try:
-        data = json.loads(note.read_text())
+        data = parse_json(note.read_text())
         return f"by {data['by']} at {data['at']}: {data['reason']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "withdrawn; the note cannot be read"

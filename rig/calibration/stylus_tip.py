@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hal.errors import ConfigError
+from hal.files import parse_json
 from hal.types import Vector
 from rig.calibration.certificate import Certificate, read_certificate
 
@@ -35,7 +35,7 @@ def read_tip(path: Path) -> StylusTip:
     """From the JSON of ``calibrate pivot --json``, or from a certificate of it, unchanged; raises ``ConfigError``."""
     try:
         lines = path.read_text().strip()
-        data = json.loads(lines if lines.startswith("{\n") else lines.splitlines()[-1])
+        data = parse_json(lines if lines.startswith("{\n") else lines.splitlines()[-1])
     except (OSError, ValueError, IndexError) as error:
         raise ConfigError(f"{path}: is no JSON of a pivot calibration: {error}") from None
     if isinstance(data, dict) and isinstance(data.get("certificate"), dict):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hal.files import parse_json
 from rig.cli.calibrate_frames import AsJson, answers
 from rig.cli.output import emit, say
 
@@ -43,7 +44,6 @@ def certificate_from(
     probe calibration: scales too). ``values``: ``NAME=VALUE:U:UNIT``.
     Raises ``ConfigError`` for a file that holds no accepted result.
     """
-    import json
 
     from hal.errors import ConfigError
     from rig.calibration.certificate import Certificate, file_sha256
@@ -52,7 +52,7 @@ def certificate_from(
         raise ConfigError(f"{result}: there is no such file; a calibrate command with --json > {result.name} makes it")
     try:
         lines = result.read_text().strip()
-        data: dict[str, Any] = json.loads(lines if lines.startswith("{\n") else lines.splitlines()[-1])
+        data: dict[str, Any] = parse_json(lines if lines.startswith("{\n") else lines.splitlines()[-1])
     except (OSError, ValueError, IndexError) as error:
         raise ConfigError(
             f"{result}: is no JSON result of a calibration ({error}); it is what a calibrate command prints with --json"

@@ -18,23 +18,30 @@ if TYPE_CHECKING:
 def stated_step(text: str) -> tuple[str, Matrix]:
     """``AToB=FILE.tfm``, ``AToB=x,y,z`` or ``AToB=x,y,z,a,b,c`` (mm, deg; ``Rz(c) Ry(b) Rx(a)``).
 
-    Raises ``ConfigError``.
+    Raises ``ConfigError``, also for what no body on a bench can have.
     """
     from hal.errors import ConfigError
+    from hal.poses import why_refused
     from hal.types import Pose6
     from rig.geometry.transforms import from_pose6
     from rig.record.interchange.tfm import read_tfm
 
     name, _, rest = text.partition("=")
     if rest.endswith(".tfm"):
-        return name, read_tfm(Path(rest))
+        matrix = read_tfm(Path(rest))
+        if why := why_refused(name, matrix):
+            raise ConfigError(f"{rest}: {name} {why}")
+        return name, matrix
     try:
         numbers = [float(word) for word in rest.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) not in (3, 6):
         raise ConfigError(f"--step {text!r} is not AToB=x,y,z or AToB=x,y,z,a,b,c (mm, deg) or AToB=FILE.tfm")
-    return name, from_pose6(Pose6(*(numbers + [0.0] * 3)[:6]))
+    matrix = from_pose6(Pose6(*(numbers + [0.0] * 3)[:6]))
+    if why := why_refused(name, matrix):
+        raise ConfigError(f"{text!r}: {name} {why}")
+    return name, matrix
 
 
 def look_up(
@@ -127,9 +134,12 @@ def _advice(error: Exception, source: str, target: str) -> str:
 
 def _point(text: str) -> tuple[float, float, float]:
     from hal.errors import ConfigError
+    from hal.poses import FARTHEST_MM
 
     try:
         x, y, z = (float(word) for word in text.split(","))
     except ValueError:
         raise ConfigError(f"--at {text!r} is not x,y,z") from None
+    if not all(abs(value) <= FARTHEST_MM for value in (x, y, z)):
+        raise ConfigError(f"--at {text!r}: a coordinate must lie between -{FARTHEST_MM:g} and {FARTHEST_MM:g}")
     return x, y, z

@@ -7,12 +7,12 @@ Entries of the journal keep the trial's name; which attempt they are of follows 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from hal.errors import RecordError
+from hal.files import parse_json
 from rig.record.appendfile import write_whole
 from rig.record.journal import Chain, Entry, Journal
 
@@ -79,7 +79,7 @@ def _truth_aside(folder: Path, trial_id: str, name: str) -> None:
         os.replace(single, folder / f"{name}.json")
     elif table.exists():
         lines = table.read_bytes().splitlines(keepends=True)
-        own = [line for line in lines if json.loads(line).get("trial_id") == trial_id]
+        own = [line for line in lines if parse_json(line).get("trial_id") == trial_id]
         if own:
             write_whole(folder / f"{name}.json", b"".join(own))
             write_whole(table, b"".join(line for line in lines if line not in own))
@@ -89,11 +89,11 @@ def truth_lines(run: Path) -> Iterator[tuple[str, bytes]]:
     """Every truth of a run folder with the attempt that it is of, unparsed; lines that are no truth are left out."""
     folder, aside = run / "truth", set_aside_names(run)
     for path in [folder / TRUTHS, *sorted(folder.glob("*.json"))]:
-        if not path.exists():
+        if not path.is_file():
             continue
         for line in path.read_bytes().splitlines(keepends=True):
             try:
-                trial_id = str(json.loads(line)["trial_id"])
+                trial_id = str(parse_json(line)["trial_id"])
             except (ValueError, KeyError, TypeError):
                 continue
             yield (path.stem if path.stem in aside else trial_id), line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from hal.files import parse_json
 from rig.record.appendfile import write_whole
 from rig.record.canonical import sha256_file
 from rig.record.manifest import DERIVED
@@ -26,21 +27,27 @@ def write_derived(run: RecordedRun) -> None:
         "journal_head": run.chain.head,
         "schema": 1,
     }
-    write_whole(run.path / LIST, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+    write_whole(run.path / LIST, _as_bytes(content))
+
+
+def _as_bytes(content: object) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
 def derived_faults(run: RecordedRun) -> tuple[str, ...]:
     """What does not hold of results and report, one sentence each; empty when they are as made from this record, or
     were not made."""
     present = made_files(run.path)
-    if not (run.path / LIST).exists():
+    if not (run.path / LIST).is_file():
         return tuple(f"{name} is there without {LIST}: nothing tells what it was made from" for name in present)
     try:
-        content = json.loads((run.path / LIST).read_bytes())
+        written = (run.path / LIST).read_bytes()
+        content = parse_json(written)
         named, head = dict(content["files"]), content["journal_head"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         return (f"{LIST} is damaged: {error!r}",)
-    faults = [f"{name} is absent" for name in sorted(set(named) - set(present))]
+    faults = [] if written == _as_bytes(content) else [f"{LIST} is not in the form that it was written in"]
+    faults += [f"{name} is absent" for name in sorted(set(named) - set(present))]
     faults += [f"{name} was added after the report" for name in sorted(set(present) - set(named))]
     both = sorted(set(present) & set(named))
     faults += [f"{name} was changed after it was made" for name in both if sha256_file(run.path / name) != named[name]]

@@ -8,7 +8,6 @@ pixels not kept), and per image size a data set ``pixels_<rows>x<columns>`` (k, 
 from __future__ import annotations
 
 import hashlib
-import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ import h5py
 import numpy as np
 
 from hal.errors import RecordError
+from hal.files import parse_json
 from hal.types import Frame, Matrix, Pixels
 from rig.record.canonical import Json, canonical_json, plain
 from rig.record.hdf5 import whole_hdf5
@@ -149,7 +149,7 @@ def _blocks(segment: Path) -> Iterator[tuple[dict[str, Json], bytes]]:
     for kind, payload in read_segment(segment):
         if kind == _FRAME:
             (length,) = struct.unpack_from("<I", payload)
-            yield json.loads(payload[4 : 4 + length]), payload[4 + length :]
+            yield parse_json(payload[4 : 4 + length]), payload[4 + length :]
 
 
 class FrameReader:
@@ -186,7 +186,7 @@ class FrameReader:
                 int(numbers["dropped_n"][n]),
                 to_probe[n],
                 to_rig[n],
-                json.loads(strings["detections"][n]),
+                parse_json(strings["detections"][n]),
                 str(strings["label"][n]),
                 str(strings["sha256"][n]),
                 None,

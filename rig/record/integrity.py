@@ -86,7 +86,7 @@ def _opened_faults(run: RecordedRun) -> list[str]:
     table = run.path / "trials.csv"
     try:
         # Columns as the run had them: an older run is not damaged because newer ones have more.
-        if table.exists() and table.read_bytes() != csv_bytes(run.rows, _header(table)):
+        if table.is_file() and table.read_bytes() != csv_bytes(run.rows, _header(table)):
             faults.append("trials.csv does not hold the rows of the trials")
     except ConfigError as error:
         faults.append(str(error))

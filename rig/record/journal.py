@@ -11,7 +11,6 @@ a head kept elsewhere: the manifest, the root chain (for a cartridge's) and the 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from hal.clock import Clock
 from hal.errors import RecordError
+from hal.files import parse_json
 from rig.record.appendfile import AppendFile
 from rig.record.canonical import Json, canonical_json, plain
 
@@ -139,7 +139,7 @@ def read_chain(path: Path) -> Chain:
     cut_tail = lines[-1] != b""
     for n, line in enumerate(lines[:-1]):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             body = record["body"]
             entry = Entry(
                 int(body["seq"]), int(body["time_ns"]), body["actor"], body["kind"], body["data"], record["hash"]

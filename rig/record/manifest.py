@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hal.errors import RecordError
+from hal.files import parse_json
 from rig.record.canonical import canonical_json, sha256_file, sha256_hex
 
 JOURNAL = "journal.jsonl"
@@ -56,7 +57,7 @@ class Manifest:
     def read(path: Path) -> Manifest:
         """Read it back; raises ``RecordError`` when it is absent, damaged or of another schema."""
         try:
-            data = json.loads(path.read_bytes())
+            data = parse_json(path.read_bytes())
             schema = data.pop("schema")
             if schema != Manifest.SCHEMA:
                 raise RecordError(f"{path} has schema {schema}, this program reads {Manifest.SCHEMA}")

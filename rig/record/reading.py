@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hal.errors import ConfigError, RecordError
-from hal.files import read
+from hal.files import parse_json, read
 from rig.record.attempts import attempts, truth_lines
 from rig.record.canonical import Json
 from rig.record.frames import FrameReader
@@ -88,8 +87,8 @@ class RecordedRun:
         if not path.exists():
             return ()
         try:
-            return tuple(PlannedTrial(**trial) for trial in json.loads(path.read_bytes()))
-        except (ValueError, TypeError) as error:
+            return tuple(PlannedTrial(**trial) for trial in parse_json(path.read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
             raise ConfigError(f"the run folder cannot be used: plan.json: {error}") from error
 
     @cached_property
@@ -98,8 +97,8 @@ class RecordedRun:
         if not path.exists():
             return ()
         try:
-            return tuple(DeviceRecord.from_json(device) for device in json.loads(path.read_bytes()))
-        except (ValueError, TypeError, RecordError) as error:
+            return tuple(DeviceRecord.from_json(device) for device in parse_json(path.read_bytes()))
+        except (OSError, ValueError, TypeError, RecordError) as error:
             raise ConfigError(f"the run folder cannot be used: devices.json: {error}") from error
 
     @cached_property
@@ -108,7 +107,7 @@ class RecordedRun:
         found = []
         for path in sorted((self.path / "calibrations").glob("*.json")):
             try:
-                found.append(dict(json.loads(path.read_bytes())["certificate"]))
+                found.append(dict(parse_json(path.read_bytes())["certificate"]))
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise ConfigError(f"the run folder cannot be used: calibrations/{path.name}: {error!r}") from error
         return tuple(found)
@@ -133,7 +132,7 @@ class RecordedRun:
     def truths(self) -> dict[str, dict[str, Any]]:
         """Simulated truth per trial; empty for a real bench. For scoring and for overlays on figures."""
         try:
-            return {name: json.loads(line) for name, line in truth_lines(self.path)}
+            return {name: parse_json(line) for name, line in truth_lines(self.path)}
         except ValueError as error:
             raise ConfigError(f"the run folder cannot be used: truth: {error}") from error
 
@@ -164,7 +163,7 @@ class RecordedTrial:
     @property
     def meta(self) -> dict[str, Any]:
         try:
-            data = json.loads((self.folder / "meta.json").read_bytes())
+            data = parse_json((self.folder / "meta.json").read_bytes())
         except (OSError, ValueError) as error:
             raise RecordError(f"trial {self.trial_id}: meta.json: {error}") from error
         return data if isinstance(data, dict) else {}
@@ -182,14 +181,14 @@ def read_rows(run: Path) -> list[Row]:
     rows: dict[str, Row] = {}
     for path in sorted((run / "trials").glob("*/row.json")):
         try:
-            row = json.loads(path.read_bytes())
+            row = parse_json(path.read_bytes())
             rows[path.parent.name] = normal_row({**row, "trial_id": path.parent.name})
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise RecordError(f"{path} is damaged: {error}") from error
     order: list[str] = []
     if (run / "plan.json").exists():
         try:
-            order = [str(trial["trial_id"]) for trial in json.loads((run / "plan.json").read_bytes())]
-        except (ValueError, KeyError, TypeError) as error:
+            order = [str(trial["trial_id"]) for trial in parse_json((run / "plan.json").read_bytes())]
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RecordError(f"{run / 'plan.json'} is damaged: {error}") from error
     return [rows.pop(name) for name in order if name in rows] + [rows[name] for name in sorted(rows)]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hal.errors import RecordError
+from hal.files import parse_json
 from rig.record.canonical import canonical_json
 from rig.record.hdf5 import whole_hdf5
 from rig.record.segments import SegmentWriter, read_segment
@@ -107,7 +108,7 @@ def read_stream_segment(path: Path) -> dict[str, Stream]:
     layouts: list[struct.Struct] = []
     for kind, payload in read_segment(path):
         if kind == _DECLARE:
-            declared = json.loads(payload)
+            declared = parse_json(payload)
             names.append(declared["name"])
             fields.append(declared["fields"])
             times.append(array("q"))
@@ -142,7 +143,7 @@ def read_streams(folder: Path) -> dict[str, Stream]:
     try:
         with h5py.File(path, "r") as file:
             for name, group in file.items():
-                fields = json.loads(group.attrs["fields"])
+                fields = parse_json(group.attrs["fields"])
                 streams[name] = Stream(
                     name,
                     group["time_ns"][()],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from hal.clock import Clock
 from hal.errors import RecordError
+from hal.files import parse_json
 from rig.record.appendfile import write_whole
 from rig.record.canonical import canonical_json, sha256_file
 from rig.record.frames import FrameWriter, finish_frames
@@ -81,7 +81,7 @@ def _write_row(folder: Path, row: Mapping[str, object]) -> None:
 def _journal_closed(run: Path, trial_id: str, journal: Journal) -> None:
     """The last entry of a trial: the hashes of all its files."""
     folder = run / "trials" / trial_id
-    row = json.loads((folder / "row.json").read_bytes())
+    row = parse_json((folder / "row.json").read_bytes())
     files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
     truth = run / "truth" / f"{trial_id}.json"
     if truth.exists():

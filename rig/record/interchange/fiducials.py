@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hal.errors import ConfigError
+from hal.files import parse_json
 from rig.record.appendfile import write_whole
 
 _SIGNS = {"RAS": 1.0, "0": 1.0, "LPS": -1.0, "1": -1.0}
@@ -143,7 +144,7 @@ def _from_csv(text: str) -> tuple[Fiducial, ...]:
 
 def _from_json(text: str) -> tuple[Fiducial, ...]:
     found = []
-    for markup in json.loads(text)["markups"]:
+    for markup in parse_json(text)["markups"]:
         sign = _sign(markup.get("coordinateSystem"))
         if markup.get("coordinateUnits", "mm") not in ("mm", ["mm", "UCUM", "millimeter"]):
             raise ValueError(f"points in {markup['coordinateUnits']!r} instead of mm")

@@ -115,3 +115,17 @@ def test_a_frame_that_nothing_joins_is_told_with_what_would_join_it() -> None:
 
 def test_a_chain_of_a_simulated_rig_is_labelled() -> None:
     assert json.loads(run("chain", "Holder", "Phantom", "--json")[1])["simulated"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--step", "ProbeToHolder=0,0,1e9"), "farther than 10 m"),
+        (("--step", "ProbeToHolder=0,0,3", "--at", "0,0,inf"), "must lie between -10000 and 10000"),
+        (("--step", "ProbeToHolder=0,0,3", "--at", "nan,0,0"), "must lie between -10000 and 10000"),
+    ],
+    ids=["a step of a thousand kilometres", "an infinite point", "a point that is no number"],
+)
+def test_places_that_nothing_on_a_bench_has_are_refused(words: tuple[str, ...], said: str) -> None:
+    code, out, told = run("chain", "Probe", "Phantom", *words)
+    assert code == 2 and said in told and out == ""

@@ -79,3 +79,35 @@ def test_an_old_folder_is_told_its_known_anomalies(tmp_path: Path, monkeypatch: 
     (path / "trials" / "T001" / "row.json").unlink()
     _, said = _verified(path)
     assert "injection-lost-in-kill" in [a["id"] for a in list(said["anomalies"])]  # type: ignore[call-overload]
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "derived.json", "plan.json", "devices.json", "trials/T001/row.json", "truth/trials.jsonl"]
+)
+@pytest.mark.parametrize("how", ["nested without end", "a folder in its place"])
+def test_whatever_stands_in_place_of_a_file_is_told_without_a_traceback(tmp_path: Path, name: str, how: str) -> None:
+    path = _run(tmp_path)
+    (path / "results.json").write_text("{}")
+    write_derived(RunFolder.open(path))
+    (path / name).unlink(missing_ok=True)
+    (path / name).parent.mkdir(exist_ok=True)
+    if how == "nested without end":
+        (path / name).write_text(DEEP)
+    else:
+        (path / name).mkdir()
+        (path / name / "x").write_text("x")
+    result = CliRunner().invoke(app, ["verify", str(path)])
+    assert result.exit_code in (1, 2) and isinstance(result.exception, SystemExit)
+
+
+def test_one_more_character_in_the_list_of_results_is_told(tmp_path: Path) -> None:
+    path = _run(tmp_path)
+    (path / "results.json").write_text("{}")
+    write_derived(RunFolder.open(path))
+    with (path / "derived.json").open("a") as file:
+        file.write("\n")
+    code, said = _verified(path)
+    assert code == 1 and said["derived"] == ["derived.json is not in the form that it was written in"]
