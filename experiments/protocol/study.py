@@ -286,6 +286,8 @@ def narrowed(study: Study, *, trials: int | None, seed: int | None, techniques: 
     own = {technique.id: name for name, technique in study.loaded().items()}
     techniques = tuple(own.get(name, name) for name in techniques)
     for name in techniques:
+        if techniques.count(name) > 1:
+            raise ConfigError(f"--technique {name}: named twice")
         load_technique(name)
     head = study.study if seed is None else study.study.model_copy(update={"seed": seed})
     changes: dict[str, object] = {}

@@ -16,7 +16,7 @@ from scipy.stats import chi2
 from scipy.stats import f as f_distribution
 
 from hal.links.sequence import Sequence, SequenceFrame
-from hal.poses import why_no_pose
+from hal.poses import FRAME_GIVERS, is_identity, why_no_pose
 from hal.types import Matrix, Vector
 from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.geometry.transforms import invert
@@ -112,7 +112,7 @@ def valid_tool_poses(sequence: Sequence, tool: str, reference: str = "") -> tupl
 def _valid(sequence: Sequence, tool: str, reference: str) -> list[tuple[int | None, Matrix]]:
     out: list[tuple[int | None, Matrix]] = []
     for frame in sequence.frames:
-        if tool not in frame.transforms or {tool, reference} & frame.invalid:
+        if tool not in frame.transforms or {tool, reference} & frame.invalid or _lost(frame, tool):
             continue
         for name in filter(None, (tool, reference)):
             refuse_unless_rigid(sequence, frame, name)
@@ -127,6 +127,11 @@ def _valid(sequence: Sequence, tool: str, reference: str) -> list[tuple[int | No
         listed = ", ".join(known) or "no transforms"
         raise CalibrationRefused("no such transform", f"{sequence.path.name} has no valid {tool}; it has {listed}")
     return out
+
+
+def _lost(frame: SequenceFrame, tool: str) -> bool:
+    """Whether a recorded pose is what servers write for a tool that they do not see."""
+    return tool not in FRAME_GIVERS and is_identity(frame.transforms[tool])
 
 
 def refuse_unless_rigid(sequence: Sequence, frame: SequenceFrame, name: str) -> None:
@@ -169,8 +174,10 @@ def calibrate_pivot(
     ``uncertain``.
     """
     m = checked_poses(poses)
-    if len(m) < MIN_POSES_N:
-        raise CalibrationRefused("too few", f"{len(m)} poses, at least {MIN_POSES_N} needed")
+    alike_n = _alike_n(m)
+    if len(m) < alike_n * MIN_POSES_N:
+        told = f", each repeated {alike_n:.0f} times" if alike_n >= 1.5 else ""
+        raise CalibrationRefused("too few", f"{len(m) / alike_n:.0f} poses{told}, at least {MIN_POSES_N} needed")
     turn = _check_turns(m[:, :3, :3])
     _refuse_metres(m)
     keep = np.ones(len(m), dtype=bool)
@@ -189,7 +196,7 @@ def calibrate_pivot(
     length = np.linalg.norm(rest[keep], axis=1)
     rms = float(np.sqrt(np.mean(length**2)))
     figures: dict[str, object] = {"rms_mm": rms, "spread_deg": turn, "outliers_n": len(outliers), "poses_n": len(m)}
-    _refuse_axis_scale(m[keep], rms, figures)
+    _refuse_axis_scale(m[keep], rms, max_rms_mm, figures)
     if np.linalg.norm(tip) > max(LONGEST_TIP_MM, float(np.linalg.norm(pivot))):
         raise CalibrationRefused(
             "inverted",
@@ -231,7 +238,7 @@ def calibrate_pivot(
             advice="Swing wider",
             figures=figures | {"spread_deg": turn},
         )
-    covariance = _covariance(m[keep], tip, draws, seed)
+    covariance = _covariance(m[keep], alike_n, draws, seed)
     sd = float(np.sqrt(np.linalg.eigvalsh(covariance)[-1]))
     if sd > MAX_TIP_SD_MM:
         raise CalibrationRefused(
@@ -277,8 +284,16 @@ def _check_turns(r: NDArray[np.float64]) -> float:
     return widest
 
 
-def _refuse_axis_scale(m: Poses, rms_mm: float, figures: dict[str, object]) -> None:
-    """Refuse when one axis of the tracker's positions, scaled, makes the poses meet in one point.
+def _alike_n(m: Poses) -> float:
+    """How often each pose stands there in a row, on average: a recorder that is faster than its tracker repeats them.
+    One that stands still all the time (``no motion``) counts as new each time."""
+    new_n = 1 + int(np.any(m[1:] != m[:-1], axis=(1, 2)).sum())
+    return len(m) / new_n if new_n > 1 else 1.0
+
+
+def _refuse_axis_scale(m: Poses, rms_mm: float, max_rms_mm: float, figures: dict[str, object]) -> None:
+    """Refuse when one axis of the tracker's positions, scaled, makes the poses meet in one point: what is left then is
+    a residual that would do. A scale that leaves more is no explanation, and is not named.
 
     ``R tip + p + d p_k e_k = pivot`` is linear in the scale error ``d`` of axis k. Its scatter is widened for
     neighbouring poses, which share their error.
@@ -294,7 +309,7 @@ def _refuse_axis_scale(m: Poses, rms_mm: float, figures: dict[str, object]) -> N
         x = np.linalg.lstsq(a, b, rcond=None)[0]
         left_mm = float(np.sqrt(np.sum((b - a @ x) ** 2) / n))
         sd = left_mm / np.sqrt(3.0) * float(np.sqrt(np.linalg.pinv(a.T @ a)[6, 6])) * widen
-        if abs(x[6]) > max(SCALE_SIGMAS * sd, MIN_SCALE_OFF) and left_mm < SCALE_EXPLAINS * rms_mm:
+        if abs(x[6]) > max(SCALE_SIGMAS * sd, MIN_SCALE_OFF) and left_mm < min(SCALE_EXPLAINS * rms_mm, max_rms_mm):
             found.append((left_mm, k, 1.0 / (1.0 + float(x[6])), sd))
     if not found:
         return
@@ -341,10 +356,13 @@ def _refuse_metres(m: Poses) -> None:
         )
 
 
-def _covariance(m: Poses, tip: Vector, draws: int, seed: int) -> NDArray[np.float64]:
-    """Of the tip, by a bootstrap over blocks of neighbouring poses (normal equations are summed, not rebuilt)."""
+def _covariance(m: Poses, alike_n: float, draws: int, seed: int) -> NDArray[np.float64]:
+    """Of the tip, by a bootstrap over blocks of neighbouring poses (normal equations are summed, not rebuilt).
+
+    ``alike_n``: a pose that is repeated so often is one.
+    """
     n = len(m)
-    block = max(1, round(n ** (1.0 / 3.0)))
+    block = min(n, max(1, round(alike_n * (n / alike_n) ** (1.0 / 3.0))))
     r = m[:, :3, :3]
     p = m[:, :3, 3]
     starts = np.arange(0, n - block + 1)

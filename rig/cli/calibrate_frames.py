@@ -28,6 +28,8 @@ def usable_picture(path: Path | None) -> Path | None:
         raise typer.BadParameter(f"{path}: a picture is written as .png or .svg")
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"{path}: there is no folder {path.parent}")
+    if path is not None and path.is_dir():
+        raise typer.BadParameter(f"{path}: this is a folder")
     return path
 
 

@@ -25,8 +25,14 @@ class Exit(IntEnum):
     DEVICE_FAILURE = 4
 
 
-NOT_OURS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS})
-"""A full disk, a quota, a folder that may not be written: the user's to mend, not our fault."""
+NOT_OURS = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS,
+        errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP,
+    }
+)  # fmt: skip
+"""A full disk, a quota, a folder that may not be written or stands where a file is to be, a name that no disk takes:
+the user's to mend, not our fault."""
 
 
 def emit(data: dict[str, Any]) -> None:

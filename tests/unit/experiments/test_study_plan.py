@@ -44,7 +44,10 @@ def test_sides_are_used_evenly():
     assert set(sides.values()) == {2}
 
 
-@pytest.mark.parametrize("change", [{"trials": -3}, {"trials": 0}, {"seed": -1}, {"techniques": ("NO_SUCH",)}])
+@pytest.mark.parametrize(
+    "change",
+    [{"trials": -3}, {"trials": 0}, {"seed": -1}, {"techniques": ("NO_SUCH",)}, {"techniques": ("L4_LM",) * 2}],
+)
 def test_impossible_choices_are_refused(change):
     wanted = {"trials": None, "seed": None, "techniques": ()} | change
     with pytest.raises(ConfigError):

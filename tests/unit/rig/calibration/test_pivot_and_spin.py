@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from hal.types import NeedlePose
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.pivot import calibrate_pivot
+from rig.calibration.pivot import calibrate_pivot, tool_poses
 from rig.calibration.pivot_needle import calibrate_needle_tip
 from rig.calibration.spin import calibrate_spin
 from rig.geometry.transforms import from_needle_pose
@@ -250,3 +251,29 @@ def test_an_axis_across_the_tool_is_no_shaft() -> None:
     own = Rotation.from_rotvec(np.radians(np.linspace(0, 300, len(poses)))[:, None] * across)
     poses[:, :3, :3] = (DOWN * own).as_matrix()
     assert refused(lambda: calibrate_spin(poses, calibrate_pivot(swing()))).code == "no side"
+
+
+def test_an_axis_whose_undoing_leaves_the_poses_apart_is_not_named() -> None:
+    poses = swing()
+    poses[::3] = np.eye(4)  # a tool that is lost in every third frame: no axis explains that
+    assert refused(lambda: calibrate_pivot(poses)).code in ("outliers", "moved", "residual")
+
+
+def test_the_identity_of_a_lost_tool_is_no_pose_of_a_recording() -> None:
+    poses = swing()
+    poses[::3] = np.eye(4)
+    frames = [
+        SimpleNamespace(index=k, time_ns=k, invalid=frozenset(), transforms={"StylusToTracker": pose})
+        for k, pose in enumerate(poses)
+    ]
+    found = tool_poses(SimpleNamespace(frames=frames, path=SimpleNamespace(name="x")), "StylusToTracker")  # type: ignore[arg-type]
+    assert len(found) == 200
+    assert calibrate_pivot(found).tip_mm == pytest.approx(TIP, abs=0.15)
+
+
+def test_poses_that_a_recorder_repeats_count_once() -> None:
+    few = swing()[::4]
+    once, often = calibrate_pivot(few), calibrate_pivot(np.repeat(few, 10, axis=0))
+    assert often.tip_sd_mm > 0.6 * once.tip_sd_mm, "ten times as many rows tell no more"
+    told = refused(lambda: calibrate_pivot(np.repeat(few[::5], 20, axis=0)))
+    assert told.code == "too few" and "each repeated 20 times" in told.reason

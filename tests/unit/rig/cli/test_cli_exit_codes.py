@@ -19,7 +19,8 @@ from rig.cli.output import exit_codes
     ("error", "code"),
     [
         (ConfigError("a"), 2), (RecordError("a"), 2), (OSError(errno.ENOSPC, "No space left on device", "x"), 2),
-        (PermissionError(errno.EACCES, "Permission denied", "x"), 2), (SafetyStop("a"), 3), (Stopped("a"), 3),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), 2), (IsADirectoryError(errno.EISDIR, "x", "x"), 2),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "x"), 2), (SafetyStop("a"), 3), (Stopped("a"), 3),
         (KeyboardInterrupt(), 3), (NoReply("a"), 4), (DeviceAlarm("a"), 4),
         (LimitViolation("speed", 1.0, "0 .. 0.5"), 1), (RigError("a"), 1),
     ],
