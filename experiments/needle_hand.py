@@ -53,8 +53,8 @@ class NeedleHand(Protocol):
 
     def turn_bevel(self, bevel_deg: float) -> None: ...
 
-    def out(self) -> None:
-        """Withdraw until the tip is above the skin."""
+    def out(self) -> float:
+        """Withdraw until the tip is above the skin; returns by how much (mm), as far as the hand knows."""
 
     def seen(self, feed_mm: float, sd_mm: float) -> None:
         """The image says how deep the tip is along the needle."""
@@ -109,10 +109,11 @@ class CarrierHand:
     def turn_bevel(self, bevel_deg: float) -> None:
         rotate_bevel(self._controller, bevel_deg)
 
-    def out(self) -> None:
+    def out(self) -> float:
         pose = self._pose()
         up_mm = -ABOVE_SKIN_MM - self._mount.ahead_mm(pose)
         move_needle(self._controller, replace(pose, feed_mm=up_mm), OUT_MM_S)
+        return max(0.0, pose.feed_mm - up_mm)
 
     def seen(self, feed_mm: float, sd_mm: float) -> None:
         """A carrier knows its feed: what the image disagrees by is kept by the trial (``feed_bias_mm``)."""
@@ -286,9 +287,9 @@ class OperatorHand:
         )  # fmt: skip
         self._told = replace(told, lateral_deg=told.lateral_deg + lateral_deg, tilt_deg=told.tilt_deg + tilt_deg)
 
-    def out(self) -> None:
+    def out(self) -> float:
         if not self._in_hand:  # nobody was told to take it to the phantom
-            return
+            return 0.0
         try:
             depth_mm = self.feed_mm
         except HoldRequested as hold:
@@ -298,6 +299,7 @@ class OperatorHand:
         self.withdraw(depth_mm + ABOVE_SKIN_MM, 10.0)
         self._believe(-ABOVE_SKIN_MM, MARK_SD_MM)
         self._stopped_midway = False
+        return max(0.0, depth_mm)
 
     @property
     def feed_mm(self) -> float:

@@ -13,11 +13,11 @@ def note_reference(trial: Trial, moment: str) -> None:
     trial.log.reference[moment] = read_reference(trial, moment)
 
 
-def withdraw_frozen(trial: Trial) -> None:
-    """The needle is out: what a tracker said that still shows the tip where it was is taken back."""
+def withdraw_frozen(trial: Trial, moved_mm: float = 0.0) -> None:
+    """The needle is out, by ``moved_mm``: what a tracker said that does not show it is taken back."""
     now_mm = tip_now(trial.controller)
     for moment, found in trial.log.reference.items():
-        judged = judged_after_move(found, now_mm)
+        judged = judged_after_move(found, now_mm, moved_mm)
         if judged is not found:
             trial.log.reference[moment] = judged
             trial.log.reference_mm.pop(moment, None)

@@ -15,12 +15,12 @@ LIFT_MM = 15.0
 
 def withdraw(trial: Trial) -> State:
     """Out along the track."""
-    trial.hand.out()
+    moved_mm = trial.hand.out()
     trial.log.t_out_ns = trial.now_ns
     if trial.witness is not None:
         trial.witness.insertion_done()
     trial.event("needle_out")
-    withdraw_frozen(trial)
+    withdraw_frozen(trial, moved_mm)
     return State.CHECKOUT
 
 

@@ -40,6 +40,9 @@ READ_S = 4.0
 """Longest wait for the readings of one rest."""
 FAR_MM = 400.0
 """A tip further than this from the phantom's origin is in no needle's reach: blocks measure 300 mm, needles 120 [A]."""
+SEEN_SHARE = 0.5
+"""Of a withdrawal by centimetres so much is seen by an instrument that measures the tip in mm [A]: metres show a
+thousandth, inches a twenty-fifth."""
 UNSTATED_U_MM = 0.3
 """Claim of an instrument whose driver states none: the default of the tracker drivers."""
 
@@ -118,16 +121,22 @@ def tip_now(controller: Controller) -> Vector | None:
     return np.array(pose.matrix[:3, 3])
 
 
-def judged_after_move(found: TipAtRest, now_mm: Vector | None) -> TipAtRest:
+def judged_after_move(found: TipAtRest, now_mm: Vector | None, moved_mm: float = 0.0) -> TipAtRest:
     """A reading in the light of a later look, when the needle has moved by centimetres: a tracker that still shows the
-    tip where it was has not seen it then either. ``now_mm``: ``tip_now``."""
-    if found.seen_mm is None or now_mm is None or not stuck(found.seen_mm, now_mm):
+    tip where it was has not seen it then either, and one that shows less than half of the move measures in other
+    units or sees something else. ``now_mm``: ``tip_now``; ``moved_mm``: how far the tip went, by whoever moved it; 0
+    where nobody knows."""
+    if found.seen_mm is None or now_mm is None:
         return found
-    reason = (
-        f"the tracker shows {TIP} where it was before the needle moved, to a hundredth of a millimetre; "
-        f"{_ADVICE[Cause.FROZEN]}"
-    )
-    return replace(found, cause=Cause.FROZEN, reason=reason, tip_mm=None, axis=None)
+    if stuck(found.seen_mm, now_mm):
+        cause, told = Cause.FROZEN, "where it was before the needle moved, to a hundredth of a millimetre"
+    else:
+        seen_mm = float(np.linalg.norm(now_mm - found.seen_mm))
+        if seen_mm >= SEEN_SHARE * moved_mm:
+            return found
+        cause, told = Cause.IMPOSSIBLE, f"moved by {seen_mm:.2g} mm, and the needle was moved by {moved_mm:.0f} mm"
+    reason = f"the tracker shows {TIP} {told}; {_ADVICE[cause]}"
+    return replace(found, cause=cause, reason=reason, tip_mm=None, axis=None)
 
 
 def read_tip(controller: Controller, ReferenceToFrame: Matrix | None = None) -> TipAtRest:

@@ -184,6 +184,8 @@ def _regions(dataset: Any, columns: int, rows: int, path: Path, remarks: list[st
         remarks.append(f"of {len(found)} regions {box(used)} is taken as the image; not used: {', '.join(others)}")
     if not found:
         remarks.append("no calibrated region: the size of a pixel is unknown")
+    elif not scaled:
+        remarks.append("no two-dimensional region gives the size of its pixels in cm: it is unknown")
     return tuple(found)
 
 
@@ -191,7 +193,9 @@ def _pitch(item: Any, axis: str) -> float | None:
     if int(item.get(f"PhysicalUnits{axis}Direction", 0)) != CM:
         return None
     value = abs(float(item.get(f"PhysicalDelta{axis}", 0.0))) * MM_PER_CM
-    return value if np.isfinite(value) and value > 0 else None
+    if not np.isfinite(value):
+        raise ValueError(f"PhysicalDelta{axis} is no finite number")
+    return value if value > 0 else None
 
 
 def _pixels(dataset: Any, count: int, path: Path, remarks: list[str]) -> NDArray[np.generic]:

@@ -136,6 +136,8 @@ def read_nrrd(path: Path, *, with_pixels: bool = True) -> Sequence:
         sizes = [int(word) for word in head.fields["sizes"].split()]
         kind = np.dtype(_ALIASES[head.fields["type"].lower()])
         kinds = head.fields.get("kinds", "domain domain list").split()
+        if int(head.fields.get("dimension", len(sizes))) != len(sizes):
+            raise ValueError(f"dimension {head.fields['dimension']}, and {len(sizes)} sizes")
     except (KeyError, ValueError) as error:
         raise ConfigError(f"{path}: its NRRD header has no usable type or sizes ({error})") from None
     colour = len(sizes) == 4

@@ -152,6 +152,17 @@ def test_a_tracker_that_gives_the_old_place_new_stamps_is_found_out_by_the_needl
     assert judged_after_move(found, None) is found, "out of sight now, which tells nothing of then"
 
 
+def test_a_tracker_that_measures_in_metres_or_inches_is_found_out_by_the_withdrawal():
+    found = read(noisy)
+    out = np.array([0.0, 0.0, -60.0])
+    for unit_mm in (1000.0, 25.4):
+        judged = judged_after_move(found, found.seen_mm + out / unit_mm, 60.0)
+        assert judged.cause is Cause.IMPOSSIBLE and judged.cause.device_fault and judged.tip_mm is None
+        assert "the needle was moved by 60 mm" in judged.reason and "units" in judged.reason
+    assert judged_after_move(found, found.seen_mm + 0.7 * out, 60.0) is found, "a hand does not know to the millimetre"
+    assert judged_after_move(found, found.seen_mm + 0.01 * out, 0.0) is found, "nobody knows how far it went"
+
+
 def test_a_reading_that_is_taken_back_leaves_the_trial_without_a_tip():
     bench = Bench(lambda k: TRUE)
     trial, told = of_a_trial(bench)

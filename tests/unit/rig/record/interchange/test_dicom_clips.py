@@ -86,6 +86,17 @@ def test_region_in_other_units_gives_no_scale(tmp_path: Path) -> None:
     assert read_dicom(path).image_region is None
 
 
+def test_a_region_that_gives_no_pixel_size_is_told_and_one_that_is_no_number_refused(tmp_path: Path) -> None:
+    def to(value: float):
+        return lambda d: setattr(d.SequenceOfUltrasoundRegions[0], "PhysicalDeltaX", value)
+
+    found = read_dicom(changed(clip(tmp_path / "a.dcm"), to(0.0)))
+    assert found.image_region is None
+    assert any("gives the size of its pixels in cm" in remark for remark in found.remarks)
+    with pytest.raises(ConfigError, match="PhysicalDeltaX is no finite number"):
+        read_dicom(changed(clip(tmp_path / "b.dcm"), to(float("nan"))))
+
+
 def test_frames_without_times_are_not_given_any(tmp_path: Path) -> None:
     def strip(dataset) -> None:
         del dataset.FrameTimeVector

@@ -44,6 +44,7 @@ SPOILED = {
     "packed pixels with a wrong checksum.mha": (mha(data=zlib.compress(GOOD)[:-4] + b"abcd", more=PACKED), "damaged"),
     "two stamps of one frame.mha": (mha(more="Seq_Frame0001_Timestamp = 9\n"), "given twice"),
     "two spellings of one frame.mha": (mha(more="Seq_Frame01_Timestamp = 9\n"), "given twice"),
+    "a dimension that its sizes have not.nrrd": (nrrd().replace(b"dimension: 3", b"dimension: 99"), "3 sizes"),
     "two sizes.mha": (mha(more="DimSize = 2 2 2\n"), "given twice"),
     "stamp of ages.mha": (mha(stamp="1e999990"), "no possible number"),
     "stamp beyond 64 bits.mha": (mha(stamp="1000000000000"), "no possible number"),
