@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from experiments.stop_signals import workers_stop_too
 from experiments.told import say
 from hal.clock import WallClock
 from hal.errors import ConfigError, LinkError, RecordError, one_line
+from hal.files import parse_json
 from rig.live_scene import LiveScene
 from rig.simulated import needs_bench
 
@@ -119,7 +119,7 @@ def _reported(outcome: StudyOutcome) -> str:
             f"the record is complete in {outcome.run}, but its report could not be written: {one_line(error)}. "
             f"Make room and type: phantomrig report {outcome.run}"
         ) from error
-    results = json.loads((outcome.run / "results.json").read_text())
+    results = parse_json((outcome.run / "results.json").read_text())
     show_results(results)
     say(f"report: {page}")
     return str(results.get("verdict") or NOT_JUDGED)

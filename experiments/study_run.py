@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cached_property
@@ -19,6 +18,7 @@ from analysis.report.make import make_report
 from experiments.carry_out import Ended
 from experiments.told import say
 from hal.errors import ConfigError, RigError
+from hal.files import parse_json
 from hal.files.validated import near
 from rig.record import COLUMNS, Column, RecordedRun, Row
 from rig.record.derived import derived_faults
@@ -40,7 +40,7 @@ class StudyRun:
     @property
     def results(self) -> dict[str, Any]:
         """What ``results.json`` holds."""
-        return dict(json.loads((self.path / "results.json").read_text()))
+        return dict(parse_json((self.path / "results.json").read_text()))
 
     @property
     def stamp(self) -> Stamp:
