@@ -26,6 +26,8 @@ class Session:
     source: bytes = b""
     """Of that script, as it is run."""
     runs: list[Ended] = field(default_factory=list)
+    made: int = 0
+    """Studies that were planned so far."""
     begun: bool = False
     """A trial has begun: whatever is planned from now on may rest on what was seen."""
 

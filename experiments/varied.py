@@ -42,7 +42,8 @@ class Varied:
     @property
     def text(self) -> str:
         """As it is kept in the run folder; the head says what was changed."""
-        head = [f"# {self.base} as a script changed it{':' if self.changes else ' (not at all)'}"]
+        base = " ".join(self.base.split())
+        head = [f"# {base} as a script changed it{':' if self.changes else ' (not at all)'}"]
         head += [f"#   {line}" for line in change_lines(self.changes)]
         return "\n".join(head) + "\n" + toml_text(self.data)
 
@@ -112,14 +113,18 @@ def varied(document: Document, changes: Changes | None, where: str) -> Document:
 
 
 def plain(value: object) -> Any:
-    """A value as a TOML file has it: numbers of NumPy become Python's, tuples lists."""
+    """A value as a TOML file has it: numbers of NumPy become Python's, tuples lists. Raises ``ConfigError``."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     if hasattr(value, "tolist"):
         return plain(value.tolist())
-    return str(value) if isinstance(value, Path) else value
+    if isinstance(value, Path):
+        return str(value)
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise ConfigError(f"{value!r} ({type(value).__name__}) is no value of a TOML file")
+    return value
 
 
 def _put(data: dict[str, Any], key: object, value: Any, where: str) -> None:

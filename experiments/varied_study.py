@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from analysis.report.varied import FILE
 from experiments.carry_out import carry_out
 from experiments.order import SHIPPED_RIG, checked_on_paper, ordered
 from experiments.protocol.plan import plan
 from experiments.protocol.study import Study, chooses, load_study, narrowed, study_path
 from experiments.protocol.technique import Technique, load_technique
-from experiments.session import current
+from experiments.session import Session, current
 from experiments.source import script_files
 from experiments.study_run import EndedEarly, StudyRun
 from experiments.told import say
@@ -23,8 +24,6 @@ from hal.files import Document, read, validated
 from hal.files.toml_text import toml_text
 from rig.config import RigConfig, load_config
 
-VARIED = "varied.toml"
-"""In the run folder: what a script changed in which file."""
 TOO_LATE = "it was planned after the first trial of its script had begun, when results could be seen"
 AGAIN = "its script had run it before, and whoever may choose between two runs has chosen by their results"
 
@@ -65,7 +64,7 @@ class VariedStudy:
             head = given.study.model_copy(update={"exploratory": AGAIN})
             given = given.model_copy(update={"study": head})
         script = script_files(session)
-        also = {**script, VARIED: self._about(next(iter(script), "")).encode()}
+        also = {**script, FILE: self._about(next(iter(script), ""), session).encode()}
         with self._files.in_words():
             order = ordered(given, self.rig, session.out or Path(out), session.workers or workers, also)
         if self.left_out:
@@ -77,12 +76,14 @@ class VariedStudy:
             raise EndedEarly(ended)
         return StudyRun(ended.run)
 
-    def _about(self, script: str) -> str:
-        """``varied.toml``."""
+    def _about(self, script: str, session: Session) -> str:
+        """``varied.toml``: what was changed in which file, and which of the script's studies this is, so that a run
+        that was picked out of several can be seen."""
         rows = [
             {"name": name, "base": base, "changes": change_lines(changes)} for name, base, changes in self._files.origin
         ]
-        return toml_text({"script": script, "criteria_left_out": list(self.left_out), "file": rows})
+        about = {"script": script, "studies_made": session.made, "run_n": len(session.runs) + 1}
+        return toml_text({**about, "criteria_left_out": list(self.left_out), "file": rows})
 
     def __repr__(self) -> str:
         what = ", ".join(t.id for t in self.study.loaded().values())
@@ -130,6 +131,7 @@ def study(
         given = narrowed(given, trials=session.trials, seed=session.seed, techniques=())
         config = load_config(_rig(rig, session.rig, files))
         checked_on_paper(given, config)
+    session.made += 1
     return VariedStudy(given, config, files, left_out)
 
 

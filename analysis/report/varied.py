@@ -19,6 +19,9 @@ def words(run: RecordedRun) -> tuple[tuple[str, str], ...]:
     except ConfigError as error:  # the record's own fault, told elsewhere too
         return (("Varied by a script", f"cannot be read: {error}"),)
     found = [("Script", str(about.get("script") or "typed at a prompt; its source is not kept"))]
+    found.append(
+        ("Of the script", f"run {about.get('run_n')}; studies planned until then: {about.get('studies_made')}")
+    )
     for entry in about.get("file", []):
         changes = "; ".join(map(str, entry.get("changes", []))) or "nothing changed"
         found.append((f"{entry.get('name')}", f"from {entry.get('base')}: {changes}"))

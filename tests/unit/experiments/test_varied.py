@@ -37,6 +37,7 @@ def test_the_text_that_is_kept_says_what_was_changed_and_reads_back() -> None:
         ({"checklist.12.wait_s": 1.0}, "is no table"),
         ({"path..lateral_deg": 1.0}, "is no key"),
         ({3: 1.0}, "is no key"),
+        ({"path.lateral_deg.preferred": {1.0}}, "is no value of a TOML file"),
         ({"path.lateral_deg.preferred": float("nan")}, "finite"),
     ],
 )
