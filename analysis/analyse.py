@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 from analysis.acceptance import acceptances
 from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
 from analysis.criteria import Criterion, exploratory, judge, overall, shortfall
-from analysis.group import PLANES, benches, closed, column, faulted, not_evaluated, summarise
+from analysis.group import PLANES, benches, closed, column, counts, faulted, not_evaluated, summarise
 from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
+from analysis.tables import DataFrame, Series, concat, plan_table, trials_table, words
 from analysis.uncertainty_budget_run import uncertainty
-from rig.record import PlannedTrial, RecordedRun, Row, anomalies_of, verify_run
+from rig.record import RecordedRun, anomalies_of, verify_run
 from rig.record.attempts import trial_of
 
 
@@ -21,18 +21,18 @@ def analyse(run: RecordedRun) -> Results:
     """Compute everything that the report shows. Raises ``ConfigError`` when the folder cannot be used."""
     study = run.study
     head = study.get("study", {})
-    rows, planned = run.rows, run.planned
+    trials, plan = trials_table(run.rows), plan_table(run.planned)
     faults = verify_run(run.path)
-    account = _account(rows, planned)
+    account = _account(trials, plan)
     short = shortfall(account, run.manifest.reason if run.manifest else "")
     wanted = [Criterion.from_toml(table) for table in study.get("criteria", [])]
     level_drawn = bool(study.get("design", {}).get("level_shift", False))
     explores = exploratory(study)
     criteria = tuple(
-        judge(criterion, rows, simulated=run.simulated, short=short, level_drawn=level_drawn, explores=explores)
+        judge(criterion, trials, simulated=run.simulated, short=short, level_drawn=level_drawn, explores=explores)
         for criterion in wanted
     )
-    approaches = _approaches(rows, planned)
+    approaches = _approaches(trials, plan)
     verdict, reason = overall(criteria, faults, simulated=run.simulated, short=short, explores=explores)
     seed = run.opened.get("seed")
     return Results(
@@ -50,12 +50,12 @@ def analyse(run: RecordedRun) -> Results:
         accounting=account,
         shortfall=short,
         approaches=approaches,
-        arms=_arms(rows, planned),
-        contrasts=contrasts(rows),
-        literature=beside(rows),
+        arms=_arms(trials, plan),
+        contrasts=contrasts(trials),
+        literature=beside(trials),
         assumptions=ASSUMPTIONS if run.simulated else (),
-        deviations=_deviations(rows),
-        uncertainty=uncertainty(run, approaches, list(zip(wanted, criteria, strict=True)), acceptances(run)),
+        deviations=_deviations(trials),
+        uncertainty=uncertainty(run, trials, approaches, list(zip(wanted, criteria, strict=True)), acceptances(run)),
     )
 
 
@@ -69,112 +69,110 @@ def _sort_key(level: str, plane: str, technique: str) -> tuple[str, int, str]:
     return (level, order.index(plane) if plane in order else len(order), technique)
 
 
-def _approaches(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> tuple[Group, ...]:
-    seen = {(t.level, t.plane, t.technique) for t in planned}
-    seen |= {(str(r["level"]), str(r["plane"]), str(r["technique"])) for r in rows}
-    names = Counter((level, plane) for level, plane, _ in seen)
+def _approaches(trials: DataFrame, plan: DataFrame) -> tuple[Group, ...]:
+    keys = ["level", "plane", "technique"]
+    own = DataFrame({key: words(trials, key) for key in keys})
+    seen = concat([plan[keys], own]).drop_duplicates()
+    alike = seen.groupby(["level", "plane"]).size()
     groups = []
-    for level, plane, technique in sorted(seen, key=lambda k: _sort_key(*k)):
-        own = [row for row in rows if row["technique"] == technique]
-        label = label_of(level, plane) + (f" ({technique})" if names[(level, plane)] > 1 else "")
-        planned_n = sum(trial.technique == technique for trial in planned)
-        groups.append(summarise(technique, label, own, planned_n, level=level, plane=plane))
+    for level, plane, technique in sorted(seen.itertuples(index=False, name=None), key=lambda k: _sort_key(*k)):
+        label = label_of(level, plane) + (f" ({technique})" if alike[level, plane] > 1 else "")
+        planned_n = int((plan["technique"] == technique).sum())
+        chosen = trials[own["technique"] == technique]
+        groups.append(summarise(technique, label, chosen, planned_n, level=level, plane=plane))
     return tuple(groups)
 
 
-def _arms(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> tuple[Group, ...]:
+def _arms(trials: DataFrame, plan: DataFrame) -> tuple[Group, ...]:
     groups = []
-    for plane, words in PLANES.items():
-        own = [row for row in rows if row["plane"] == plane]
-        planned_n = sum(trial.plane == plane for trial in planned)
-        if own or planned_n:
-            groups.append(summarise(plane, words, own, planned_n, level="all", plane=plane))
+    for plane, meaning in PLANES.items():
+        own = trials[trials["plane"] == plane]
+        planned_n = int((plan["plane"] == plane).sum())
+        if len(own) or planned_n:
+            groups.append(summarise(plane, meaning, own, planned_n, level="all", plane=plane))
     return tuple(groups)
 
 
-def _account(rows: Sequence[Row], planned: Sequence[PlannedTrial]) -> Accounting:
-    counted = closed(rows)
-    wanted = [trial.trial_id for trial in planned]
-    present = {trial_of(str(row["trial_id"])) for row in rows}
-    repeated = {str(row["repeats"]) for row in counted if row["repeats"]}
-    done = {_first(row) for row in (*counted, *faulted(rows))}
-    interrupted = [row for row in rows if row["outcome"] == "interrupted"]
-    broken = faulted(rows)
-    arms = {
-        str(plane): (sum(r["plane"] == plane for r in broken), sum(r["plane"] == plane for r in (*counted, *broken)))
-        for plane in PLANES
-        if any(r["plane"] == plane for r in broken)
-    }
+def _account(trials: DataFrame, plan: DataFrame) -> Accounting:
+    counted, broken = closed(trials), faulted(trials)
+    interrupted = trials["outcome"] == "interrupted"
+    repeats = words(trials, "repeats", missing="")
+    # The planned trial that each stands for: itself, the one it repeats, or the one it was an attempt at.
+    named = trials["trial_id"].map(trial_of)
+    first = repeats.where(repeats != "", named)
+    done = set(first[~interrupted])
+    repeated = set(repeats[counted.index]) - {""}
+    lost = broken[~first[broken.index].isin(repeated)]
+    unmeasured = words(counted, "reference", missing="")
     return Accounting(
-        planned_n=len(planned),
+        planned_n=len(plan),
         closed_n=len(counted),
-        interrupted_n=len(interrupted),
-        interrupted_repeated_n=sum(_first(row) in done for row in interrupted),
-        device_faults=dict(sorted(Counter(str(row["device_fault"] or "unknown") for row in broken).items())),
-        device_fault_arms=arms,
-        not_repeated=tuple(str(row["repeats"] or row["trial_id"]) for row in broken if _first(row) not in repeated),
-        never_closed=tuple(name for name in wanted if name not in present),
-        unplanned=tuple(str(r["trial_id"]) for r in rows if planned and _first(r) not in wanted),
-        outcomes=dict(sorted(Counter(str(row["outcome"]) for row in rows).items())),
+        interrupted_n=int(interrupted.sum()),
+        interrupted_repeated_n=int(first[interrupted].isin(done).sum()),
+        device_faults=counts(_said(broken, "device_fault")),
+        device_fault_arms={
+            plane: (int((broken["plane"] == plane).sum()), int((trials.loc[~interrupted, "plane"] == plane).sum()))
+            for plane in PLANES
+            if (broken["plane"] == plane).any()
+        },
+        not_repeated=tuple(repeats.where(repeats != "", trials["trial_id"])[lost.index]),
+        never_closed=tuple(plan.loc[~plan["trial_id"].isin(named), "trial_id"]),
+        unplanned=tuple(trials.loc[~first.isin(plan["trial_id"]), "trial_id"]) if len(plan) else (),
+        outcomes=counts(words(trials, "outcome")),
         evaluated_n=len(column(counted, "tte_mm")),
-        truth_missing_n=sum(row["outcome"] == "truth_missing" for row in counted),
-        tip_unmeasured=dict(sorted(Counter(_unmeasured(row) for row in counted if _unmeasured(row)).items())),
-        cartridges_n=len({row["cartridge_id"] for row in rows}),
-        benches_n=len(set(benches(rows)) - {""}),
-        aim_sources=dict(sorted(Counter(str(row["target_source"] or "unknown") for row in counted).items())),
+        truth_missing_n=int((counted["outcome"] == "truth_missing").sum()),
+        # Why the tip of record was not measured; empty where the trial did not come so far.
+        tip_unmeasured=counts(unmeasured[~unmeasured.isin(("", "measured"))]),
+        cartridges_n=words(trials, "cartridge_id").nunique(),
+        benches_n=len(set(benches(trials)) - {""}),
+        aim_sources=counts(_said(counted, "target_source")),
         violations_not_evaluated=not_evaluated(counted),
     )
 
 
-def _unmeasured(row: Row) -> str:
-    """Why the tip of record was not measured; empty where it was, or where the trial did not come so far."""
-    said = str(row["reference"] or "")
-    return "" if said == "measured" else said
+def _said(trials: DataFrame, name: str) -> Series:
+    """A text column with ``unknown`` where nothing stands."""
+    return words(trials, name).replace("", "unknown")
 
 
-def _first(row: Row) -> str:
-    """The planned trial that a row stands for: itself, the one it repeats, or the one it was an attempt at."""
-    return str(row["repeats"] or trial_of(str(row["trial_id"])))
+def _deviations(trials: DataFrame) -> tuple[Deviation, ...]:
+    holds = trials["n_holds"].fillna(0)
+    bounded = trials["v_inj_ml"].isna() & trials["v_inj_min_ml"].notna() & trials["v_inj_max_ml"].notna()
+    violations = words(trials, "violations", missing="")
+    deviates = (holds > 0) | (violations != "") | ~trials["outcome"].isin(("success", "miss")) | bounded
+    told = DataFrame(
+        {
+            "trial_id": trials["trial_id"],
+            "level": words(trials, "level"),
+            "plane": words(trials, "plane"),
+            "side": words(trials, "side"),
+            "outcome": _said(trials, "outcome"),
+            "holds_n": holds.astype(int),
+            "reasons": words(trials, "hold_reasons", missing="").map(_counted),
+            "violations": violations,
+            "end": _ends(trials),
+            "bounded": bounded,
+            "min_ml": trials["v_inj_min_ml"],
+            "max_ml": trials["v_inj_max_ml"],
+        }
+    )
+    return tuple(
+        Deviation(
+            t.trial_id, f"{label_of(t.level, t.plane)}, {t.side}", t.outcome, int(t.holds_n), t.reasons, t.violations,
+            t.end, float(t.min_ml) if t.bounded else None, float(t.max_ml) if t.bounded else None,
+        )
+        for t in told[deviates].itertuples()
+    )  # fmt: skip
 
 
-def _deviations(rows: Sequence[Row]) -> tuple[Deviation, ...]:
-    found = []
-    for row in rows:
-        holds = row["n_holds"] if isinstance(row["n_holds"], int) else 0
-        lo, hi = _bounds(row)
-        if holds or row["violations"] or row["outcome"] not in ("success", "miss") or hi is not None:
-            found.append(
-                Deviation(
-                    str(row["trial_id"]),
-                    label_of(str(row["level"]), str(row["plane"])) + f", {row['side']}",
-                    str(row["outcome"] or "unknown"),
-                    holds,
-                    _counted(str(row["hold_reasons"] or "")),
-                    str(row["violations"] or ""),
-                    _end_of(row),
-                    lo,
-                    hi,
-                )
-            )
-    return tuple(found)
-
-
-def _bounds(row: Row) -> tuple[float | None, float | None]:
-    """Bounds of the injected volume (mL) where it was not counted; None and None where it was."""
-    lo, hi = row["v_inj_min_ml"], row["v_inj_max_ml"]
-    if row["v_inj_ml"] is not None or not isinstance(lo, float) or not isinstance(hi, float):
-        return None, None
-    return lo, hi
-
-
-def _end_of(row: Row) -> str:
-    """How it ended; of a trial that was finished and has no tip, why it has none."""
-    if row["outcome"] == "truth_missing" and row["reference_reason"]:
-        return f"tip not measured: {row['reference_reason']}"
-    return str(row["end_reason"] or "")
+def _ends(trials: DataFrame) -> Series:
+    """How each ended; of a trial that was finished and has no tip, why it has none."""
+    why = words(trials, "reference_reason", missing="")
+    without = (trials["outcome"] == "truth_missing") & (why != "")
+    return words(trials, "end_reason", missing="").where(~without, "tip not measured: " + why)
 
 
 def _counted(reasons: str) -> str:
     """``force; force; pressure`` as ``force x 2; pressure``."""
-    counts = Counter(part.strip() for part in reasons.split(";") if part.strip())
-    return "; ".join(f"{name} x {n}" if n > 1 else name for name, n in counts.items())
+    found = Counter(part.strip() for part in reasons.split(";") if part.strip())
+    return "; ".join(f"{name} x {n}" if n > 1 else name for name, n in found.items())

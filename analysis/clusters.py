@@ -19,6 +19,9 @@ from scipy import stats
 
 from analysis.intervals import LEVEL, SHAPIRO_P, Sample, refused
 from analysis.results import Quantity
+from analysis.tables import Series
+
+Hits = Sequence[bool] | NDArray[np.bool_]
 
 CLUSTERS_MIN = 5
 """With fewer benches nothing can be said of benches."""
@@ -43,7 +46,8 @@ class Between:
 
 
 def _grouped(values: Sample, names: Sequence[str]) -> list[Sample]:
-    return [values[[k for k, name in enumerate(names) if name == cluster]] for cluster in sorted(set(names))]
+    """The values of each cluster, by its name."""
+    return [group.to_numpy() for _, group in Series(values).groupby(np.asarray(names))]
 
 
 def between(values: Sample, names: Sequence[str]) -> Between:
@@ -89,17 +93,13 @@ def effective_share_n(counts: NDArray[np.float64], sizes: NDArray[np.float64]) -
     return float(min(n, share * (1.0 - share) / variance * few))
 
 
-def _counted(hits: Sequence[bool], names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _counted(hits: Hits, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Hits and trials of each cluster, shape (m,)."""
-    at = {name: k for k, name in enumerate(sorted(set(names)))}
-    counts, sizes = np.zeros(len(at)), np.zeros(len(at))
-    for hit, name in zip(hits, names, strict=True):
-        counts[at[name]] += hit
-        sizes[at[name]] += 1
-    return counts, sizes
+    each = Series(np.asarray(hits, dtype=np.float64)).groupby(np.asarray(names)).agg(["sum", "count"])
+    return each["sum"].to_numpy(dtype=np.float64), each["count"].to_numpy(dtype=np.float64)
 
 
-def share_bound(hits: Sequence[bool], names: Sequence[str], *, lower: bool, what: str = "benches") -> Quantity:
+def share_bound(hits: Hits, names: Sequence[str], *, lower: bool, what: str = "benches") -> Quantity:
     """One-sided 95 % bound of a share over clusters, ``what`` they are; hits of shape (n,), the cluster of each."""
     return counted_bound(*_counted(hits, names), lower=lower, what=what)
 

@@ -6,36 +6,39 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.bootstrap import clustered_difference
-from analysis.group import PLANES, benches, closed
+from analysis.group import PLANES, benches, closed, column, holds_true
 from analysis.intervals import proportion_difference
 from analysis.results import Contrast, Quantity
-from rig.record import Row
+from analysis.tables import DataFrame, measured, words
 
 
-def contrasts(rows: Sequence[Row]) -> tuple[Contrast, ...]:
+def contrasts(trials: DataFrame) -> tuple[Contrast, ...]:
     """Every pair of arms that has trials: first minus second."""
-    counted = closed(rows)
-    levels = sorted({str(row["level"]) for row in counted})
+    counted = closed(trials)
+    levels = sorted(words(counted, "level").unique())
     found: list[Contrast] = []
     for level in [*levels, *(["all"] if len(levels) > 1 else [])]:
-        chosen = [row for row in counted if level in ("all", row["level"])]
-        present = [plane for plane in PLANES if any(row["plane"] == plane for row in chosen)]
+        chosen = counted if level == "all" else counted[words(counted, "level") == level]
+        present = [plane for plane in PLANES if (chosen["plane"] == plane).any()]
         for first, second in combinations(present, 2):
             found.append(_contrast(level, chosen, first, second))
     return tuple(found)
 
 
-def _contrast(level: str, rows: Sequence[Row], first: str, second: str) -> Contrast:
-    arms = [[row for row in rows if row["plane"] == plane] for plane in (first, second)]
-    errors = [[row for row in arm if isinstance(row["tte_mm"], float)] for arm in arms]
-    values = [np.array([float(str(row["tte_mm"])) for row in arm]) for arm in errors]
-    if len(set(benches(rows))) > 1:
-        return Contrast(level, PLANES[first], PLANES[second], _over_benches(errors, "tte_mm", "mm"),
-                        _over_benches(arms, "success", ""))  # fmt: skip
-    clusters = [[str(row["cartridge_id"]) for row in arm] for arm in errors]
-    counts = [(sum(row["success"] is True for row in arm), len(arm)) for arm in arms]
+def _contrast(level: str, trials: DataFrame, first: str, second: str) -> Contrast:
+    arms = [trials[trials["plane"] == plane] for plane in (first, second)]
+    errors = [measured(arm, "tte_mm") for arm in arms]
+    values = [column(arm, "tte_mm") for arm in errors]
+    hits = [holds_true(arm, "success") for arm in arms]
+    if len(set(benches(trials))) > 1:
+        of = [benches(arm) for arm in errors]
+        error = clustered_difference(values[0], of[0], values[1], of[1], "mm", what="benches")
+        return Contrast(level, PLANES[first], PLANES[second], error, _success_over_benches(arms, hits))
+    clusters = [list(words(arm, "cartridge_id")) for arm in errors]
+    counts = [(int(hit.sum()), len(hit)) for hit in hits]
     return Contrast(
         level=level,
         first=PLANES[first],
@@ -45,7 +48,7 @@ def _contrast(level: str, rows: Sequence[Row], first: str, second: str) -> Contr
     )
 
 
-def _over_benches(arms: Sequence[Sequence[Row]], name: str, unit: str) -> Quantity:
-    """Difference of means (of shares, where the column is yes or no) with whole benches drawn again."""
-    values = [np.array([float(row[name] is True) if unit == "" else float(str(row[name])) for row in a]) for a in arms]
-    return clustered_difference(values[0], benches(arms[0]), values[1], benches(arms[1]), unit, what="benches")
+def _success_over_benches(arms: Sequence[DataFrame], hits: Sequence[NDArray[np.bool_]]) -> Quantity:
+    """Difference of shares with whole benches drawn again."""
+    shares, of = [hit.astype(np.float64) for hit in hits], [benches(arm) for arm in arms]
+    return clustered_difference(shares[0], of[0], shares[1], of[1], "", what="benches")

@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from analysis import clusters, intervals
-from analysis.group import PLANES, benches, closed, column, faulted, not_evaluated
+from analysis.group import PLANES, benches, closed, column, faulted, holds_true, not_evaluated
 from analysis.results import Accounting, CriterionResult, Quantity
+from analysis.tables import DataFrame, concat, measured, words
 from hal.errors import ConfigError
-from rig.record import NAMES, Row
+from rig.record import NAMES
 
 PASS, MARGINAL, FAIL, NOT_EVALUATED = "PASS", "MARGINAL", "FAIL", "NOT EVALUATED"
 CONDITIONAL = {PASS: "WOULD PASS", MARGINAL: "WOULD BE MARGINAL", FAIL: "WOULD FAIL", NOT_EVALUATED: NOT_EVALUATED}
@@ -88,8 +89,11 @@ class Criterion:
             raise ConfigError(f"study.toml, criterion {name}: unknown column {', '.join(unknown)}")
         return criterion
 
-    def rows(self, rows: Sequence[Row]) -> list[Row]:
-        return [row for row in rows if all(str(row[key]) in values for key, values in self.select.items())]
+    def chosen(self, trials: DataFrame) -> DataFrame:
+        """The trials that it is about."""
+        for name, values in self.select.items():
+            trials = trials[words(trials, name).isin(values)]
+        return trials
 
     def meets(self, value: float) -> bool:
         return value <= self.limit if self.comparison == "<=" else value >= self.limit
@@ -125,7 +129,7 @@ def shortfall(account: Accounting, ended: str) -> str:
 
 def judge(
     criterion: Criterion,
-    rows: Sequence[Row],
+    trials: DataFrame,
     *,
     simulated: bool,
     short: str = "",
@@ -138,11 +142,11 @@ def judge(
     verdict. ``level_drawn``: the phantom
     stood on a level that nobody knew; else the right level was given with the fixture.
     """
-    chosen, lost = criterion.rows(closed(rows)), criterion.rows(faulted(rows))
+    chosen, lost = criterion.chosen(closed(trials)), criterion.chosen(faulted(trials))
     estimate, bound = _statistic(criterion, chosen)
-    estimate_all, bound_all = _statistic(criterion, [*chosen, *lost]) if lost else (estimate, bound)
+    estimate_all, bound_all = _statistic(criterion, concat([chosen, lost])) if len(lost) else (estimate, bound)
     verdict, reason = _verdict(criterion, estimate, bound)
-    if lost:
+    if len(lost):
         other, _ = _verdict(criterion, estimate_all, bound_all)
         says = "the same" if other == verdict else (CONDITIONAL[other] if simulated else other)
         reason += f"; with the {len(lost)} trials that device faults ended: {says}"
@@ -203,28 +207,28 @@ def _verdict(criterion: Criterion, estimate: Quantity, bound: Quantity) -> tuple
     return FAIL, "the estimate does not meet the limit"
 
 
-def _unseen(criterion: Criterion, rows: Sequence[Row]) -> str:
+def _unseen(criterion: Criterion, trials: DataFrame) -> str:
     """Violations that successes were not asked about, because nothing on the bench could show them."""
-    good = [row for row in rows if row[criterion.metric] is True]
+    good = trials[holds_true(trials, criterion.metric)]
     found = {code: n for code, n in not_evaluated(good).items() if code.split()[0] in GRAVE}
     if not found:
         return ""
     return f"; not looked for in {max(found.values())} of {len(good)} successes: {', '.join(found)}"
 
 
-def _statistic(criterion: Criterion, rows: Sequence[Row]) -> tuple[Quantity, Quantity]:
+def _statistic(criterion: Criterion, trials: DataFrame) -> tuple[Quantity, Quantity]:
     """Estimate, and the bound that the limit is compared with; over benches where there are several."""
     upper = criterion.comparison == "<="
-    names = benches(rows)
+    names = benches(trials)
     several = len(set(names)) > 1
     if criterion.statistic == "success_lower_95":
-        hits = [row[criterion.metric] is True for row in rows]
-        estimate = intervals.proportion(sum(hits), len(hits)).share
+        hits = holds_true(trials, criterion.metric)
+        estimate = intervals.proportion(int(hits.sum()), len(hits)).share
         if several:
             return estimate, clusters.share_bound(hits, names, lower=True)
-        return estimate, intervals.proportion_bound(sum(hits), len(hits), lower=True)
-    x, unit = column(rows, criterion.metric), criterion.unit
-    names = benches([row for row in rows if len(column([row], criterion.metric))])
+        return estimate, intervals.proportion_bound(int(hits.sum()), len(hits), lower=True)
+    x, unit = column(trials, criterion.metric), criterion.unit
+    names = benches(measured(trials, criterion.metric))
     if criterion.statistic == "mean":
         bound = clusters.mean_bound(x, names, unit, upper=upper) if several else None
         return intervals.mean(x, unit), bound or intervals.mean_bound(x, unit, upper=upper)

@@ -1,17 +1,16 @@
-"""One approach or arm, summarised from its trial rows."""
+"""One approach or arm, summarised from its trials."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis import clusters, intervals
 from analysis.results import Group, Proportion, Quantity
+from analysis.tables import DataFrame, Series, measured, words
 from analysis.violations import VIOLATIONS
-from rig.record import Row
 
 PLANES: Mapping[str, str] = {
     "in_plane": "in-plane",
@@ -31,105 +30,119 @@ METHODS = ("direct", "motion", "fluid")
 TIMES: Mapping[str, str] = {"scan": "t_scan_s", "needle": "t_needle_s", "total": "t_total_s"}
 
 
-def column(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
+APART = ("interrupted", "device_fault")
+"""Outcomes that count for no technique."""
+
+
+def column(trials: DataFrame, name: str) -> NDArray[np.float64]:
     """Measured values of a number column, shape (n,); empty cells left out."""
-    values = [row[name] for row in rows]
-    return np.array([float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)])
+    return np.asarray(measured(trials, name)[name].to_numpy(dtype=np.float64))
 
 
-def closed(rows: Sequence[Row]) -> list[Row]:
+def closed(trials: DataFrame) -> DataFrame:
     """Trials that count. An interrupted one, ended by a person or by a fault of the program, is no failure of a
     technique; it is listed apart, and its study gives no verdict (``criteria.shortfall``) until a resumed run has
     repeated it. One that a device fault ended is no failure of a technique either; it is repeated as a trial of its
     own."""
-    return [row for row in rows if row["outcome"] not in ("interrupted", "device_fault")]
+    return trials[~trials["outcome"].isin(APART)]
 
 
-def faulted(rows: Sequence[Row]) -> list[Row]:
+def faulted(trials: DataFrame) -> DataFrame:
     """Trials that a device fault ended."""
-    return [row for row in rows if row["outcome"] == "device_fault"]
+    return trials[trials["outcome"] == "device_fault"]
 
 
-def benches(rows: Sequence[Row]) -> list[str]:
-    """Bench of each row; empty text where the record knows of none."""
-    return [str(row["bench"] or "") for row in rows]
+def benches(trials: DataFrame) -> list[str]:
+    """Bench of each trial; empty text where the record knows of none."""
+    return list(words(trials, "bench", missing=""))
 
 
-def outward(row: Row, name: str) -> float:
-    """A signed error with + = away from the midline on either side.
+def holds_true(trials: DataFrame, name: str) -> NDArray[np.bool_]:
+    """Whether a cell says yes, shape (n,): an empty one does not, nor does a column of anything else."""
+    if trials[name].dtype != "boolean":
+        return np.zeros(len(trials), dtype=bool)
+    return np.asarray(trials[name].fillna(False).to_numpy(dtype=bool))
+
+
+def outward(trials: DataFrame, name: str) -> NDArray[np.float64]:
+    """A signed error, shape (n,), with + = away from the midline on either side; NaN where it was not measured.
 
     The phantom's X points to its left, so ``err_x_mm`` of a right-sided trial is turned; the columns along the image
     axes are written that way already.
     """
-    value = float(str(row[name]))
-    return -value if name == "err_x_mm" and row["side"] == "right" else value
+    values = trials[name].to_numpy(dtype=np.float64)
+    turned = (trials["side"] == "right").to_numpy(dtype=bool) & (name == "err_x_mm")
+    return np.asarray(np.where(turned, -values, values))
 
 
-def error_vectors(rows: Sequence[Row]) -> NDArray[np.float64]:
+def error_vectors(trials: DataFrame) -> NDArray[np.float64]:
     """Errors of shape (n, 3): away from the midline, cranial, deep (mm), so that sides can be pooled."""
-    found = []
-    for row in rows:
-        x, y, z = row["err_x_mm"], row["err_y_mm"], row["err_z_mm"]
-        if isinstance(x, float) and isinstance(y, float) and isinstance(z, float):
-            found.append((outward(row, "err_x_mm"), y, z))
-    return np.array(found, dtype=np.float64).reshape(len(found), 3)
+    names = ("err_x_mm", "err_y_mm", "err_z_mm")
+    found = trials.dropna(subset=list(names))
+    return np.stack([outward(found, name) for name in names], axis=1)
 
 
-def judged(rows: Sequence[Row], name: str, *, missing_counts: bool = True) -> Proportion:
+def judged(trials: DataFrame, name: str, *, missing_counts: bool = True) -> Proportion:
     """Share of true cells; an empty cell is a failure, or left out with ``missing_counts=False``."""
-    values = [row[name] for row in rows if missing_counts or row[name] is not None]
-    return intervals.proportion(sum(value is True for value in values), len(values))
+    n = len(trials) if missing_counts else int(trials[name].notna().sum())
+    return intervals.proportion(int(holds_true(trials, name).sum()), n)
 
 
-def far_confirmations(rows: Sequence[Row]) -> dict[str, Proportion]:
+def far_confirmations(trials: DataFrame) -> dict[str, Proportion]:
     """Per method the share of confirmed tips that truly were more than 2 mm away, with its one-sided upper bound.
 
-    Confirmations of one trial share its errors: the bound goes by the trial. A row without truth is left out.
+    Confirmations of one trial share its errors: the bound goes by the trial. A trial without truth is left out.
     """
     found = {}
     for method in METHODS:
-        known = [row for row in rows if isinstance(row[f"n_confirm_far_{method}"], int)]
-        pairs = [(int(str(row[f"n_confirm_far_{method}"])), int(str(row[f"n_confirm_{method}"]))) for row in known]
-        pairs = [(far, n) for far, n in pairs if n]
-        far_n, n = sum(far for far, _ in pairs), sum(n for _, n in pairs)
+        pair = [f"n_confirm_far_{method}", f"n_confirm_{method}"]
+        known = trials[pair].dropna()
+        far, of = known[known[pair[1]] > 0].to_numpy(dtype=np.float64).T
+        far_n, n = int(far.sum()), int(of.sum())
         if not n:
             found[method] = Proportion(0, 0, intervals.refused("", 0, "no confirmation whose truth is known"))
             continue
-        bound = clusters.counted_bound(
-            np.array([float(far) for far, _ in pairs]), np.array([float(k) for _, k in pairs]), lower=False,
-            what="trials",
-        )  # fmt: skip
+        bound = clusters.counted_bound(far, of, lower=False, what="trials")
         share = Quantity(far_n / n, "", n, hi=bound.value, level=bound.level, method=bound.method, note=bound.note)
         found[method] = Proportion(far_n, n, share)
     return found
 
 
-def not_evaluated(rows: Sequence[Row]) -> dict[str, int]:
+def not_evaluated(trials: DataFrame) -> dict[str, int]:
     """Violation codes by the number of trials that could not have shown them.
 
     ``V1 (way)``: only the place where the tip came to rest could be judged.
     """
-    found: Counter[str] = Counter()
-    for row in rows:
-        could = {part.strip() for part in str(row["violations_evaluable"] or "").split(";")}
-        for code in VIOLATIONS:
-            if code not in could:
-                found["V1 (way)" if code == "V1" and "V1 (tip)" in could else code] += 1
-    return {code: found[code] for code in ("V1", "V1 (way)", *tuple(VIOLATIONS)[1:]) if found[code]}
+    listed = _parts(trials, "violations_evaluable")
+    could = {code: trials.index.isin(listed.index[listed == code]) for code in (*VIOLATIONS, "V1 (tip)")}
+    at_rest = could["V1 (tip)"] & ~could["V1"]
+    missed = {code: ~could[code] for code in VIOLATIONS}
+    missed = {"V1": missed.pop("V1") & ~at_rest, "V1 (way)": at_rest, **missed}
+    return {code: int(cells.sum()) for code, cells in missed.items() if cells.any()}
 
 
-def _split(rows: Sequence[Row], name: str) -> dict[str, int]:
-    parts = Counter(part.strip() for row in rows for part in str(row[name] or "").split(";") if part.strip())
-    return dict(sorted(parts.items()))
+def counts(values: Series) -> dict[str, int]:
+    """How often each word occurs, by the word."""
+    return {str(word): int(n) for word, n in values.value_counts().sort_index().items()}
 
 
-def summarise(key: str, label: str, rows: Sequence[Row], planned_n: int, *, level: str, plane: str) -> Group:
-    """Summarise the trials of one group; ``rows`` include the interrupted ones."""
-    counted = closed(rows)
+def _parts(trials: DataFrame, name: str) -> Series:
+    """The words of a column that lists them with ``;``, one line each under their trial's index."""
+    return words(trials, name, missing="").str.split(";").explode().str.strip()
+
+
+def _listed(trials: DataFrame, name: str) -> dict[str, int]:
+    parts = _parts(trials, name)
+    return counts(parts[parts != ""])
+
+
+def summarise(key: str, label: str, trials: DataFrame, planned_n: int, *, level: str, plane: str) -> Group:
+    """Summarise the trials of one group; ``trials`` include the interrupted ones."""
+    counted = closed(trials)
     errors = column(counted, "tte_mm")
     vectors = error_vectors(counted)
     bias, test = intervals.bias_vector(vectors, "mm")
-    names = sorted({str(row["guidance"]) for row in rows if row["guidance"]})
+    names = sorted(set(words(trials, "guidance", missing="")) - {""})
 
     def numbers(name: str) -> NDArray[np.float64]:
         return column(counted, name)
@@ -152,11 +165,11 @@ def summarise(key: str, label: str, rows: Sequence[Row], planned_n: int, *, leve
         guidance=", ".join(names),
         planned_n=planned_n,
         closed_n=len(counted),
-        interrupted_n=sum(row["outcome"] == "interrupted" for row in rows),
-        device_fault_n=len(faulted(rows)),
+        interrupted_n=int((trials["outcome"] == "interrupted").sum()),
+        device_fault_n=len(faulted(trials)),
         evaluated_n=len(errors),
-        truth_missing_n=sum(row["outcome"] == "truth_missing" for row in counted),
-        outcomes=dict(sorted(Counter(str(row["outcome"]) for row in rows).items())),
+        truth_missing_n=int((counted["outcome"] == "truth_missing").sum()),
+        outcomes=counts(words(trials, "outcome")),
         bias=bias,
         bias_length=length,
         bias_test=test,
@@ -179,8 +192,8 @@ def summarise(key: str, label: str, rows: Sequence[Row], planned_n: int, *, leve
         redirections=intervals.mean(numbers("n_redirections"), ""),
         punctures=intervals.mean(numbers("n_skin_punctures"), ""),
         holds=intervals.mean(numbers("n_holds"), ""),
-        hold_reasons=_split(counted, "hold_reasons"),
-        violations=_split(counted, "violations"),
+        hold_reasons=_listed(counted, "hold_reasons"),
+        violations=_listed(counted, "violations"),
         tip_confirmed=intervals.mean(numbers("tip_confirmed_frac"), ""),
         tip_visible=intervals.mean(numbers("tip_visible_frac"), ""),
         confirmations={name: total(f"n_confirm_{name}") for name in METHODS},

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from analysis.results import Literature
-from rig.record import Row
+from analysis.tables import DataFrame
 
 _SOURCE = "35 anaesthetists, porcine phantom, mixed 18/22 G needles, conventional guidance (PMC5318157)"
 FREEHAND = (
@@ -14,7 +12,7 @@ FREEHAND = (
 )
 
 
-def beside(rows: Sequence[Row]) -> tuple[Literature, ...]:
+def beside(trials: DataFrame) -> tuple[Literature, ...]:
     """The figures for the planes in which a person placed the needle freehand."""
-    planes = {row["plane"] for row in rows if row["guidance"] == "freehand"}
+    planes = set(trials.loc[trials["guidance"] == "freehand", "plane"])
     return tuple(figure for figure in FREEHAND if figure.plane in planes)

@@ -11,6 +11,7 @@ from analysis.acceptance import Acceptance
 from analysis.criteria import Criterion
 from analysis.group import closed
 from analysis.results import CriterionResult, Group
+from analysis.tables import DataFrame, Series, measured, words
 from analysis.uncertainty_budget import Budget, Part, UncertaintyResults, combine, effective_dof, pooled
 from analysis.uncertainty_budget_compare import Predicted, compare, guard
 from analysis.uncertainty_budget_draws import check_lengths, check_region, summed
@@ -32,38 +33,42 @@ ALL = "all"
 
 def uncertainty(
     run: RecordedRun,
+    trials: DataFrame,
     approaches: Sequence[Group],
     criteria: Sequence[tuple[Criterion, CriterionResult]],
     accepted: Mapping[str, Acceptance],
 ) -> UncertaintyResults:
     """Everything of the section; trials without a measured tip take no part in it."""
     events = _events(run)
-    measured = [row for row in closed(run.rows) if isinstance(row["tte_mm"], float)]
+    found = measured(closed(trials), "tte_mm")
     measurement, prediction, comparisons = [], [], []
     everything: list[Predicted] = []
-    everyone = [inputs_of(row, events.get(str(row["trial_id"]), ())) for row in measured]
+    rows = {str(row["trial_id"]): row for row in run.rows}
+    inputs = Series([inputs_of(rows[name], events.get(name, ())) for name in found["trial_id"]], found.index, object)
+    led_by_image = inputs.map(lambda trial: trial.seen is not None).astype(bool)
     for group in approaches:
-        own = [trial for trial in everyone if trial.row["technique"] == group.key]
+        chosen = found["technique"] == group.key
+        own = list(inputs[chosen])
         if not own:
             continue
         acceptance = accepted.get(group.key)
         budget, parts = _measurement(group, own, acceptance.radius_mm if acceptance else None, run.simulated)
         measurement.append(budget)
-        led = [trial for trial in own if trial.seen is not None]
-        if led:
-            by_same = [t for t in everyone if t.row["guidance"] in {one.row["guidance"] for one in led}]
-            predicted, trials = _prediction(group, led, parts, drift_of(by_same))
+        led = chosen & led_by_image
+        if led.any():
+            by_same = words(found, "guidance").isin(words(found[led], "guidance"))
+            predicted, errors = _prediction(group, list(inputs[led]), parts, drift_of(list(inputs[by_same])))
             prediction.append(predicted)
-            comparisons.append(compare(group.label, group.plane, trials))
-            everything += trials
+            comparisons.append(compare(group.label, group.plane, errors))
+            everything += errors
     if len(comparisons) > 1:
         comparisons.append(compare("all of them", ALL, everything))
     by_key = {budget.key: budget for budget in measurement}
     guards = []
     for criterion, result in criteria:
-        techniques = sorted({str(row["technique"]) for row in criterion.rows(measured)})
-        found = guard(result, [by_key[key] for key in techniques if key in by_key])
-        guards += [] if found is None else [found]
+        techniques = sorted(words(criterion.chosen(found), "technique").unique())
+        band = guard(result, [by_key[key] for key in techniques if key in by_key])
+        guards += [] if band is None else [band]
     return UncertaintyResults(tuple(measurement), tuple(prediction), tuple(comparisons), tuple(guards))
 
 

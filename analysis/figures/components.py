@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures.style import INK, MARKER, MUTED, Stamp, colour_of, name_levels, new_figure, say_empty
-from analysis.group import COMPONENTS, PLANES, closed
+from analysis.group import COMPONENTS, PLANES, closed, column
 from analysis.intervals import mean
 from analysis.results import Group
-from rig.record import Row
+from analysis.tables import DataFrame, measured, words
 
 CAPTION = (
     "Components of the tip error, every trial, per arm: across (lateral, never negative) and along the planned "
@@ -23,34 +23,34 @@ CAPTION = (
 _SHORT = {"in-plane": "in-pl.", "elevational": "elev."}
 
 
-def draw(rows: Sequence[Row], arms: Sequence[Group], stamp: Stamp) -> Figure:
+def draw(trials: DataFrame, arms: Sequence[Group], stamp: Stamp) -> Figure:
     """One panel per arm, one column per component."""
     figure = new_figure(2.25, stamp)
     panels = figure.subplots(1, max(1, len(arms)), squeeze=False)[0]
     for axes, arm in zip(panels, arms, strict=False):
-        own = [row for row in closed(rows) if row["plane"] == arm.plane]
+        own = closed(trials[trials["plane"] == arm.plane])
         axes.set_title(PLANES.get(arm.plane, arm.plane), loc="left")
         labels = []
-        measured = [(n, c) for n, c in COMPONENTS.items() if any(isinstance(row[c], float) for row in own)]
-        for k, (name, cells) in enumerate(measured):
-            found = [row for row in own if isinstance(row[cells], float)]
+        parts = [(name, cells) for name, cells in COMPONENTS.items() if len(measured(own, cells))]
+        for k, (name, cells) in enumerate(parts):
+            found = measured(own, cells)
+            values = column(found, cells)
             labels.append(f"{_SHORT.get(name, name)}\n{len(found)}")
             shifts = np.linspace(-0.22, 0.22, len(found)) if len(found) > 1 else np.zeros(len(found))
-            for shift, row in zip(shifts, found, strict=True):
-                marker = MARKER.get(str(row["level"]), "D")
-                value = float(str(row[cells]))
+            markers = words(found, "level").map(MARKER).fillna("D")
+            for shift, value, marker in zip(shifts, values, markers, strict=True):
                 axes.plot(k + shift, value, marker=marker, ms=3, ls="", color=colour_of(arm.plane), alpha=0.7)
-            m = mean(np.array([float(str(row[cells])) for row in found]), "mm")
+            m = mean(values, "mm")
             if m.value is not None:
                 axes.plot([k - 0.3, k + 0.3], [m.value, m.value], color=INK, lw=1.3)
                 if m.lo is not None and m.hi is not None:
                     axes.plot([k, k], [m.lo, m.hi], color=INK, lw=1.3)
-        if not measured:
+        if not parts:
             say_empty(axes, "no tip position measured")
             continue
         axes.axhline(0.0, color=MUTED, lw=0.6, zorder=0)
-        axes.set_xticks(range(len(measured)), labels, fontsize=7)
-        axes.set_xlim(-0.5, max(3, len(measured)) - 0.5)
+        axes.set_xticks(range(len(parts)), labels, fontsize=7)
+        axes.set_xlim(-0.5, max(3, len(parts)) - 0.5)
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("error (mm)")
     name_levels(figure)

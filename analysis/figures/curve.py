@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 from analysis.figures.style import LIMIT, Stamp, colour_of, new_figure
 from analysis.group import PLANES, closed, column
 from analysis.results import Group
-from rig.record import Row
+from analysis.tables import DataFrame
 
 CAPTION = (
     "Share of the trials with a tip error of at most the value on the axis (logarithmic). Red line: acceptance "
@@ -21,14 +21,14 @@ CAPTION = (
 )
 
 
-def draw(rows: Sequence[Row], arms: Sequence[Group], radii_mm: Sequence[float], stamp: Stamp) -> Figure:
+def draw(trials: DataFrame, arms: Sequence[Group], radii_mm: Sequence[float], stamp: Stamp) -> Figure:
     """One curve per arm; ``radii_mm`` are the acceptance radii of the techniques."""
     figure = new_figure(2.15, stamp)
     axes = figure.subplots()
-    everything = np.maximum(np.r_[column(closed(rows), "tte_mm"), np.asarray(radii_mm, dtype=float)], 0.01)
+    everything = np.maximum(np.r_[column(closed(trials), "tte_mm"), np.asarray(radii_mm, dtype=float)], 0.01)
     largest, smallest = (float(everything.max()), float(everything.min())) if len(everything) else (10.0, 1.0)
     for k, arm in enumerate(arms):
-        own = [row for row in closed(rows) if row["plane"] == arm.plane]
+        own = closed(trials[trials["plane"] == arm.plane])
         errors = np.sort(column(own, "tte_mm"))
         missing = len(own) - len(errors)
         label = f"{PLANES.get(arm.plane, arm.plane)}: n = {len(errors)}" + (

@@ -1,8 +1,9 @@
-"""All figures of one run, written to ``figures/`` with their captions."""
+"""All figures of one run: each by its name, or all of them written to ``figures/`` with their captions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -11,7 +12,9 @@ from analysis.acceptance import acceptances, spheres
 from analysis.figures import budget, components, curve, forest, images, pressure, scatter, target, times
 from analysis.figures.style import Drawn, Stamp, save, styled
 from analysis.group import PLANES
-from analysis.results import CriterionResult, Results
+from analysis.results import CriterionResult, Group, Results
+from analysis.tables import DataFrame, trials_table
+from hal.errors import ConfigError
 from rig.record import RecordedRun
 
 
@@ -20,40 +23,76 @@ def limit_of(criteria: Sequence[CriterionResult], metric: str) -> float | None:
     return next((criterion.limit for criterion in criteria if criterion.metric == metric), None)
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """One figure before it is drawn."""
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[], Figure | None]
+    """None where the run has no data for it."""
+    kind: str = "svg"
+
+
+def sheets(run: RecordedRun, results: Results) -> tuple[Sheet, ...]:
+    """Every figure that a run may have, in the order of the report."""
+    stamp = Stamp(results.simulated, results.demonstration, bool(results.exploratory))
+    accepted = acceptances(run)
+    trials, arms, approaches = trials_table(run.rows), results.arms, results.approaches
+    radii = sorted({a.radius_mm for a in spheres(accepted, trials["technique"])})
+    limit, told = limit_of(results.criteria, "success"), results.uncertainty
+    errors = (
+        Sheet("target", "Target plot", target.CAPTION, lambda: target.draw(trials, arms, accepted, stamp)),
+        Sheet("scatter", "Tip errors in three dimensions", scatter.CAPTION, lambda: scatter.draw(trials, arms, stamp)),
+        Sheet("ecdf", "Cumulative tip error", curve.CAPTION, lambda: curve.draw(trials, arms, radii, stamp)),
+        Sheet("components", "Components of the error", components.CAPTION,
+              lambda: components.draw(trials, arms, stamp)),
+    )  # fmt: skip
+    of_arms = (
+        Sheet("success", "Success per approach", forest.SUCCESS_CAPTION,
+              lambda: forest.draw_success(approaches, arms, limit, stamp)),
+        Sheet("contrasts", "Differences between arms", forest.CONTRAST_CAPTION,
+              lambda: forest.draw_contrasts(results.contrasts, stamp) if results.contrasts else None),
+        Sheet("budget", "Where the predicted error comes from", budget.CAPTION,
+              lambda: budget.draw(told.prediction, told.comparisons, stamp)),
+        Sheet("times", "Where the time goes", times.CAPTION, lambda: times.draw(trials, approaches, stamp)),
+        Sheet("pressure", "Injection pressure", pressure.CAPTION, lambda: pressure.draw(run, trials, stamp)),
+    )  # fmt: skip
+    pictures = (_pictures(run, trials, approaches, plane, stamp) for plane in PLANES)
+    return (*(errors if arms and results.accounting.evaluated_n else ()), *(of_arms if arms else ()), *pictures)
+
+
+def _pictures(run: RecordedRun, trials: DataFrame, approaches: Sequence[Group], plane: str, stamp: Stamp) -> Sheet:
+    groups = [group for group in approaches if group.plane == plane]
+    title = f"Ultrasound frames, {PLANES[plane]}"
+    return Sheet(
+        f"frames_{plane}", title, images.CAPTION, lambda: images.draw(run, trials, groups, stamp), "png"
+    )  # fmt: skip
+
+
 def draw_all(run: RecordedRun, results: Results, folder: Path) -> tuple[Drawn, ...]:
     """Draw every figure that the run has data for; old ones in the folder are replaced."""
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    stamp = Stamp(results.simulated, results.demonstration, bool(results.exploratory))
-    accepted = acceptances(run)
-    rows, arms = list(run.rows), results.arms
-    radii = sorted({a.radius_mm for a in spheres(accepted, (row["technique"] for row in rows))})
     drawn: list[Drawn] = []
-
-    def keep(name: str, title: str, caption: str, figure: Figure | None, kind: str = "svg") -> None:
-        if figure is not None:
-            path = save(figure, folder / f"{name}.{kind}")
-            drawn.append(Drawn(name, path, title, caption, f"{title}. {caption}"))
-
     with styled():
-        if arms:
-            if results.accounting.evaluated_n:
-                keep("target", "Target plot", target.CAPTION, target.draw(rows, arms, accepted, stamp))
-                keep("scatter", "Tip errors in three dimensions", scatter.CAPTION, scatter.draw(rows, arms, stamp))
-                keep("ecdf", "Cumulative tip error", curve.CAPTION, curve.draw(rows, arms, radii, stamp))
-                keep("components", "Components of the error", components.CAPTION, components.draw(rows, arms, stamp))
-            success = forest.draw_success(results.approaches, arms, limit_of(results.criteria, "success"), stamp)
-            keep("success", "Success per approach", forest.SUCCESS_CAPTION, success)
-            contrasts = forest.draw_contrasts(results.contrasts, stamp) if results.contrasts else None
-            keep("contrasts", "Differences between arms", forest.CONTRAST_CAPTION, contrasts)
-            told = results.uncertainty
-            sources = budget.draw(told.prediction, told.comparisons, stamp)
-            keep("budget", "Where the predicted error comes from", budget.CAPTION, sources)
-            keep("times", "Where the time goes", times.CAPTION, times.draw(rows, results.approaches, stamp))
-            keep("pressure", "Injection pressure", pressure.CAPTION, pressure.draw(run, rows, stamp))
-        for plane, words in PLANES.items():
-            groups = [group for group in results.approaches if group.plane == plane]
-            figure = images.draw(run, rows, groups, stamp)
-            keep(f"frames_{plane}", f"Ultrasound frames, {words}", images.CAPTION, figure, "png")
+        for sheet in sheets(run, results):
+            figure = sheet.draw()
+            if figure is not None:
+                path = save(figure, folder / f"{sheet.name}.{sheet.kind}")
+                drawn.append(Drawn(sheet.name, path, sheet.title, sheet.caption, f"{sheet.title}. {sheet.caption}"))
     return tuple(drawn)
+
+
+def draw_one(run: RecordedRun, results: Results, name: str) -> Figure:
+    """Draw one figure by its name. Raises ``ConfigError`` for a name that the run has no figure of."""
+    found = {sheet.name: sheet for sheet in sheets(run, results)}
+    if name not in found:
+        raise ConfigError(f"{run.path.name} has no figure {name!r}: there are {', '.join(found)}")
+    with styled():
+        figure = found[name].draw()
+    if figure is None:
+        raise ConfigError(f"{run.path.name} recorded nothing for the figure {name!r}")
+    return figure

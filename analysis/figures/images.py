@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from analysis.figures.style import Stamp, new_figure, say_empty
 from analysis.results import Group
+from analysis.tables import DataFrame, Series, concat, measured, words
 from hal.errors import RecordError
-from rig.record import FrameReader, RecordedRun, Row
+from rig.record import FrameReader, RecordedRun
 
 CAPTION = (
     "Frame in which the final tip was read, for the trials with the smallest, median and largest tip error of "
@@ -24,18 +26,14 @@ CAPTION = (
 FOUND, TRUE = "#E69F00", "#56E8F9"
 
 
-def picks(rows: Sequence[Row]) -> list[tuple[str, Row]]:
+def picks(trials: DataFrame) -> list[tuple[str, Series]]:
     """Best, median and worst trial by tip error; with fewer than three, trials without a measured tip fill up."""
-    own = sorted(
-        (row for row in rows if isinstance(row["tte_mm"], float)),
-        key=lambda row: (float(str(row["tte_mm"])), str(row["trial_id"])),
-    )
+    own = measured(trials, "tte_mm").sort_values(["tte_mm", "trial_id"])
+    others = trials[trials["tte_mm"].isna()]
     if len(own) >= 3:
-        return [("best", own[0]), ("median", own[(len(own) - 1) // 2]), ("worst", own[-1])]
-    found = list(zip(("best", "worst"), own, strict=False))
-    others = [row for row in rows if not isinstance(row["tte_mm"], float)]
-    found += [(str(row["outcome"] or "not measured").replace("_", " "), row) for row in others]
-    return found[:3]
+        return [("best", own.iloc[0]), ("median", own.iloc[(len(own) - 1) // 2]), ("worst", own.iloc[-1])]
+    names = [*("best", "worst")[: len(own)], *words(others, "outcome", "not measured").str.replace("_", " ")]
+    return [(name, trial) for name, (_, trial) in zip(names, concat([own, others]).iterrows(), strict=True)][:3]
 
 
 def key_frame(frames: FrameReader) -> int | None:
@@ -71,16 +69,16 @@ def in_image(point_mm: NDArray[np.float64], ImageToRig: NDArray[np.float64]) -> 
     return float(column), float(row), float(relative @ normal)
 
 
-def draw(run: RecordedRun, rows: Sequence[Row], groups: Sequence[Group], stamp: Stamp) -> Figure | None:
+def draw(run: RecordedRun, trials: DataFrame, groups: Sequence[Group], stamp: Stamp) -> Figure | None:
     """One line of up to three frames per approach; None when no frame was kept."""
-    lines: list[tuple[Group, list[tuple[str, Row, FrameReader, int]]]] = []
+    lines: list[tuple[Group, list[tuple[str, Series, FrameReader, int]]]] = []
     for group in groups:
-        found: list[tuple[str, Row, FrameReader, int]] = []
-        for name, row in picks([row for row in rows if row["technique"] == group.key]):
-            frames = run.trial(str(row["trial_id"])).frames()
+        found: list[tuple[str, Series, FrameReader, int]] = []
+        for name, trial in picks(trials[trials["technique"] == group.key]):
+            frames = run.trial(trial["trial_id"]).frames()
             at = key_frame(frames)
             if at is not None:
-                found.append((name, row, frames, at))
+                found.append((name, trial, frames, at))
         if found:
             lines.append((group, found))
     if not lines:
@@ -94,11 +92,10 @@ def draw(run: RecordedRun, rows: Sequence[Row], groups: Sequence[Group], stamp: 
             -0.04, 0.5, group.label, transform=axes_line[0].transAxes, rotation=90, ha="right", va="center",
             fontsize=8.5, fontweight="bold",
         )  # fmt: skip
-        for axes, (name, row, frames, at) in zip(axes_line, found, strict=False):
-            _panel(axes, frames, at, true_tip(run.truths.get(str(row["trial_id"]), {})))
-            tte = row["tte_mm"]
-            words = f"{name}: {tte:.1f} mm" if isinstance(tte, float) else name
-            axes.set_title(f"{words}  ({row['trial_id']})", fontsize=7.5, fontweight="normal")
+        for axes, (name, trial, frames, at) in zip(axes_line, found, strict=False):
+            _panel(axes, frames, at, true_tip(run.truths.get(trial["trial_id"], {})))
+            title = name if math.isnan(trial["tte_mm"]) else f"{name}: {trial['tte_mm']:.1f} mm"
+            axes.set_title(f"{title}  ({trial['trial_id']})", fontsize=7.5, fontweight="normal")
     return figure
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from analysis.figures.style import MUTED, Stamp, colour_of, new_figure
 from analysis.group import PLANES
-from rig.record import Entry, RecordedRun, Row, Stream
+from analysis.tables import DataFrame, Series, measured
+from rig.record import Entry, RecordedRun, Stream
 
 CAPTION = (
     "Gauge pressure over the last injection of the trial whose peak pressure is the median of its arm; the tip's "
@@ -22,30 +23,29 @@ _GAP_NS = 3 * 10**9
 _MARGIN_NS = 2 * 10**9
 
 
-def chosen(rows: list[Row], plane: str) -> Row | None:
+def chosen(trials: DataFrame, plane: str) -> Series | None:
     """The closed trial of the arm whose peak pressure is the (lower) median."""
-    own = [row for row in rows if row["plane"] == plane and isinstance(row["p_peak_kpa"], float)]
-    own.sort(key=lambda row: (float(str(row["p_peak_kpa"])), str(row["trial_id"])))
-    return own[(len(own) - 1) // 2] if own else None
+    own = measured(trials[trials["plane"] == plane], "p_peak_kpa").sort_values(["p_peak_kpa", "trial_id"])
+    return own.iloc[(len(own) - 1) // 2] if len(own) else None
 
 
-def draw(run: RecordedRun, rows: list[Row], stamp: Stamp) -> Figure | None:
+def draw(run: RecordedRun, trials: DataFrame, stamp: Stamp) -> Figure | None:
     """One panel per arm that injected; None when no pressure was recorded."""
-    panels: list[tuple[Row, Stream, list[str], dict[str, Stream]]] = []
+    panels: list[tuple[Series, Stream, list[str], dict[str, Stream]]] = []
     for plane in PLANES:
-        row = chosen(rows, plane)
-        if row is None:
+        trial = chosen(trials, plane)
+        if trial is None:
             continue
-        streams = run.trial(str(row["trial_id"])).streams()
+        streams = run.trial(trial["trial_id"]).streams()
         found = find_fields(streams, ("_kpa",))
         if found is not None and len(found[0].time_ns) > 1:
-            panels.append((row, *found, streams))
+            panels.append((trial, *found, streams))
     if not panels:
         return None
     figure = new_figure(2.05 * len(panels) + 0.25, stamp)
     grid = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    for axes, (row, stream, fields, streams) in zip(grid, panels, strict=True):
-        _panel(axes, row, stream, fields, streams, run.events(str(row["trial_id"])))
+    for axes, (trial, stream, fields, streams) in zip(grid, panels, strict=True):
+        _panel(axes, trial, stream, fields, streams, run.events(trial["trial_id"]))
     return figure
 
 
@@ -83,7 +83,7 @@ def words_of(event: Entry) -> str:
 
 def _panel(
     axes: Axes,
-    row: Row,
+    trial: Series,
     stream: Stream,
     fields: list[str],
     streams: dict[str, Stream],
@@ -96,27 +96,28 @@ def _panel(
         inside = np.ones(len(stream.time_ns), dtype=bool)
     origin = int(stream.time_ns[inside][0])
     t_s = (stream.time_ns[inside] - origin) / 1e9
-    plane = str(row["plane"])
+    plane = str(trial["plane"])
     for field, style in zip(fields, ("-", "--", ":", "-."), strict=False):
         label = field.removesuffix("_kpa").replace("sensor", "line")
         axes.plot(t_s, stream.values[field][inside], color=colour_of(plane), ls=style, label=label)
     lowest = min(float(np.nanmin(stream.values[field][inside], initial=0.0)) for field in fields)
     axes.set(xlabel="time (s)", ylabel="pressure (kPa)", xlim=(0.0, max(1.0, float(t_s[-1]))))
     axes.set_ylim(bottom=min(0.0, lowest))
-    axes.set_title(f"{row['level']} {PLANES.get(plane, plane)}, {row['side']}, trial {row['trial_id']}", loc="left")
+    words = f"{trial['level']} {PLANES.get(plane, plane)}, {trial['side']}, trial {trial['trial_id']}"
+    axes.set_title(words, loc="left")
     if len(fields) > 1:
         axes.legend(loc="lower right")
     _pump(axes, streams, origin, begin, end)
     shown = [e for e in events if begin <= e.time_ns <= end + _MARGIN_NS and not e.kind.startswith(_UNSHOWN)]
-    words = []
+    marks = []
     for k, event in enumerate(shown[:_EVENTS_MAX], start=1):
         at = min((event.time_ns - origin) / 1e9, 0.985 * float(t_s[-1]))
         axes.axvline(at, color=MUTED, lw=0.6, ls=":")
         place = (at, 1.0)
         axes.annotate(str(k), place, xycoords=("data", "axes fraction"), xytext=(2, -8), textcoords="offset points")
-        words.append(f"{k} {words_of(event)}")
-    if words:
-        axes.set_xlabel("time (s)    " + "   ".join(words), fontsize=7.0)
+        marks.append(f"{k} {words_of(event)}")
+    if marks:
+        axes.set_xlabel("time (s)    " + "   ".join(marks), fontsize=7.0)
 
 
 def _pump(axes: Axes, streams: dict[str, Stream], origin: int, begin: int, end: int) -> None:

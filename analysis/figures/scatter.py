@@ -13,7 +13,7 @@ from scipy import stats
 from analysis.figures.style import INK, MARKER, Stamp, colour_of, new_figure
 from analysis.group import PLANES, closed, error_vectors
 from analysis.results import Group
-from rig.record import Row
+from analysis.tables import DataFrame
 
 CAPTION = (
     "Tip errors in the frame of the phantom: away from the midline, cranial and deep. The black cross is the aim "
@@ -33,22 +33,21 @@ def ellipsoid_radii(errors: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     return axes, np.sqrt(q * np.clip(lengths, 0.0, None))
 
 
-def draw(rows: Sequence[Row], arms: Sequence[Group], stamp: Stamp) -> Figure:
+def draw(trials: DataFrame, arms: Sequence[Group], stamp: Stamp) -> Figure:
     """One panel per arm."""
     figure = new_figure(2.5, stamp)
     for k, arm in enumerate(arms):
         axes: Axes3D = figure.add_subplot(1, len(arms), k + 1, projection="3d")
-        own = [row for row in closed(rows) if row["plane"] == arm.plane]
-        _panel(axes, own, arm.plane)
+        _panel(axes, closed(trials[trials["plane"] == arm.plane]), arm.plane)
     return figure
 
 
-def _panel(axes: Axes3D, rows: Sequence[Row], plane: str) -> None:
+def _panel(axes: Axes3D, trials: DataFrame, plane: str) -> None:
     colour = colour_of(plane)
-    errors = error_vectors(rows)
+    errors = error_vectors(trials)
     axes.set_title(f"{PLANES.get(plane, plane)}, n = {len(errors)}", loc="left")
     for level, marker in MARKER.items():
-        own = error_vectors([row for row in rows if row["level"] == level])
+        own = error_vectors(trials[trials["level"] == level])
         if len(own):
             axes.scatter(own[:, 0], own[:, 1], own[:, 2], marker=marker, s=14, color=colour, depthshade=False)
     reach = float(np.abs(errors).max()) * 1.1 if len(errors) else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,9 +87,19 @@ def styled() -> Iterator[None]:
         yield
 
 
+class Page(Figure):
+    """A figure that a notebook shows by itself, as it looks in the report."""
+
+    def _repr_png_(self) -> bytes:
+        picture = io.BytesIO()
+        with styled():
+            self.savefig(picture, format="png", dpi=110, facecolor="white")
+        return picture.getvalue()
+
+
 def new_figure(height_in: float, stamp: Stamp, width_in: float = WIDTH_IN) -> Figure:
     """An empty figure with the stamp in its lower right corner."""
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    figure = Page(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
     engine = figure.get_layout_engine()
     if engine is not None:

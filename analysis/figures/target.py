@@ -14,7 +14,7 @@ from analysis.acceptance import Acceptance, spheres
 from analysis.figures.style import INK, LIMIT, MARKER, MUTED, Stamp, colour_of, name_levels, new_figure, say_empty
 from analysis.group import PLANES, closed, outward
 from analysis.results import Group
-from rig.record import Row
+from analysis.tables import DataFrame, words
 
 IMAGE_AXES = ("err_inplane_mm", "err_elevational_mm")
 BODY_AXES = ("err_x_mm", "err_y_mm")
@@ -28,31 +28,30 @@ CAPTION = (
 )
 
 
-def draw(rows: Sequence[Row], arms: Sequence[Group], accepted: Mapping[str, Acceptance], stamp: Stamp) -> Figure:
+def draw(trials: DataFrame, arms: Sequence[Group], accepted: Mapping[str, Acceptance], stamp: Stamp) -> Figure:
     """One panel per arm; ``accepted`` by technique."""
     figure = new_figure(2.6, stamp)
     panels = figure.subplots(1, max(1, len(arms)), squeeze=False)[0]
     for axes, arm in zip(panels, arms, strict=False):
-        own = [row for row in closed(rows) if row["plane"] == arm.plane]
-        _panel(axes, own, arm.plane, spheres(accepted, (row["technique"] for row in own)))
+        own = closed(trials[trials["plane"] == arm.plane])
+        _panel(axes, own, arm.plane, spheres(accepted, own["technique"]))
     name_levels(figure)
     return figure
 
 
-def points(rows: Sequence[Row], names: tuple[str, str]) -> tuple[NDArray[np.float64], list[Row]]:
-    """Positions of shape (n, 2) on two axes whose signs mean the same on either side, and their rows."""
-    found = [row for row in rows if isinstance(row[names[0]], float) and isinstance(row[names[1]], float)]
-    values = [[outward(row, name) for name in names] for row in found]
-    return np.array(values, dtype=float).reshape(len(found), 2), found
+def points(trials: DataFrame, names: tuple[str, str]) -> tuple[NDArray[np.float64], DataFrame]:
+    """Positions of shape (n, 2) on two axes whose signs mean the same on either side, and their trials."""
+    found = trials.dropna(subset=list(names))
+    return np.stack([outward(found, name) for name in names], axis=1), found
 
 
-def _panel(axes: Axes, rows: Sequence[Row], plane: str, accepted: Sequence[Acceptance]) -> None:
+def _panel(axes: Axes, trials: DataFrame, plane: str, accepted: Sequence[Acceptance]) -> None:
     names = IMAGE_AXES
-    tips, found = points(rows, names)
+    tips, found = points(trials, names)
     if not len(tips):
         names = BODY_AXES
-        tips, found = points(rows, names)
-    title = f"{PLANES.get(plane, plane)}, n = {len(tips)} of {len(rows)}"
+        tips, found = points(trials, names)
+    title = f"{PLANES.get(plane, plane)}, n = {len(tips)} of {len(trials)}"
     axes.set_title(title, loc="left")
     if not len(tips):
         say_empty(axes, "no tip position measured")
@@ -69,18 +68,17 @@ def _panel(axes: Axes, rows: Sequence[Row], plane: str, accepted: Sequence[Accep
     axes.axhline(0, lw=0.5, color=MUTED, zorder=0)
     axes.axvline(0, lw=0.5, color=MUTED, zorder=0)
     colour = colour_of(plane)
-    for (x, y), row in zip(tips, found, strict=True):
-        face = colour if row["side"] == "left" else "white"
-        marker = MARKER.get(str(row["level"]), "D")
-        axes.plot(x, y, marker=marker, ms=4.5, mfc=face, mec=colour, mew=1.0, ls="", alpha=0.9)
+    for (x, y), side, level in zip(tips, words(found, "side"), words(found, "level"), strict=True):
+        face = colour if side == "left" else "white"
+        axes.plot(x, y, marker=MARKER.get(level, "D"), ms=4.5, mfc=face, mec=colour, mew=1.0, ls="", alpha=0.9)
     _cross(axes, tips)
-    words = {
+    meaning = {
         "err_inplane_mm": "in-plane, + = lateral (mm)",
         "err_elevational_mm": "elevational, + = cranial (mm)",
         "err_x_mm": "across, + = lateral (mm)",
         "err_y_mm": "along, + = cranial (mm)",
     }
-    axes.set(xlabel=words[names[0]], ylabel=words[names[1]])
+    axes.set(xlabel=meaning[names[0]], ylabel=meaning[names[1]])
 
 
 def _cross(axes: Axes, points: NDArray[np.float64]) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis.figures.style import INK, Stamp, new_figure
 from analysis.group import closed, column
 from analysis.results import Group
-from rig.record import Row
+from analysis.tables import DataFrame
 
 CAPTION = (
     "Median time per trial: first probe contact to plan fixed (scan), skin break to final position (needle), and "
@@ -20,12 +20,12 @@ CAPTION = (
 _PARTS = (("scan", "#56B4E9"), ("needle", "#E69F00"), ("rest", "#CCCCCC"))
 
 
-def draw(rows: Sequence[Row], approaches: Sequence[Group], stamp: Stamp) -> Figure:
+def draw(trials: DataFrame, approaches: Sequence[Group], stamp: Stamp) -> Figure:
     """One bar per approach."""
     figure = new_figure(0.7 + 0.2 * max(2, len(approaches)), stamp)
     axes = figure.subplots()
     for k, group in enumerate(approaches):
-        own = closed([row for row in rows if row["technique"] == group.key])
+        own = closed(trials[trials["technique"] == group.key])
         scan, needle, total = (column(own, f"t_{name}_s") for name in ("scan", "needle", "total"))
         if not len(total):
             continue

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from analysis.criteria import TOO_FAULTY
 from analysis.figures import Drawn
-from analysis.group import PLANES, column
+from analysis.group import APART, PLANES, column
 from analysis.report import certificates, tables, uncertainty, varied
 from analysis.report.view import Block, Bullets, Facts, Paragraph, Picture, Section, Table, View
 from analysis.report.wording import DASH, cell, counted, known, number
 from analysis.results import Results
+from analysis.tables import DataFrame, trials_table, words
 from analysis.violations import VIOLATIONS, explained
 from rig.record import COLUMNS, RecordedRun
 from rig.record.anomalies import versions_of
@@ -22,8 +23,6 @@ EXPLORATORY = "EXPLORATORY"
 EXPLORATORY_NOTE = "Nothing is judged: what it would be judged by was not fixed before the first trial."
 ON_COVER = ("target",)
 """Figures that stand on the first page."""
-APART = ("interrupted", "device_fault")
-"""Outcomes that count for no technique."""
 TRIALS_LISTED_MAX = 120
 """More trials than this are left to trials.csv."""
 
@@ -163,31 +162,30 @@ def _aim(results: Results) -> str:
     return f"{text}. Aim {words}" if words else text
 
 
-def _range(run: RecordedRun, name: str, unit: str, digits: int) -> str:
-    values = column(run.rows, name)
+def _range(trials: DataFrame, name: str, unit: str, digits: int) -> str:
+    values = column(trials, name)
     if not len(values):
         return "not measured"
     lo, hi = number(float(values.min()), digits), number(float(values.max()), digits)
     return f"{lo} {unit}" if lo == hi else f"{lo} to {hi} {unit}"
 
 
-def _temperature(run: RecordedRun) -> str:
+def _temperature(trials: DataFrame) -> str:
     """With the word that it is the line's, where no thermometer stood in the gel."""
-    text = _range(run, "temp_c", "°C", 1)
-    in_line = any(row.get("temp_by") == "pressure" for row in run.rows)
+    text = _range(trials, "temp_c", "°C", 1)
+    in_line = (trials["temp_by"] == "pressure").any()
     return f"{text}; by the pressure cell, which sits in the line and not in the gel" if in_line else text
 
 
 def _item(run: RecordedRun) -> tuple[Block, ...]:
-    manifest = run.manifest
-    phantoms = sorted({str(row["phantom_id"]) for row in run.rows if row["phantom_id"]})
-    cartridges = sorted({str(row["cartridge_id"]) for row in run.rows if row["cartridge_id"]})
+    manifest, trials = run.manifest, trials_table(run.rows)
+    phantoms, cartridges = (sorted(set(words(trials, n, "")) - {""}) for n in ("phantom_id", "cartridge_id"))
     pairs = [
         ("Item tested", "lumbar gel phantom " + (", ".join(phantoms) or DASH)),
         ("Cartridges", f"{len(cartridges)}: {', '.join(cartridges)}" if cartridges else DASH),
-        ("Gel temperature", _temperature(run)),
-        ("Age of the gel", _range(run, "age_h", "h", 1)),
-        ("Speed of sound used", _range(run, "sound_speed_m_s", "m/s", 0)),
+        ("Gel temperature", _temperature(trials)),
+        ("Age of the gel", _range(trials, "age_h", "h", 1)),
+        ("Speed of sound used", _range(trials, "sound_speed_m_s", "m/s", 0)),
         ("Run", run.path.name),
     ]
     if manifest is not None:
@@ -318,7 +316,7 @@ def _accounting(results: Results) -> tuple[Block, ...]:
         (
             "Closed, all counted",
             str(a.closed_n),
-            counted({k: n for k, n in a.outcomes.items() if k not in ("interrupted", "device_fault")}),
+            counted({k: n for k, n in a.outcomes.items() if k not in APART}),
         ),
         ("Tip measured", str(a.evaluated_n), "basis of all error figures"),
         (

@@ -16,6 +16,8 @@ class Column:
     text: str
     factor: bool = False
     """Fixed by the plan before the trial: a criterion may choose trials by it, by a result it may not."""
+    values: tuple[str, ...] = ()
+    """Of a text: the words that it takes in the shipped techniques, in the order of all tables; others may occur."""
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -33,11 +35,31 @@ COLUMNS: tuple[Column, ...] = (
     Column("order_in_cartridge", "", "int", "1 = first insertion of the cartridge"),
     Column("technique", "", "text", "technique identity", factor=True),
     Column("approach", "", "text", "level, side, view and needle plane, in words", factor=True),
-    Column("level", "", "text", "L4, L5 or S1", factor=True),
-    Column("side", "", "text", "left or right", factor=True),
-    Column("plane", "", "text", "in_plane, out_of_plane or landmark", factor=True),
-    Column("guidance", "", "text", "robot, freehand or landmark: who places the needle and by what", factor=True),
-    Column("outcome", "", "text", "success, miss, stopped, aborted, interrupted, device_fault, truth_missing"),
+    Column("level", "", "text", "L4, L5 or S1", factor=True, values=("L4", "L5", "S1")),
+    Column("side", "", "text", "left or right", factor=True, values=("left", "right")),
+    Column(
+        "plane",
+        "",
+        "text",
+        "in_plane, out_of_plane or landmark",
+        factor=True,
+        values=("in_plane", "out_of_plane", "landmark"),
+    ),
+    Column(
+        "guidance",
+        "",
+        "text",
+        "robot, freehand or landmark: who places the needle and by what",
+        factor=True,
+        values=("robot", "freehand", "landmark"),
+    ),
+    Column(
+        "outcome",
+        "",
+        "text",
+        "success, miss, stopped, aborted, interrupted, device_fault, truth_missing",
+        values=("success", "miss", "stopped", "aborted", "interrupted", "device_fault", "truth_missing"),
+    ),
     Column(
         "device_fault",
         "",

@@ -17,7 +17,7 @@ from rig.record.journal import RESUMED, Chain, Entry, read_chain
 from rig.record.manifest import Manifest
 from rig.record.plan import DeviceRecord, PlannedTrial
 from rig.record.rows import Row, normal_row
-from rig.record.streams import Stream, read_streams
+from rig.record.streams import Stream, read_streams, stream_names
 
 RUN_RESUMED = f"run{RESUMED}"
 
@@ -136,6 +136,17 @@ class RecordedRun:
         except ValueError as error:
             raise ConfigError(f"the run folder cannot be used: truth: {error}") from error
 
+    @cached_property
+    def trial_ids(self) -> tuple[str, ...]:
+        """Every trial and attempt that left a folder, closed or not: in planned order (by name where the plan cannot be
+        read), attempts after them."""
+        names = {path.name for path in (self.path / "trials").glob("*") if path.is_dir()}
+        try:
+            order = [name for name in _planned_order(self.path) if name in names]
+        except RecordError:
+            order = []
+        return (*order, *sorted(names - set(order)))
+
     def trial(self, trial_id: str) -> RecordedTrial:
         return RecordedTrial(self.path / "trials" / trial_id, trial_id)
 
@@ -171,24 +182,49 @@ class RecordedTrial:
     def streams(self) -> dict[str, Stream]:
         return read_streams(self.folder)
 
+    @property
+    def stream_names(self) -> tuple[str, ...]:
+        return stream_names(self.folder)
+
+    def stream(self, name: str) -> Stream | None:
+        """One stream, without reading the others; None where the trial has none of that name."""
+        return read_streams(self.folder, name).get(name)
+
     def frames(self) -> FrameReader:
         return FrameReader(self.folder)
 
 
-def read_rows(run: Path) -> list[Row]:
+def read_rows(run: Path, damaged: list[str] | None = None) -> list[Row]:
     """Rows of all closed trials in planned order (by name where there is no plan), attempts that were set aside after
-    them, under their own names. Raises ``RecordError``."""
+    them, under their own names.
+
+    Raises ``RecordError`` at the first row that is damaged; with a list ``damaged`` it is named there and left out.
+    """
     rows: dict[str, Row] = {}
     for path in sorted((run / "trials").glob("*/row.json")):
         try:
             row = parse_json(path.read_bytes())
             rows[path.parent.name] = normal_row({**row, "trial_id": path.parent.name})
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise RecordError(f"{path} is damaged: {error}") from error
-    order: list[str] = []
-    if (run / "plan.json").exists():
-        try:
-            order = [str(trial["trial_id"]) for trial in parse_json((run / "plan.json").read_bytes())]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RecordError(f"{run / 'plan.json'} is damaged: {error}") from error
+        except (OSError, ValueError, TypeError, AttributeError, RecordError) as error:
+            if damaged is None:
+                raise RecordError(f"{path} is damaged: {error}") from error
+            damaged.append(f"trials/{path.parent.name}/row.json is damaged: {error}")
+    try:
+        order = _planned_order(run)
+    except RecordError as error:
+        if damaged is None:
+            raise
+        order = []
+        damaged.append(f"plan.json is damaged: {error}")
     return [rows.pop(name) for name in order if name in rows] + [rows[name] for name in sorted(rows)]
+
+
+def _planned_order(run: Path) -> list[str]:
+    """Names of the planned trials; empty without a plan. Raises ``RecordError`` for a damaged one."""
+    path = run / "plan.json"
+    if not path.exists():
+        return []
+    try:
+        return [str(trial["trial_id"]) for trial in parse_json(path.read_bytes())]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{path} is damaged: {error}") from error

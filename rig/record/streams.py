@@ -130,8 +130,20 @@ def read_stream_segment(path: Path) -> dict[str, Stream]:
     return streams
 
 
-def read_streams(folder: Path) -> dict[str, Stream]:
-    """Streams of a trial folder: from ``streams.h5``, or from the segment that a killed run left.
+def stream_names(folder: Path) -> tuple[str, ...]:
+    """Names of a trial's streams, without their samples; raises ``RecordError`` for a damaged file."""
+    path = folder / "streams.h5"
+    if not path.exists():
+        return tuple(sorted(read_streams(folder)))
+    try:
+        with h5py.File(path, "r") as file:
+            return tuple(file)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"cannot read {path}: {error}") from error
+
+
+def read_streams(folder: Path, only: str = "") -> dict[str, Stream]:
+    """Streams of a trial folder: from ``streams.h5``, or from the segment that a killed run left; ``only`` one of them.
 
     Returns an empty dictionary when the trial has none; raises ``RecordError`` for a damaged file.
     """
@@ -143,6 +155,8 @@ def read_streams(folder: Path) -> dict[str, Stream]:
     try:
         with h5py.File(path, "r") as file:
             for name, group in file.items():
+                if only not in ("", name):
+                    continue
                 fields = parse_json(group.attrs["fields"])
                 streams[name] = Stream(
                     name,

@@ -15,7 +15,8 @@ from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
 from analysis.criteria import Criterion, judge, overall, shortfall
 from analysis.group import error_vectors, far_confirmations, not_evaluated, outward, summarise
-from analysis.results import Accounting, rounded
+from analysis.results import Accounting, CriterionResult, rounded
+from analysis.tables import plan_table, trials_table
 from experiments.reference import READINGS_N
 from hal.errors import ConfigError
 from hal.sim.world import REFERENCE_NOISE_MM
@@ -29,6 +30,7 @@ def run_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _rows(errors: list[float], **cells: object) -> list[Row]:
+    """Trials that differ in their error only."""
     return [
         normal_row(
             {
@@ -44,6 +46,10 @@ def _rows(errors: list[float], **cells: object) -> list[Row]:
         )
         for k, e in enumerate(errors)
     ]
+
+
+def judged(criterion: Criterion, rows: list[Row], *, simulated: bool) -> CriterionResult:
+    return judge(criterion, trials_table(rows), simulated=simulated)
 
 
 def _criterion(statistic: str, limit: float, comparison: str = "<=", metric: str = "tte_mm") -> Criterion:
@@ -117,44 +123,44 @@ def test_a_killed_run_can_be_analysed_but_gets_no_verdict(tmp_path: Path) -> Non
     ],
 )
 def test_a_mean_passes_only_when_its_bound_meets_the_limit(errors: list[float], limit: float, verdict: str) -> None:
-    assert judge(_criterion("mean", limit), _rows(errors), simulated=False).verdict == verdict
+    assert judged(_criterion("mean", limit), _rows(errors), simulated=False).verdict == verdict
 
 
 def test_success_of_three_in_three_is_marginal_for_eighty_percent_and_thirty_in_thirty_passes() -> None:
     criterion = _criterion("success_lower_95", 0.8, ">=", "success")
-    assert judge(criterion, _rows([1.0] * 3), simulated=False).verdict == "MARGINAL"
-    assert judge(criterion, _rows([1.0] * 30), simulated=False).verdict == "PASS"
-    assert judge(criterion, _rows([1.0] * 30), simulated=True).verdict == "WOULD PASS"
-    assert judge(criterion, _rows([9.0] * 30), simulated=True).verdict == "WOULD FAIL"
+    assert judged(criterion, _rows([1.0] * 3), simulated=False).verdict == "MARGINAL"
+    assert judged(criterion, _rows([1.0] * 30), simulated=False).verdict == "PASS"
+    assert judged(criterion, _rows([1.0] * 30), simulated=True).verdict == "WOULD PASS"
+    assert judged(criterion, _rows([9.0] * 30), simulated=True).verdict == "WOULD FAIL"
 
 
 def test_a_trial_whose_tip_was_not_measured_is_a_failure_and_is_named() -> None:
     rows = _rows([1.0] * 29) + _rows([1.0], tte_mm=None, success=None, outcome="truth_missing")
-    judged = judge(_criterion("success_lower_95", 0.9, ">=", "success"), rows, simulated=False)
-    assert judged.estimate.value == pytest.approx(29 / 30)
+    found = judged(_criterion("success_lower_95", 0.9, ">=", "success"), rows, simulated=False)
+    assert found.estimate.value == pytest.approx(29 / 30)
 
 
 @pytest.mark.parametrize("statistic", ["max", "mean", "median", "tolerance_95_95"])
 def test_what_the_measured_trials_show_is_no_pass_while_another_has_no_number(statistic: str) -> None:
     whole = _rows([1.0, 1.2, 1.1, 0.9, 1.05, 1.15, 0.95, 1.08])
     criterion = _criterion(statistic, 5.0)
-    assert judge(criterion, whole, simulated=False).verdict == "PASS"
-    short = judge(criterion, whole + _rows([9.0], tte_mm=None, outcome="stopped"), simulated=False)
+    assert judged(criterion, whole, simulated=False).verdict == "PASS"
+    short = judged(criterion, whole + _rows([9.0], tte_mm=None, outcome="stopped"), simulated=False)
     assert short.verdict == "NOT EVALUATED" and "1 of 9 trials have no tte_mm" in short.reason
-    assert short.estimate.value == judge(criterion, whole, simulated=False).estimate.value
+    assert short.estimate.value == judged(criterion, whole, simulated=False).estimate.value
 
 
 def test_trials_without_a_number_do_not_save_a_criterion_that_the_others_fail() -> None:
     rows = _rows([7.0, 8.0, 7.5, 7.2, 7.7, 7.9]) + _rows([1.0], tte_mm=None, outcome="stopped")
-    judged = judge(_criterion("mean", 5.0), rows, simulated=True)
-    assert judged.verdict == "WOULD FAIL" and "1 of 7 trials have no tte_mm" in judged.reason
+    found = judged(_criterion("mean", 5.0), rows, simulated=True)
+    assert found.verdict == "WOULD FAIL" and "1 of 7 trials have no tte_mm" in found.reason
 
 
 def test_a_largest_value_passes_without_a_bound_and_says_what_it_is() -> None:
-    judged = judge(_criterion("max", 5.0), _rows([1.0, 4.0]), simulated=False)
-    assert judged.verdict == "PASS" and judged.bound.value is None and judged.bound.n == 2
-    assert "largest value seen" in judged.reason and "bound" not in judged.reason
-    assert judge(_criterion("max", 3.0), _rows([1.0, 4.0]), simulated=False).verdict == "FAIL"
+    found = judged(_criterion("max", 5.0), _rows([1.0, 4.0]), simulated=False)
+    assert found.verdict == "PASS" and found.bound.value is None and found.bound.n == 2
+    assert "largest value seen" in found.reason and "bound" not in found.reason
+    assert judged(_criterion("max", 3.0), _rows([1.0, 4.0]), simulated=False).verdict == "FAIL"
 
 
 def test_a_criterion_may_choose_trials_by_a_list_of_values() -> None:
@@ -162,17 +168,17 @@ def test_a_criterion_may_choose_trials_by_a_list_of_values() -> None:
     table = {"id": "X", "metric": "tte_mm", "statistic": "max", "comparison": "<=", "limit": 5.0, "select": both}
     criterion = Criterion.from_toml(table)
     rows = [*_rows([1.0]), *_rows([2.0], plane="out_of_plane"), *_rows([9.0], plane="landmark")]
-    judged = judge(criterion, [*rows, *_rows([8.0], level="L5")], simulated=False)
-    assert judged.bound.n == 2 and judged.estimate.value == 2.0
-    assert judged.select == "level = L4, plane = in_plane or out_of_plane"
+    found = judged(criterion, [*rows, *_rows([8.0], level="L5")], simulated=False)
+    assert found.bound.n == 2 and found.estimate.value == 2.0
+    assert found.select == "level = L4, plane = in_plane or out_of_plane"
 
 
 def test_a_success_that_nothing_could_have_spoken_against_says_so() -> None:
     criterion = _criterion("success_lower_95", 0.8, ">=", "success")
     seen = _rows([1.0] * 3, violations_evaluable="V1;V2;V3;V5;V6;V7;V8")
     blind = _rows([1.0] * 2, violations_evaluable="V1 (tip);V6;V7;V8") + _rows([9.0], violations_evaluable="")
-    assert "not looked for" not in judge(criterion, seen, simulated=False).reason
-    reason = judge(criterion, [*seen, *blind], simulated=False).reason
+    assert "not looked for" not in judged(criterion, seen, simulated=False).reason
+    reason = judged(criterion, [*seen, *blind], simulated=False).reason
     assert reason.endswith("not looked for in 2 of 5 successes: V1 (way), V2, V3, V5")
 
 
@@ -230,8 +236,8 @@ def test_a_study_that_was_stopped_after_its_last_trial_is_judged(run_path: Path,
 
 def test_interrupted_trials_do_not_count() -> None:
     rows = _rows([1.0] * 5) + _rows([50.0], outcome="interrupted", success=False)
-    assert judge(_criterion("max", 5.0), rows, simulated=False).verdict == "PASS"
-    group = summarise("k", "k", rows, 5, level="L4", plane="in_plane")
+    assert judged(_criterion("max", 5.0), rows, simulated=False).verdict == "PASS"
+    group = summarise("k", "k", trials_table(rows), 5, level="L4", plane="in_plane")
     assert (group.closed_n, group.interrupted_n, group.success.n) == (5, 1, 5)
 
 
@@ -241,13 +247,13 @@ def test_a_device_fault_in_twenty_trials_takes_no_verdict_away() -> None:
 
 def test_a_device_fault_counts_as_no_failure_and_the_figures_with_it_stand_beside() -> None:
     rows = _rows([1.0] * 30) + _rows([50.0], outcome="device_fault", success=False, tte_mm=None)
-    judged = judge(_criterion("success_lower_95", 0.9, ">=", "success"), rows, simulated=False)
-    assert judged.verdict == "PASS" and judged.estimate.value == 1.0
-    assert judged.estimate_with_faults.value == pytest.approx(30 / 31)
-    assert judged.bound_with_faults.value is not None and judged.bound.value is not None
-    assert judged.bound_with_faults.value < judged.bound.value
-    assert "; with the 1 trials that device faults ended: MARGINAL" in judged.reason
-    group = summarise("k", "k", rows, 30, level="L4", plane="in_plane")
+    found = judged(_criterion("success_lower_95", 0.9, ">=", "success"), rows, simulated=False)
+    assert found.verdict == "PASS" and found.estimate.value == 1.0
+    assert found.estimate_with_faults.value == pytest.approx(30 / 31)
+    assert found.bound_with_faults.value is not None and found.bound.value is not None
+    assert found.bound_with_faults.value < found.bound.value
+    assert "; with the 1 trials that device faults ended: MARGINAL" in found.reason
+    group = summarise("k", "k", trials_table(rows), 30, level="L4", plane="in_plane")
     assert (group.closed_n, group.device_fault_n, group.interrupted_n, group.success.n) == (30, 1, 0, 30)
 
 
@@ -262,9 +268,9 @@ def test_a_trial_that_is_repeated_stands_for_the_one_that_a_device_fault_ended(t
 
 def test_trials_on_several_benches_are_bounded_by_the_bench() -> None:
     rows = [{**row, "bench": f"B{k // 5:02}"} for k, row in enumerate(_rows([1.0] * 40))]
-    judged = judge(_criterion("success_lower_95", 0.6, ">=", "success"), rows, simulated=False)
-    assert "over 8 benches" in judged.bound.method and judged.bound.value == pytest.approx(0.6877, abs=1e-3)
-    alike = judge(_criterion("success_lower_95", 0.6, ">=", "success"), _rows([1.0] * 40), simulated=False)
+    found = judged(_criterion("success_lower_95", 0.6, ">=", "success"), rows, simulated=False)
+    assert "over 8 benches" in found.bound.method and found.bound.value == pytest.approx(0.6877, abs=1e-3)
+    alike = judged(_criterion("success_lower_95", 0.6, ">=", "success"), _rows([1.0] * 40), simulated=False)
     assert "Clopper-Pearson" in alike.bound.method
 
 
@@ -274,7 +280,7 @@ def test_confirmed_tips_that_were_elsewhere_are_told_per_method_with_a_bound_ove
         for row in _rows([1.0], n_confirm_direct=20, n_confirm_motion=1, n_confirm_fluid=0,
                          n_confirm_far_direct=4 if k == 0 else 0, n_confirm_far_motion=0, n_confirm_far_fluid=0)
     ]  # fmt: skip
-    found = far_confirmations(rows)
+    found = far_confirmations(trials_table(rows))
     assert (found["direct"].count, found["direct"].n) == (4, 200)
     assert found["direct"].share.hi is not None and found["direct"].share.hi > 0.05, (
         "four in one trial are no four trials"
@@ -284,9 +290,9 @@ def test_confirmed_tips_that_were_elsewhere_are_told_per_method_with_a_bound_ove
 
 
 def test_too_few_trials_for_a_bound_are_not_evaluated_with_the_reason() -> None:
-    judged = judge(_criterion("tolerance_95_95", 5.0), _rows([1.0, 1.1, 1.2]), simulated=True)
-    assert judged.verdict == "NOT EVALUATED" and "needs at least 5" in judged.reason
-    verdict, reason = overall([judged], (), simulated=True)
+    found = judged(_criterion("tolerance_95_95", 5.0), _rows([1.0, 1.1, 1.2]), simulated=True)
+    assert found.verdict == "NOT EVALUATED" and "needs at least 5" in found.reason
+    verdict, reason = overall([found], (), simulated=True)
     assert verdict == "NOT EVALUATED" and "X" in reason
 
 
@@ -313,7 +319,7 @@ def test_the_sign_of_a_contrast_is_first_minus_second() -> None:
     rng = np.random.default_rng(2)
     near = _rows((1.0 + 0.1 * rng.random(12)).tolist())
     far = _rows((4.0 + 0.1 * rng.random(12)).tolist(), plane="landmark")
-    (contrast,) = contrasts([*near, *far])
+    (contrast,) = contrasts(trials_table([*near, *far]))
     assert (contrast.first, contrast.second, contrast.level) == ("in-plane", "landmark", "L4")
     assert contrast.error.value == pytest.approx(-3.0, abs=0.1)
     assert contrast.error.hi is not None and contrast.error.hi < 0.0
@@ -322,20 +328,20 @@ def test_the_sign_of_a_contrast_is_first_minus_second() -> None:
 def test_errors_of_both_sides_share_the_lateral_sign() -> None:
     cells = {"err_x_mm": 2.0, "err_y_mm": 0.5, "err_z_mm": -1.0}
     left, right = _rows([1.0], side="left", **cells), _rows([1.0], side="right", **{**cells, "err_x_mm": -2.0})
-    assert np.array_equal(error_vectors(left), error_vectors(right))
+    assert np.array_equal(error_vectors(trials_table(left)), error_vectors(trials_table(right)))
 
 
 def test_only_the_body_axis_still_has_to_be_mirrored() -> None:
     cells = {"err_x_mm": 2.0, "err_inplane_mm": -2.0, "err_y_mm": 0.5}
-    (row,) = _rows([1.0], side="right", **cells)
-    assert [outward(row, name) for name in cells] == [-2.0, -2.0, 0.5]
+    one = trials_table(_rows([1.0], side="right", **cells))
+    assert [outward(one, name).tolist() for name in cells] == [[-2.0], [-2.0], [0.5]]
 
 
 def test_codes_that_a_trial_could_not_show_are_counted_and_a_code_judged_at_rest_is_named_so() -> None:
     rows = [*_rows([1.0], violations_evaluable="V1;V2;V3;V5;V6;V7;V8;V9;V10")]
     rows += _rows([1.0], violations_evaluable="V1 (tip);V6;V7;V8;V10")
-    assert not_evaluated(rows) == {"V1 (way)": 1, "V2": 1, "V3": 1, "V4": 2, "V5": 1, "V9": 1}
-    assert not_evaluated(_rows([1.0]))["V1"] == 1
+    assert not_evaluated(trials_table(rows)) == {"V1 (way)": 1, "V2": 1, "V3": 1, "V4": 2, "V5": 1, "V9": 1}
+    assert not_evaluated(trials_table(_rows([1.0])))["V1"] == 1
 
 
 def test_the_assumption_on_the_reference_instrument_has_the_numbers_of_the_simulation() -> None:
@@ -350,6 +356,7 @@ def test_rounding_leaves_no_minus_zero_and_no_nan() -> None:
 def test_why_a_tip_was_not_measured_is_counted_and_stands_beside_truth_missing() -> None:
     frozen = {"tte_mm": None, "success": None, "outcome": "truth_missing", "reference": "frozen"}
     rows = _rows([1.0] * 2, reference="measured") + _rows([1.0] * 2, **frozen, reference_reason="it repeats itself")
-    account = _account_of(rows, ())
+    trials = trials_table(rows)
+    account = _account_of(trials, plan_table(()))
     assert account.tip_unmeasured == {"frozen": 2} and account.truth_missing_n == 2
-    assert [d.end_reason for d in _deviations(rows)] == ["tip not measured: it repeats itself"] * 2
+    assert [d.end_reason for d in _deviations(trials)] == ["tip not measured: it repeats itself"] * 2

@@ -13,6 +13,7 @@ from analysis.analyse import analyse
 from analysis.figures import curve, draw_all, target
 from analysis.figures.pressure import chosen, find_fields, last_injection, words_of
 from analysis.figures.style import Stamp
+from analysis.tables import trials_table
 from experiments.protocol.technique import Acceptance as TechniqueAcceptance
 from hal.clock import VirtualClock
 from rig.record import Entry, Field, PlannedTrial, RunFolder, Stream
@@ -55,9 +56,10 @@ def test_a_journal_entry_is_named_with_its_state_or_source() -> None:
 def test_the_trial_with_the_median_peak_pressure_is_shown() -> None:
     peaks = (50.0, None, 10.0, 30.0)
     rows = [normal_row({"trial_id": f"T{k}", "plane": "in_plane", "p_peak_kpa": p}) for k, p in enumerate(peaks)]
-    row = chosen(rows, "in_plane")
-    assert row is not None and row["trial_id"] == "T3"
-    assert chosen(rows, "landmark") is None
+    trials = trials_table(rows)
+    found = chosen(trials, "in_plane")
+    assert found is not None and found["trial_id"] == "T3"
+    assert chosen(trials, "landmark") is None
 
 
 def test_a_run_without_streams_frames_or_tips_still_gets_its_figures(tmp_path: Path) -> None:
@@ -117,10 +119,10 @@ def test_the_circles_are_those_of_the_recorded_techniques_and_not_of_a_criterion
     run = RunFolder.open(synthetic_run.make(tmp_path, frames=False, radius_mm=radius_mm))
     assert next(c["limit"] for c in run.study["criteria"] if c["metric"] == "tte_mm") == 5.0
     results, stamp = analyse(run), Stamp(True, True)
-    figure = target.draw(run.rows, results.arms, acceptances(run), stamp)
+    figure = target.draw(trials_table(run.rows), results.arms, acceptances(run), stamp)
     for axes in figure.axes:
         assert {p.radius for p in axes.patches if isinstance(p, Circle)} == {3.0, radius_mm}
-    (axes,) = curve.draw(run.rows, results.arms, [radius_mm], stamp).axes
+    (axes,) = curve.draw(trials_table(run.rows), results.arms, [radius_mm], stamp).axes
     assert f"{radius_mm:g} mm" in {text.get_text() for text in axes.texts}
 
 
@@ -129,8 +131,8 @@ def test_a_technique_that_is_judged_by_its_channel_has_no_circle(tmp_path: Path)
     accepted = acceptances(run)
     assert accepted["S1_IP"].by_channel and spheres(accepted, ["S1_IP", "S1_LM"]) == []
     assert spheres(accepted, ["S1_IP", "L4_IP", "not recorded"]) == [Acceptance(5.0, 3.0, False)]
-    sacral = [row for row in run.rows if row["level"] == "S1"]
-    figure = target.draw(sacral, analyse(run).arms, accepted, Stamp(True, True))
+    trials = trials_table(run.rows)
+    figure = target.draw(trials[trials["level"] == "S1"], analyse(run).arms, accepted, Stamp(True, True))
     assert not any(isinstance(patch, Circle) for axes in figure.axes for patch in axes.patches)
 
 
@@ -140,14 +142,14 @@ def test_an_error_towards_the_midline_lies_on_one_side_of_the_target_plot() -> N
         normal_row({"trial_id": side, "side": side, "err_x_mm": x, **cells})
         for side, x in (("left", -2.0), ("right", 2.0))
     ]
-    tips, _ = target.points(rows, target.BODY_AXES)
+    tips, _ = target.points(trials_table(rows), target.BODY_AXES)
     assert tips[:, 0].tolist() == [-2.0, -2.0]
     seen = [normal_row({"side": s, "err_inplane_mm": -2.0, "err_elevational_mm": 1.0}) for s in ("left", "right")]
-    assert target.points(seen, target.IMAGE_AXES)[0].tolist() == [[-2.0, 1.0], [-2.0, 1.0]]
+    assert target.points(trials_table(seen), target.IMAGE_AXES)[0].tolist() == [[-2.0, 1.0], [-2.0, 1.0]]
 
 
 def test_the_axes_of_the_target_plot_say_what_plus_means(tmp_path: Path) -> None:
     run = RunFolder.open(synthetic_run.make(tmp_path, frames=False))
-    figure = target.draw(run.rows, analyse(run).arms, acceptances(run), Stamp(True, True))
+    figure = target.draw(trials_table(run.rows), analyse(run).arms, acceptances(run), Stamp(True, True))
     for axes in figure.axes:
         assert "+ = lateral" in axes.get_xlabel() and "+ = cranial" in axes.get_ylabel()

@@ -15,6 +15,7 @@ from analysis.figures.images import in_image, picks, true_tip
 from analysis.figures.scatter import ellipsoid_radii
 from analysis.report import compose, render_html, render_pages
 from analysis.report.make import make_report
+from analysis.tables import trials_table
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from rig.record import RunFolder, verify_run
@@ -200,10 +201,11 @@ def test_both_shapes_of_truth_give_the_tip_and_none_without_a_placement() -> Non
 
 def test_best_median_and_worst_are_chosen_by_the_error() -> None:
     rows = [normal_row({"trial_id": f"T{k}", "tte_mm": e}) for k, e in enumerate((3.0, 1.0, 9.0, 2.0, 4.0))]
-    assert [(name, row["tte_mm"]) for name, row in picks(rows)] == [("best", 1.0), ("median", 3.0), ("worst", 9.0)]
-    assert [row["tte_mm"] for _, row in picks(rows[:1])] == [3.0]
+    trials = trials_table(rows)
+    assert [(n, one["tte_mm"]) for n, one in picks(trials)] == [("best", 1.0), ("median", 3.0), ("worst", 9.0)]
+    assert [one["tte_mm"] for _, one in picks(trials[:1])] == [3.0]
     unmeasured = normal_row({"trial_id": "T1", "outcome": "truth_missing"})
-    assert [name for name, _ in picks([unmeasured, rows[0]])] == ["best", "truth missing"]
+    assert [name for name, _ in picks(trials_table([unmeasured, rows[0]]))] == ["best", "truth missing"]
 
 
 def test_the_ellipsoid_holds_the_next_trial_with_95_percent() -> None:

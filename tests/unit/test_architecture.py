@@ -19,6 +19,7 @@ ONLY_IN = {
     "pydicom": "rig/record",
     "SimpleITK": "nowhere",
     "typst": "analysis",
+    "pandas": "analysis/tables.py",
     "greenlet": "hal/clock.py",
 }
 SOCKETS_BESIDES = ("hal/sim/mounts.py",)

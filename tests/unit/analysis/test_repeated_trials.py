@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from analysis.analyse import _account
 from analysis.criteria import shortfall
+from analysis.tables import plan_table, trials_table
 from rig.record import PlannedTrial
 from rig.record.rows import Row, normal_row
 
-PLANNED = [PlannedTrial(name, "C01", "L4_LM", "L4", "L4", "left", "landmark") for name in ("T001", "T002")]
+PLAN = plan_table([PlannedTrial(name, "C01", "L4_LM", "L4", "L4", "left", "landmark") for name in ("T001", "T002")])
 
 
 def _row(name: str, outcome: str) -> Row:
@@ -15,17 +16,17 @@ def _row(name: str, outcome: str) -> Row:
 
 
 def test_an_interrupted_trial_without_a_repeat_is_missing() -> None:
-    account = _account([_row("T001", "success"), _row("T002", "interrupted")], PLANNED)
+    account = _account(trials_table([_row("T001", "success"), _row("T002", "interrupted")]), PLAN)
     assert "1 of 2 planned trials are missing" in shortfall(account, "")
 
 
 def test_an_interrupted_attempt_whose_trial_was_run_again_is_told_and_not_missing() -> None:
     rows = [_row("T001", "success"), _row("T002", "miss"), _row("T002.interrupted1", "interrupted")]
-    account = _account(rows, PLANNED)
+    account = _account(trials_table(rows), PLAN)
     assert (account.interrupted_n, account.interrupted_repeated_n, account.closed_n) == (1, 1, 2)
     assert account.unplanned == () and shortfall(account, "") == ""
 
 
 def test_an_attempt_that_was_set_aside_and_not_run_again_yet_is_missing() -> None:
-    account = _account([_row("T001", "success"), _row("T002.interrupted1", "interrupted")], PLANNED)
+    account = _account(trials_table([_row("T001", "success"), _row("T002.interrupted1", "interrupted")]), PLAN)
     assert account.interrupted_repeated_n == 0 and "1 of 2" in shortfall(account, "")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.criteria import Criterion as Judged
+from analysis.tables import trials_table
 from experiments.protocol.plan import plan
 from experiments.protocol.study import load_study, narrowed, shipped, study_path
 from hal.errors import ConfigError
@@ -102,8 +103,9 @@ def test_the_shipped_ultrasound_criteria_hold_for_whoever_has_the_needle_and_not
     row = {"trial_id": "T1", "guidance": guidance}
     for table in (table for table in tables if table["id"].startswith("US-")):
         judged = Judged.from_toml(table)
-        assert judged.rows([normal_row({**row, "plane": p}) for p in ("in_plane", "out_of_plane")]) != []
-        assert judged.rows([normal_row({**row, "plane": "landmark", "guidance": "landmark"})]) == []
+        led = trials_table([normal_row({**row, "plane": plane}) for plane in ("in_plane", "out_of_plane")])
+        felt = trials_table([normal_row({**row, "plane": "landmark", "guidance": "landmark"})])
+        assert len(judged.chosen(led)) > 0 and len(judged.chosen(felt)) == 0
 
 
 def test_files_named_in_a_study_are_found_beside_it_and_chosen_by_their_id(tmp_path):
