@@ -8,36 +8,30 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.criteria import exploratory
 from analysis.figures.compared import draw
 from analysis.figures.style import Stamp
 from analysis.report.make import make_report
+from analysis.run import Run
 from experiments.carry_out import Ended
 from experiments.told import say
 from hal.errors import ConfigError, RigError
 from hal.files import parse_json
 from hal.files.validated import near
-from rig.record import COLUMNS, Column, RecordedRun, Row
+from rig.record import COLUMNS, Column, RecordedRun
 from rig.record.derived import derived_faults
 
 
-class StudyRun:
-    """A finished run folder."""
+class StudyRun(Run):
+    """A finished run folder as ``analysis.open_run`` gives it, with the results and the report made at its end."""
 
     def __init__(self, path: str | Path) -> None:
         """Raises ``ConfigError`` when it is none."""
-        self.path = Path(path)
-        self._record = RecordedRun.open(self.path)
+        super().__init__(RecordedRun.open(Path(path)))
 
     @cached_property
-    def trials(self) -> pd.DataFrame:
-        """One row per trial, columns as in ``trials.csv``."""
-        return pd.read_csv(self.path / "trials.csv")
-
-    @property
     def results(self) -> dict[str, Any]:
         """What ``results.json`` holds."""
         return dict(parse_json((self.path / "results.json").read_text()))
@@ -45,26 +39,31 @@ class StudyRun:
     @property
     def stamp(self) -> Stamp:
         """What every figure of this run carries."""
-        study = self._record.study
+        study = self.recorded.study
         demonstration = bool(study.get("study", {}).get("demonstration", False))
-        return Stamp(self._record.simulated, demonstration, bool(exploratory(study)))
+        return Stamp(self.simulated, demonstration, bool(exploratory(study)))
 
     def figure(self, name: str) -> Figure:
-        """``errors``: the tip error of every trial by technique. Raises ``ConfigError`` for another name."""
-        if name != "errors":
-            raise ConfigError(f"there is no figure {name!r}; known: errors; any other number: compare(run, column)")
-        return compare(self)
+        """``errors``: the tip error of every trial by technique; or a figure of the report by its name.
+
+        Raises ``ConfigError`` for another name.
+        """
+        if name == "errors":
+            return compare(self)
+        try:
+            return super().figure(name)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; and errors. Any other number: compare(run, column)") from error
 
     def report(self) -> Path:
         """Path of the HTML page; it is made anew when it is not the one made from this record."""
         page = self.path / "report.html"
-        if not page.exists() or derived_faults(self._record):
+        if not page.exists() or derived_faults(self.recorded):
             make_report(self.path, say)
         return page
 
-    def __repr__(self) -> str:
-        label = "SIMULATED " * self._record.simulated
-        return f"<{label}run {self.path}: {len(self._record.rows)} trials, verdict {self.results['verdict']}>"
+    def _facts(self) -> list[tuple[str, str]]:
+        return [*super()._facts(), ("verdict", str(self.results["verdict"]))]
 
 
 def compare(what: StudyRun | Mapping[str, StudyRun], column: str = "tte_mm", by: str = "technique") -> Figure:
@@ -77,15 +76,13 @@ def compare(what: StudyRun | Mapping[str, StudyRun], column: str = "tte_mm", by:
     if isinstance(what, Mapping):
         stamps = [run.stamp for run in what.values()]
         together = (any(getattr(s, f.name) for s in stamps) for f in fields(Stamp))
-        return draw({name: run._record.rows for name, run in what.items()}, shown, Stamp(*together))
+        return draw({name: run.trials for name, run in what.items()}, shown, Stamp(*together))
     factors = [c.name for c in COLUMNS if c.factor]
     if by not in factors:
         raise ConfigError(f"trials cannot be grouped by {by!r}{near(by, factors)}")
-    arms: dict[str, list[Row]] = {}
-    for row in what._record.rows:
-        arms.setdefault(str(row[by]), []).append(row)
-    limits = [c["limit"] for c in what._record.study.get("criteria", []) if c["metric"] == column]
-    return draw(dict(sorted(arms.items())), shown, what.stamp, limits[0] if limits else None)
+    arms = {str(name): own for name, own in what.trials.groupby(by)}
+    limits = [c["limit"] for c in what.recorded.study.get("criteria", []) if c["metric"] == column]
+    return draw(arms, shown, what.stamp, limits[0] if limits else None)
 
 
 def _column(name: str) -> Column:

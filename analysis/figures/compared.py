@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import cycle
 
 import numpy as np
@@ -10,17 +10,19 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import COLOUR, INK, LIMIT, MUTED, Stamp, new_figure, say_empty, styled
 from analysis.group import closed
-from rig.record import Column, Row
+from analysis.tables import DataFrame
+from rig.record import Column
 
 MISSING = "no trial has this number"
 
 
-def draw(arms: Mapping[str, Sequence[Row]], column: Column, stamp: Stamp, limit: float | None = None) -> Figure:
+def draw(arms: Mapping[str, DataFrame], column: Column, stamp: Stamp, limit: float | None = None) -> Figure:
     """A column of points per arm with its median; n of how many closed trials have the number stands under the name."""
     with styled():
         figure = new_figure(2.7, stamp)
         axes = figure.subplots()
-        values = {arm: _values(rows, column.name) for arm, rows in arms.items()}
+        # As planned; yes and no are 1 and 0.
+        values = {arm: closed(own)[column.name].dropna().to_numpy(dtype=np.float64) for arm, own in arms.items()}
         if not any(len(found) for found in values.values()):
             say_empty(axes, MISSING)
             return figure
@@ -45,9 +47,3 @@ def draw(arms: Mapping[str, Sequence[Row]], column: Column, stamp: Stamp, limit:
         axes.set_ylabel(f"{column.name} ({column.unit})" if column.unit else column.name)
         axes.set_title(column.text.split(";")[0], loc="left")
         return figure
-
-
-def _values(rows: Sequence[Row], name: str) -> list[float]:
-    """Of closed trials that have it, as planned; yes and no are 1 and 0."""
-    cells = [row[name] for row in closed(rows)]
-    return [float(cell) for cell in cells if isinstance(cell, int | float)]

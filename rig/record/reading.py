@@ -89,7 +89,7 @@ class RecordedRun:
         try:
             return tuple(PlannedTrial(**trial) for trial in parse_json(path.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
-            raise ConfigError(f"the run folder cannot be used: plan.json: {error}") from error
+            raise ConfigError(f"the run folder cannot be used: {path} is damaged: {error}") from error
 
     @cached_property
     def devices(self) -> tuple[DeviceRecord, ...]:
@@ -208,14 +208,14 @@ def read_rows(run: Path, damaged: list[str] | None = None) -> list[Row]:
         except (OSError, ValueError, TypeError, AttributeError, RecordError) as error:
             if damaged is None:
                 raise RecordError(f"{path} is damaged: {error}") from error
-            damaged.append(f"trials/{path.parent.name}/row.json is damaged: {error}")
+            damaged.append(f"{path} is damaged: {error}")
     try:
         order = _planned_order(run)
     except RecordError as error:
         if damaged is None:
             raise
         order = []
-        damaged.append(f"plan.json is damaged: {error}")
+        damaged.append(str(error))
     return [rows.pop(name) for name in order if name in rows] + [rows[name] for name in sorted(rows)]
 
 

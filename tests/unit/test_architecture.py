@@ -19,7 +19,7 @@ ONLY_IN = {
     "pydicom": "rig/record",
     "SimpleITK": "nowhere",
     "typst": "analysis",
-    "pandas": "analysis/tables.py",
+    "pandas": ("analysis/tables.py", "experiments/scripts"),
     "greenlet": "hal/clock.py",
 }
 SOCKETS_BESIDES = ("hal/sim/mounts.py",)
