@@ -22,7 +22,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|[`\s])(?:\./)?phantomrig ([a-z][a-z ]*[a-z])\b")
 SOURCE = re.compile(r"`((?:hal|rig|experiments|analysis|tests|docs)/[\w./-]+\.\w+)`")
-FORBIDDEN = re.compile(r"/work\b|/tmp\b|/root\b|/home/|pypi\.org|pythonhosted|artifactory|localhost:\d")
+FORBIDDEN = re.compile(r"/work(?![\w-])|/tmp\b|/root\b|/home/|pypi\.org|pythonhosted|artifactory|localhost:\d")
 EXAMPLES = ("acme", "yours")
 """Names of devices that exist only in examples."""
 
