@@ -310,3 +310,9 @@ def test_missing_values_are_left_out_of_a_sample() -> None:
 )  # fmt: skip
 def test_a_refusal_says_that_there_was_nothing(refusal: Quantity) -> None:
     assert (refusal.value, refusal.n) == (None, 0) and refusal.note
+
+
+def test_the_smallest_of_one_bounds_a_hundredth_of_the_population() -> None:
+    assert intervals.tolerance_rank(1, 0.01) == 1  # it lies above with probability 0.99
+    assert intervals.tolerance_rank(2, 0.02) == 1  # 0.98^2 = 0.9604
+    assert intervals.tolerance_rank(2, 0.03) == 2  # 0.97^2 = 0.9409

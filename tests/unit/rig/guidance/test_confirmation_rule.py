@@ -442,3 +442,17 @@ def test_the_place_of_a_patch_is_counted_from_the_plane_that_shows_most() -> Non
 
 def test_a_faint_patch_is_a_patch() -> None:
     assert confirm_fluid_sweep(prediction(), patches((0.0, 0.25, 0.4, 0.25, 0.0))).confirmed
+
+
+def test_two_planes_that_show_a_motion_are_enough_to_place_it() -> None:
+    assert confirm_motion_sweep(prediction(), motion_sweep((0.0, 0.0, 30.0, 24.0, 0.0))).confirmed
+
+
+def test_a_tip_two_millimetres_off_is_the_farthest_that_is_believed() -> None:
+    straight = TipPrediction(np.array([5.0, 0.0, 40.0]), 0.25 * np.eye(3), np.array([0.0, 0.0, 1.0]), 0.0)
+    assert confirm_fan(straight, fan(tip_rig_mm=np.array([5.0, 0.0, 42.0]))).confirmed
+    looks = [(pose, replace(view, tip_rig_mm=view.tip_rig_mm)) for pose, view in motion_sweep(PEAK)]
+    pose, view = looks[2]
+    looks[2] = (pose, replace(view, tip_rig_mm=np.array([5.0, 0.0, 42.0])))
+    answer = confirm_motion_sweep(straight, looks)
+    assert answer.confirmed and answer.distance_mm == pytest.approx(2.0)

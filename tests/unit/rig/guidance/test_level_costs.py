@@ -192,3 +192,13 @@ def test_the_gap_above_the_sacrum_may_differ_by_nine_millimetres(low: float, tol
     # The drawing's gap is 21 mm, this profile's from -38 to the process.
     found = count(DRAWN, processes={**PROCESSES, "L5": (low, low + 13.0, 42.0)})
     assert ("gap above the sacrum" in found.reason) is told
+
+
+def test_a_drawing_with_one_process_cannot_be_counted_in() -> None:
+    found = [
+        (x, y, *bone(x, y, {"L5": PROCESSES["L5"]})) for x in np.arange(4.0, 46.0) for y in np.arange(-104.0, 110.0)
+        if np.isfinite(bone(x, y, {"L5": PROCESSES["L5"]})[0])
+    ]  # fmt: skip
+    poor = dorsal_map(np.array([f[:3] for f in found]), np.array([f[3] for f in found]))
+    answer = count(poor)
+    assert not answer.sure and "fewer processes than were seen" in answer.reason

@@ -331,3 +331,18 @@ def test_what_left_a_closed_line_is_told_in_per_cent() -> None:
         watch.update(k * 20_000_000, 2.0 * k, 3.0, 0.001 * k)
     trip = watch.judge(3.0)[1]
     assert trip is not None and "rising 100 kPa/s of 125 for a closed line, 18 % of the last volume" in trip.reason
+
+
+def test_a_slow_pump_opens_tissue_as_well() -> None:
+    slow = 0.9375  # half a step of volume a step of time
+    watch = fed([9.0] * 8, [1.0 + k * STEP_ML / 2 for k in range(8)], rate=slow)
+    assert watch.opening_kpa == 9.0
+
+
+def test_the_answer_is_due_from_the_onset_on_whenever_that_was() -> None:
+    for ml, least in ((0.1399, None), (0.141, 0.5 * 60.3 * (1.0 - 2.718281828459045 ** (-1.62 / 0.603)))):
+        watch = PressureWatch(THIN, PressureLimits())
+        watch.update(0, 0.0, 3.0, 0.06)  # slack: begun by volume
+        watch.update(10 * STEP_NS, 1.0, 3.0, ml)
+        trip = watch.judge(3.0)[1]
+        assert (None if trip is None else trip.limit) == (least if least is None else pytest.approx(least))

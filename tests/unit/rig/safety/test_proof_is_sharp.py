@@ -6,7 +6,6 @@ when the figures are off by less than its examples are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -249,19 +248,38 @@ def test_a_line_at_rest_that_may_read_something_else_is_found(
 
 
 @pytest.mark.parametrize(
-    "evaluate", [lambda kpa: not kpa <= 5.0, lambda kpa: not kpa >= -5.0, lambda kpa: abs(kpa) > 5]
+    ("low_kpa", "high_kpa", "found"),
+    [
+        (-9.75, 9.75, {}),
+        (-5.0, 10.25, blind("pressure_at_rest")),
+        (-10.25, 5.0, blind("pressure_at_rest")),
+        (-5.0, -0.25, nervous("pressure_at_rest")),
+        (0.25, 5.0, nervous("pressure_at_rest")),
+    ],
 )
-def test_a_line_at_rest_that_knows_one_side_only_is_found(
-    monkeypatch: Patch, evaluate: Callable[[float], bool]
+def test_a_line_at_rest_is_proven_on_both_sides(
+    monkeypatch: Patch, low_kpa: float, high_kpa: float, found: dict[str, tuple[bool, bool]]
 ) -> None:
-    class OneSided:
+    class Between:
         def __init__(self, ladder: PressureLimits) -> None:
-            pass
+            assert ladder.zero_kpa == 5.0
 
         def evaluate(self, kpa: float) -> str | None:
-            return "wrong" if evaluate(kpa) else None
+            return None if low_kpa <= kpa <= high_kpa else "wrong"
 
-    monkeypatch.setattr(proof, "LineAtRest", OneSided)
+    monkeypatch.setattr(proof, "LineAtRest", Between)
+    assert unproven() == found
+
+
+def test_a_line_at_rest_that_believes_what_is_no_number_is_found(monkeypatch: Patch) -> None:
+    class Believing:
+        def __init__(self, ladder: PressureLimits) -> None:
+            self._zero_kpa = ladder.zero_kpa
+
+        def evaluate(self, kpa: float) -> str | None:
+            return "wrong" if abs(kpa) > self._zero_kpa else None
+
+    monkeypatch.setattr(proof, "LineAtRest", Believing)
     assert unproven() == blind("pressure_at_rest")
 
 
