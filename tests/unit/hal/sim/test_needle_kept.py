@@ -14,6 +14,7 @@ from hal.phantom.needles import load_needle
 from hal.sim.hand import Hand
 from hal.sim.mount_error import MountError
 from hal.sim.needle import Needle
+from hal.sim.stylus import Stop, Stylus
 from hal.types import NeedlePose, Vector
 
 DT = 0.005
@@ -141,3 +142,16 @@ def test_a_hand_trembles_while_it_moves_inside() -> None:
     assert math.radians(float(shake[2])) * 60.0 == pytest.approx(0.1, rel=0.1)
     hand.freeze(int(1.5e9))
     kept(__file__, "hand", [seen, still, hand.pose(int(3e9)).as_tuple(), hand.done_ns])
+
+
+def test_a_stylus_is_held_as_it_was_kept() -> None:
+    stylus = Stylus.of(3, 4, 0.1)
+    away = np.linalg.norm([Stylus.of(seed, 4, 0.1).tip_mm for seed in range(40)] - np.array([0.8, -0.5, 150.0]), axis=0)
+    assert away / np.sqrt(40) == pytest.approx([0.6] * 3, abs=0.15)
+    stops = [Stop(np.array([10.0, -20.0, 0.0]), np.array([0.0, 0.0, 1.0]), 2.0, 20.0, 1.5),
+             Stop(np.array([-30.0, 5.0, 8.0]), np.array([0.6, 0.0, 0.8]), 1.0, 10.0)]  # fmt: skip
+    times = stylus.go(stops, 1_000_000_000)
+    seen = [stylus.pose_at(int(t * 1e9)) for t in (0.5, 1.3, 1.9, 2.7, 3.6, 4.3, 5.1, 9.0)]
+    tips = [pose[:3, :3] @ stylus.tip_mm + pose[:3, 3] for pose in seen]
+    assert np.linalg.norm(tips[2] - stops[0].point_mm) < 0.5  # at rest in its divot
+    kept(__file__, "stylus", [stylus.tip_mm, times, seen, tips])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -15,7 +16,7 @@ from hal.types import NeedlePose, ProbeGeometry
 from rig.geometry.registration import apply_transform, invert_rigid, make_surface, rigid_matrix
 from rig.guidance.anatomy_fit import fit_anatomy, refine_level
 from rig.guidance.bending import advise_bevel, bevel_in_plane, nominal_bending
-from rig.guidance.bone_surface import BoneSurface, find_bone
+from rig.guidance.bone_surface import BoneSurface, _best_path, find_bone
 from rig.guidance.dorsal_map import dorsal_map
 from rig.guidance.fan_planes import crossing_mm, crossing_pose, planned_fan, tip_of_fan
 from rig.guidance.landmarks import (
@@ -32,7 +33,7 @@ from rig.guidance.needle_fan import tip_by_plateau
 from rig.guidance.needle_line import NeedleLine, angles_from_direction, direction_from_angles
 from rig.guidance.needle_motion import find_fluid, find_motion
 from rig.guidance.panorama import Profile, SweepFrame, stitch
-from rig.guidance.planning import PathRules, plan_path, probe_pose
+from rig.guidance.planning import PathRules, _view_pose, plan_path, probe_pose
 from rig.guidance.scan_lines import invert_affine, scan_lines, to_scan_lines
 from rig.guidance.view import best_predicted_view, judge_view, next_move, predict_open
 
@@ -41,10 +42,16 @@ DRAWN = 1e-4
 PITCH = 0.25
 CURVED = ProbeGeometry("compact", 40.0, 60.0, 40.0, 14.0)
 LINEAR = ProbeGeometry("linear", float("inf"), 0.0, 38.0, 10.0)
-ImageToProbe = np.array([[PITCH, 0, 0, -50.0], [0, 0, PITCH, 0.0], [0, PITCH, 0, -5.0], [0, 0, 0, 1.0]])
-COLUMNS, ROWS = 400, 380
+TURN = np.radians(7.0)
+"""Of the picture in the image plane, as a capture card or a calibration may have it."""
+ImageToProbe = np.array([
+    [PITCH * np.cos(TURN), PITCH * np.sin(TURN), 0, -54.0], [0, 0, PITCH, 0.0],
+    [-PITCH * np.sin(TURN), PITCH * np.cos(TURN), 0, 2.0], [0, 0, 0, 1.0],
+])  # fmt: skip
+COLUMNS, ROWS = 420, 400
 POSE = probe_pose(12.0, -7.0, 3.0, 6.0, -4.0, 25.0)
-X, Z = np.meshgrid(np.arange(COLUMNS) * PITCH - 50.0, np.arange(ROWS) * PITCH - 5.0)
+X, Z = (ImageToProbe[k, 0] * np.arange(COLUMNS)[None, :] + ImageToProbe[k, 1] * np.arange(ROWS)[:, None]
+        + ImageToProbe[k, 3] for k in (0, 2))  # fmt: skip
 WAY_PROBE = np.array([-np.sin(0.7), 0.03, np.cos(0.7)]) / np.hypot(1.0, 0.03)
 TIP_PROBE = np.array([6.0, 0.4, 38.0])
 TIP, WAY = apply_transform(POSE, TIP_PROBE), POSE[:3, :3] @ WAY_PROBE
@@ -83,7 +90,7 @@ EMPTY = frame()
         ("plain, no tip echo", frame(shaft(-1.1, -0.8, -0.02, 190.0, 0.0)), None),
         ("changed", frame(shaft(0.4)), EMPTY),
         ("changed, no tip echo", frame(shaft(-0.9, 0.9, 0.03, 150.0, 0.0)), EMPTY),
-        ("changed, another gel", frame(shaft(0.4), seed=4), frame(seed=5)),
+        ("another gel", frame(shaft(0.4), seed=4), frame(seed=5)),
         ("dim", frame(shaft(0.0, level=120.0, tip=150.0)), None),
         ("goes on", frame(shaft(0.0), shaft(8.0, level=110.0, tip=0.0)), EMPTY),
         ("nothing", EMPTY, None),
@@ -103,7 +110,7 @@ def test_a_strip_lies_along_the_needle_in_the_picture() -> None:
     assert apply_transform(invert_rigid(POSE), strip.rig_point(0.0, 0.0, POSE)) == pytest.approx([6.0, 0.0, 38.0])
 
 
-@pytest.mark.parametrize("feed", [1.0, -1.0, 0.5])
+@pytest.mark.parametrize("feed", [1.0, -1.0, 0.75])
 def test_a_motion_is_seen_as_it_was_kept(feed: float) -> None:
     before, after = frame(shaft(0.3 - feed, 0.4)), frame(shaft(0.3, 0.4))
     moved = find_motion(before, after, ImageToProbe, POSE, TIP, WAY, feed)
@@ -269,7 +276,7 @@ def lamina(y: float = 0.0, side: int = 1) -> np.ndarray:
 def test_slices_and_landmarks_are_cut_as_they_were_kept(side: int) -> None:
     points = np.concatenate([lamina(float(y), side) for y in np.arange(-8.0, 9.0)])
     nominal = dorsal_map(points, np.array(["L4.transverse"] * len(points)))
-    PhantomToRig = rigid_matrix(np.array([0.0, 0.0, 0.12]), np.array([2.0, 1.5, -3.0]))
+    PhantomToRig = rigid_matrix(np.array([0.05, side * 0.2, 0.12]), np.array([2.0, 1.5, -3.0]))
     pose = probe_pose(side * 18.0, 2.0, 1.0, 0.0, 0.0, side * 20.0)
     seen = transverse_slice(lamina(0.0, side) + np.array([0.3, 0.0, 0.4]), side)
     expected = model_slice(nominal, PhantomToRig, pose, side)
@@ -305,6 +312,10 @@ def test_a_map_and_a_sweep_are_as_they_were_kept() -> None:
                              profile.looked.astype(float)])  # fmt: skip
 
 
+IN_PLANE = PathRules(True, (15, 45), (-10, 30), 30, 15)
+OUT_OF_PLANE = PathRules(False, (-5, 15), (10, 35), 5, 22)
+
+
 # ---- needle models and plans -------------------------------------------------------------------------------
 
 
@@ -332,6 +343,75 @@ def test_curvature_is_per_metre_and_follows_the_gel() -> None:
     assert nominal_bending(straight, needle, 9.0).kappa_per_m == pytest.approx(500.0 * needle.curvature_per_mm)
 
 
+@pytest.mark.parametrize(
+    ("entry_u", "shift"),
+    [(23.5, 0.0), (20.0, -5.0), (-20.0, 5.0), (14.0, -10.0), (-14.0, 10.0), (9.0, -15.0), (-9.0, 15.0), (7.0, None)],
+)
+@pytest.mark.parametrize("plane_deg", [0.0, 90.0])
+def test_the_probe_makes_room_for_an_entry_under_it(entry_u: float, shift: float | None, plane_deg: float) -> None:
+    # Half of the face and a margin are 23 mm: the probe goes aside in steps of 5 mm until the entry is free.
+    aim = np.array([3.0, -2.0, 50.0])
+    c = np.radians(plane_deg)
+    u = np.array([np.cos(c), np.sin(c), 0.0])
+    entry = np.array([3.0, -2.0, 0.0]) + entry_u * u
+    pose = _view_pose(entry, aim - entry, aim, replace(OUT_OF_PLANE, plane_deg=plane_deg), CURVED, 0.5)
+    assert (pose is None) is (shift is None)
+    if pose is not None:
+        assert pose[:3, 3] == pytest.approx(np.array([3.0, -2.0, 0.5]) + shift * u)
+        assert pose[:3, 0] == pytest.approx(u, abs=1e-9)
+
+
+@pytest.mark.parametrize(("length", "seen"), [(22.1, True), (21.9, False)])
+def test_a_path_far_under_a_large_face_has_no_view(length: float, seen: bool) -> None:
+    # Half of the face and a margin are 80 mm; the probe may go 18 mm towards the needle and 40 are seen beside it.
+    rules = replace(IN_PLANE, footprint_margin_mm=60.0, probe_shift_mm=(-100.0, 18.0))
+    aim = np.array([3.0, -2.0, 50.0])
+    entry = np.array([3.0 + length, -2.0, 0.0])
+    pose = _view_pose(entry, aim - entry, aim, rules, CURVED, 0.0)
+    assert (pose is not None) is seen
+    assert pose is None or pose[0, 3] == pytest.approx(3.0 + length - 80.0)
+
+
+def cheapest(score: np.ndarray, none: float, jump: float, slope: float, reach: int) -> float:
+    """Best sum over all ways through a grid of lines and samples, by trying every step of each."""
+    lines, samples = score.shape
+    value = np.append(score[0], none)
+    for i in range(1, lines):
+        step = np.full((samples + 1, samples + 1), -jump)  # from, to
+        step[samples, :samples] = step[:samples, samples] = -0.5 * jump
+        step[samples, samples] = 0.0
+        for a in range(samples):
+            for b in range(max(0, a - reach), min(samples, a + reach + 1)):
+                step[a, b] = max(-jump, -slope * abs(a - b))
+        value = (value[:, None] + step).max(axis=0) + np.append(score[i], none)
+    return float(value.max())
+
+
+def worth(path: np.ndarray, score: np.ndarray, none: float, jump: float, slope: float, reach: int) -> float:
+    samples = score.shape[1]
+    total = sum(none if p == samples else float(score[i, p]) for i, p in enumerate(path))
+    for a, b in pairwise(path):
+        if a == samples or b == samples:
+            total -= 0.0 if a == b else 0.5 * jump
+        else:
+            near = abs(int(a) - int(b)) <= reach
+            total -= min(jump, slope * abs(int(a) - int(b))) if near else jump
+    return total
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("none", "jump", "slope", "reach"), [(0.25, 2.0, 0.1, 3), (0.4, 0.5, 0.03, 2), (0.6, 3.0, 0.4, 8)]
+)
+def test_the_way_of_the_bone_is_the_best_of_all(seed: int, none: float, jump: float, slope: float, reach: int) -> None:
+    rng = np.random.default_rng(seed)
+    score = (rng.random((9, 12)) * (rng.random((9, 12)) < 0.5)).astype(np.float32)
+    path = _best_path(score, none, jump, slope, reach)
+    assert worth(path, score, none, jump, slope, reach) == pytest.approx(
+        cheapest(score, none, jump, slope, reach), abs=1e-5
+    )
+
+
 class Root:
     nerve_centre_mm, nerve_axis, nerve_radius_mm = np.array([25.0, 8.5, 55.0]), np.array([0.745, -0.507, 0.433]), 2.5
 
@@ -340,10 +420,9 @@ class Root:
         return np.asarray(self.nerve_centre_mm - across / np.linalg.norm(across) * (self.nerve_radius_mm + 1.5))
 
 
-IN_PLANE = PathRules(True, (15, 45), (-10, 30), 30, 15)
 RULES = {
     "in plane": IN_PLANE,
-    "out of plane": PathRules(False, (-5, 15), (10, 35), 5, 22),
+    "out of plane": OUT_OF_PLANE,
     "beside": PathRules(False, (0, 30), (-10, 10), 20, 0),
     "longitudinal": replace(IN_PLANE, plane_deg=90.0, lateral_range_deg=(-10, 10), tilt_range_deg=(20, 45),
                             lateral_preferred_deg=0, tilt_preferred_deg=30),

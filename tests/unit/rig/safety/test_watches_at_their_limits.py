@@ -9,7 +9,7 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 from hal.clock import NS_PER_S, VirtualClock
-from hal.types import ForceReading, HolderState, MotionMode, Pose6, PressureReading, PumpState
+from hal.types import CarrierState, ForceReading, HolderState, MotionMode, NeedlePose, Pose6, PressureReading, PumpState
 from rig.lanes import Channel, Sample
 from rig.safety.axes_watch import AxesWatch, Phase
 from rig.safety.delivery_watch import DeliveryWatch
@@ -213,3 +213,10 @@ def test_a_dose_of_three_tenths_is_allowed_and_a_larger_one_told() -> None:
     assert dose_problem(VolumeLimits(injection_ml=0.3), None) == ""
     assert "up to 0.31 mL go in" in dose_problem(VolumeLimits(injection_ml=0.31), None)
     assert "stops by itself after 9 s" in dose_problem(VolumeLimits(), 9.0)
+
+
+def test_a_needle_that_a_hand_pushes_into_the_gel_is_told_against_the_skin() -> None:
+    watch = AxesWatch("carrier", MotionLimits(), VirtualClock())
+    watch.by_hand(True)
+    trip = told(watch.evaluate(Sample(CarrierState(0, NeedlePose(0.0, 0.0, 0.0, 0.0, 0.5), IDLE), 0)))
+    assert (trip.source, trip.value, trip.limit) == ("carrier_hand", 0.5, 0.0)

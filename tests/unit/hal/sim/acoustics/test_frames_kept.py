@@ -57,7 +57,10 @@ CONTENT: dict[str, Any] = {
     ),
     "tracks": (Track(np.array([[-34.0, -1.0, 2.0], [-12.0, 1.0, 38.0]])),),
 }
+ROLLED = pose(2.0, 1.0, 3.0, 15.0, 8.0)
+ROLLED[:3, :3] @= np.array([[np.cos(0.25), 0.0, np.sin(0.25)], [0.0, 1.0, 0.0], [-np.sin(0.25), 0.0, np.cos(0.25)]])
 POSES = {
+    "rolled": ROLLED,
     "flat": pose(1.0, -0.5, 1.5),
     "turned": pose(-3.0, 2.0, 1.0, 33.0, 11.0),
     "along": pose(4.0, 1.0, 2.5, 97.0, -16.0),

@@ -20,7 +20,9 @@ SHALLOW = ImagingSettings(depth_mm=35.0, frequency_mhz=2.5)
     ("turn_deg", "tilt_deg"), [(0.0, 0.0), (37.0, 0.0), (90.0, 12.0), (120.0, -30.0)], ids=["0", "37", "90", "120"]
 )
 def test_scatterers_are_those_of_a_brute_force_walk(probe: ProbeGeometry, turn_deg: float, tilt_deg: float) -> None:
-    renderer = Renderer(block(material(1, 0.3, 1.6), spacing_mm=2.0), probe, "fast", 5)
+    # Leaning slices see the second layer at other depths, so that each slice has an amplitude of its own.
+    layers = block(material(1, 0.3, 1.6), material(2, 0.3, 1.6, -12.0), surfaces_mm=(18.0,), spacing_mm=2.0)
+    renderer = Renderer(layers, probe, "fast", 5)
     plan = renderer.plan(SHALLOW)
     at = pose(3.0, -2.0, 6.0, turn_deg, tilt_deg)
     renderer._blurred(at, plan, couplant_gap_mm=50.0)
