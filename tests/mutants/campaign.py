@@ -161,6 +161,8 @@ def _listened(shadow: Shadow, name: str) -> Ran:
     if kept.is_file():
         return pickle.loads(kept.read_bytes())  # type: ignore[no-any-return]
     ran = run_forked([name], BASELINE_S, listen=True)
+    if not ran.tests:
+        raise RuntimeError(f"{name} cannot be run at all: {ran.failed}")
     new = kept.with_suffix(f".{os.getpid()}")
     new.write_bytes(pickle.dumps(ran))
     new.rename(kept)  # another process may be at the same file

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 HERE = Path(__file__).resolve().parents[2]
-OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0")
+OPTIONS = ("-q", "-p", "no:cacheprovider", "--hypothesis-seed=0")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def collect(tests: list[str]) -> None:
     """Load test files, and what they import, into this process; those that cannot be loaded are told by their run."""
     import pytest
 
-    pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests])
+    pytest.main(["--collect-only", *OPTIONS, *tests])
 
 
 def run_forked(
