@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from experiments.cartridge import NO_CERTIFICATES
 from experiments.order import copies_of
 from experiments.protocol.plan import plan, reserve
 from experiments.protocol.study import Study, load_study, narrowed
 from experiments.put_aside import KILLED, put_aside
 from experiments.resumption import resumption
-from experiments.run import _recorded
+from experiments.run import _recorded, conclude
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from rig.config import load_config
@@ -104,6 +105,29 @@ def test_a_folder_that_is_not_as_recorded_is_not_resumed(
 def test_a_finished_run_is_not_resumed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is finished: each of its 2 trials has a result"):
         resumption(_run(tmp_path, "success", "miss", sealed=True), None)
+
+
+class _Nobody:
+    """Who does not want to know how a study goes on."""
+
+    def planned(self, cartridges: object) -> None: ...
+
+    def trial(self, trial_id: str, what: str) -> None: ...
+
+
+@pytest.mark.parametrize("cut", ["nothing adopted", "only the manifest is missing"])
+def test_a_run_killed_while_it_was_sealed_is_sealed_by_several_workers_as_well(tmp_path: Path, cut: str) -> None:
+    path = _run(tmp_path, "success", "miss", sealed=True)
+    (path / "manifest.json").unlink()
+    if cut == "nothing adopted":
+        journal = path / "journal.jsonl"
+        kept = [line for line in journal.read_bytes().splitlines(keepends=True) if b'"kind":"run.closed"' not in line]
+        journal.write_bytes(b"".join(line for line in kept if b'"kind":"cartridge.adopted"' not in line))
+    found = resumption(path, None)
+    assert found.to_do == ()
+    ended = conclude(found, workers=2, watcher=_Nobody(), calibrated=NO_CERTIFICATES)
+    assert (ended.planned_n, ended.completed_n, ended.failure) == (2, 2, "")
+    assert verify_run(path) == ()
 
 
 def test_other_software_does_not_finish_what_this_one_has_not_begun(
