@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from analysis.tables import DataFrame, events_table, frames_table, stream_table, trials_table
 from hal.errors import ConfigError, RecordError
+from hal.files import parse_json
 from hal.types import Pixels
 from rig.record import Chain, Entry, FrameReader, RecordedRun, RecordedTrial, verify_run
 from rig.record.attempts import attempts
@@ -154,7 +154,7 @@ class Run:
     @cached_property
     def results(self) -> dict[str, Any]:
         """What ``results.json`` says, computed now from the record. Raises ``ConfigError`` for one that is damaged."""
-        return dict(json.loads(self._analysed.as_bytes()))
+        return dict(parse_json(self._analysed.as_bytes()))
 
     @cached_property
     def _analysed(self) -> Results:
