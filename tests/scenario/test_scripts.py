@@ -196,6 +196,7 @@ def test_a_technique_is_not_chosen_for_a_script_and_an_unknown_name_is_told_the_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", sorted(shipped_scripts()))
 def test_a_shipped_script_runs_in_its_short_form_and_leaves_its_picture(name, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
