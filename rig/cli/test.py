@@ -26,6 +26,6 @@ def run_tests(arguments: list[str]) -> int:
     if arguments and arguments[0] == "--mutants":
         return subprocess.call([sys.executable, "-m", "tests.mutants", *arguments[1:]], cwd=ROOT, env=ours)
     # The groups and their order are those of tests/conftest.py.
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     command += arguments
     return subprocess.call(command, cwd=ROOT, env=ours)

@@ -18,8 +18,6 @@ from rig.cli.main import app
 from rig.live_scene import LiveScene
 from tests.fakes.short_trial import run_short, usual
 
-pytestmark = pytest.mark.xdist_group("usual trials")
-
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):

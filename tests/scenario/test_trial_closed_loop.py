@@ -8,8 +8,6 @@ from hal.sim.operator import SimulatedOperator
 from hal.types import InstructionKind
 from tests.fakes.short_trial import rig, run_short, usual
 
-pytestmark = pytest.mark.xdist_group("usual trials")
-
 STRICT_MM = 5.0
 """Acceptance radius of the techniques (domain 7.2)."""
 

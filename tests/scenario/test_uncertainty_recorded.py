@@ -8,8 +8,6 @@ import pytest
 from rig.config import Gel
 from tests.fakes.short_trial import ShortTrial, rig, run_short, usual
 
-pytestmark = pytest.mark.xdist_group("usual trials")
-
 FASTER_M_S = 25.0
 
 
