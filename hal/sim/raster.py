@@ -12,6 +12,9 @@ from hal.phantom.shapes import FACET_GAP_MM, SMOOTH_MM, part_distance
 
 BLOCK = 6
 """Edge of the blocks (voxels) that are accepted or rejected as a whole when bones are drawn."""
+INSIDE = 0.4
+"""Share of the first-order depth inside a body or ellipsoid that is certain: the tangent of a convex shape overstates
+the depth by no more than its longest half axis over its shortest."""
 
 # Labels as the kernels need them: must agree with data/materials.toml (held by a test).
 SKIN, FAT, FASCIA, MUSCLE, LIGAMENT, INTERTRANSVERSE, FLAVUM = 1, 2, 3, 4, 5, 6, 7
@@ -113,7 +116,7 @@ def pour_shape(
     reach: float,
     label: int,
 ) -> None:
-    """Fill one shape (a row of a bone table in its ``frame`` (12,)) within ``reach`` of the frame's origin."""
+    """Fill one vertebral body or disc (a row of a bone table in its ``frame`` (12,)) within ``reach`` of the frame's origin."""
     x, y, z = frame[9], frame[10], frame[11]
     for i in range(_first(x - reach, origin[0], h), _last(x + reach, origin[0], h, labels.shape[0])):
         for j in range(_first(y - reach, origin[1], h), _last(y + reach, origin[1], h, labels.shape[1])):
@@ -126,6 +129,8 @@ def pour_shape(
                     continue
                 u = frame[0] * fx + frame[3] * fy + frame[6] * fz
                 v = frame[1] * fx + frame[4] * fy + frame[7] * fz
+                if abs(u) > row[15] or abs(v) > max(row[16], row[17]):
+                    continue
                 if part_distance(row, u, abs(v), w) < 0.0:
                     labels[i, j, k] = label
 
@@ -246,7 +251,7 @@ def pour_bones(
                 cx = origin[0] + h * bi + half
                 cy = origin[1] + h * bj + half
                 cz = origin[2] + h * bk + half
-                solid = False
+                bones, deep, whole = 0, False, False
                 for b in range(nb):
                     count[b] = 0
                     u, v, w = _local(frames[b], cx, cy, cz)
@@ -259,7 +264,7 @@ def pour_bones(
                         or w > bounds[b, 5] + reach
                     ):
                         continue
-                    any_union = False
+                    any_union, cut, deepest = False, False, 0.0
                     for p in range(starts[b], starts[b + 1]):
                         # |y| folds at the midline, where a mirrored part can be as near as the distance says
                         e = part_distance(parts[p], u, av, w)
@@ -270,11 +275,18 @@ def pour_bones(
                             count[b] += 1
                             if parts[p, 1] == 0.0:
                                 any_union = True
+                                deepest = min(deepest, e * INSIDE if parts[p, 0] >= 2.0 else e)
+                            else:
+                                cut = True
                     if not any_union:
                         count[b] = 0
                     elif count[b] > 0:
-                        solid = True
-                if not solid:
+                        bones, whole = bones + 1, not cut
+                        deep = whole and deepest < -diagonal
+                if bones == 0:
+                    continue
+                if bones == 1 and deep:  # a union only grows its parts: the block lies in bone whatever else is near
+                    labels[bi : bi + BLOCK, bj : bj + BLOCK, bk : bk + BLOCK] = BONE
                     continue
                 for i in range(bi, min(bi + BLOCK, labels.shape[0])):
                     for j in range(bj, min(bj + BLOCK, labels.shape[1])):
@@ -291,6 +303,8 @@ def pour_bones(
                                         if row[1] == 0.0:
                                             s = max(SMOOTH_MM - abs(d - e), 0.0) / SMOOTH_MM
                                             d = min(d, e) - s * s * SMOOTH_MM * 0.25
+                                            if d < 0.0 and whole and bones == 1:
+                                                break
                                         else:
                                             d = max(d, -e)
                                 if d < 0.0 and previous > FACET_GAP_MM:
