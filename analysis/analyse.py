@@ -21,11 +21,11 @@ def analyse(run: RecordedRun) -> Results:
     """Compute everything that the report shows. Raises ``ConfigError`` when the folder cannot be used."""
     study = run.study
     head = study.get("study", {})
-    trials, plan = trials_table(run.rows), plan_table(run.planned)
+    trials, plan = trials_table(run.rows, run.columns), plan_table(run.planned)
     faults = verify_run(run.path)
     account = _account(trials, plan)
     short = shortfall(account, run.manifest.reason if run.manifest else "")
-    wanted = [Criterion.from_toml(table) for table in study.get("criteria", [])]
+    wanted = [Criterion.from_toml(table, [c.name for c in run.columns]) for table in study.get("criteria", [])]
     level_drawn = bool(study.get("design", {}).get("level_shift", False))
     explores = exploratory(study)
     criteria = tuple(

@@ -16,7 +16,7 @@ faults ended more than one trial in twenty: whoever loses so many no longer know
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +60,8 @@ class Criterion:
     source: str
 
     @staticmethod
-    def from_toml(table: dict[str, Any]) -> Criterion:
-        """Read one table; raises ``ConfigError`` naming what is wrong with it."""
+    def from_toml(table: dict[str, Any], columns: Iterable[str] = NAMES) -> Criterion:
+        """Read one table of a study whose trials have ``columns``; raises ``ConfigError`` naming what is wrong."""
         name = str(table.get("id", "?"))
         try:
             criterion = Criterion(
@@ -84,7 +84,7 @@ class Criterion:
         only = ONE_WAY.get(criterion.statistic, criterion.comparison)
         if criterion.comparison != only:
             raise ConfigError(f"study.toml, criterion {name}: {criterion.statistic} is compared with {only} only")
-        unknown = sorted({criterion.metric, *criterion.select} - set(NAMES))
+        unknown = sorted({criterion.metric, *criterion.select} - set(columns))
         if unknown:
             raise ConfigError(f"study.toml, criterion {name}: unknown column {', '.join(unknown)}")
         return criterion

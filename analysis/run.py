@@ -14,7 +14,7 @@ from analysis.tables import DataFrame, events_table, frames_table, stream_table,
 from hal.errors import ConfigError, RecordError
 from hal.files import parse_json
 from hal.types import Pixels
-from rig.record import Chain, Entry, FrameReader, RecordedRun, RecordedTrial, verify_run
+from rig.record import Chain, Entry, FrameReader, RecordedRun, RecordedTrial, columns_in, verify_run
 from rig.record.attempts import attempts
 from rig.record.reading import read_rows
 
@@ -93,12 +93,13 @@ class Run:
 
     @cached_property
     def trials(self) -> DataFrame:
-        """One row per trial that was closed; columns, units and types as ``rig.record.COLUMNS`` defines them."""
+        """One row per trial that was closed; columns, units and types as ``rig.record.COLUMNS`` defines them,
+        then the measures of the study."""
         damaged: list[str] = []
         rows = read_rows(self.path, damaged)
         for fault in damaged:
             self._say(fault)
-        return trials_table(rows)
+        return trials_table(rows, columns_in(self.path))
 
     @cached_property
     def events(self) -> DataFrame:

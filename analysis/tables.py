@@ -37,14 +37,14 @@ __all__ = [
 concat = pd.concat
 NS_PER_S = 1e9
 _DTYPES = {"text": "str", "float": "float64", "int": "Int64", "bool": "boolean"}
-_NUMBERS = frozenset(c.name for c in COLUMNS if c.kind in ("float", "int"))
+_NUMBERS = frozenset(_DTYPES[kind].lower() for kind in ("float", "int"))
 _PLAN = tuple(f.name for f in fields(PlannedTrial))
 
 
-def trials_table(rows: Sequence[Row]) -> DataFrame:
+def trials_table(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> DataFrame:
     """One row per trial in the order of ``rows``, all columns of ``trials.csv`` in their order."""
-    table = DataFrame({c.name: _column([row.get(c.name) for row in rows], c) for c in COLUMNS})
-    return with_units(table, {c.name: c.unit for c in COLUMNS})
+    table = DataFrame({c.name: _column([row.get(c.name) for row in rows], c) for c in columns})
+    return with_units(table, {c.name: c.unit for c in columns})
 
 
 def _column(cells: Sequence[object], column: Column) -> Series:
@@ -140,4 +140,4 @@ def words(table: DataFrame, name: str, missing: str = "unknown") -> Series:
 
 def measured(trials: DataFrame, name: str) -> DataFrame:
     """The trials that have a number in a column; none where the column holds no numbers."""
-    return trials[trials[name].notna()] if name in _NUMBERS else trials.iloc[:0]
+    return trials[trials[name].notna()] if str(trials[name].dtype).lower() in _NUMBERS else trials.iloc[:0]

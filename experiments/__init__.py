@@ -13,22 +13,29 @@ import experiments.rooms as _rooms  # noqa: F401 - first: from here on our rooms
 import hal as _hal  # noqa: F401 - before NumPy and its like: see hal.arithmetic
 
 if TYPE_CHECKING:
+    from experiments.own_trial import OwnTrial, changed_mm2
+    from experiments.procedures import measure, procedure
     from experiments.study_run import EndedEarly, StudyRun, compare
     from experiments.varied import Varied, phantom, rig_file, technique
     from experiments.varied_study import VariedStudy, study
 
 __all__ = [
     "EndedEarly",
+    "OwnTrial",
     "StudyRun",
     "Varied",
     "VariedStudy",
+    "changed_mm2",
     "compare",
+    "measure",
     "phantom",
+    "procedure",
     "rig_file",
     "study",
     "technique",
 ]
 _STANDS_IN = {
+    "OwnTrial": "own_trial", "changed_mm2": "own_trial", "measure": "procedures", "procedure": "procedures",
     "EndedEarly": "study_run", "StudyRun": "study_run", "compare": "study_run", "VariedStudy": "varied_study",
     "study": "varied_study", "Varied": "varied", "phantom": "varied", "rig_file": "varied", "technique": "varied",
 }  # fmt: skip

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.report.make import make_report
+from experiments.ended import Ended
 from experiments.order import Order, estimate
 from experiments.progress import StudyProgress
 from experiments.rehearsal import rehearse
@@ -23,23 +23,6 @@ from rig.simulated import needs_bench
 
 NOT_JUDGED = "NOT JUDGED"
 """Verdict of a run that could not be analysed."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a study ended."""
-
-    run: Path
-    planned_n: int
-    completed_n: int
-    verdict: str
-    failure: str = ""
-    """Why it ended early; empty when it did not."""
-    failure_kind: str = ""
-    """safety, device, operator, record or empty."""
-
-    def as_json(self) -> dict[str, Any]:
-        return {"run": str(self.run), "planned": self.planned_n, "completed": self.completed_n, "verdict": self.verdict}
 
 
 def carry_out(order: Order, publish: int | None = None) -> Ended:

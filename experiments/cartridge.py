@@ -15,14 +15,16 @@ import numpy as np
 
 from experiments.device_fault import DEVICE_FAULT
 from experiments.gel_block import GelBlock, ask_for_block, note_insertion, own_block
+from experiments.leads import lead_of
 from experiments.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
+from experiments.protocol.measure import Measure
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from experiments.protocol.technique import Technique
 from experiments.put_aside import clear_unbegun, put_aside
 from experiments.rebuild import Rebuilding, Relay
 from experiments.steps import STEPS, reassess
 from experiments.streaming import streaming
-from experiments.trial import HOLDS_IN_A_ROW_MAX_N, Anatomy, Trial, run_trial
+from experiments.trial import HOLDS_IN_A_ROW_MAX_N, Anatomy, Lead, ProcedureFault, Trial, run_trial
 from hal.clock import NS_PER_S, Clock, VirtualClock, WallClock
 from hal.errors import DeviceError, LinkError, RecordError, RigError, SafetyStop
 from hal.phantom.ledger import Ledger
@@ -85,6 +87,8 @@ class CartridgeJob:
     """Of a cartridge that another process began."""
     level_shift: bool = False
     """A simulated cartridge may stand one level off."""
+    measures: tuple[Measure, ...] = ()
+    """Of procedures of the user's own."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class CartridgeResult:
     devices: tuple[DeviceRecord, ...]
     failure: str = ""
     failure_kind: str = ""
-    """safety, device, device_fault or empty."""
+    """safety, device, device_fault, procedure or empty."""
     virtual_s: float = 0.0
     faulted: tuple[str, ...] = ()
     """Trials that a device fault ended: each is to be repeated as a new one."""
@@ -125,6 +129,7 @@ def run_cartridge(
     """
     anatomy(job.phantom)
     settle_heap()
+    leads = {name: lead_of(one, job.run, {m.name: m for m in job.measures}) for name, one in job.techniques.items()}
     config = job.config
     simulated_here = needs_bench(config)
     clock = clock or (VirtualClock() if simulated_here else WallClock())
@@ -169,7 +174,8 @@ def run_cartridge(
                 if progress is not None and not rebuilt:
                     progress(planned.trial_id, "started")
                 writer = rebuilding.record if rebuilding is not None else record
-                outcome, stop = _one(job, planned, controller, writer, bench, scene, block)
+                lead = leads[planned.technique]
+                outcome, stop = _one(job, planned, controller, writer, bench, scene, block, lead)
                 if not rebuilt:
                     completed += 1
                     if progress is not None:
@@ -195,6 +201,8 @@ def run_cartridge(
     except RecordError:
         reason = "the record could not be written, or not be gone on with"
         raise
+    except ProcedureFault as error:
+        failure, kind, reason = _with_record(error), "procedure", "ended by a fault of its procedure"
     except RigError as error:
         # A limit or a stop rule that no step answered: the bench is safe, the cartridge ends here.
         failure, kind, reason = str(error), "safety", f"{type(error).__name__}"
@@ -288,6 +296,7 @@ def _one(
     bench: SimulatedBench | None,
     scene: LiveScene | None,
     block: GelBlock,
+    lead: Lead,
 ) -> tuple[str, SafetyStop | LinkError | DeviceError | None]:
     """Run one trial; returns its outcome and the safety stop or the device's failure that ended it, if one did."""
     rig, technique = controller.rig, job.techniques[planned.technique]
@@ -321,7 +330,7 @@ def _one(
     with streaming(controller, trial_record) as streams:
         trial.before_close = streams.finish
         try:
-            return str(run_trial(trial, STEPS, reassess)["outcome"]), None
+            return str(run_trial(trial, STEPS, reassess, lead)["outcome"]), None
         except (SafetyStop, LinkError, DeviceError) as stop:
             return trial.log.ended, stop
         finally:

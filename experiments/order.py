@@ -84,6 +84,9 @@ def ordered(
     calibrated = checked_on_paper(study, config)
     _check_out(out)
     copies = {**copies_of(study, config), **also}
+    for one in study.loaded().values():
+        if one.procedure and one.procedure.rsplit(":", 1)[0] not in also:
+            raise ConfigError(f"technique {one.id}: procedure = {one.procedure!r} comes with a script; run that script")
     copies |= {f"calibrations/{path.name}": path.read_bytes() for path in calibrated.files}
     check_devices(config, calibrated)
     default = WORKERS_SIMULATED if needs_bench(config) else 1

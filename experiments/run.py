@@ -96,6 +96,7 @@ def conduct(
             calibrated,
             ledgers,
             level_shift=study.design.level_shift,
+            measures=study.measures,
         )
         for c in cartridges
     ]
@@ -119,7 +120,7 @@ def conclude(found: Resumption, *, workers: int, watcher: Watcher, calibrated: I
     jobs = [
         CartridgeJob(
             run.path, c, techniques, config, study.design.phantom, study.design.cartridge_age_h, calibrated,
-            config.ledger_folder, found.before.get(c.cartridge_id), study.design.level_shift,
+            config.ledger_folder, found.before.get(c.cartridge_id), study.design.level_shift, study.measures,
         )
         for c in found.to_do
     ]  # fmt: skip

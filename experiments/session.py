@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.carry_out import Ended
+from experiments.ended import Ended
+from experiments.own_trial import OwnTrial
+
+Body = Callable[[OwnTrial], object]
+"""A procedure of the user's own."""
+
+
+class Defined(BaseException):
+    """A script that is only read for its procedures has come to its first study."""
 
 
 @dataclass
@@ -26,8 +34,12 @@ class Session:
     source: bytes = b""
     """Of that script, as it is run."""
     runs: list[Ended] = field(default_factory=list)
+    procedures: dict[str, Body] = field(default_factory=dict)
+    """That the script has declared, by their place in its source."""
     made: int = 0
     """Studies that were planned so far."""
+    defining: bool = False
+    """The script is only read for its procedures, up to its first study."""
     begun: bool = False
     """A trial has begun: whatever is planned from now on may rest on what was seen."""
 

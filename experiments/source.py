@@ -17,6 +17,8 @@ from hal.errors import ConfigError
 
 FOLDER = "script"
 """Of a run folder."""
+NOTEBOOK = "notebook.py"
+"""The cells of a notebook there."""
 PLACE = Path(__file__).resolve().parents[1]
 SHIPPED = Path(__file__).resolve().parent / "scripts"
 
@@ -28,7 +30,7 @@ def script_files(session: Session) -> dict[str, bytes]:
     """
     cells = "" if session.script else _cells()
     if cells:
-        return {f"{FOLDER}/notebook.py": cells.encode()}
+        return {f"{FOLDER}/{NOTEBOOK}": cells.encode()}
     main = session.script or _main()
     if main is None:
         return {}
@@ -39,6 +41,19 @@ def script_files(session: Session) -> dict[str, bytes]:
     except OSError as error:
         raise ConfigError(f"{main}: the script's source cannot be kept: {error}") from None
     return {f"{FOLDER}/{path.relative_to(main.parent).as_posix()}": content for path, content in found.items()}
+
+
+def folder_of_script(session: Session, file: str) -> str:
+    """A source file of the script as it is called in the run folder. Raises ``ConfigError`` where none is kept."""
+    main = session.script or _main()
+    if main is not None:
+        path = Path(file).resolve()
+        if path.suffix == ".py" and path.is_relative_to(main.parent):
+            return path.relative_to(main.parent).as_posix()
+        raise ConfigError(f"{file}: a procedure stands in the script or in a module beside it, whose source is kept")
+    if _cells():
+        return NOTEBOOK
+    raise ConfigError("a procedure stands in a script or a notebook: at a prompt no source of it can be kept")
 
 
 def shipped_scripts() -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from analysis.figures.compared import draw
 from analysis.figures.style import Stamp
 from analysis.report.make import make_report
 from analysis.run import Run
-from experiments.carry_out import Ended
+from experiments.ended import Ended
 from experiments.told import say
 from hal.errors import ConfigError, RigError
 from hal.files import parse_json
@@ -72,7 +72,8 @@ def compare(what: StudyRun | Mapping[str, StudyRun], column: str = "tte_mm", by:
     The limit that is drawn is that of the first criterion of a single run on the column. Raises ``ConfigError`` for a
     column that is no number, or by which trials cannot be grouped.
     """
-    shown = _column(column)
+    runs = list(what.values()) if isinstance(what, Mapping) else [what]
+    shown = _column(column, runs[0].recorded.columns)
     if isinstance(what, Mapping):
         stamps = [run.stamp for run in what.values()]
         together = (any(getattr(s, f.name) for s in stamps) for f in fields(Stamp))
@@ -85,8 +86,8 @@ def compare(what: StudyRun | Mapping[str, StudyRun], column: str = "tte_mm", by:
     return draw(arms, shown, what.stamp, limits[0] if limits else None)
 
 
-def _column(name: str) -> Column:
-    numbers = {c.name: c for c in COLUMNS if c.kind != "text"}
+def _column(name: str, columns: Iterable[Column]) -> Column:
+    numbers = {c.name: c for c in columns if c.kind != "text"}
     if name not in numbers:
         raise ConfigError(f"trials have no number {name!r}{near(name, numbers)}")
     return numbers[name]

@@ -115,6 +115,11 @@ class Trial:
     seen_tip: SeenTip | None = None
     drawn_back_mm: float = 0.0
     """Way that the needle was drawn back since its tip was confirmed."""
+    short_of_mm: float = 0.0
+    """How far before the aim point an advance ends; a procedure of the user's own goes on from there."""
+    own: dict[str, float] = field(default_factory=dict)
+    """What a procedure of the user's own measured, by the name of its column."""
+    last_injection: InjectionResult | None = None
     rescans_n: int = 0
     pressure_retries_n: int = 0
     _injection_declared: bool = False
@@ -208,7 +213,7 @@ class Trial:
 
     def note_injection(self, result: InjectionResult, *, test: bool) -> None:
         """Count volume and pressures."""
-        log = self.log
+        log, self.last_injection = self.log, result
         if test:
             log.test_injections_n += 1
             log.test += result.pumped
@@ -236,9 +241,45 @@ Step = Callable[[Trial], State]
 Reassess = Callable[[Trial, HoldRequested, State], State]
 
 
-def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> dict[str, Any]:
-    """Go through the states; returns the trial row. Raises ``SafetyStop``, ``LinkError`` or ``DeviceError`` after
-    the record was closed, so that the caller ends the cartridge."""
+class Walk:
+    """The way of a trial from state to state; a stop rule that fires in one is answered by ``reassess``."""
+
+    def __init__(self, trial: Trial, steps: dict[State, Step], reassess: Reassess) -> None:
+        self.trial = trial
+        self.state = State.SETUP
+        """The next one."""
+        self._steps, self._reassess, self._entered_n = steps, reassess, 0
+
+    def to(self, *ends: State) -> None:
+        """Go on until one of these states is the next."""
+        while self.state not in ends:
+            if self._entered_n == STATES_MAX_N:
+                raise TrialEnded("aborted", f"more than {STATES_MAX_N} changes of state")
+            self._entered_n += 1
+            self.trial.event("state.entered", state=self.state.value)
+            try:
+                self.state = self._steps[self.state](self.trial)
+            except HoldRequested as hold:
+                self.state = _answer(self.trial, hold, self.state, self._reassess)
+
+
+Lead = Callable[[Walk], str]
+"""Goes the way of a trial; returns in words how it came to its end."""
+
+
+def all_states(walk: Walk) -> str:
+    """The way that a technique describes."""
+    walk.to(State.DONE)
+    return "all states passed"
+
+
+class ProcedureFault(RigError):
+    """A procedure of the user's own raised something itself, or asked for what is not possible where it stands."""
+
+
+def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess, lead: Lead = all_states) -> dict[str, Any]:
+    """Go through the states; returns the trial row. Raises ``SafetyStop``, ``LinkError``, ``DeviceError`` or
+    ``ProcedureFault`` after the record was closed, so that the caller ends the cartridge."""
     log = trial.log
     trial.controller.volumes.reset()
     trial.controller.travel.reset()
@@ -246,8 +287,8 @@ def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> dic
         trial.witness.begin(trial.technique.level, trial.planned.side, trial.approach_direction)
     failure: Exception | None = None
     try:
-        _states(trial, steps, reassess)
-        log.ended, log.end_reason = "finished", "all states passed"
+        log.end_reason = lead(Walk(trial, steps, reassess))
+        log.ended = "finished"
     except TrialEnded as end:
         log.ended, log.end_reason = end.how, str(end)
         _note_fault(trial, end.__context__)
@@ -255,6 +296,9 @@ def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> dic
     except LimitViolation as error:
         log.ended, log.end_reason = "aborted", str(error)
         failure = _leave_phantom(trial, steps)
+    except ProcedureFault as fault:
+        log.ended, log.end_reason = "interrupted", str(fault)
+        failure = _leave_phantom(trial, steps) or fault
     except SafetyStop as stop:
         # A person who stops the rig interrupts the trial: it is no failure of its technique.
         log.ended = "interrupted" if stop.source == "operator" else "aborted"
@@ -290,19 +334,6 @@ def _note_fault(trial: Trial, cause: BaseException | None) -> None:
         trial.log.ended, trial.log.device_fault = DEVICE_FAULT, found
         role, kind = found.split(": ")
         trial.event("device_fault", device=role, fault=kind, words=f"the {role} {KINDS[kind]}", cause=str(cause))
-
-
-def _states(trial: Trial, steps: dict[State, Step], reassess: Reassess) -> None:
-    state = State.SETUP
-    for _ in range(STATES_MAX_N):
-        if state is State.DONE:
-            return
-        trial.event("state.entered", state=state.value)
-        try:
-            state = steps[state](trial)
-        except HoldRequested as hold:
-            state = _answer(trial, hold, state, reassess)
-    raise TrialEnded("aborted", f"more than {STATES_MAX_N} changes of state")
 
 
 def _answer(trial: Trial, hold: HoldRequested, state: State, reassess: Reassess) -> State:
@@ -363,7 +394,7 @@ def close_record(trial: Trial) -> dict[str, Any]:
     )
     if truth is not None:
         trial.record.truth(truth)
-    row = {**trial.about, **row}
+    row = {**trial.about, **row, **trial.own}
     if trial.before_close is not None:
         trial.before_close()
     trial.record.close(row)

@@ -12,7 +12,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.protocol.measure import Declared
 from experiments.protocol.technique import Technique, technique_file
+from experiments.session import current
 from hal.errors import ConfigError
 from hal.files import Document, read, validated
 from hal.files.toml_text import toml_text
@@ -38,6 +40,8 @@ class Varied:
     changes: Changes
     data: Mapping[str, Any]
     """The whole file as changed."""
+    measures: tuple[Declared, ...] = ()
+    """What a procedure measures besides."""
 
     @property
     def text(self) -> str:
@@ -55,6 +59,8 @@ def change_lines(changes: Changes) -> list[str]:
 
 def technique(base: str | Path = "L4_IP_T", changes: Changes | None = None) -> Varied:
     """A technique by name or path with changes; raises ``ConfigError`` with everything that is wrong with it."""
+    if current().defining:
+        return Varied("technique", str(base), {}, {})
     document = varied(read(technique_file(str(base))), changes, f"technique {base} as varied")
     validated(document, Technique)
     return Varied("technique", str(base), dict(changes or {}), document.data)
@@ -66,6 +72,8 @@ def phantom(base: str | Path = "lumbar_ref", changes: Changes | None = None) -> 
     Of the skin's depth ``s0_mm`` and the ``bmi`` that it follows from, the one that is not changed is left out. Its
     name ends in ``_varied`` unless another is given.
     """
+    if current().defining:
+        return Varied("phantom", str(base), {}, {})
     changes = dict(changes or {})
     base_file = read(phantom_file(str(base)))
     whole: dict[str, object] = dict(changes)
@@ -85,6 +93,8 @@ def rig_file(base: str | Path = "simulated", changes: Changes | None = None) -> 
     Limits can only be made narrower, ``rig.simulated`` and ``safety`` cannot be changed; of a real bench only limits
     and needle can, since everything else in its file says what stands on the table.
     """
+    if current().defining:
+        return Varied("rig", str(base), {}, {})
     file, changes = config_file(base), dict(changes or {})
     before = checked(read(file), path=file)
     where = f"rig {base} as varied"

@@ -11,11 +11,12 @@ from tempfile import TemporaryDirectory
 from analysis.report.varied import FILE
 from experiments.carry_out import carry_out
 from experiments.order import SHIPPED_RIG, checked_on_paper, ordered
+from experiments.protocol.measure import Declared
 from experiments.protocol.plan import plan
 from experiments.protocol.study import Study, chooses, load_study, narrowed, study_path
 from experiments.protocol.technique import Technique, load_technique
-from experiments.session import Session, current
-from experiments.source import script_files
+from experiments.session import Defined, Session, current
+from experiments.source import FOLDER, NOTEBOOK, script_files
 from experiments.study_run import EndedEarly, StudyRun
 from experiments.told import say
 from experiments.varied import Changes, Varied, change_lines, rig_file, technique, varied
@@ -67,6 +68,8 @@ class VariedStudy:
         also = {**script, FILE: self._about(next(iter(script), ""), session).encode()}
         with self._files.in_words():
             order = ordered(given, self.rig, session.out or Path(out), session.workers or workers, also)
+            if f"{FOLDER}/{NOTEBOOK}" in script and any(t.procedure for t in given.loaded().values()):
+                order = replace(order, workers=1)  # cells are not run again in other processes
         if self.left_out:
             say(f"criteria that choose no trial of this study are left out: {', '.join(self.left_out)}")
         session.begun = self._ran = True
@@ -108,6 +111,8 @@ def study(
     trials, seed and rig over what the script says. Raises ``ConfigError`` with everything that is wrong.
     """
     session, file = current(), study_path(str(base))
+    if session.defining:
+        raise Defined
     document, files = read(file), _Files()
     whole: dict[str, object] = dict(changes or {})
     files.origin.append(("study.toml", str(base), dict(whole)))
@@ -118,6 +123,8 @@ def study(
         whole["design.phantom"] = files.other("phantom", phantom)
     if criteria is not None:
         whole["criteria"] = [dict(one) for one in criteria]
+    if files.measures:
+        whole["measures"] = [one.measure.model_dump(mode="json") for _, one in files.measures]
     if session.begun:
         whole["study.exploratory"] = TOO_LATE
     found = dict(varied(document, whole, f"study {base} as varied").data)
@@ -127,7 +134,8 @@ def study(
             for key in ("techniques", "phantom"):
                 if key in design:
                     design[key] = _from(file.parent, files.place, design[key])
-        given, left_out = files.study(found, all_criteria=criteria is not None)
+        judged = [one.criterion(name) for name, one in files.measures]
+        given, left_out = files.study(found, judged, all_criteria=criteria is not None)
         given = narrowed(given, trials=session.trials, seed=session.seed, techniques=())
         config = load_config(_rig(rig, session.rig, files))
         checked_on_paper(given, config)
@@ -143,6 +151,8 @@ class _Files:
         self.place = Path(self._folder.name)
         self.origin: list[tuple[str, str, Changes]] = []
         """Name in the run folder, what it was made from, changes."""
+        self.measures: list[tuple[str, Declared]] = []
+        """By the technique whose procedure takes them."""
 
     def technique(self, name: str, one: Varied | str) -> str:
         """The name of a technique for the study file; one that is changed or renamed becomes a file."""
@@ -154,6 +164,7 @@ class _Files:
             raise ConfigError(f"techniques: {name!r} is a {one.kind}")
         own = varied(Document("", "", one.data), {"id": name}, f"technique {name!r}")
         validated(replace(own, where=f"technique {name!r}"), Technique)
+        self.measures += [(name, one) for one in one.measures]
         return self._written(f"techniques/{name}.toml", replace(one, data=own.data))
 
     def other(self, kind: str, one: Varied | str | Path) -> str:
@@ -164,9 +175,16 @@ class _Files:
             raise ConfigError(f"{kind}: this is a {one.kind}")
         return self._written(f"{kind}.toml", one)
 
-    def study(self, data: Mapping[str, object], *, all_criteria: bool) -> tuple[Study, tuple[str, ...]]:
-        """The study as written down, and the criteria that choose no trial of it unless ``all_criteria`` must."""
+    def study(
+        self, data: Mapping[str, object], judged: list[dict[str, object]], *, all_criteria: bool
+    ) -> tuple[Study, tuple[str, ...]]:
+        """The study as written down, and the criteria that choose no trial of it unless ``all_criteria`` must.
+
+        ``judged``: the criteria of measures of the user's own, after those of the study.
+        """
         file, left_out = self.place / "study.toml", tuple[str, ...]()
+        criteria = data.get("criteria", [])
+        data = {**data, "criteria": [*(criteria if isinstance(criteria, list) else []), *judged]}
         file.write_text(toml_text(data))
         if not all_criteria:
             given = load_study(str(file), as_run=True)

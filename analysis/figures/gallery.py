@@ -39,7 +39,7 @@ def sheets(run: RecordedRun, results: Results) -> tuple[Sheet, ...]:
     """Every figure that a run may have, in the order of the report."""
     stamp = Stamp(results.simulated, results.demonstration, bool(results.exploratory))
     accepted = acceptances(run)
-    trials, arms, approaches = trials_table(run.rows), results.arms, results.approaches
+    trials, arms, approaches = trials_table(run.rows, run.columns), results.arms, results.approaches
     radii = sorted({a.radius_mm for a in spheres(accepted, trials["technique"])})
     limit, told = limit_of(results.criteria, "success"), results.uncertainty
     errors = (

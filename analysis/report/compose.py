@@ -13,7 +13,7 @@ from analysis.report.wording import DASH, cell, counted, known, number
 from analysis.results import Results
 from analysis.tables import DataFrame, trials_table, words
 from analysis.violations import VIOLATIONS, explained
-from rig.record import COLUMNS, RecordedRun
+from rig.record import Column, RecordedRun
 from rig.record.anomalies import versions_of
 from rig.record.canonical import sha256_file
 
@@ -46,7 +46,7 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
         Section("Known anomalies of the software", _anomalies(run, results)),
         Section("Integrity of the record", _integrity(run, results)),
         Section("Annex A: trials", _trials(run)),
-        Section("Annex B: data dictionary", _dictionary()),
+        Section("Annex B: data dictionary", _dictionary(run.columns)),
         Section("Annex C: uncertainty budgets in full", uncertainty.annex(results), new_page=True),
     )
     return View(
@@ -178,7 +178,7 @@ def _temperature(trials: DataFrame) -> str:
 
 
 def _item(run: RecordedRun) -> tuple[Block, ...]:
-    manifest, trials = run.manifest, trials_table(run.rows)
+    manifest, trials = run.manifest, trials_table(run.rows, run.columns)
     phantoms, cartridges = (sorted(set(words(trials, n, "")) - {""}) for n in ("phantom_id", "cartridge_id"))
     pairs = [
         ("Item tested", "lumbar gel phantom " + (", ".join(phantoms) or DASH)),
@@ -485,8 +485,8 @@ def _trials(run: RecordedRun) -> tuple[Block, ...]:
     return (table, Paragraph("All columns are in trials.csv and trials.parquet.", "note"))
 
 
-def _dictionary() -> tuple[Block, ...]:
-    rows = tuple((c.name, known(c.unit), c.kind, c.text) for c in COLUMNS)
+def _dictionary(columns: Sequence[Column]) -> tuple[Block, ...]:
+    rows = tuple((c.name, known(c.unit), c.kind, c.text) for c in columns)
     note = "Columns of trials.csv, in order; an empty cell was not measured."
     codes = Paragraph(explained(*VIOLATIONS), "note")
     return (Paragraph(note), Table(("Column", "Unit", "Kind", "Meaning"), rows, "llll", (1.7, 0.7, 0.6, 5.0)), codes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from experiments.protocol.measure import LARGEST, Measure
 from experiments.protocol.technique import Technique, load_technique, shipped
 from hal.errors import ConfigError
 from hal.files import Document, Id, read, refusal, validated, within
 from hal.files.validated import near
-from rig.record import COLUMNS
+from rig.record import COLUMNS, Column
 
 _COLUMN = {column.name: column for column in COLUMNS}
 _FACTORS = tuple(column.name for column in COLUMNS if column.factor)
@@ -24,8 +26,6 @@ ONE_WAY = {
     "max": ("<=", "the largest value says nothing about a lower limit"),
 }
 """Statistics that make sense with one comparison only, and why."""
-LARGEST = {"mm": 200.0, "deg": 180.0, "s": 86_400.0, "mL": 20.0, "kPa": 1000.0, "N": 100.0, "h": 8760.0, "degC": 60.0}
-"""Largest limit that makes sense in the unit of a column [A]: beyond it the number is in another unit."""
 SEED_MAX = 2**32 - 1
 TRIALS_MAX = 10_000
 """Of one study [A]: with the shipped needle arms two days of computing, and more gel than a bench pours in years."""
@@ -105,7 +105,7 @@ class Criterion(_Data):
 
     @model_validator(mode="after")
     def _can_be_judged(self) -> Criterion:
-        faults = [*self._select_faults(), *self._metric_faults()]
+        faults = self._select_faults()
         if faults:
             raise refusal(*((key, f"criterion {self.id}: {text}") for key, text in faults))
         return self
@@ -114,7 +114,7 @@ class Criterion(_Data):
         faults = []
         for name, values in self.select.items():
             if name not in _COLUMN:
-                faults.append((f"select.{name}", _no_column(name)))
+                faults.append((f"select.{name}", _no_column(name, _COLUMN)))
             elif name not in _FACTORS:
                 text = (
                     f"{name} is a result, and trials must not be chosen by how they ended; a criterion may choose by "
@@ -124,10 +124,11 @@ class Criterion(_Data):
                 faults.append((f"select.{name}", f"select.{name} is empty: no trial would be chosen"))
         return faults
 
-    def _metric_faults(self) -> list[tuple[str, str]]:
-        column = _COLUMN.get(self.metric)
+    def metric_faults(self, columns: Mapping[str, Column]) -> list[tuple[str, str]]:
+        """What cannot be judged in a study whose trials have these columns: key and reason."""
+        column = columns.get(self.metric)
         if column is None:
-            return [("metric", _no_column(self.metric))]
+            return [("metric", _no_column(self.metric, columns))]
         faults = []
         yes_no = self.statistic == "success_lower_95"
         if yes_no != (column.kind == "bool") or column.kind == "text":
@@ -145,8 +146,8 @@ class Criterion(_Data):
         return faults
 
 
-def _no_column(name: str) -> str:
-    hint = difflib.get_close_matches(name, _COLUMN, n=1)
+def _no_column(name: str, columns: Iterable[str]) -> str:
+    hint = difflib.get_close_matches(name, list(columns), n=1)
     return f"trials.csv has no column {name!r}" + (f"; did you mean {hint[0]}?" if hint else "")
 
 
@@ -163,14 +164,30 @@ class Study(_Data):
     study: Head
     design: Design
     criteria: tuple[Criterion, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    """Columns that procedures of the user's own fill in, after those of the rig."""
 
     @model_validator(mode="after")
     def _ids(self) -> Study:
-        ids = [criterion.id for criterion in self.criteria]
-        twice = [i for i, name in enumerate(ids) if name in ids[:i]]
-        if twice:
-            raise refusal(*((f"criteria.{i}.id", "another criterion has the same id") for i in twice))
+        faults = []
+        for table, names in (
+            ("criteria", [c.id for c in self.criteria]),
+            ("measures", [m.name for m in self.measures]),
+        ):
+            word, key = ("criterion", "id") if table == "criteria" else ("measure", "name")
+            twice = [i for i, name in enumerate(names) if name in names[:i]]
+            faults += [(f"{table}.{i}.{key}", f"another {word} has the same {key}") for i in twice]
+        for i, criterion in enumerate(self.criteria):
+            for key, text in criterion.metric_faults(self.columns):
+                faults.append((f"criteria.{i}.{key}", f"criterion {criterion.id}: {text}"))
+        if faults:
+            raise refusal(*faults)
         return self
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The columns of ``trials.csv`` by name."""
+        return _COLUMN | {measure.name: measure.column for measure in self.measures}
 
     def loaded(self) -> dict[str, Technique]:
         """The techniques of the design, by the name used there."""
@@ -207,7 +224,7 @@ def load_study(name_or_path: str, *, as_run: bool = False) -> Study:
         "techniques": tuple(_beside(path, name) for name in design.techniques),
         "phantom": _beside(path, design.phantom),
     }
-    criteria = tuple(c.model_copy(update={"unit": _COLUMN[c.metric].unit}) for c in study.criteria)
+    criteria = tuple(c.model_copy(update={"unit": study.columns[c.metric].unit}) for c in study.criteria)
     study = study.model_copy(update={"design": design.model_copy(update=there), "criteria": criteria})
     faults = [*_twice(document, study.loaded()), *(() if as_run else _unchosen(document, study))]
     if faults:

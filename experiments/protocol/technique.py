@@ -229,10 +229,13 @@ class Technique(_Data):
 
     id: Id
     name: str = Field(min_length=1)
-    level: Literal["L4", "L5", "S1"]
+    level: Literal["L2", "L3", "L4", "L5", "S1"]
     view: str
     plane: Literal["in_plane", "out_of_plane", "landmark"]
     needle: str = "22G_quincke_120"
+    procedure: str = Field("", pattern=r"^(script/[A-Za-z0-9_./-]+\.py:[A-Za-z_][A-Za-z0-9_]*)?$")
+    """Of a script: the function that leads the trial in place of the states, `script/FILE.py:NAME`; only the script
+    itself can set it."""
     operator_side: Literal["target"] = "target"
     source: str = ""
     not_applicable: tuple[str, ...] = ()

@@ -124,7 +124,7 @@ def advance(trial: Trial) -> State:
         trial.log.steps_n += 1
         prediction = predict(trial)
         to_go = goal - prediction.tip_mm
-        remaining = float(to_go @ prediction.direction)
+        remaining = float(to_go @ prediction.direction) - trial.short_of_mm
         if remaining <= ARRIVED_MM and answer.confirmed:
             if by_hand and outlook(trial, goal).miss_mm > STEER_MM:
                 return _again(trial, f"the tip stands {outlook(trial, goal).miss_mm:.1f} mm beside the aim point")

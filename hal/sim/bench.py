@@ -243,7 +243,10 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
     kind = replace(kind, curvature_sd=math.hypot(kind.curvature_sd, GEL_CURVATURE_SD))
     renderer = Renderer(partial(_prepare, s, built, cartridge_seed), spec.probe, s.frame_quality, seed=cartridge_seed)
     line = LineSpec(
-        compliance_ul_kpa=spec.compliance_ul_kpa, gauge=int(kind.gauge.rstrip("G")), needle_mm=kind.length_mm
+        compliance_ul_kpa=spec.compliance_ul_kpa,
+        gauge=int(kind.gauge.rstrip("G")),
+        needle_mm=kind.length_mm,
+        viscosity_mpa_s=s.viscosity_mpa_s,
     )
     return World(
         built,

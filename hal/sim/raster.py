@@ -116,7 +116,7 @@ def pour_shape(
     reach: float,
     label: int,
 ) -> None:
-    """Fill one vertebral body or disc (a row of a bone table in its ``frame`` (12,)) within ``reach`` of the frame's origin."""
+    """Fill one body or disc (a row of a bone table in its ``frame`` (12,)) within ``reach`` of the frame's origin."""
     x, y, z = frame[9], frame[10], frame[11]
     for i in range(_first(x - reach, origin[0], h), _last(x + reach, origin[0], h, labels.shape[0])):
         for j in range(_first(y - reach, origin[1], h), _last(y + reach, origin[1], h, labels.shape[1])):

@@ -95,6 +95,8 @@ class SimSettings(BaseModel):
     operator: str = "expert"
     temperature_c: float = Field(default=22.0, ge=5.0, le=35.0)
     """Of bench and gel; ``build.temperature_c`` is set to it."""
+    viscosity_mpa_s: float = Field(default=1.0, ge=0.3, le=50.0)
+    """Of the fluid in the syringe: water at 20 C 1.0, steroid suspension 1.2-3. The line's resistance follows."""
     frame_quality: Literal["full", "fast"] = "full"
     frame_rate_hz: float = Field(default=20.0, ge=1.0, le=60.0)
     depth_mm: float = Field(default=95.0, ge=40.0, le=160.0)

@@ -6,7 +6,8 @@ import atexit
 import dataclasses
 import datetime
 import enum
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +29,8 @@ from rig.safety.interrupt import held_off
 from rig.simulated import needs_bench, simulate
 
 ANSWER_S = 1800.0
+_shut: list[None] = []
+"""Not empty while a script is only read: nothing may be opened by it."""
 _open: list[OpenedRig] = []
 """The one that is open in this process: it stays reachable when its name is gone, and is made safe at exit."""
 
@@ -49,12 +52,24 @@ def open_rig(
         RigNotOpened: with every device that did not open.
         SafetyStop: an interlock does not pass its self-test, or the emergency stop is pressed.
     """
+    if _shut:
+        raise ConfigError("a rig is opened before the first study of a script that is only read for its procedures")
     if _open:
         raise ConfigError(
             f"the rig {_open[0].name} is still open in this process: close it first (rig.close_all() when no name is "
             "left for it)"
         )
     return OpenedRig(load_config(str(rig_file)), _folder(out), phantom, seed)
+
+
+@contextmanager
+def nothing_is_opened() -> Iterator[None]:
+    """Inside the block ``open_rig`` refuses."""
+    _shut.append(None)
+    try:
+        yield
+    finally:
+        _shut.pop()
 
 
 def close_all() -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.carry_out import Ended, carry_out
+from experiments.carry_out import carry_out
+from experiments.ended import Ended
 from experiments.order import checked
 from experiments.protocol.study import shipped_studies
 from experiments.run_script import run_script, script_path

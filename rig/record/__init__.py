@@ -7,7 +7,7 @@ earlier versions a folder may have.
 """
 
 from rig.record.anomalies import Anomaly, Finding, anomalies_of, known_anomalies
-from rig.record.columns import COLUMNS, NAMES, Column
+from rig.record.columns import COLUMNS, NAMES, Column, columns_in, columns_of, unit_of
 from rig.record.folder import RunFolder
 from rig.record.frames import FrameReader, FrameWriter, RecordedFrame
 from rig.record.integrity import verify_run
@@ -45,7 +45,10 @@ __all__ = [
     "StreamWriter",
     "TrialRecord",
     "anomalies_of",
+    "columns_in",
+    "columns_of",
     "known_anomalies",
     "read_chain",
+    "unit_of",
     "verify_run",
 ]

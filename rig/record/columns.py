@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hal.files import read
 
 
 @dataclass(frozen=True)
@@ -209,3 +214,20 @@ COLUMNS: tuple[Column, ...] = (
     Column("n_prior_tracks", "", "int", "insertions in the cartridge before this one"),
 )
 NAMES: tuple[str, ...] = tuple(c.name for c in COLUMNS)
+
+
+def columns_of(study: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The columns of a run: ours, then the measures that its study (``study.toml``) declares."""
+    own = study.get("measures", ())
+    return COLUMNS + tuple(Column(m["name"], unit_of(m["unit"]), "float", m["text"]) for m in own)
+
+
+def unit_of(written: str) -> str:
+    """The unit of a measure as tables print it: that of a pure number, ``1``, is none."""
+    return "" if written == "1" else written
+
+
+def columns_in(run: Path) -> tuple[Column, ...]:
+    """The columns of a run folder; ours alone where it has no study. Raises ``ConfigError`` for a damaged one."""
+    path = run / "study.toml"
+    return columns_of(read(path, path.name).data) if path.exists() else COLUMNS

@@ -28,6 +28,7 @@ from hal.errors import RecordError
 from rig.record.appendfile import write_whole
 from rig.record.attempts import TRUTHS, finish_moves, set_aside_names
 from rig.record.canonical import canonical_json, sha256_file, sha256_hex
+from rig.record.columns import columns_in
 from rig.record.journal import Journal, read_chain
 from rig.record.manifest import JOURNAL, MANIFEST, Manifest, recorded_files
 from rig.record.plan import DeviceRecord, PlannedTrial
@@ -227,7 +228,7 @@ class RunFolder:
         """
         self._gather_truth()
         rows = read_rows(self.path)
-        write_tables(self.path, rows)
+        write_tables(self.path, rows, columns_in(self.path))
         self._simulated = self._simulated or any(row["simulated"] is not False for row in rows)
         tables = {p.name: sha256_file(p) for p in sorted(self.path.glob("trials.*"))}
         manifest = Manifest(

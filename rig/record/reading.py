@@ -12,6 +12,7 @@ from hal.errors import ConfigError, RecordError
 from hal.files import parse_json, read
 from rig.record.attempts import attempts, truth_lines
 from rig.record.canonical import Json
+from rig.record.columns import Column, columns_in, columns_of
 from rig.record.frames import FrameReader
 from rig.record.journal import RESUMED, Chain, Entry, read_chain
 from rig.record.manifest import Manifest
@@ -74,6 +75,11 @@ class RecordedRun:
     def study(self) -> dict[str, Any]:
         """``study.toml`` as recorded. Raises ``ConfigError`` when it is absent or damaged."""
         return self.toml("study.toml")
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Of its trial table: ours, then the measures of its study."""
+        return columns_of(self.study)
 
     def toml(self, name: str) -> dict[str, Any]:
         try:
@@ -201,10 +207,11 @@ def read_rows(run: Path, damaged: list[str] | None = None) -> list[Row]:
     Raises ``RecordError`` at the first row that is damaged; with a list ``damaged`` it is named there and left out.
     """
     rows: dict[str, Row] = {}
+    columns = columns_in(run)
     for path in sorted((run / "trials").glob("*/row.json")):
         try:
             row = parse_json(path.read_bytes())
-            rows[path.parent.name] = normal_row({**row, "trial_id": path.parent.name})
+            rows[path.parent.name] = normal_row({**row, "trial_id": path.parent.name}, columns)
         except (OSError, ValueError, TypeError, AttributeError, RecordError) as error:
             if damaged is None:
                 raise RecordError(f"{path} is damaged: {error}") from error

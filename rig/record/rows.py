@@ -23,15 +23,15 @@ DECIMALS = 6
 """Digits after the point of every number of the table (1 nm, 1 us): fixed, so that equal runs give equal bytes."""
 
 
-def normal_row(values: Mapping[str, object]) -> dict[str, Cell]:
-    """Return the row with every column, in order: NaN and absent become None, floats are rounded.
+def normal_row(values: Mapping[str, object], columns: Sequence[Column] = COLUMNS) -> dict[str, Cell]:
+    """Return the row with every one of ``columns``, in order: NaN and absent become None, floats are rounded.
 
     Raises ``RecordError`` for an unknown column or a value of the wrong kind.
     """
-    unknown = sorted(set(values) - set(NAMES))
+    unknown = sorted(set(values) - {column.name for column in columns})
     if unknown:
         raise RecordError(f"trial row {values.get('trial_id')}: unknown column {', '.join(unknown)}")
-    return {column.name: _cell(column, values.get(column.name)) for column in COLUMNS}
+    return {column.name: _cell(column, values.get(column.name)) for column in columns}
 
 
 def _cell(column: Column, value: object) -> Cell:
@@ -70,22 +70,22 @@ def csv_bytes(rows: Sequence[Row], names: Sequence[str] = NAMES) -> bytes:
     return text.getvalue().encode()
 
 
-def dictionary_bytes() -> bytes:
+def dictionary_bytes(columns: Sequence[Column] = COLUMNS) -> bytes:
     """``trials.dictionary.json``: name, kind, unit and meaning of every column."""
-    columns = [{"name": c.name, "kind": c.kind, "unit": c.unit, "text": c.text} for c in COLUMNS]
+    told = [{"name": c.name, "kind": c.kind, "unit": c.unit, "text": c.text} for c in columns]
     note = f"numbers have at most {DECIMALS} decimals; an empty cell was not measured"
-    return (json.dumps({"columns": columns, "note": note, "schema": 1}, indent=1) + "\n").encode()
+    return (json.dumps({"columns": told, "note": note, "schema": 1}, indent=1) + "\n").encode()
 
 
 _ARROW = {"text": pa.string(), "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
 
 
-def write_tables(folder: Path, rows: Sequence[Row]) -> None:
+def write_tables(folder: Path, rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> None:
     """Write the three files of the table; raises ``RecordError``."""
-    write_whole(folder / "trials.csv", csv_bytes(rows))
-    write_whole(folder / "trials.dictionary.json", dictionary_bytes())
-    fields = [pa.field(c.name, _ARROW[c.kind], metadata={"unit": c.unit, "text": c.text}) for c in COLUMNS]
-    data = [pa.array([row.get(c.name) for row in rows], type=_ARROW[c.kind]) for c in COLUMNS]
+    write_whole(folder / "trials.csv", csv_bytes(rows, [c.name for c in columns]))
+    write_whole(folder / "trials.dictionary.json", dictionary_bytes(columns))
+    fields = [pa.field(c.name, _ARROW[c.kind], metadata={"unit": c.unit, "text": c.text}) for c in columns]
+    data = [pa.array([row.get(c.name) for row in rows], type=_ARROW[c.kind]) for c in columns]
     buffer = pa.BufferOutputStream()
     pyarrow.parquet.write_table(pa.Table.from_arrays(data, schema=pa.schema(fields)), buffer)
     write_whole(folder / "trials.parquet", buffer.getvalue().to_pybytes())

@@ -10,6 +10,7 @@ from hal.errors import RecordError
 from hal.files import parse_json
 from rig.record.appendfile import write_whole
 from rig.record.canonical import canonical_json, sha256_file
+from rig.record.columns import columns_in
 from rig.record.frames import FrameWriter, finish_frames
 from rig.record.journal import Entry, Journal
 from rig.record.rows import normal_row
@@ -52,7 +53,7 @@ class TrialRecord:
         if self._closed:
             raise RecordError(f"trial {self.trial_id} was closed already")
         self._closed = True
-        _write_row(self.folder, {**row, "trial_id": self.trial_id})
+        _write_row(self._run, self.folder, {**row, "trial_id": self.trial_id})
         self.streams.close()
         self.frames.close()
         _journal_closed(self._run, self.trial_id, self.journal)
@@ -67,15 +68,15 @@ def close_killed(run: Path, trial_id: str, journal: Journal, row: Mapping[str, o
     for part in folder.glob("*.part"):
         part.unlink()
     if not (folder / "row.json").exists():
-        _write_row(folder, {**row, "trial_id": trial_id})
+        _write_row(run, folder, {**row, "trial_id": trial_id})
     for segment, finish in ((folder / "streams.seg", finish_streams), (folder / "frames.seg", finish_frames)):
         if segment.exists():
             finish(folder)
     _journal_closed(run, trial_id, journal)
 
 
-def _write_row(folder: Path, row: Mapping[str, object]) -> None:
-    write_whole(folder / "row.json", canonical_json(normal_row(row)) + b"\n")
+def _write_row(run: Path, folder: Path, row: Mapping[str, object]) -> None:
+    write_whole(folder / "row.json", canonical_json(normal_row(row, columns_in(run))) + b"\n")
 
 
 def _journal_closed(run: Path, trial_id: str, journal: Journal) -> None:

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import EndedEarly, StudyRun, compare, run_script
-from experiments.carry_out import Ended
+from experiments.ended import Ended
 from experiments.order import checked
 from experiments.protocol.technique import technique_file
 from experiments.run import conduct

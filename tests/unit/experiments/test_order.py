@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.carry_out import Ended
+from experiments.ended import Ended
 from experiments.order import checked
 from experiments.protocol.study import Study
 from experiments.protocol.technique import shipped
