@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,15 @@ sys.path.insert(0, str(Path(__file__).parent / "fakes"))
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--hardware", action="store_true", default=False, help="run tests that need a real device")
     parser.addoption("--rig", default="", help="rig.toml of the bench for tests marked hardware")
+
+
+@pytest.fixture(scope="session")
+def dots_once() -> Iterator[None]:
+    """For tests that calibrate the same pictures many times."""
+    from tests.fakes.dots_once import remembered
+
+    with remembered():
+        yield
 
 
 SCENARIO_TIMEOUT_S = 900

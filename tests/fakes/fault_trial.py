@@ -120,11 +120,17 @@ def watched() -> Iterator[list[tuple[Bench, dict[str, Line]]]]:
         yield found
 
 
-def run_faulty(folder: Path, technique: str, *faults: dict[str, Any], seed: int = SEED) -> FaultTrial:
+def run_faulty(
+    folder: Path, technique: str, *faults: dict[str, Any], seed: int = SEED, redirections_max_n: int | None = None
+) -> FaultTrial:
     """Run one trial without its waiting times of antisepsis, with ``[[sim.faults]]``."""
     for name in ("cartridges", "trials"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     data = load_technique(technique).model_copy(update={"checklist": ()})
+    if redirections_max_n is not None:
+        data = data.model_copy(
+            update={"advance": data.advance.model_copy(update={"redirections_max_n": redirections_max_n})}
+        )
     planned = PlannedTrial("T001", technique, data.level, "left", 1, "C01", 1, seed)
     config = rig(frame_quality="fast", faults=list(faults))
     job = CartridgeJob(folder, PlannedCartridge("C01", seed, (planned,)), {technique: data}, config, "lumbar_ref", 24.0)

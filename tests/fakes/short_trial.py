@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
-from experiments.protocol.technique import Technique, load_technique
+from experiments.protocol.technique import ChecklistItem, Technique, load_technique
 from rig.config import RigConfig, load_config
 from rig.live_scene import LiveScene
 
@@ -36,13 +36,14 @@ def rig(name: str = "simulated", **sim: Any) -> RigConfig:
     return config.model_copy(update={"sim": {**config.sim, **sim}})
 
 
+def in_a_second(item: ChecklistItem) -> ChecklistItem:
+    """The item with a second for what acts and for what dries."""
+    return item.model_copy(update={"wait_s": min(1.0, item.wait_s), "contact_s": min(1.0, item.contact_s)})
+
+
 def impatient(technique: Technique) -> Technique:
     """The technique with a second for everything that its checklist lets wait: the rig is read all that time."""
-    items = tuple(
-        item.model_copy(update={"wait_s": min(1.0, item.wait_s), "contact_s": min(1.0, item.contact_s)})
-        for item in technique.checklist
-    )
-    return technique.model_copy(update={"checklist": items})
+    return technique.model_copy(update={"checklist": tuple(in_a_second(item) for item in technique.checklist)})
 
 
 @cache

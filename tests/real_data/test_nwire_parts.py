@@ -19,6 +19,8 @@ from rig.calibration.nwire_frames import Observations, observe
 from rig.calibration.nwire_steady import without_strays
 from rig.calibration.plus_config import read_plus_config
 
+pytestmark = pytest.mark.usefixtures("dots_once")
+
 BATH = FOLDER / "plus_config/PlusDeviceSet_fCal_Sim_SpatialCalibration_2.0.xml"
 FREEHAND = FOLDER.parent / "cases/nwire/NwirePhantomFreehand.igs.mha"
 RECORDINGS = {

@@ -28,7 +28,10 @@ ANSWER = FOLDER / "plus/FreehandCalibration3NWires_fCal2.0.results.xml"
 MADE = FOLDER / "plus/fCal_Test_Calibration_3NWires_fCal2.0.igs.mha"
 TESTED = FOLDER / "plus/fCal_Test_Validation_3NWires_fCal2.0.igs.mha"
 
-pytestmark = needs(*(str(p.relative_to(FOLDER)) for p in (CONFIG, ANSWER, MADE, TESTED)))
+pytestmark = [
+    needs(*(str(p.relative_to(FOLDER)) for p in (CONFIG, ANSWER, MADE, TESTED))),
+    pytest.mark.usefixtures("dots_once"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ import experiments.cartridge
 from hal.types import InstructionKind
 from tests.fakes.short_trial import rig, run_short
 
+QUICK = {"frame_quality": "fast"}
+"""A hand looks at several hundred pictures in a trial; what is asked here does not depend on their grain."""
 NOT_MEASURED = (
     "tte_mm",
     "tte_lat_mm",
@@ -22,7 +24,7 @@ NOT_MEASURED = (
 
 @pytest.fixture(scope="module")
 def in_plane(tmp_path_factory):
-    return run_short(tmp_path_factory.mktemp("in_plane"), "L4_IP_T", seed=901, config=rig("core"))
+    return run_short(tmp_path_factory.mktemp("in_plane"), "L4_IP_T", seed=901, config=rig("core", **QUICK))
 
 
 def test_a_person_led_by_the_image_finishes_a_trial_in_plane(in_plane):
@@ -67,7 +69,7 @@ def test_every_instruction_to_the_person_is_in_the_journal_in_words(in_plane):
 
 
 def test_a_person_by_landmarks_finishes_without_an_image_and_without_a_tip_error(tmp_path):
-    trial = run_short(tmp_path, "L4_LM", seed=901, config=rig("core"))
+    trial = run_short(tmp_path, "L4_LM", seed=901, config=rig("core", **QUICK))
     assert trial.result.failure == ""
     assert trial.row["guidance"] == "landmark" and trial.row["frames_read"] == 0
     assert trial.row["outcome"] in ("truth_missing", "stopped")
@@ -93,7 +95,7 @@ def test_the_emergency_stop_stops_the_hand_in_the_middle_of_an_advance(tmp_path,
         return bench
 
     monkeypatch.setattr(experiments.cartridge, "simulate", watched)
-    trial = run_short(tmp_path, "L4_IP_T", seed=901, config=rig("core"))
+    trial = run_short(tmp_path, "L4_IP_T", seed=901, config=rig("core", **QUICK))
     assert trial.result.failure_kind == "safety"
     assert len(asked) == 1 and asked[0] > 10.0
     # A person freezes within a reaction time of 0.35 s (expert), at 4 mm/s: nothing moves after that.
@@ -104,7 +106,7 @@ def test_the_emergency_stop_stops_the_hand_in_the_middle_of_an_advance(tmp_path,
 
 
 def test_with_a_tracker_the_freehand_arm_is_scored_and_guidance_does_not_use_it(tmp_path, in_plane):
-    trial = run_short(tmp_path, "L4_IP_T", seed=901, config=rig("freehand"))
+    trial = run_short(tmp_path, "L4_IP_T", seed=901, config=rig("freehand", **QUICK))
     assert trial.row["outcome"] in ("success", "miss") and trial.row["tte_mm"] is not None
     assert trial.row["force_peak_n"] is None
     assert [t["feed_mm"] for t in trial.of("tip")] == [t["feed_mm"] for t in in_plane.of("tip")]

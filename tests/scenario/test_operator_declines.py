@@ -7,13 +7,14 @@ import pytest
 from hal.clock import NS_PER_S
 from tests.fakes.fault_trial import FaultTrial, run_faulty
 
-SEED = 105
 TECHNIQUE = "S1_LM"
+SETTINGS = {"seed": 105, "redirections_max_n": 1}
+"""A needle that meets bone, is redirected once, and then given up."""
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    trial = run_faulty(tmp_path_factory.mktemp("clean"), TECHNIQUE, seed=SEED)
+    trial = run_faulty(tmp_path_factory.mktemp("clean"), TECHNIQUE, **SETTINGS)
     assert trial.result.failure == ""
     return trial
 
@@ -35,7 +36,7 @@ def declines(from_s: float, to_s: float) -> dict[str, object]:
 @pytest.mark.parametrize("step", ["position_needle", "advance"])
 def test_a_step_that_cannot_be_done_ends_the_trial_with_the_needle_out(tmp_path, clean, step):
     at_s = answered_s(clean, step)
-    trial = run_faulty(tmp_path, TECHNIQUE, declines(at_s - 0.2, at_s + 0.05), seed=SEED)
+    trial = run_faulty(tmp_path, TECHNIQUE, declines(at_s - 0.2, at_s + 0.05), **SETTINGS)
     assert trial.result.failure == ""
     assert trial.row["outcome"] == "stopped" and "the operator could not" in trial.row["end_reason"]
     after = asked(trial)[asked(trial).index((step, False)) + 1 :]
@@ -46,7 +47,7 @@ def test_a_step_that_cannot_be_done_ends_the_trial_with_the_needle_out(tmp_path,
 
 def test_a_withdrawal_that_cannot_be_done_at_once_is_asked_for_again(tmp_path, clean):
     at_s = answered_s(clean, "withdraw", -1)
-    trial = run_faulty(tmp_path, TECHNIQUE, declines(at_s - 0.2, at_s + 0.05), seed=SEED)
+    trial = run_faulty(tmp_path, TECHNIQUE, declines(at_s - 0.2, at_s + 0.05), **SETTINGS)
     assert trial.result.failure == "" and trial.row["outcome"] == clean.row["outcome"]
     assert asked(trial)[-2:] == [("withdraw", False), ("withdraw", True)]
 
@@ -54,7 +55,7 @@ def test_a_withdrawal_that_cannot_be_done_at_once_is_asked_for_again(tmp_path, c
 @pytest.mark.parametrize(("which", "outcome"), [(0, "aborted"), (-1, "stopped")], ids=["redirected", "at the end"])
 def test_a_needle_that_cannot_be_withdrawn_is_never_called_out(tmp_path, clean, which, outcome):
     at_s = answered_s(clean, "withdraw", which)
-    trial = run_faulty(tmp_path, TECHNIQUE, declines(at_s - 0.2, at_s + 3600.0), seed=SEED)
+    trial = run_faulty(tmp_path, TECHNIQUE, declines(at_s - 0.2, at_s + 3600.0), **SETTINGS)
     assert trial.result.failure_kind == "safety" and "still in the phantom" in trial.result.failure
     assert trial.row["outcome"] == outcome and trial.of("needle_out") == []
     assert [kind for kind, done in asked(trial) if not done] == ["withdraw"] * 3

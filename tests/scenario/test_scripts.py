@@ -21,6 +21,8 @@ from experiments.protocol.technique import technique_file
 from experiments.run import conduct
 from experiments.session import Session
 from experiments.source import shipped_scripts
+from experiments.steps import finish, prepare
+from experiments.steps.prepare import do_item
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from hal.phantom.spec import phantom_file
@@ -30,9 +32,13 @@ from rig.config import config_file
 from rig.record import RunFolder, verify_run
 from rig.record.canonical import sha256_hex
 from tests.fakes.kill_and_resume import Nobody, copied_at, counted_rows, resume_once
+from tests.fakes.short_trial import in_a_second
 
 ROOT = Path(__file__).resolve().parents[2]
-SHORT = {"checklist.3.contact_s": 1.0, "checklist.3.wait_s": 1.0, "checklist.6.contact_s": 1.0}
+SHORT = {
+    "checklist.3.contact_s": 1.0, "checklist.3.wait_s": 1.0, "checklist.6.contact_s": 1.0,
+    "advance.redirections_max_n": 0,
+}  # fmt: skip
 SCRIPT = f"""
 from experiments import phantom, rig_file, study, technique
 from mine import FLAT
@@ -55,7 +61,9 @@ def _in_toml(folder: Path) -> Path:
     for name, own in (("L4_LM", "flat"), ("S1_LM", "S1_LM")):
         text = technique_file(name).read_text().replace(f'id = "{name}"', f'id = "{own}"')
         text = re.sub(r"^(wait_s|contact_s) = [\d.]+$", r"\1 = 1.0", text, flags=re.MULTILINE)
-        (folder / f"{own}.toml").write_text(text.replace("lateral_deg = 20.0", "lateral_deg = 25.0"))
+        (folder / f"{own}.toml").write_text(
+            text.replace("lateral_deg = 20.0", "lateral_deg = 25.0") + "[advance]\nredirections_max_n = 0\n"
+        )
     text = phantom_file("lumbar_ref").read_text().replace('name = "lumbar_ref"', 'name = "slim"')
     (folder / "slim.toml").write_text(text.replace("bmi = 24.5", "bmi = 26").replace("s0_mm = 12.0\n", ""))
     text = config_file("simulated").read_text().replace('operator = "expert"', 'operator = "novice"')
@@ -200,7 +208,11 @@ def test_a_technique_is_not_chosen_for_a_script_and_an_unknown_name_is_told_the_
 @pytest.mark.parametrize("name", sorted(shipped_scripts()))
 def test_a_shipped_script_runs_in_its_short_form_and_leaves_its_picture(name, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    session = Session(trials=1, out=tmp_path / "runs", workers=1)
+    for step in (prepare, finish):  # nobody waits for the antiseptic here
+        monkeypatch.setattr(step, "do_item", lambda trial, item: do_item(trial, in_a_second(item)))
+    quick = tmp_path / "quick.toml"
+    quick.write_text(config_file("simulated").read_text().replace("[sim]\n", '[sim]\nframe_quality = "fast"\n'))
+    session = Session(quick, trials=1, out=tmp_path / "runs", workers=1)
     run_script.run_script(shipped_scripts()[name], session)
     assert session.runs and all(one.completed_n == one.planned_n for one in session.runs)
     assert all(verify_run(one.run) == () for one in session.runs)

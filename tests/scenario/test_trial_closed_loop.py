@@ -108,5 +108,5 @@ def test_the_record_says_which_device_told_the_temperature_and_where_it_sits():
 def test_the_same_seed_leaves_the_same_bytes_and_another_seed_differs(tmp_path):
     first, again = usual("L4_IP_T"), run_short(tmp_path / "again", "L4_IP_T")
     assert again.row == first.row and again.events == first.events
-    by_hand = [run_short(tmp_path / str(seed), "S1_LM", seed=seed).row for seed in (7, 8)]
+    by_hand = [usual("L4_LM").row, run_short(tmp_path / "other", "L4_LM", seed=8).row]
     assert by_hand[0] != by_hand[1]

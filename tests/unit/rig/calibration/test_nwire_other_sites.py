@@ -18,6 +18,8 @@ from rig.calibration.nwire_solve import predicted_dots_px
 from rig.calibration.plus_config import PlusTransform, ProbeFrames
 from rig.geometry.uncertain import UncertainTransform
 
+pytestmark = pytest.mark.usefixtures("dots_once")
+
 FOUR = phantom_of((0, 22, 3, 20, 0), (0, 22, 20, 3, 7), (4, 30, 6, 27, 14), (4, 30, 27, 6, 21))
 DOUBLE = phantom_of((0, 24, 1, 23, 0), (4, 30, 28, 6, 10))
 BATH = record(FOUR)

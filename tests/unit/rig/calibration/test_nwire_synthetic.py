@@ -17,6 +17,8 @@ from rig.calibration.nwire_phantom import NPattern, Wire
 from rig.calibration.nwire_pictures import draw_frame, draw_residuals
 from rig.calibration.plus_result import read_plus_result, write_plus_result
 
+pytestmark = pytest.mark.usefixtures("dots_once")
+
 FOUR = phantom_of((0, 22, 3, 20, 0), (0, 22, 20, 3, 7), (4, 30, 6, 27, 14), (4, 30, 27, 6, 21))
 SYMMETRIC = phantom_of((0, 24, 2, 22, 0), (0, 24, 22, 2, 10))
 TWO_ON_ONE_LAYER = phantom_of((0, 18, 2, 16, 0), (20, 38, 36, 22, 0), (0, 18, 16, 2, 12))
