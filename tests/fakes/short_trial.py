@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from experiments import cartridge
 from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
+from experiments.protocol.states import State
 from experiments.protocol.technique import ChecklistItem, Technique, load_technique
+from experiments.trial import Walk
 from rig.config import RigConfig, load_config
 from rig.live_scene import LiveScene
 
@@ -53,6 +58,13 @@ def usual(technique: str, side: str = "left", seed: int = 101, rig_name: str = "
     return run_short(folder, technique, side=side, seed=seed, config=rig(rig_name))
 
 
+def _to(until: State, walk: Walk) -> str:
+    walk.to(until)
+    walk.state = State.WITHDRAW
+    walk.to(State.DONE)
+    return f"asked for up to {until.value}"
+
+
 def run_short(
     folder: Path,
     technique: str,
@@ -63,8 +75,10 @@ def run_short(
     scene: LiveScene | None = None,
     data: Technique | None = None,
     patient: bool = False,
+    until: State | None = None,
 ) -> ShortTrial:
-    """Run one trial in ``folder``; ``scene`` looks on; ``data`` takes the place of the technique's file.
+    """Run one trial in ``folder``; ``scene`` looks on; ``data`` takes the place of the technique's file; with ``until``
+    only up to a state, and then out.
 
     The waiting times of the checklist are kept only when it is ``patient``.
     """
@@ -77,7 +91,8 @@ def run_short(
     job = CartridgeJob(
         folder, PlannedCartridge("C01", seed, (planned,)), {technique: data}, config or rig(), "lumbar_ref", 24.0
     )
-    result = run_cartridge(job, scene=scene)
+    with nullcontext() if until is None else patch.object(cartridge, "lead_of", lambda *_: partial(_to, until)):
+        result = run_cartridge(job, scene=scene)
     row_file = folder / "trials" / "T001" / "row.json"
     row = json.loads(row_file.read_text()) if row_file.exists() else None
     lines = (folder / "cartridges" / "C01" / "journal.jsonl").read_text().splitlines()

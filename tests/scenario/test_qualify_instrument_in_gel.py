@@ -74,7 +74,7 @@ def readings(folder: Path, needle: str, n: int, turns: int) -> list[tuple[np.nda
 @pytest.fixture(scope="module")
 def taken(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[np.ndarray, ...]]:
     """A pencil point that hardly bends, and a bevel that does."""
-    straight = readings(tmp_path_factory.mktemp("pencil"), "22G_whitacre_119", 14, 8)
+    straight = readings(tmp_path_factory.mktemp("pencil"), "22G_whitacre_119", 12, 4)
     return straight + readings(tmp_path_factory.mktemp("bevel"), "22G_quincke_120", 8, 1)
 
 

@@ -47,8 +47,8 @@ def test_motion_alone_confirms_in_plane_only_what_five_planes_have_seen(tmp_path
         assert motion["planes_n"] == 5 if tip["confirmed"] else motion["planes_n"] in (1, 5)
 
 
-@pytest.mark.parametrize("shift", [(4.0, 0.0, 0.0), (0.0, 4.0, 0.0)])
-def test_when_the_phantom_is_shifted_by_4_mm_the_needle_follows_the_image(tmp_path, shift):
+def test_when_the_phantom_is_shifted_by_4_mm_each_way_the_needle_follows_the_image(tmp_path):
+    shift = (4.0, -4.0, 0.0)
     here = usual("L4_IP_T")
     there = run_short(tmp_path, "L4_IP_T", config=rig(placement={"phantom_shift_mm": shift}))
     assert here.row["outcome"] == there.row["outcome"] == "success"
@@ -90,7 +90,7 @@ def test_the_landmark_arm_uses_no_frame_and_is_not_given_the_level(tmp_path, mon
 
 
 def test_antisepsis_times_are_kept_before_and_after(tmp_path):
-    trial = run_short(tmp_path, "S1_LM", patient=True)
+    trial = run_short(tmp_path, "L4_LM", patient=True)
     items = {e["id"]: e for e in trial.of("checklist")}
     assert items["PRE4"]["contact_s"] >= 30 and items["PRE4"]["waited_s"] >= 120
     assert items["POST1"]["contact_s"] >= 30

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from experiments.protocol.states import State
 from rig.config import Gel
 from tests.fakes.short_trial import ShortTrial, rig, run_short, usual
 
@@ -53,7 +54,8 @@ def test_a_wrong_speed_of_sound_moves_the_registered_aim_point_as_was_told(
 ) -> None:
     config = rig()
     gel = Gel(sound_speed_m_s=config.gel.sound_speed_m_s + FASTER_M_S, u_sound_speed_m_s=5.0)
-    wrong = run_short(tmp_path_factory.mktemp("wrong"), "L4_IP_T", config=config.model_copy(update={"gel": gel}))
+    faster = config.model_copy(update={"gel": gel})
+    wrong = run_short(tmp_path_factory.mktemp("wrong"), "L4_IP_T", config=faster, until=State.ENTRY)
     aims = [np.array(t.of("plan.chosen")[0]["aim_rig_mm"]) for t in (led, wrong)]
     told = FASTER_M_S * np.array(led.of("uncertainty")[0]["seen"]["sound_aim_mm_per_m_s"])
     found = aims[1] - aims[0]
