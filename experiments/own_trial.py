@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -44,14 +44,14 @@ _ORDER = (
 """States in the order of the verbs that begin with them."""
 _PLACE = {state: n for n, states in enumerate(_ORDER) for state in states}
 T = TypeVar("T")
-P = ParamSpec("P")
+Verb = TypeVar("Verb", bound=Callable[..., object])
 
 
-def verb(act: Callable[Concatenate[OwnTrial, P], T]) -> Callable[Concatenate[OwnTrial, P], T]:
+def verb(act: Verb) -> Verb:
     """What ended one verb ends all that follow: a procedure cannot catch a stop of the rig and go on."""
 
     @wraps(act)
-    def done(self: OwnTrial, *args: P.args, **kwargs: P.kwargs) -> T:
+    def done(self: OwnTrial, *args: object, **kwargs: object) -> object:
         if self.ended is not None:
             raise self.ended
         try:
@@ -60,7 +60,7 @@ def verb(act: Callable[Concatenate[OwnTrial, P], T]) -> Callable[Concatenate[Own
             self.ended = error
             raise
 
-    return done
+    return cast("Verb", done)
 
 
 class OwnTrial:

@@ -5,7 +5,7 @@
 The procedure is the script's own: advance, open the plane with a little fluid, look, go on, inject.
 """
 
-from experiments import changed_mm2, compare, measure, procedure, study
+from experiments import OwnTrial, changed_mm2, compare, measure, procedure, study
 
 L3 = {"id": "L3_IP", "name": "L3 root in two stages, in-plane", "level": "L3"}
 OPENED = measure("opened_mm2", "mm2", "area of the picture that the first fluid changed", at_least=2.0)
@@ -13,7 +13,7 @@ PRESSURE = measure("main_opening_kpa", "kPa", "opening pressure of the injection
 
 
 @procedure("L4_IP_T", L3, measures=[OPENED, PRESSURE])
-def in_two_stages(trial):
+def in_two_stages(trial: OwnTrial) -> None:
     """The way of the shipped techniques, with a stop on it."""
     trial.prepare()
     trial.find_level()
