@@ -213,7 +213,8 @@ class Safety(_Strict):
     """Wiring of the emergency stop and the pedal."""
 
     estop_inputs: tuple[Literal["holder", "carrier", "estop"], ...] = ("holder",)
-    """Controllers whose emergency-stop input is wired (normally closed), and the separate ``estop`` device."""
+    """Controllers whose emergency-stop input is wired (normally closed), and the separate ``estop`` device. Empty only on
+    a rig where nothing moves: a pump alone is stopped by its own watchdog, Ctrl-C and the cut of its power."""
     pedal: Literal["pause", "off"] = "pause"
     hardware_cut: bool = False
     """True when the emergency stop also cuts drive and pump power; required on a real bench."""
@@ -359,8 +360,9 @@ def _role_problems(config: RigConfig) -> Iterator[tuple[Place, str]]:
     if "estop" in config.devices and "estop" not in config.safety.estop_inputs:
         text = "it is not among safety.estop_inputs, so that pressing it would stop nothing; "
         yield ("devices", "estop"), text + 'add "estop" there, or leave the device out'
-    if not config.safety.estop_inputs:
-        yield inputs, "at least one emergency-stop input is needed; without one nothing may move"
+    moving = [role for role in ("holder", "carrier") if role in config.devices]
+    if moving and not config.safety.estop_inputs:
+        yield inputs, f"at least one emergency-stop input is needed; without one the {moving[0]} may not move"
     if not config.rig.simulated and not config.safety.hardware_cut:
         text = "on a real bench the emergency stop must cut drive and pump; confirm with true"
         yield ("safety", "hardware_cut"), text

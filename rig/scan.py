@@ -234,7 +234,7 @@ class ScanLoop:
             self._trip(over)
 
     def _read_estop(self) -> EStopState:
-        pressed: bool | None = None
+        pressed: bool | None = None if self._estop_channels else False  # nothing moves on a rig without an input
         for channel in self._estop_channels:
             if channel.fault is not None:
                 pressed = True

@@ -148,3 +148,37 @@ def test_ctrl_c_between_calls_ends_the_persons_own_loop_and_the_rig_does_not_go_
                 time.sleep(0.01)
         with pytest.raises(SafetyStop, match="Ctrl-C"):
             bench.wait(0.1)
+
+PUMP_AND_GAUGE = """
+[rig]
+name = "pump and gauge"
+simulated = true
+[devices.pump]
+driver = "new_era_pump"
+url = "rigsim://pump"
+diameter_mm = 12.06
+[devices.pressure]
+driver = "keller_pressure"
+url = "rigsim://pressure"
+[safety]
+estop_inputs = []
+"""
+
+
+def test_a_pump_and_a_gauge_open_without_a_robot_and_obey_their_limits(tmp_path):
+    (tmp_path / "pump.toml").write_text(PUMP_AND_GAUGE)
+    with rig.open(tmp_path / "pump.toml", out=tmp_path / "r") as bench:
+        assert 0.09 < bench.syringe.infuse(0.1).pumped.max_ml <= 0.11
+        assert set(bench.read()) >= {"pump.running", "pressure.pressure_kpa"}
+        with pytest.raises(ConfigError, match="has no carrier"):
+            bench.needle.step(1.0)
+        with pytest.raises(LimitViolation):
+            bench.syringe.infuse(50.0)
+    assert entries(tmp_path / "r")[-1].kind == "make_safe"
+
+
+def test_without_an_emergency_stop_input_nothing_that_moves_is_opened(tmp_path):
+    holder = '[devices.holder]\ndriver = "grblhal_holder"\nurl = "rigsim://holder"\n'
+    (tmp_path / "moves.toml").write_text(PUMP_AND_GAUGE.replace("[devices.pump]", f"{holder}[devices.pump]"))
+    with pytest.raises(ConfigError, match="at least one emergency-stop input is needed; without one the holder"):
+        rig.open(tmp_path / "moves.toml", out=tmp_path / "r")
