@@ -5,6 +5,6 @@ import sys
 
 
 def main() -> None:
-    """Hand over to ``rig/cli/__main__.py`` beside this file, in isolation from the place of start."""
-    command = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rig", "cli", "__main__.py")
+    """Hand over to ``experiments/cli/__main__.py`` beside this file, in isolation from the place of start."""
+    command = os.path.join(os.path.dirname(os.path.abspath(__file__)), "experiments", "cli", "__main__.py")
     os.execv(sys.executable, [sys.executable, "-I", command, *sys.argv[1:]])

@@ -12,7 +12,7 @@ from analysis.group import PLANES, benches, closed, column, counts, faulted, not
 from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
 from analysis.tables import DataFrame, Series, concat, plan_table, trials_table, words
-from analysis.uncertainty_budget_run import uncertainty
+from analysis.uncertainty.run import uncertainty
 from rig.record import RecordedRun, anomalies_of, verify_run
 from rig.record.attempts import trial_of
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rig.record.anomalies import Finding
 
 if TYPE_CHECKING:
-    from analysis.uncertainty_budget import UncertaintyResults
+    from analysis.uncertainty.budget import UncertaintyResults
 
 SIGNIFICANT = 9
 """Significant digits of every number in ``results.json``."""

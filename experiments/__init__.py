@@ -13,9 +13,9 @@ import experiments.rooms as _rooms  # noqa: F401 - first: from here on our rooms
 import hal as _hal  # noqa: F401 - before NumPy and its like: see hal.arithmetic
 
 if TYPE_CHECKING:
-    from experiments.own_trial import OwnTrial, changed_mm2
     from experiments.procedures import measure, procedure
     from experiments.study_run import EndedEarly, StudyRun, compare
+    from experiments.trial.own import OwnTrial, changed_mm2
     from experiments.varied import Varied, phantom, rig_file, technique
     from experiments.varied_study import VariedStudy, study
 

@@ -18,8 +18,8 @@ from experiments.told import say
 from hal.clock import WallClock
 from hal.errors import ConfigError, LinkError, RecordError, one_line
 from hal.files import parse_json
-from rig.live_scene import LiveScene
-from rig.simulated import needs_bench
+from rig.live.scene import LiveScene
+from rig.setup.simulated import needs_bench
 
 NOT_JUDGED = "NOT JUDGED"
 """Verdict of a run that could not be analysed."""
@@ -64,8 +64,8 @@ def _live(order: Order, port: int | None) -> Iterator[LiveScene | None]:
     if port is None:
         yield None
         return
-    from hal.links.igtl_server import PublishServer
-    from hal.links.publisher import Publisher
+    from hal.links.igtl.publisher import Publisher
+    from hal.links.igtl.server import PublishServer
 
     publisher = Publisher(simulated=order.config.rig.simulated)
     try:

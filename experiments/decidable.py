@@ -18,9 +18,9 @@ from hal.clock import WallClock
 from hal.interfaces import Tracker
 from hal.phantom.needles import load_needle
 from hal.phantom.nominal import load_phantom
-from rig.calibration.certificate_decide import can_decide
-from rig.config import RigConfig
+from rig.calibration.instrument.decide import can_decide
 from rig.geometry.uncertain import UncertainTransform
+from rig.setup.config import RigConfig
 
 JUDGED = ("tte_mm", "tte_lat_mm", "tte_axial_mm")
 """Metrics whose tip comes from the reference instrument."""

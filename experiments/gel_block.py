@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
-from experiments.trial import Trial
+from experiments.trial.trial import Trial
 from hal.errors import DeviceError
 from hal.phantom.ledger import Ledger, Track
 from hal.types import Instruction, InstructionKind
-from rig.controller import Controller
+from rig.control.controller import Controller
 from rig.instruments.at_rest import ATTEMPTS_MAX_N
 from rig.safety.stop import HoldRequested
 

@@ -19,10 +19,10 @@ from hal.errors import ConfigError, one_line
 from hal.files.toml_text import toml_text
 from hal.phantom.nominal import load_phantom
 from hal.phantom.spec import phantom_file, phantom_names
-from rig.assemble import RigNotOpened, open_rig
-from rig.calibration.in_force import InForce, in_force
-from rig.config import RigConfig, load_config
-from rig.simulated import check_sim, needs_bench
+from rig.calibration.certificates.in_force import InForce, in_force
+from rig.setup.assemble import RigNotOpened, open_rig
+from rig.setup.config import RigConfig, load_config
+from rig.setup.simulated import check_sim, needs_bench
 
 SHIPPED_RIG = "simulated"
 WORKERS_SIMULATED = 2

@@ -15,7 +15,7 @@ from typing import Any
 from hal.clock import Clock
 from hal.errors import RecordError
 from hal.phantom.ledger import Ledger
-from rig.controller import Journal
+from rig.control.controller import Journal
 from rig.record import CartridgeRecord
 
 

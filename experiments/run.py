@@ -9,24 +9,24 @@ from typing import Protocol
 
 from experiments.cartridge import NO_CERTIFICATES, CartridgeJob, CartridgeResult, run_cartridge
 from experiments.decidable import undecided
-from experiments.device_fault import DEVICE_FAULT, RULES
 from experiments.fits import misfits
 from experiments.protocol.plan import PlannedCartridge, plan, repeated, reserve
 from experiments.protocol.study import Study
 from experiments.protocol.technique import Technique
 from experiments.resumption import Resumption
+from experiments.trial.device_fault import DEVICE_FAULT, RULES
 from experiments.workers import in_workers
 from hal.clock import WallClock
 from hal.errors import ConfigError, LimitViolation
 from hal.phantom.nominal import load_phantom
 from hal.phantom.spec import phantom_names
-from rig.calibration.in_force import InForce
-from rig.config import RigConfig
-from rig.live_scene import LiveScene
+from rig.calibration.certificates.in_force import InForce
+from rig.live.scene import LiveScene
 from rig.record import PlannedTrial as RecordedPlan
 from rig.record import RunFolder
 from rig.safety.interrupt import held_off
-from rig.simulated import needs_bench
+from rig.setup.config import RigConfig
+from rig.setup.simulated import needs_bench
 
 ROOT_SPENT = "interrupted with the needle in it, or unknown: the root is spent, the trial is run again in another block"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.ended import Ended
-from experiments.own_trial import OwnTrial
+from experiments.trial.own import OwnTrial
 
 Body = Callable[[OwnTrial], object]
 """A procedure of the user's own."""

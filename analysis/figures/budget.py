@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures.style import INK, MUTED, Stamp, new_figure
-from analysis.uncertainty_budget import Budget, BudgetRow, Comparison
+from analysis.uncertainty.budget import Budget, BudgetRow, Comparison
 
 CAPTION = (
     "Predicted error of the tip, squared, by its sources: every bar is the mean square error that the budget of an "

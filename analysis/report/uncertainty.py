@@ -8,9 +8,9 @@ from analysis.figures import Drawn
 from analysis.report.view import Block, Paragraph, Picture, Table
 from analysis.report.wording import DASH, known, number, share, with_interval
 from analysis.results import Results
-from analysis.uncertainty_budget import Budget, BudgetRow, Comparison, Guard, UncertaintyResults
-from analysis.uncertainty_budget_compare import PARTLY
-from analysis.uncertainty_budget_parts import MEASURAND
+from analysis.uncertainty.budget import Budget, BudgetRow, Comparison, Guard, UncertaintyResults
+from analysis.uncertainty.compare import PARTLY
+from analysis.uncertainty.parts import MEASURAND
 
 FIGURE = "budget"
 MANY_DOF = 1000.0

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from hal.errors import ConfigError, SafetyStop
 from hal.types import CarrierState, HolderState, Instruction, InstructionKind, Pose6
-from rig.controller import Controller
-from rig.motion import ARRIVED_MM, INSERTED_MM, check_probe, depth_mm
+from rig.control.controller import Controller
+from rig.instruments.jogs import ARRIVED_MM, INSERTED_MM, check_probe, depth_mm
 
 WAIT_S = 600.0
 """A person may take this long to answer."""

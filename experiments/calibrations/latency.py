@@ -17,13 +17,13 @@ from experiments.calibrations.clear_way import require_clear, way_over
 from hal.clock import NS_PER_S
 from hal.errors import LinkError
 from hal.types import Frame, HolderState, Matrix, Pose6
-from rig.calibration.temporal import TemporalCalibration, estimate_lag
-from rig.calibration.temporal_image import lateral_signal
-from rig.calibration.temporal_signal import MotionSignal, motion_signal
-from rig.controller import IMAGE_LOST_S, Controller
+from rig.calibration.time.image import lateral_signal
+from rig.calibration.time.lag import TemporalCalibration, estimate_lag
+from rig.calibration.time.signal import MotionSignal, motion_signal
+from rig.control.controller import IMAGE_LOST_S, Controller
+from rig.control.lanes import Sample, Ticket
 from rig.geometry.transforms import from_pose6
-from rig.lanes import Sample, Ticket
-from rig.motion import check_probe, move_probe
+from rig.instruments.jogs import check_probe, move_probe
 from rig.safety.stop import Severity, Trip
 
 REACH_MM = 5.5

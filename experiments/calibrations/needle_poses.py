@@ -8,7 +8,7 @@ import numpy as np
 
 from hal.types import NeedlePose
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.config import RigConfig
+from rig.setup.config import RigConfig
 
 MIN_POSES_N = 12
 ENTRY_MM = 30.0

@@ -14,10 +14,10 @@ from experiments.calibrations.park_probe import check_parking, park, parking_pla
 from hal.errors import ConfigError, LimitViolation, SafetyStop
 from hal.types import CarrierState, HolderState, Instruction, InstructionKind, NeedlePose
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.needle_tip import SeenTip
-from rig.controller import Controller, Journal
+from rig.calibration.tool.needle_accepted import SeenTip
+from rig.control.controller import Controller, Journal
+from rig.instruments.jogs import INSERTED_MM, check_needle, depth_mm, move_needle
 from rig.instruments.reference import TIP, Cause, read_tip
-from rig.motion import INSERTED_MM, check_needle, depth_mm, move_needle
 
 SPEED_MM_S = 10.0
 SETTLE_S = 0.4

@@ -16,9 +16,9 @@ from experiments.calibrations.listening import (
 )
 from experiments.calibrations.record import ask_to_touch
 from hal.types import Matrix
-from rig.calibration.phantom_touch import TouchedPhantom, register_touches, require_place
-from rig.calibration.stylus_tip import StylusTip
-from rig.controller import Controller
+from rig.calibration.phantom.touch import TouchedPhantom, register_touches, require_place
+from rig.calibration.tool.stylus import StylusTip
+from rig.control.controller import Controller
 from rig.geometry.fiducials import Fiducials
 from rig.geometry.transforms import compose
 

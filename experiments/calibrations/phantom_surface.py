@@ -16,20 +16,20 @@ from hal.clock import NS_PER_S
 from hal.errors import ConfigError, LimitViolation
 from hal.phantom.nominal import NominalPhantom
 from hal.types import Frame, ImagingSettings, Matrix, Pose6
-from rig.calibration.bone_registration import Drawing, Laid, Sweep, drawing, lay_bone
-from rig.calibration.in_force import InForce
-from rig.calibration.stated import holder, image_spread
-from rig.calibration.surface_budget import Places, Spreads
-from rig.config import RigConfig
-from rig.controller import Controller
+from rig.calibration.certificates.in_force import InForce
+from rig.calibration.certificates.stated import holder, image_spread
+from rig.calibration.phantom.bone import Drawing, Laid, Sweep, drawing, lay_bone
+from rig.calibration.phantom.budget import Places, Spreads
+from rig.control.controller import Controller
+from rig.formats.igs_mha import write_mha
+from rig.formats.recording import FrameEntry, make_recording
 from rig.geometry.transforms import from_pose6, invert, to_pose6
 from rig.guidance.bone_surface import find_bone
 from rig.guidance.panorama import SweepFrame
 from rig.guidance.planning import probe_pose
+from rig.instruments.jogs import check_probe, move_probe
 from rig.instruments.thermometer import gel_temperature
-from rig.motion import check_probe, move_probe
-from rig.record.interchange.igs_mha import write_mha
-from rig.record.interchange.recording import FrameEntry, make_recording
+from rig.setup.config import RigConfig
 
 SIDES_X_MM = ((33.0, 20.0), (-33.0, -20.0))
 """Of the longitudinal lines: over the transverse processes, then over the articular processes, left and right."""

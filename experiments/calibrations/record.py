@@ -15,9 +15,9 @@ from experiments.calibrations.listening import (
 from hal.clock import NS_PER_S
 from hal.errors import ConfigError, SafetyStop
 from hal.types import Instruction, InstructionKind
-from rig.controller import Controller
-from rig.record.interchange.igs_mha import write_mha
-from rig.record.interchange.recording import FrameEntry, make_recording
+from rig.control.controller import Controller
+from rig.formats.igs_mha import write_mha
+from rig.formats.recording import FrameEntry, make_recording
 
 MOTIONS = {
     "pivot": "Take {tool}, set its tip into a divot and say so; then swivel it in a wide cone for {seconds:g} s",

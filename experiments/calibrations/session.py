@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, DeviceError, LimitViolation, LinkError, RecordError, SafetyStop
-from rig.config import RigConfig
-from rig.controller import Controller
-from rig.heap import settle_heap
-from rig.opened import opened
+from rig.control.controller import Controller
+from rig.control.heap import settle_heap
 from rig.record import Journal
 from rig.safety.interrupt import held_off
 from rig.safety.stop import HoldRequested
-from rig.simulated import needs_bench, simulate
+from rig.setup.config import RigConfig
+from rig.setup.opened import opened
+from rig.setup.simulated import needs_bench, simulate
 
 LOOK_S = 0.7
 """After a refused command: one poll at rest of whatever is watched (0.5 s) and its answer."""

@@ -10,7 +10,7 @@ from experiments.steps.plan_path import plan_step
 from experiments.steps.prepare import setup
 from experiments.steps.reassess import reassess
 from experiments.steps.view_target import optimise, transverse
-from experiments.trial import Step
+from experiments.trial.trial import Step
 
 STEPS: dict[State, Step] = {
     State.SETUP: setup,

@@ -13,7 +13,7 @@ from experiments.steps.freehand import acquire_by_hand, confirm_by_fan, confirm_
 from experiments.steps.plan_path import aim, first_seen_feed_mm
 from experiments.steps.turning import BACK_TO_MM, SHALLOW_MM, SMALL_MM, STEER_MM, outlook, turn_towards
 from experiments.steps.view_target import pressed
-from experiments.trial import Trial
+from experiments.trial.trial import Trial
 from hal.types import Instruction, InstructionKind, Vector
 from rig.guidance.bending import advise_bevel
 from rig.guidance.needle_line import NeedleLine

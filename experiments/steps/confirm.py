@@ -12,18 +12,18 @@ from functools import partial
 
 import numpy as np
 
-from experiments.sight import View
 from experiments.steps.confirm_by_motion import look_by_motion
 from experiments.steps.confirm_in_plane import acquire_in_plane, look_beside, look_in_plane
 from experiments.steps.confirm_out_of_plane import acquire_by_fan, look_by_fan, plane_through
 from experiments.steps.confirm_prediction import predict
-from experiments.trial import Trial
-from experiments.uncertainty import depth_u_mm, note_tip
+from experiments.trial.sight import View
+from experiments.trial.trial import Trial
+from experiments.trial.uncertainty import depth_u_mm, note_tip
 from hal.types import Vector
 from rig.guidance.confirmation import Confirmation, confirm_fluid, first_confirmed
 from rig.guidance.needle_motion import find_fluid
 from rig.guidance.scan_lines import invert_affine
-from rig.injection import inject
+from rig.instruments.syringe import inject
 
 
 def acquire(trial: Trial) -> None:

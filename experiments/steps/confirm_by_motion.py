@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.sight import View
 from experiments.steps.confirm_out_of_plane import plane_through
 from experiments.steps.confirm_prediction import predict
-from experiments.trial import Trial
+from experiments.trial.sight import View
+from experiments.trial.trial import Trial
 from hal.types import Matrix
 from rig.guidance.bending import TipPrediction
 from rig.guidance.confirmation import Confirmation, confirm_motion, confirm_motion_sweep

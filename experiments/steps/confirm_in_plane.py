@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.sight import View
 from experiments.steps.confirm_prediction import ACQUIRE_MM, learn_bias, predict, take_first_sight
 from experiments.steps.view_target import pressed
-from experiments.trial import Trial
+from experiments.trial.sight import View
+from experiments.trial.trial import Trial
 from hal.types import Pixels
 from rig.guidance.confirmation import Confirmation, confirm_direct
 from rig.guidance.needle import find_needle

@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.steps.confirm_prediction import ACQUIRE_MM, learn_bias, predict, take_first_sight
 from experiments.steps.view_target import pressed
-from experiments.trial import Trial
+from experiments.trial.trial import Trial
 from hal.types import Matrix, Vector
 from rig.guidance.confirmation import Confirmation, confirm_fan
 from rig.guidance.fan_planes import FAN_AHEAD_MM, NEAR, Difference, Reach, crossing_pose, planned_fan, tip_of_fan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.trial import Trial
+from experiments.trial.trial import Trial
 from hal.types import Vector
 from rig.guidance.bending import TipPrediction
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from experiments.protocol.states import State
-from experiments.sight import View
-from experiments.trial import Trial
-from experiments.uncertainty import bone_points, note_registration
+from experiments.trial.sight import View
+from experiments.trial.trial import Trial
+from experiments.trial.uncertainty import bone_points, note_registration
 from hal.types import Matrix
 from rig.geometry.transforms import invert
-from rig.guidance.anatomy_fit import fit_anatomy, start_from_shift
 from rig.guidance.bone_surface import find_bone
-from rig.guidance.level import count_levels
+from rig.guidance.lumbar.anatomy_fit import fit_anatomy, start_from_shift
+from rig.guidance.lumbar.level import count_levels
 from rig.guidance.panorama import SweepFrame, stitch
 from rig.guidance.planning import probe_pose
 

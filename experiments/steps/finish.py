@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.protocol.states import State
-from experiments.reference import withdraw_frozen
 from experiments.steps.prepare import do_item
-from experiments.trial import Trial
-from rig.motion import move_probe
+from experiments.trial.reference import withdraw_frozen
+from experiments.trial.trial import Trial
+from rig.instruments.jogs import move_probe
 
 LIFT_MM = 15.0
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from experiments.sight import View
 from experiments.steps.confirm_in_plane import empty_frame
 from experiments.steps.confirm_out_of_plane import fan_and_prediction, first_sight
 from experiments.steps.confirm_prediction import predict
 from experiments.steps.view_target import pressed
-from experiments.trial import Trial
+from experiments.trial.sight import View
+from experiments.trial.trial import Trial
 from hal.types import Matrix, Pose6, Vector
 from rig.geometry.transforms import from_pose6
 from rig.guidance.bending import FACTOR_SD, Bending

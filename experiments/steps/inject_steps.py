@@ -7,15 +7,15 @@ from functools import partial
 import numpy as np
 
 from experiments.protocol.states import State
-from experiments.reference import note_reference
 from experiments.steps.advance import aim_rig
 from experiments.steps.confirm import detections
 from experiments.steps.confirm_prediction import predict
-from experiments.trial import Trial
-from experiments.uncertainty import write_uncertainty
+from experiments.trial.reference import note_reference
+from experiments.trial.trial import Trial
+from experiments.trial.uncertainty import write_uncertainty
 from hal.types import Instruction, InstructionKind
 from rig.guidance.needle_motion import find_fluid
-from rig.injection import inject
+from rig.instruments.syringe import inject
 from rig.safety.pressure import Verdict
 
 RETRIES_MAX_N = 2

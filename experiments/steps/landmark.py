@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from experiments.log import unit
-from experiments.needle_hand import OperatorHand
 from experiments.protocol.states import State
-from experiments.trial import Trial
+from experiments.trial.log import unit
+from experiments.trial.needle_hand import OperatorHand
+from experiments.trial.trial import Trial
 from hal.types import Instruction, InstructionKind, NeedlePose
 from rig.guidance.needle_line import direction_from_angles
 

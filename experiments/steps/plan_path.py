@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.log import unit
 from experiments.protocol.states import State
 from experiments.steps.freehand import hand_prior
 from experiments.steps.view_target import pressed, target_rig
-from experiments.trial import Trial
+from experiments.trial.log import unit
+from experiments.trial.trial import Trial
 from hal.phantom.needles import HUB_MARGIN_MM
 from hal.types import ProbeGeometry, Vector
 from rig.guidance.bending import nominal_bending

@@ -6,11 +6,11 @@ import numpy as np
 
 from experiments.protocol.states import State
 from experiments.protocol.technique import ChecklistItem
-from experiments.trial import Trial
+from experiments.trial.trial import Trial
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError
 from hal.types import Instruction, InstructionKind
-from rig.injection import InjectionResult, inject
+from rig.instruments.syringe import InjectionResult, inject
 from rig.safety.pressure import Verdict
 
 PRIME_ML = 0.15

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from experiments.needle_hand import OperatorHand
-from experiments.trial import Trial
+from experiments.trial.needle_hand import OperatorHand
+from experiments.trial.trial import Trial
 from hal.types import Vector
 from rig.geometry.transforms import invert
 from rig.guidance.bending import Bending, advise_bevel

@@ -8,12 +8,12 @@ import numpy as np
 
 from experiments.protocol.states import State
 from experiments.steps.find_level import on_skin, see_bone
-from experiments.trial import Trial
-from experiments.uncertainty import bone_points, depth_u_mm, note_registration
+from experiments.trial.trial import Trial
+from experiments.trial.uncertainty import bone_points, depth_u_mm, note_registration
 from hal.types import Matrix, Vector
 from rig.geometry.transforms import from_pose6, invert, to_pose6
-from rig.guidance.anatomy_fit import refine_level
-from rig.guidance.landmarks import check_registration, find_landmarks, frame_slice, model_slice
+from rig.guidance.lumbar.anatomy_fit import refine_level
+from rig.guidance.lumbar.landmarks import check_registration, find_landmarks, frame_slice, model_slice
 from rig.guidance.view import best_predicted_view, judge_view, next_move
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hal.errors import BadReply
-from hal.links.igtl_messages import Command
+from hal.links.igtl.messages import Command
 from hal.ranges import IMAGING as POSSIBLE
 from hal.types import ImagingSettings
 

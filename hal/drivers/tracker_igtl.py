@@ -12,12 +12,12 @@ from hal.clock import NS_PER_S, Clock, Deadline
 from hal.drivers.igtl_settings import IgtlSettings
 from hal.drivers.plus_commands import command_text, read_reply
 from hal.errors import BadReply, DeviceError, NoReply
-from hal.links import igtl_messages
 from hal.links.device_time import DeviceTime
-from hal.links.igtl import Packet
-from hal.links.igtl_data import StartTracking, TrackingData
-from hal.links.igtl_link import IgtlLink
-from hal.links.igtl_messages import STATUS_OK, Command, Status, Transform
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.data import StartTracking, TrackingData
+from hal.links.igtl.framing import Packet
+from hal.links.igtl.link import IgtlLink
+from hal.links.igtl.messages import STATUS_OK, Command, Status, Transform
 from hal.poses import TIP_UNCERTAINTY_MAX_MM, is_identity, why_not_tracked
 from hal.types import Identity, Matrix, SafeReport, TrackedPose
 

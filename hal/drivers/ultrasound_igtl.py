@@ -22,12 +22,12 @@ from hal.drivers.plus_commands import (
 )
 from hal.errors import BadReply, ConfigError, DeviceError, LinkError, NoReply
 from hal.files import Matrix16
-from hal.links import igtl_messages
 from hal.links.device_time import DeviceTime
 from hal.links.grey import luminance
-from hal.links.igtl import Packet
-from hal.links.igtl_link import IgtlLink
-from hal.links.igtl_messages import STATUS_OK, Command, Image, Status
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.framing import Packet
+from hal.links.igtl.link import IgtlLink
+from hal.links.igtl.messages import STATUS_OK, Command, Image, Status
 from hal.poses import image_matrix, why_no_image
 from hal.ranges import possible_imaging
 from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport

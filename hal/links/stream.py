@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from hal.clock import NS_PER_S, Clock, Deadline
 from hal.errors import ConfigError, LinkError, NoReply
-from hal.links.igtl import DEFAULT_PORT
+from hal.links.igtl.framing import DEFAULT_PORT
 from hal.links.wire import Endpoint, endpoint
 
 LATENCY_NS = 100_000

@@ -1,4 +1,7 @@
-"""The world under oath: what is true at the moments that scoring asks about (implements ``rig.witness.Witness``)."""
+"""The world under oath: what is true at the moments that scoring asks about.
+
+Implements ``rig.setup.witness.Witness``.
+"""
 
 from __future__ import annotations
 

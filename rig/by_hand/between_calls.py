@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from hal.errors import SafetyStop
-from rig.controller import SCAN_S, Controller
+from rig.control.controller import SCAN_S, Controller
 from rig.safety.interrupt import STOPS, Interrupt
 from rig.safety.stop import HoldRequested
 

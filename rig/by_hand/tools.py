@@ -11,12 +11,12 @@ import numpy as np
 
 from hal.errors import DeviceError
 from hal.types import Matrix, NeedlePose, Pose6
-from rig.controller import Controller
+from rig.control.controller import Controller
 from rig.geometry.transforms import compose, from_pose6, invert, to_pose6
 from rig.guidance.planning import probe_pose
-from rig.injection import InjectionResult, inject
+from rig.instruments.jogs import Advance, advance, depth_mm, move_needle, move_probe, withdraw
+from rig.instruments.syringe import InjectionResult, inject
 from rig.instruments.view import View, take_view
-from rig.motion import Advance, advance, depth_mm, move_needle, move_probe, withdraw
 
 PROBE_MM_S = 10.0
 OUT_MM = 1.0

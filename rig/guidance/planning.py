@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from hal.phantom.needles import HUB_MARGIN_MM
 from hal.types import Matrix, ProbeGeometry, Vector
 from rig.geometry.registration import Points, apply_transform, invert_rigid
-from rig.guidance.anatomy import NerveTarget
+from rig.guidance.lumbar.anatomy import NerveTarget
 from rig.guidance.needle_line import direction_from_angles
 
 Distance = Callable[[Points], NDArray[np.float64]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hal.errors import SafetyStop
-from rig.controller import Controller
+from rig.control.controller import Controller
 from rig.safety.stop import HoldRequested
 
 ATTEMPTS_MAX_N = 4

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError
 from hal.types import CarrierState, Instruction, InstructionKind, PressureReading
-from rig.controller import Controller
-from rig.motion import INSERTED_MM, depth_mm
+from rig.control.controller import Controller
+from rig.instruments.jogs import INSERTED_MM, depth_mm
 from rig.safety.stop import Severity, Trip
 
 GUIDED_MAX_S = 600.0

@@ -18,7 +18,7 @@ import numpy as np
 from hal.clock import NS_PER_S
 from hal.poses import why_not_tracked
 from hal.types import Matrix, TrackedPose, Vector
-from rig.controller import Controller
+from rig.control.controller import Controller
 from rig.instruments.sights import (
     LEFT_OUT_MAX,
     TOGETHER_NS,

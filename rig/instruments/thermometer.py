@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hal.clock import NS_PER_S
 from hal.ranges import GEL_C, within
-from rig.controller import Controller
+from rig.control.controller import Controller
 from rig.instruments.at_rest import read_at_rest
 
 OLD_S = 60.0

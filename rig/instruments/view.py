@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hal.types import Frame, Matrix, Pixels
-from rig.controller import Controller
+from rig.control.controller import Controller
 from rig.geometry.transforms import from_pose6
 
 SETTLE_S = 0.082

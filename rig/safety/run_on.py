@@ -1,7 +1,7 @@
 """What goes on after the host has died: nobody stops the pump then but its own watchdog or the end of its volume.
 
 The dose beyond that moment stays below ``DOSE_ML`` and the line below its rating, also when the needle has just been
-blocked. Motion needs no such rule: never more than 200 ms of it are queued (``rig.motion``).
+blocked. Motion needs no such rule: never more than 200 ms of it are queued (``rig.instruments.jogs``).
 """
 
 from __future__ import annotations

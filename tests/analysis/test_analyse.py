@@ -17,7 +17,7 @@ from analysis.criteria import Criterion, judge, overall, shortfall
 from analysis.group import error_vectors, far_confirmations, not_evaluated, outward, summarise
 from analysis.results import Accounting, CriterionResult, rounded
 from analysis.tables import plan_table, trials_table
-from experiments.reference import READINGS_N
+from experiments.trial.reference import READINGS_N
 from hal.errors import ConfigError
 from hal.sim.world import REFERENCE_NOISE_MM
 from rig.record import RunFolder

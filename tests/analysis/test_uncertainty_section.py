@@ -16,10 +16,10 @@ from analysis.figures.style import Stamp, styled
 from analysis.report.uncertainty import annex, section
 from analysis.report.view import Block, Paragraph, Table
 from analysis.results import Results
-from analysis.uncertainty_budget import UncertaintyResults, combine
-from analysis.uncertainty_budget_compare import Predicted, compare, guard
-from analysis.uncertainty_budget_draws import check_lengths, check_region
-from analysis.uncertainty_budget_parts import measurement_parts, prediction_parts
+from analysis.uncertainty.budget import UncertaintyResults, combine
+from analysis.uncertainty.compare import Predicted, compare, guard
+from analysis.uncertainty.draws import check_lengths, check_region
+from analysis.uncertainty.parts import measurement_parts, prediction_parts
 from rig.record import RecordedRun
 from tests.analysis.synthetic_run import make
 from tests.unit.analysis.test_uncertainty_parts import told, trial

@@ -20,15 +20,15 @@ from hal.sim.acoustics.scene import Scene
 from hal.sim.build import AsBuilt, BuildErrors, build
 from hal.sim.placement import Placement, PlacementErrors, place
 from hal.types import ImagingSettings, Pixels
-from rig.calibration.bone_registration import BoneRegistration, Laid, Sweep, judge, lay_bone
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.in_force import InForce
-from rig.calibration.stated import holder, image_spread
-from rig.calibration.surface_budget import Spreads
-from rig.config import load_config
+from rig.calibration.certificates.in_force import InForce
+from rig.calibration.certificates.stated import holder, image_spread
+from rig.calibration.phantom.bone import BoneRegistration, Laid, Sweep, judge, lay_bone
+from rig.calibration.phantom.budget import Spreads
 from rig.geometry.registration import apply_transform
 from rig.guidance.bone_surface import find_bone
 from rig.guidance.panorama import SweepFrame
+from rig.setup.config import load_config
 
 CONFIG = load_config("simulated")
 IMAGING = ImagingSettings(depth_mm=95.0)

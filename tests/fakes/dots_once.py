@@ -10,8 +10,9 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from rig.calibration import nwire_frames, nwire_pitch
-from rig.calibration.dots import Dots, find_dots
+from rig.calibration.probe import frames as nwire_frames
+from rig.calibration.probe import pitch as nwire_pitch
+from rig.calibration.probe.dots import Dots, find_dots
 
 _found: dict[tuple[object, ...], Dots] = {}
 

@@ -9,11 +9,11 @@ import numpy as np
 from hal.clock import Clock
 from hal.drivers import tracker_igtl, ultrasound_igtl
 from hal.links import wire
-from hal.links.publisher import Publisher
+from hal.links.igtl.publisher import Publisher
 from hal.types import Frame, Matrix
-from rig.record.interchange.perk_tutor import PoseTrack
-from rig.replay import ReplayTracker, ReplayUltrasound, Source
-from rig.replay.devices import Settings
+from rig.formats.perk_tutor import PoseTrack
+from rig.live import ReplayTracker, ReplayUltrasound, Source
+from rig.live.replay_devices import Settings
 
 URL = "rigsim://recording"
 PATIENCE_S = 3600.0

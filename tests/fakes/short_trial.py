@@ -16,9 +16,9 @@ from experiments.cartridge import CartridgeJob, CartridgeResult, run_cartridge
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from experiments.protocol.states import State
 from experiments.protocol.technique import ChecklistItem, Technique, load_technique
-from experiments.trial import Walk
-from rig.config import RigConfig, load_config
-from rig.live_scene import LiveScene
+from experiments.trial.trial import Walk
+from rig.live.scene import LiveScene
+from rig.setup.config import RigConfig, load_config
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from hal.types import (
     PumpState,
     SafeReport,
 )
-from rig.assemble import Rig, open_rig
-from rig.config import RigConfig
-from rig.controller import Controller
+from rig.control.controller import Controller
+from rig.setup.assemble import Rig, open_rig
+from rig.setup.config import RigConfig
 
 
 class Tiny:

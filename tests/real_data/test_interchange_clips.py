@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from recordings import recording
 
+from experiments.cli.convert import convert
 from hal.errors import ConfigError
-from rig.cli.convert import convert
-from rig.record.interchange import read_recording
-from rig.record.interchange.clips import video_recording
+from rig.formats import read_recording
+from rig.formats.clips import video_recording
 
 pytest.importorskip("pydicom")
-from rig.record.interchange.dicom import read_dicom
-from rig.record.interchange.dicom_write import write_dicom
+from rig.formats.dicom import read_dicom
+from rig.formats.dicom_write import write_dicom
 
 CLIPS = (
     "dicom/color3d_jpeg_baseline.dcm",

@@ -9,7 +9,7 @@ import pytest
 from recordings import recording
 
 from hal.errors import ConfigError
-from rig.record.interchange import read_recording, write_recording
+from rig.formats import read_recording, write_recording
 
 SPINE = "SpinePhantomFreehand.igs.mha"
 TRACKER = "WaterTankBottomTranslationTrackerBuffer-trimmed.igs.mha"

@@ -11,8 +11,8 @@ from recordings import FOLDER, missing
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
-from rig.calibration.plus_config import read_plus_config
-from rig.cli.calibrate_frames import app
+from experiments.cli.calibrate_frames import app
+from rig.formats.plus_config import read_plus_config
 
 CASE = FOLDER.parent / "cases/landmarks"
 TOUCHES = CASE / "EightLandmarkPointsTrackedForPhantomRegistration.igs.mha"

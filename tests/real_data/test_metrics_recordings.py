@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from recordings import recording
 
-from analysis.motion_metrics import Motion, Scene, corrected, perk_tutor
-from analysis.solid import Solid
+from analysis.motion.metrics import Motion, Scene, corrected, perk_tutor
+from analysis.motion.solid import Solid
+from experiments.cli.convert import convert
+from experiments.cli.metrics import measure
 from hal.clock import VirtualClock
-from rig.cli.convert import convert
-from rig.cli.metrics import measure
-from rig.replay import open_source, play
+from rig.live import open_source, play
 
 TRACKER = "plus/WaterTankBottomTranslationTrackerBuffer-trimmed.igs.mha"
 SPINE = "plus/SpinePhantomFreehand.igs.mha"

@@ -11,13 +11,13 @@ import pytest
 from recordings import FOLDER, missing
 
 from hal.links.sequence import read_sequence
-from rig.calibration.nwire import calibrate_nwire
-from rig.calibration.nwire_choice import choose
-from rig.calibration.nwire_diagnosis import diagnose
-from rig.calibration.nwire_errors import Points, corner_gaps_mm, corner_sd_mm, deviations, fit, k_fold
-from rig.calibration.nwire_frames import Observations, observe
-from rig.calibration.nwire_steady import without_strays
-from rig.calibration.plus_config import read_plus_config
+from rig.calibration.probe.choice import choose
+from rig.calibration.probe.diagnosis import diagnose
+from rig.calibration.probe.errors import Points, corner_gaps_mm, corner_sd_mm, deviations, fit, k_fold
+from rig.calibration.probe.frames import Observations, observe
+from rig.calibration.probe.nwire import calibrate_nwire
+from rig.calibration.probe.steady import without_strays
+from rig.formats.plus_config import read_plus_config
 
 pytestmark = pytest.mark.usefixtures("dots_once")
 

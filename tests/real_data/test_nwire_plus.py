@@ -16,12 +16,12 @@ from typer.testing import CliRunner
 from hal.errors import ConfigError
 from hal.links.sequence import Sequence, read_sequence
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.nwire import NWireCalibration, calibrate_nwire
-from rig.calibration.nwire_errors import ErrorSummary, corner_gaps_mm, errors_mm, fit, wire_errors
-from rig.calibration.nwire_frames import observe
-from rig.calibration.nwire_phantom import NPattern, Wire, WirePhantom
-from rig.calibration.plus_config import PlusConfig, PlusTransform, ProbeFrames, read_plus_config
-from rig.calibration.plus_result import PlusResult, read_plus_result
+from rig.calibration.probe.errors import ErrorSummary, corner_gaps_mm, errors_mm, fit, wire_errors
+from rig.calibration.probe.frames import observe
+from rig.calibration.probe.nwire import NWireCalibration, calibrate_nwire
+from rig.calibration.probe.wires import NPattern, Wire, WirePhantom
+from rig.formats.plus_config import PlusConfig, PlusTransform, ProbeFrames, read_plus_config
+from rig.formats.plus_result import PlusResult, read_plus_result
 
 CONFIG = FOLDER / "plus_config/PlusDeviceSet_fCal_Sim_SpatialCalibration_2.0.xml"
 ANSWER = FOLDER / "plus/FreehandCalibration3NWires_fCal2.0.results.xml"
@@ -226,7 +226,7 @@ def test_phantom_registered_with_swapped_landmarks_is_told_from_the_motion(
 def test_command_writes_result_configuration_and_pictures(tmp_path: Path) -> None:
     import typer
 
-    from rig.cli.calibrate_nwire import add_to
+    from experiments.cli.calibrate_nwire import add_to
 
     app = typer.Typer()
     add_to(app)

@@ -11,7 +11,7 @@ from recordings import FOLDER, needs
 from scipy.spatial.transform import Rotation
 
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.registration_surface import SurfaceRegistration, register_surface
+from rig.calibration.phantom.surface import SurfaceRegistration, register_surface
 from rig.geometry.registration import Surface, make_surface
 
 TURN = Rotation.from_euler("xyz", [3, 2, -4], degrees=True).as_matrix()

@@ -7,10 +7,10 @@ import pytest
 from recordings import FOLDER, needs
 from replayed_wire import through_the_drivers
 
-from analysis.motion_metrics import Motion, corrected, perk_tutor
+from analysis.motion.metrics import Motion, corrected, perk_tutor
 from hal.clock import VirtualClock
-from rig.calibration.plus_config import read_plus_config
-from rig.replay import open_source
+from rig.formats.plus_config import read_plus_config
+from rig.live import open_source
 
 SWEEP = FOLDER / "plus/SpinePhantomFreehand.igs.mha"
 CONFIG = FOLDER / "plus_config/PlusDeviceSet_SpinePhantomFreehandReconstructionOnly.xml"

@@ -11,8 +11,8 @@ from recordings import FOLDER, needs
 
 from hal.links.sequence import Sequence, read_sequence
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.temporal import TemporalCalibration, estimate_lag
-from rig.calibration.temporal_signal import floor_signal, pose_signal
+from rig.calibration.time.lag import TemporalCalibration, estimate_lag
+from rig.calibration.time.signal import floor_signal, pose_signal
 
 PLUS = FOLDER / "plus"
 VIDEO = PLUS / "WaterTankBottomTranslationVideoBuffer.igs.mha"

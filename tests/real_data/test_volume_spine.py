@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from recordings import FOLDER, needs
 
+from experiments.cli.calibrate_nwire import reconstruct_files
 from hal.links.sequence import read_sequence
-from rig.calibration.plus_config import read_plus_config
-from rig.calibration.volume_pictures import bone_likeness, draw_sweep
-from rig.calibration.volume_sweep import SweepVolume, reconstruct_sweep
-from rig.cli.calibrate_nwire import reconstruct_files
+from rig.calibration.volume.pictures import bone_likeness, draw_sweep
+from rig.calibration.volume.sweep import SweepVolume, reconstruct_sweep
+from rig.formats.plus_config import read_plus_config
 
 SWEEP = FOLDER / "plus/SpinePhantomFreehand.igs.mha"
 CONFIG = FOLDER / "plus_config/PlusDeviceSet_SpinePhantomFreehandReconstructionOnly.xml"

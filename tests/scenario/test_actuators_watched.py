@@ -10,9 +10,9 @@ from tiny_devices import Bench
 from hal.clock import VirtualClock
 from hal.errors import DeviceError, SafetyStop
 from hal.types import MotionMode, NeedlePose, Pose6
-from rig.injection import inject
 from rig.instruments.hand_guided import hand_guided
-from rig.motion import advance, move_needle, move_probe, withdraw
+from rig.instruments.jogs import advance, move_needle, move_probe, withdraw
+from rig.instruments.syringe import inject
 from rig.safety.stop import HoldRequested
 from rig.safety.volume import PumpedVolume
 

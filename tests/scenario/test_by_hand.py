@@ -149,6 +149,7 @@ def test_ctrl_c_between_calls_ends_the_persons_own_loop_and_the_rig_does_not_go_
         with pytest.raises(SafetyStop, match="Ctrl-C"):
             bench.wait(0.1)
 
+
 PUMP_AND_GAUGE = """
 [rig]
 name = "pump and gauge"

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.calibrations.latency import SPEEDS_MM_S
+from experiments.cli.main import app
 from hal.sim.devices import motion_grbl
 from hal.sim.devices.motion_config import holder_config
 from hal.sim.devices.ultrasound_igtl import UltrasoundCore
-from rig.cli.main import app
 from rig.record import read_chain
 
 QUICK = 'frame_quality = "fast"'

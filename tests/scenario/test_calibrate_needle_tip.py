@@ -15,21 +15,21 @@ from typer.testing import CliRunner
 
 from experiments.calibrations.needle_poses import plan_poses, room_of
 from experiments.calibrations.needle_tip import measure_needle_tip
-from experiments.log import TrialLog
-from experiments.needle_hand import ABOVE_SKIN_MM, CarrierHand
+from experiments.cli.main import app
+from experiments.trial.log import TrialLog
+from experiments.trial.needle_hand import ABOVE_SKIN_MM, CarrierHand
 from hal.clock import VirtualClock
 from hal.sim.bench import Bench
 from hal.types import Vector
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.in_force import in_force
-from rig.cli.main import app
-from rig.config import RigConfig, load_config
-from rig.controller import Controller
+from rig.calibration.certificates.in_force import in_force
+from rig.control.controller import Controller
 from rig.geometry.transforms import apply
 from rig.guidance.needle_line import NeedleLine, direction_from_angles
-from rig.opened import opened
 from rig.record import Journal, read_chain
-from rig.simulated import simulate
+from rig.setup.config import RigConfig, load_config
+from rig.setup.opened import opened
+from rig.setup.simulated import simulate
 
 OFFSET, RUN_OUT = (1.2, -0.8, 1.6), (0.5, 0.2)
 MOUNTED = f"\n[sim.needle_mount]\noffset_mm = {list(OFFSET)}\nrun_out_mm = {list(RUN_OUT)}\n"

@@ -11,20 +11,20 @@ from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from experiments.calibrations.phantom_surface import check_plan, scan_plan
-from experiments.reference import read_reference
+from experiments.cli.main import app
+from experiments.trial.reference import read_reference
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from hal.files.toml_text import toml_text
 from hal.phantom.nominal import load_phantom
 from hal.sim.stylus import Stylus
 from hal.types import NeedlePose
-from rig.cli.main import app
-from rig.config import load_config
 from rig.geometry.transforms import apply
-from rig.opened import opened
 from rig.record import read_chain
 from rig.safety.limits import Limits
-from rig.simulated import simulate
+from rig.setup.config import load_config
+from rig.setup.opened import opened
+from rig.setup.simulated import simulate
 
 BODY = {"translation_mm": [-70.0, 120.0, -25.0], "rotation_deg": [10.0, -20.0, 35.0]}
 FAST = {"frame_quality": "fast"}
@@ -187,7 +187,7 @@ def test_the_reference_instrument_uses_the_certified_body(touched, tmp_path):
     )  # fmt: skip
     assert made.exit_code == 0, made.stderr
     stated = load_config(rig_file(tmp_path, reference_body=BODY, calibrations=certificates))
-    from rig.cli.calibrate_phantom import rig_of
+    from experiments.cli.calibrate_phantom import rig_of
 
     _, standing = rig_of(stated.path)
     readings = []

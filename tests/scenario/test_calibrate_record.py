@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from experiments.cli.main import app
 from hal.files.toml_text import toml_text
 from hal.links.sequence import read_sequence
 from hal.sim.stylus import Stylus
-from rig.cli.main import app
-from rig.config import load_config
 from rig.record import read_chain
+from rig.setup.config import load_config
 
 
 def run(*arguments):

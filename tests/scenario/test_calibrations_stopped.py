@@ -15,13 +15,13 @@ from experiments.calibrations.clear_way import require_clear, way_over
 from experiments.calibrations.latency import measure_latency
 from experiments.calibrations.phantom_surface import SPEED_MM_S, scan, scan_plan
 from experiments.calibrations.session import session
+from experiments.cli.main import app
 from hal.clock import NS_PER_S, VirtualClock
 from hal.errors import ConfigError, LimitViolation, SafetyStop
 from hal.types import NeedlePose, OperatorResponse, Pose6
-from rig.cli.main import app
-from rig.config import load_config
-from rig.motion import QUEUE_S
+from rig.instruments.jogs import QUEUE_S
 from rig.record import read_chain
+from rig.setup.config import load_config
 
 LATENCY = ("latency", "--x", "18", "--y", "-10")
 

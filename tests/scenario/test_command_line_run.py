@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import carry_out
+from experiments.cli.main import app
 from experiments.progress import STARTED, StudyProgress
 from experiments.run import StudyOutcome
-from rig.cli.main import app
 from rig.record import RunFolder, appendfile, verify_run
 
 

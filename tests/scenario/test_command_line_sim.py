@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.config import load_config
+from rig.setup.config import load_config
 
 ROOT = Path(__file__).parents[2]
 BOTH = {"holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact"}
@@ -23,7 +23,7 @@ def served(tmp_path_factory):
     """Rows of a running simulation, its rig file, and how it ended."""
     rig = tmp_path_factory.mktemp("sim") / "rig.toml"
     process = subprocess.Popen(
-        [sys.executable, "-m", "rig.cli", "sim", "--write-rig", str(rig)],
+        [sys.executable, "-m", "experiments.cli", "sim", "--write-rig", str(rig)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:

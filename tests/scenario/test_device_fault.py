@@ -12,7 +12,7 @@ from experiments import cartridge as cartridges
 from experiments.order import copies_of
 from experiments.run import StudyOutcome, conduct
 from rig.record import RunFolder, verify_run
-from rig.simulated import SimulatedBench, simulate
+from rig.setup.simulated import SimulatedBench, simulate
 from tests.fakes.kill_and_resume import small_study
 from tests.fakes.short_trial import rig
 

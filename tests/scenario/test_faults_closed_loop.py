@@ -15,11 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import cartridge
+from experiments.cli.main import app
 from experiments.protocol.states import State
 from hal.clock import NS_PER_S
 from hal.drivers import pressure_keller
 from hal.sim import fault_plan
-from rig.cli.main import app
 from rig.record import RunFolder, verify_run
 from tests.fakes.fault_trial import FaultTrial, run_faulty
 

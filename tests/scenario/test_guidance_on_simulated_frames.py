@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rig.cli.score_bench import CORRECTED, PRESS_MM, PROBE, SETTINGS, Bench, pour
-from rig.cli.score_bone import facing, true_ranges
-from rig.cli.score_level import sweep
-from rig.cli.score_needle import KINDS, draw, insertion, judge, true_needle
+from experiments.scorecard.bench import CORRECTED, PRESS_MM, PROBE, SETTINGS, Bench, pour
+from experiments.scorecard.bone import facing, true_ranges
+from experiments.scorecard.level import sweep
+from experiments.scorecard.needle import KINDS, draw, insertion, judge, true_needle
 from rig.geometry.registration import apply_transform, make_surface, rigid_matrix
-from rig.guidance.anatomy_fit import fit_anatomy, refine_level, start_from_shift
 from rig.guidance.confirmation import confirm_direct, confirm_motion, confirm_motion_sweep
-from rig.guidance.landmarks import check_registration, find_landmarks, frame_slice, model_slice
+from rig.guidance.lumbar.anatomy_fit import fit_anatomy, refine_level, start_from_shift
+from rig.guidance.lumbar.landmarks import check_registration, find_landmarks, frame_slice, model_slice
 from rig.guidance.needle import find_needle
 from rig.guidance.needle_line import NeedleLine
 from rig.guidance.needle_motion import find_motion

@@ -10,13 +10,13 @@ import pytest
 from tiny_devices import MemoryJournal
 
 from hal.clock import NS_PER_S, VirtualClock
-from rig.assemble import Rig, open_rig
-from rig.config import load_config
-from rig.controller import Controller
-from rig.injection import inject
-from rig.motion import QUEUE_S, move_needle, move_probe
+from rig.control.controller import Controller
+from rig.instruments.jogs import QUEUE_S, move_needle, move_probe
+from rig.instruments.syringe import inject
 from rig.safety.run_on import DOSE_ML
-from rig.simulated import simulate
+from rig.setup.assemble import Rig, open_rig
+from rig.setup.config import load_config
+from rig.setup.simulated import simulate
 
 RATE_ML_MIN = 3.0
 SPEED_MM_S = 4.0

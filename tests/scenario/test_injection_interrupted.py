@@ -11,7 +11,7 @@ from tiny_devices import Bench
 
 from hal.clock import VirtualClock
 from hal.errors import DeviceError, SafetyStop
-from rig.injection import inject
+from rig.instruments.syringe import inject
 from rig.safety.pressure import Verdict
 from rig.safety.stop import HoldRequested, Severity, Trip
 

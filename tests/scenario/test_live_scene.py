@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hal.links import igtl_messages
-from hal.links.igtl import Parser
-from hal.links.igtl_data import PointList, Sensor
-from hal.links.igtl_messages import Image, String, Transform
-from hal.links.igtl_tracks import TrajectoryList
-from hal.links.publisher import Publisher
-from rig.cli.main import app
-from rig.live_scene import LiveScene
+from experiments.cli.main import app
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.data import PointList, Sensor
+from hal.links.igtl.framing import Parser
+from hal.links.igtl.messages import Image, String, Transform
+from hal.links.igtl.publisher import Publisher
+from hal.links.igtl.tracks import TrajectoryList
+from rig.live.scene import LiveScene
 from tests.fakes.short_trial import run_short, usual
 
 

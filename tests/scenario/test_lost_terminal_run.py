@@ -28,7 +28,11 @@ def study(tmp_path):
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "rig.cli", *words], stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=own_terminal
+        [sys.executable, "-m", "experiments.cli", *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=own_terminal,
     )
     os.close(theirs)
     yield process, ours, tmp_path

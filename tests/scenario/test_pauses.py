@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments import trial as trials
 from experiments.protocol.states import State
+from experiments.trial import trial as trials
 from hal.clock import VirtualClock
 from hal.errors import SafetyStop
 from hal.types import TemperatureReading

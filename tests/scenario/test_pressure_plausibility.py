@@ -9,7 +9,7 @@ import pytest
 from tiny_devices import Bench
 
 from hal.clock import VirtualClock
-from rig.injection import inject
+from rig.instruments.syringe import inject
 from rig.safety.pressure import Verdict
 from rig.safety.stop import HoldRequested
 

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from analysis import open_run
+from experiments.cli.main import app
 from experiments.protocol.technique import load_technique
-from rig.cli.main import app
 from rig.record import verify_run
 from tests.fakes.short_trial import rig, run_short
 

@@ -14,13 +14,13 @@ import pytest
 from test_calibrate_needle_tip import rig_file, standing
 from typer.testing import CliRunner
 
-from experiments.reference import PERIOD_S, READINGS_N, TIP
+from experiments.cli.main import app
+from experiments.trial.reference import PERIOD_S, READINGS_N, TIP
 from hal.types import NeedlePose
-from rig.calibration.instrument_readings import COLUMNS, MARK
-from rig.cli.main import app
+from rig.calibration.instrument.readings import COLUMNS, MARK
 from rig.geometry.transforms import apply, compose, from_needle_pose, invert
 from rig.guidance.needle_line import NeedleLine
-from rig.motion import move_needle, rotate_bevel
+from rig.instruments.jogs import move_needle, rotate_bevel
 
 KNOWN_U_MM = 0.05
 DEPTH_MM = 56.0

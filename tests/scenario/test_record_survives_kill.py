@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 def phantomrig(*arguments: str, **options: object) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "rig.cli", *arguments]
+    command = [sys.executable, "-m", "experiments.cli", *arguments]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )  # fmt: skip

@@ -11,8 +11,8 @@ from tiny_devices import Bench, BoneForce
 from hal.clock import VirtualClock
 from hal.errors import DeviceError, LimitViolation, NoReply, SafetyStop
 from hal.types import Instruction, InstructionKind, NeedlePose, Pose6
-from rig.injection import inject
-from rig.motion import advance, move_needle, move_probe, rotate_bevel, withdraw
+from rig.instruments.jogs import advance, move_needle, move_probe, rotate_bevel, withdraw
+from rig.instruments.syringe import inject
 from rig.safety.estop import EStopState
 from rig.safety.pressure import Verdict
 from rig.safety.stop import ForcedStop, HoldRequested

@@ -14,7 +14,7 @@ from tiny_devices import Bench
 
 from hal.clock import VirtualClock
 from hal.errors import LimitViolation, SafetyStop
-from rig.motion import advance, withdraw
+from rig.instruments.jogs import advance, withdraw
 from rig.safety.stop import HoldRequested
 
 

@@ -14,7 +14,7 @@ from waiting import PATIENCE_S, until
 from hal.clock import WallClock
 from hal.errors import SafetyStop
 from hal.types import Pose6
-from rig.motion import move_probe
+from rig.instruments.jogs import move_probe
 from rig.safety import safe_state
 from rig.safety.deadman import ScanDeadman
 from rig.safety.limits import POLLING, Limits

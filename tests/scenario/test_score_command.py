@@ -9,11 +9,12 @@ import sys
 
 import pytest
 
+from experiments.cli.score import PARTS, chosen_parts, measure, seeds_of
+from experiments.scorecard import crossing as score_crossing
+from experiments.scorecard import fluid as score_fluid
+from experiments.scorecard.needle import KINDS, METHODS
 from hal.errors import ConfigError
 from rig import __version__
-from rig.cli import score_crossing, score_fluid
-from rig.cli.score import PARTS, chosen_parts, measure, seeds_of
-from rig.cli.score_needle import KINDS, METHODS
 
 SEED = 970
 BONE_FRAMES_N = 6
@@ -132,7 +133,7 @@ def test_an_unknown_part_is_refused_with_those_that_exist():
 
 def test_the_command_says_why_it_refuses_and_ends_with_bad_input():
     run = subprocess.run(
-        [sys.executable, "-m", "rig.cli", "score", "--first-seed", "110", "--json"],
+        [sys.executable, "-m", "experiments.cli", "score", "--first-seed", "110", "--json"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert run.returncode == 2

@@ -15,6 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments import EndedEarly, StudyRun, carry_out, compare, run_script
+from experiments.cli import run as command
+from experiments.cli.main import app
 from experiments.ended import Ended
 from experiments.order import checked
 from experiments.protocol.technique import technique_file
@@ -26,11 +28,9 @@ from experiments.steps.prepare import do_item
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from hal.phantom.spec import phantom_file
-from rig.cli import run as command
-from rig.cli.main import app
-from rig.config import config_file
 from rig.record import RunFolder, verify_run
 from rig.record.canonical import sha256_hex
+from rig.setup.config import config_file
 from tests.fakes.kill_and_resume import Nobody, copied_at, counted_rows, resume_once
 from tests.fakes.short_trial import in_a_second
 

@@ -80,4 +80,4 @@ def test_no_file_outgrows_one_noun():
 
 def test_nothing_but_scoring_asks_the_witness():
     readers = [str(p.relative_to(ROOT)) for p in SOURCES if ".testimony(" in p.read_text()]
-    assert all(r.startswith(("experiments/trial.py", "hal/sim/")) for r in readers), readers
+    assert all(r.startswith(("experiments/trial/trial.py", "hal/sim/")) for r in readers), readers

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from experiments.cli.main import app
+from experiments.cli.reference_pages import FOLDER, PAGES
 from experiments.protocol.study import Study
-from rig.cli.main import app
-from rig.cli.reference_pages import FOLDER, PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES_OF_PEOPLE = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -74,7 +74,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_generated_page_is_up_to_date(name: str) -> None:
-    assert (FOLDER / name).read_text() == PAGES[name](), "write it again: python -m rig.cli.reference_pages"
+    assert (FOLDER / name).read_text() == PAGES[name](), "write it again: python -m experiments.cli.reference_pages"
 
 
 @pytest.mark.parametrize("page", PAGES_OF_PEOPLE, ids=name_of)

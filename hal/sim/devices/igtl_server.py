@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from hal.clock import NS_PER_S
 from hal.errors import BadReply
-from hal.links import igtl_messages
-from hal.links.igtl import Packet, Parser
-from hal.links.igtl_data import Capability
-from hal.links.igtl_messages import Message, Query, Status
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.data import Capability
+from hal.links.igtl.framing import Packet, Parser
+from hal.links.igtl.messages import Message, Query, Status
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from hal.clock import NS_PER_S
-from hal.links import igtl_messages
-from hal.links.igtl import Packet
-from hal.links.igtl_data import StartTracking, TrackedTool, TrackingData
-from hal.links.igtl_messages import Answer, Command, Message, Query, Status, String, Transform
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.data import StartTracking, TrackedTool, TrackingData
+from hal.links.igtl.framing import Packet
+from hal.links.igtl.messages import Answer, Command, Message, Query, Status, String, Transform
 from hal.sim.devices.igtl_server import IgtlServer, Schedule
 from hal.sim.ports import TrackerPort
 from hal.sim.simulators import TCP, SimDevice, SimPlace

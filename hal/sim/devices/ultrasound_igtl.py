@@ -14,9 +14,9 @@ from dataclasses import replace
 from xml.sax.saxutils import escape, quoteattr
 
 from hal.clock import NS_PER_S
-from hal.links import igtl_messages
-from hal.links.igtl import Packet
-from hal.links.igtl_messages import Answer, Command, Image, Message, Query, String
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.framing import Packet
+from hal.links.igtl.messages import Answer, Command, Image, Message, Query, String
 from hal.sim.devices.igtl_server import IgtlServer, Schedule
 from hal.sim.ports import ImagePort
 from hal.sim.simulators import TCP, SimDevice, SimPlace

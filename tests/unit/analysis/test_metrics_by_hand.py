@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from analysis.motion_metrics import Motion, Scene, corrected, perk_tutor
+from analysis.motion.metrics import Motion, Scene, corrected, perk_tutor
 
 S = 1_000_000_000
 POINTS = np.array([[0, 0, 0], [3, 4, 0], [3, 4, 12], [0, 0, 12]], dtype=float)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from analysis.motion_metrics import Motion, Scene, corrected, deviation_mm, perk_tutor, rotation_steps_deg
-from analysis.perk_player import find, lost, played, six_digits
-from analysis.solid import Solid
+from analysis.motion.metrics import Motion, Scene, corrected, deviation_mm, perk_tutor, rotation_steps_deg
+from analysis.motion.perk_player import find, lost, played, six_digits
+from analysis.motion.solid import Solid
 
 MS = 1_000_000
 

@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.uncertainty_budget import Part, combine, coverage, one_sided, pooled
-from analysis.uncertainty_budget_draws import (
-    check_lengths,
-    check_region,
-    digit_tolerance,
-    draws,
-    region_limit,
-    summed,
-)
+from analysis.uncertainty.budget import Part, combine, coverage, one_sided, pooled
+from analysis.uncertainty.draws import check_lengths, check_region, digit_tolerance, draws, region_limit, summed
 
 
 def _scalar(name: str, u: float, sensitivity: float, dof: float | None) -> Part:

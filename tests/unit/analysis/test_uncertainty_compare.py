@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.results import CriterionResult, Quantity
-from analysis.uncertainty_budget import Budget, Part, combine
-from analysis.uncertainty_budget_compare import Predicted, compare, guard, joint_square
+from analysis.uncertainty.budget import Budget, Part, combine
+from analysis.uncertainty.compare import Predicted, compare, guard, joint_square
 
 
 def _trials(n: int, size: float, seed: int = 1) -> list[Predicted]:

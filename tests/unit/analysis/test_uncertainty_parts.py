@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.uncertainty_budget import combine
-from analysis.uncertainty_budget_parts import (
+from analysis.uncertainty.budget import combine
+from analysis.uncertainty.parts import (
     BASES,
     TrialInputs,
     drift_of,

@@ -20,7 +20,7 @@ from experiments.calibrations.listening import (
 from hal.errors import ConfigError, LinkError
 from hal.types import TrackedPose
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.lanes import Sample
+from rig.control.lanes import Sample
 
 MS = 1_000_000
 TOOL, BODY = "StylusToTracker", "PhantomToTracker"

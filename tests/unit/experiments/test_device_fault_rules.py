@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.device_fault import KINDS, RULES, Ports, fault_of
+from experiments.trial.device_fault import KINDS, RULES, Ports, fault_of
 from hal.errors import DeviceAlarm, DeviceError, NoReply, SafetyStop
 from rig.safety.stop import HoldRequested, Severity, Trip
 

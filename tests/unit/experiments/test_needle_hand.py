@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tiny_devices import Bench, TinyOperator
 
-from experiments.log import TrialLog
-from experiments.needle_hand import ABOVE_SKIN_MM, DECLINED, WITHDRAW_ASKED_N, OperatorHand
+from experiments.trial.log import TrialLog
+from experiments.trial.needle_hand import ABOVE_SKIN_MM, DECLINED, WITHDRAW_ASKED_N, OperatorHand
 from hal.clock import VirtualClock
 from hal.errors import LimitViolation, SafetyStop
 from hal.types import Instruction, InstructionKind, NeedlePose, OperatorResponse

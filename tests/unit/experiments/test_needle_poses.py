@@ -12,16 +12,16 @@ from tiny_devices import Bench
 from experiments.calibrations.needle_poses import MIN_POSES_N, plan_poses, room_of
 from experiments.calibrations.needle_tip import check_poses, measure_needle_tip, stations
 from experiments.calibrations.park_probe import CLEAR_MM, parking_place
-from experiments.log import TrialLog
-from experiments.needle_hand import ABOVE_SKIN_MM, CarrierHand
+from experiments.trial.log import TrialLog
+from experiments.trial.needle_hand import ABOVE_SKIN_MM, CarrierHand
 from hal.clock import VirtualClock
 from hal.errors import ConfigError, LimitViolation
 from hal.types import NeedlePose, Pose6
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.config import TIP_OFFSET_MAX_MM, RigConfig, load_config
 from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import from_needle_pose
 from rig.guidance.needle_line import NeedleLine, direction_from_angles
+from rig.setup.config import TIP_OFFSET_MAX_MM, RigConfig, load_config
 
 
 def carrier(**settings: Any) -> RigConfig:

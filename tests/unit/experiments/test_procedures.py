@@ -9,14 +9,14 @@ import pytest
 
 import rig
 from experiments import measure, procedure, study, technique
-from experiments.leads import lead_of
-from experiments.own_trial import OwnTrial
 from experiments.protocol.measure import Measure
 from experiments.protocol.states import State
 from experiments.protocol.study import load_study
 from experiments.protocol.technique import load_technique
 from experiments.session import Session, as_current
-from experiments.trial import ProcedureFault
+from experiments.trial.leads import lead_of
+from experiments.trial.own import OwnTrial
+from experiments.trial.trial import ProcedureFault
 from hal.errors import ConfigError, LimitViolation
 from hal.files.toml_text import toml_text
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments.log import TrialLog
 from experiments.protocol.technique import load_technique
-from experiments.scoring import drawn_truth, score
+from experiments.trial.log import TrialLog
+from experiments.trial.scoring import drawn_truth, score
 from hal.phantom.materials import materials
 from hal.phantom.nominal import load_phantom
 from rig.instruments.reference import Cause, TipAtRest

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.uncertainty import note_tip, one_look, write_uncertainty
+from experiments.trial.uncertainty import note_tip, one_look, write_uncertainty
 from hal.clock import NS_PER_S
 from hal.phantom.needles import load_needle
 from hal.types import Pose6
-from rig.calibration.in_force import InForce
-from rig.config import load_config
+from rig.calibration.certificates.in_force import InForce
 from rig.guidance.bending import nominal_bending
 from rig.guidance.confirmation import Confirmation, Method
 from rig.guidance.needle_line import NeedleLine
+from rig.setup.config import load_config
 
 NEEDLE = load_needle("22G_quincke_120")
 LINE = NeedleLine(np.zeros(3), np.array([0.6, 0.0, 0.8]))

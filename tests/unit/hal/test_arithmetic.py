@@ -104,7 +104,7 @@ def test_a_child_of_a_process_that_chose_has_chosen() -> None:
 
 
 @needs_level
-@pytest.mark.parametrize("room", ["hal.types", "rig.cli.main", "experiments.run", "analysis.analyse"])
+@pytest.mark.parametrize("room", ["hal.types", "experiments.cli.main", "experiments.run", "analysis.analyse"])
 def test_every_room_chooses_before_it_loads_a_library(room: str) -> None:
     clean = {name: value for name, value in os.environ.items() if name not in PINNED}
     done = subprocess.run(

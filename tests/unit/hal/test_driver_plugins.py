@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
+from experiments.cli import devices, doctor
 from hal import registry
 from hal.errors import ConfigError
-from rig.cli import devices, doctor
 
 GOOD = "from hal.registry import DriverEntry\nENTRY = DriverEntry({name!r}, 'pump', {module!r}, 'somebody\\'s pump')\n"
 

@@ -3,7 +3,7 @@ from tiny_devices import Bench, Tiny
 
 from hal.clock import VirtualClock
 from hal.errors import ConfigError, LinkError
-from rig.assemble import RigNotOpened, _at_bench, open_rig
+from rig.setup.assemble import RigNotOpened, _at_bench, open_rig
 
 
 class Broken(Tiny):
@@ -57,7 +57,7 @@ def test_simulated_addresses_move_to_their_bench():
 
 
 def test_a_simulated_device_that_nobody_publishes_is_a_failure_of_that_role():
-    from rig.config import parse_config
+    from rig.setup.config import parse_config
 
     config = parse_config(
         '[rig]\nname = "t"\nsimulated = true\n'

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hal.errors import ConfigError
-from rig.cli.point_files import read_named_points
-from rig.record.interchange.fiducials import Fiducial, write_fiducials
+from rig.formats.named_points import read_named_points
+from rig.formats.points import Fiducial, write_fiducials
 
 POINTS = {"F 1": (1.5, -2.0, 30.25), "F2": (4.0, 5.5, -6.0), "F3": (-70.0, 8.0, 9.0)}
 PLUS = """<PlusConfiguration version="2.1"><PhantomDefinition><Geometry><Pattern Type="NWire">

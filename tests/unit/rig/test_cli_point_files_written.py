@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hal.errors import ConfigError
-from rig.cli.point_files import labelled_simulated, read_named_points, write_named_points
+from rig.formats.named_points import labelled_simulated, read_named_points, write_named_points
+from rig.formats.points import Fiducial, write_fiducials
+from rig.formats.points import read_fiducials as read_slicer
 from rig.geometry.fiducials import Fiducials, read_fiducials
-from rig.record.interchange.fiducials import Fiducial, write_fiducials
-from rig.record.interchange.fiducials import read_fiducials as read_slicer
 
 NAMES = st.lists(st.text(max_size=8), min_size=1, max_size=5, unique=True)
 

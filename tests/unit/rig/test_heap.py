@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rig.heap import settle_heap
+from rig.control.heap import settle_heap
 
 
 class Ring:

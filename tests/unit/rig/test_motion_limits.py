@@ -8,7 +8,7 @@ import pytest
 
 from hal.errors import LimitViolation
 from hal.types import NeedlePose, Pose6
-from rig.motion import check_needle, check_probe
+from rig.instruments.jogs import check_needle, check_probe
 from rig.safety.limits import Box, MotionLimits
 
 LIMITS = MotionLimits(holder=Box((-50.0, 50.0), (-50.0, 50.0), (-50.0, 30.0)), holder_angle_deg=45.0)

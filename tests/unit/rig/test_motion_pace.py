@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from hal.clock import NS_PER_S, VirtualClock
 from hal.types import MotionMode, Pose6
-from rig.motion import QUEUE_S, _travel
+from rig.instruments.jogs import QUEUE_S, _travel
 
 SECONDS, LAST_TIMES = 2.4, 1.5
 """The whole move on average, and how much longer than the average its last jog takes."""

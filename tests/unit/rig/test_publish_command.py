@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from waiting import PATIENCE_S
 
+from experiments.cli.publish import LONGEST_WAIT_S, play, publish
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, LinkError
-from hal.links import igtl_messages
-from hal.links.igtl_link import IgtlLink
-from hal.links.igtl_messages import Image, Transform
-from hal.links.igtl_server import PublishServer
-from hal.links.publisher import Publisher
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.link import IgtlLink
+from hal.links.igtl.messages import Image, Transform
+from hal.links.igtl.publisher import Publisher
+from hal.links.igtl.server import PublishServer
 from hal.types import Frame, Matrix
-from rig.cli.publish import LONGEST_WAIT_S, play, publish
-from rig.record.interchange import FrameEntry, make_recording, write_recording
-from rig.record.interchange.perk_tutor import PoseTrack
+from rig.formats import FrameEntry, make_recording, write_recording
+from rig.formats.perk_tutor import PoseTrack
+from rig.live import Source, open_source
 from rig.record.streams import Stream
-from rig.replay import Source, open_source
 
 MS = 1_000_000
 

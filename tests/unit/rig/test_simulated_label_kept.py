@@ -5,19 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.cli.convert import convert
+from experiments.cli.metrics import measure
 from hal.clock import VirtualClock
 from hal.drivers import ultrasound_replay
 from hal.errors import ConfigError
 from hal.types import Identity
-from rig.assemble import open_rig
-from rig.cli.convert import convert
-from rig.cli.metrics import measure
-from rig.config import parse_config
-from rig.record.interchange import FrameEntry, make_recording, read_perk_log, write_perk_log, write_recording
-from rig.record.interchange.perk_tutor import PerkLog
-from rig.replay.devices import ReplayUltrasound
-from rig.replay.devices import Settings as ReplaySettings
-from rig.replay.source import open_source
+from rig.formats import FrameEntry, make_recording, read_perk_log, write_perk_log, write_recording
+from rig.formats.perk_tutor import PerkLog
+from rig.live.replay_devices import ReplayUltrasound
+from rig.live.replay_devices import Settings as ReplaySettings
+from rig.live.source import open_source
+from rig.setup.assemble import open_rig
+from rig.setup.config import parse_config
 
 EYE = np.eye(4)
 

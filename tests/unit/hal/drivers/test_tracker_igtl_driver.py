@@ -9,9 +9,10 @@ from hal.clock import VirtualClock
 from hal.drivers.tracker_igtl import Driver, Settings
 from hal.errors import BadReply, DeviceError, LinkError, NoReply
 from hal.interfaces import Tracker
-from hal.links import igtl, igtl_messages
-from hal.links.igtl_data import StartTracking, TrackedTool, TrackingData
-from hal.links.igtl_messages import Answer, Status, Transform
+from hal.links.igtl import framing as igtl
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.data import StartTracking, TrackedTool, TrackingData
+from hal.links.igtl.messages import Answer, Status, Transform
 from hal.links.wire import Endpoint, publish, withdraw
 
 MS = 1_000_000

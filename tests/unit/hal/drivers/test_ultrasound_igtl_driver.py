@@ -15,8 +15,9 @@ from hal.drivers.plus_commands import command_text, read_reply
 from hal.drivers.ultrasound_igtl import Driver, Settings
 from hal.errors import BadReply, ConfigError, DeviceError, LinkError, NoReply
 from hal.interfaces import Ultrasound
-from hal.links import igtl, igtl_messages
-from hal.links.igtl_messages import Command, Image, Status
+from hal.links.igtl import framing as igtl
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.messages import Command, Image, Status
 from hal.links.wire import Endpoint, publish, withdraw
 from hal.types import ImagingSettings
 

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from recordings import recording
 
 from hal.errors import BadReply, ConfigError
-from hal.links import igtl, igtl_data, igtl_messages
-from hal.links.igtl_messages import Image, Status, String, Transform
+from hal.links.igtl import data as igtl_data
+from hal.links.igtl import framing as igtl
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.messages import Image, Status, String, Transform
 
 ROOT = Path(__file__).parents[4]
 VECTORS = tomllib.loads((ROOT / "tests/wire/openigtlink_vectors.toml").read_text())

@@ -13,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hal.errors import BadReply, ConfigError
-from hal.links import igtl, igtl_messages, igtl_units
-from hal.links.igtl_data import Sensor
-from hal.links.igtl_inbox import Inbox
-from hal.links.igtl_messages import Query, Transform
-from hal.links.igtl_tracks import (
+from hal.links.igtl import framing as igtl
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl import units as igtl_units
+from hal.links.igtl.data import Sensor
+from hal.links.igtl.inbox import Inbox
+from hal.links.igtl.messages import Query, Transform
+from hal.links.igtl.tracks import (
     QuaternionTool,
     QuaternionTracking,
     StartQuaternionTracking,

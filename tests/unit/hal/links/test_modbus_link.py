@@ -15,7 +15,7 @@ from hal.errors import BadReply, ConfigError, DeviceError, NoReply
 from hal.links.modbus import open_modbus
 from hal.links.wire import Endpoint, publish
 from hal.sim.devices.modbus_slave import ILLEGAL_ADDRESS, ModbusFault, ModbusSlave
-from rig.controller import SCAN_S
+from rig.control.controller import SCAN_S
 from rig.safety.limits import POLLING
 
 

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from hal.clock import VirtualClock, WallClock, utc_offset_ns
 from hal.errors import BadReply, ConfigError, LinkError
-from hal.links import igtl, igtl_messages
-from hal.links.igtl_data import Capability, PointList, Sensor, StartTracking, TrackingData
-from hal.links.igtl_messages import Answer, Image, Query, Status, String, Transform
-from hal.links.igtl_server import PublishServer
-from hal.links.igtl_tracks import TrajectoryList
-from hal.links.publisher import TYPES, Listener, Publisher, slice_matrix
+from hal.links.igtl import framing as igtl
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.data import Capability, PointList, Sensor, StartTracking, TrackingData
+from hal.links.igtl.messages import Answer, Image, Query, Status, String, Transform
+from hal.links.igtl.publisher import TYPES, Listener, Publisher, slice_matrix
+from hal.links.igtl.server import PublishServer
+from hal.links.igtl.tracks import TrajectoryList
 from hal.types import Frame
 
 MS = 1_000_000

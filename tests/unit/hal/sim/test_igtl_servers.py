@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from hal.clock import WallClock, utc_offset_ns
-from hal.links import igtl, igtl_messages
-from hal.links.igtl_data import Capability, StartTracking, TrackingData
-from hal.links.igtl_messages import Command, Image, Message, Query, Status, String, Transform
+from hal.links.igtl import framing as igtl
+from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.data import Capability, StartTracking, TrackingData
+from hal.links.igtl.messages import Command, Image, Message, Query, Status, String, Transform
 from hal.links.wire import WireCore
 from hal.sim.devices.tracker_igtl import TrackerCore
 from hal.sim.devices.ultrasound_igtl import UltrasoundCore

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rig.calibration.bone_registration import HALF_LEVEL_MM, bones_at, judge, lay_from
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.surface_budget import every_cause
-from rig.calibration.surface_picture import draw_bone_registration
-from rig.calibration.surface_vertebrae import vertebra_residuals
+from rig.calibration.phantom.bone import HALF_LEVEL_MM, bones_at, judge, lay_from
+from rig.calibration.phantom.bone_picture import draw_bone_registration
+from rig.calibration.phantom.budget import every_cause
+from rig.calibration.phantom.vertebrae import vertebra_residuals
 from rig.geometry.registration import rigid_matrix
 from tests.fakes.bone_scan import (
     DRAWING,

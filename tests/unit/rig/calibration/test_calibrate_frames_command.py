@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from rig.calibration.certificate import Certificate
-from rig.calibration.registry import CalibrationRegistry
-from rig.cli import main  # noqa: F401  (it puts the commands of the other files into the group)
-from rig.cli.calibrate_frames import app
+from experiments.cli import main  # noqa: F401  (it puts the commands of the other files into the group)
+from experiments.cli.calibrate_frames import app
+from rig.calibration.certificates.certificate import Certificate
+from rig.calibration.certificates.folder import CalibrationRegistry
 
 NOMINAL = "name x y z\nF1 -88 -95 0\nF2 88 -95 0\nF3 88 115 0\nF4 -88 115 0\nF5 -95 10 30\nF6 95 -20 45\n"
 
@@ -259,7 +259,7 @@ def test_a_picture_that_cannot_be_written_is_told_before_anything_is_computed(tm
 
 
 def test_a_recording_converted_to_nrrd_gives_the_same_tip(tmp_path: Path) -> None:
-    from rig.cli.convert import convert
+    from experiments.cli.convert import convert
 
     recording = pivot_recording(tmp_path / "p.igs.mha", {"PhantomrigSimulated": "True"})
     convert(recording, tmp_path / "p.igs.nrrd")

@@ -5,9 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.dwell import find_dwells, name_dwells
-from rig.calibration.dwell_tip import check_tip
-from rig.calibration.registration import register_fiducials
+from rig.calibration.phantom.fiducials import register_fiducials
+from rig.calibration.tool.dwell import find_dwells, name_dwells
+from rig.calibration.tool.dwell_tip import check_tip
 from rig.geometry.fiducials import Fiducials
 
 NOMINAL = Fiducials.of(

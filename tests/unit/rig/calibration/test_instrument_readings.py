@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hal.errors import ConfigError
-from rig.calibration.instrument_readings import COLUMNS, read_readings
+from rig.calibration.instrument.readings import COLUMNS, read_readings
 
 
 def table(path: Path, *rows: tuple[float, float]) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.calibrations.needle_poses import Room, plan_poses
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.needle_tip import SeenTip, fit_needle_tip
+from rig.calibration.tool.needle_accepted import SeenTip, fit_needle_tip
 from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import rotation
 from rig.geometry.uncertain import UncertainTransform

@@ -9,10 +9,10 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hal.errors import ConfigError
-from rig.calibration.certificate import Certificate
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.phantom_touch import register_touches, require_place
-from rig.calibration.stylus_tip import StylusTip, read_tip
+from rig.calibration.certificates.certificate import Certificate
+from rig.calibration.phantom.touch import register_touches, require_place
+from rig.calibration.tool.stylus import StylusTip, read_tip
 from rig.geometry.fiducials import Fiducials
 from rig.geometry.registration import rigid_matrix
 from rig.geometry.transforms import apply

@@ -7,9 +7,9 @@ from scipy.spatial.transform import Rotation
 
 from hal.types import NeedlePose
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.pivot import calibrate_pivot, tool_poses
-from rig.calibration.pivot_needle import calibrate_needle_tip
-from rig.calibration.spin import calibrate_spin
+from rig.calibration.tool.needle import calibrate_needle_tip
+from rig.calibration.tool.pivot import calibrate_pivot, tool_poses
+from rig.calibration.tool.spin import calibrate_spin
 from rig.geometry.transforms import from_needle_pose
 
 TIP = np.array([210.0, -0.17, 0.05])  # a stylus of the usual size

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hal.errors import ConfigError
-from rig.calibration.certificate_decide import can_decide
-from rig.calibration.certificate_instrument import TipReading, qualify_instrument
 from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.calibration.instrument.decide import can_decide
+from rig.calibration.instrument.qualification import TipReading, qualify_instrument
 
 
 def readings(

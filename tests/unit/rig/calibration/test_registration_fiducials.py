@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from hal.errors import ConfigError
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.registration import register_fiducials
+from rig.calibration.phantom.fiducials import register_fiducials
 from rig.geometry.fiducials import Fiducials, read_fiducials
 
 FLE = 0.25

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rig.calibration import stated
-from rig.calibration.certificate import Certificate, Value
-from rig.calibration.in_force import InForce
-from rig.config import Placement, RigConfig, load_config
+from rig.calibration.certificates import stated
+from rig.calibration.certificates.certificate import Certificate, Value
+from rig.calibration.certificates.in_force import InForce
+from rig.setup.config import Placement, RigConfig, load_config
 
 
 def _certificate(

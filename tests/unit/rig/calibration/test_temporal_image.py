@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.temporal import estimate_lag
-from rig.calibration.temporal_image import lateral_signal
-from rig.calibration.temporal_signal import motion_signal
+from rig.calibration.time.image import lateral_signal
+from rig.calibration.time.lag import estimate_lag
+from rig.calibration.time.signal import motion_signal
 
 PITCH_MM = 0.2
 ImageToProbe = np.array([[PITCH_MM, 0, 0, -25.6], [0, 0, 1, 0], [0, PITCH_MM, 0, 0], [0, 0, 0, 1]], dtype=float)

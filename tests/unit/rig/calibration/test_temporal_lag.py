@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.temporal import TemporalCalibration, estimate_lag
-from rig.calibration.temporal_latency import latency_of
-from rig.calibration.temporal_signal import MotionSignal, motion_signal
+from rig.calibration.time.lag import TemporalCalibration, estimate_lag
+from rig.calibration.time.latency import latency_of
+from rig.calibration.time.signal import MotionSignal, motion_signal
 
 
 def uneven(t):

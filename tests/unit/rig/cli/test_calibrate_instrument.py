@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from experiments.cli.main import app
 from experiments.decidable import expected_deflection_mm, undecided
 from experiments.protocol.study import load_study
 from experiments.run import check_rig
 from hal.errors import ConfigError
-from rig.calibration.in_force import InForce, in_force
-from rig.calibration.instrument_readings import COLUMNS, MARK, read_readings
-from rig.cli.main import app
-from rig.config import RigConfig, load_config
+from rig.calibration.certificates.in_force import InForce, in_force
+from rig.calibration.instrument.readings import COLUMNS, MARK, read_readings
+from rig.setup.config import RigConfig, load_config
 
 TODAY = datetime.date.today()
 

@@ -11,8 +11,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
+from experiments.cli.main import app
 from hal.phantom.nominal import load_phantom
-from rig.cli.main import app
 from rig.geometry.transforms import apply, invert
 
 START = "PhantomToRig=300,250,150"

@@ -1,6 +1,6 @@
 import pytest
 
-from rig.cli.bench import TARGETS, Target, peak_mb, show
+from experiments.cli.bench import TARGETS, Target, peak_mb, show
 
 
 def test_a_target_is_met_on_its_own_limit():

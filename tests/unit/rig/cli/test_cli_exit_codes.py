@@ -2,6 +2,7 @@ import errno
 
 import pytest
 
+from experiments.cli.output import exit_codes
 from hal.errors import (
     ConfigError,
     DeviceAlarm,
@@ -12,7 +13,6 @@ from hal.errors import (
     SafetyStop,
     Stopped,
 )
-from rig.cli.output import exit_codes
 
 
 @pytest.mark.parametrize(

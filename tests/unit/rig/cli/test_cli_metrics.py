@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rig.cli.metrics import measure
-from rig.record.interchange import FrameEntry, make_recording, write_recording
+from experiments.cli.metrics import measure
+from rig.formats import FrameEntry, make_recording, write_recording
 
 S = 1_000_000_000
 

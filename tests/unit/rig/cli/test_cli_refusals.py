@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 from waiting import ended_patiently
 
+from experiments.cli.main import app
 from hal.clock import WallClock
 from hal.sim.mounts import mount_pty
-from rig.cli.main import app
 
 SIMULATED = Path(__file__).parents[4] / "rig" / "data" / "simulated.toml"
 STUDY = Path(__file__).parents[4] / "experiments" / "studies" / "lumbar.toml"

@@ -2,8 +2,8 @@ import json
 
 from typer.testing import CliRunner
 
+from experiments.cli.main import app
 from experiments.protocol.technique import shipped
-from rig.cli.main import app
 
 
 def last_line(*arguments):

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from rig.cli.lost_terminal import Survivor, surviving_terminal
-from rig.cli.output import exit_codes, say
+from experiments.cli.lost_terminal import Survivor, surviving_terminal
+from experiments.cli.output import exit_codes, say
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 import pytest
 import typer
 
-from rig.cli.main import app
+from experiments.cli.main import app
 
 
 def numbers(group: typer.Typer, path: str = ""):

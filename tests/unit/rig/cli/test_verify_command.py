@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from experiments.cli.main import app
 from hal.clock import VirtualClock
-from rig.cli.main import app
 from rig.record import RunFolder
 from rig.record.derived import write_derived
 

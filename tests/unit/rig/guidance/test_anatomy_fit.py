@@ -14,9 +14,9 @@ from scipy.spatial.transform import Rotation
 
 from experiments.calibrations.phantom_surface import drawn
 from hal.phantom.nominal import load_phantom
-from rig.calibration.bone_registration import Drawing
+from rig.calibration.phantom.bone import Drawing
 from rig.geometry.registration import Surface, apply_transform, make_surface, rigid_matrix
-from rig.guidance.anatomy_fit import BUILD_SD_MM, AnatomyFit, fit_anatomy, refine_level
+from rig.guidance.lumbar.anatomy_fit import BUILD_SD_MM, AnatomyFit, fit_anatomy, refine_level
 
 ROOTS = ("L4.left", "L5.left")
 

@@ -14,12 +14,12 @@ from kept_figures import kept
 from hal.phantom.needles import load_needle
 from hal.types import NeedlePose, ProbeGeometry
 from rig.geometry.registration import apply_transform, invert_rigid, make_surface, rigid_matrix
-from rig.guidance.anatomy_fit import fit_anatomy, refine_level
 from rig.guidance.bending import advise_bevel, bevel_in_plane, nominal_bending
 from rig.guidance.bone_surface import BoneSurface, _best_path, find_bone
-from rig.guidance.dorsal_map import dorsal_map
 from rig.guidance.fan_planes import crossing_mm, crossing_pose, planned_fan, tip_of_fan
-from rig.guidance.landmarks import (
+from rig.guidance.lumbar.anatomy_fit import fit_anatomy, refine_level
+from rig.guidance.lumbar.dorsal_map import dorsal_map
+from rig.guidance.lumbar.landmarks import (
     find_landmarks,
     frame_slice,
     model_slice,

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rig.guidance.dorsal_map import DorsalMap, dorsal_map
-from rig.guidance.level import bone_of, count_levels, disc_name
+from rig.guidance.lumbar.dorsal_map import DorsalMap, dorsal_map
+from rig.guidance.lumbar.level import bone_of, count_levels, disc_name
 from rig.guidance.panorama import Profile
 
 PROCESSES = {"L5": (-16.0, -3.0, 46.0), "L4": (20.0, 30.0, 49.0), "L3": (52.0, 65.0, 47.0), "L2": (87.0, 99.0, 47.0)}

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rig.guidance.dorsal_map import DorsalMap, dorsal_map
-from rig.guidance.level import LevelCount, LevelSettings, Run, bone_runs, count_levels, local_shallow
+from rig.guidance.lumbar.dorsal_map import DorsalMap, dorsal_map
+from rig.guidance.lumbar.level import LevelCount, LevelSettings, Run, bone_runs, count_levels, local_shallow
 from rig.guidance.panorama import Profile
 
 CFG = LevelSettings()

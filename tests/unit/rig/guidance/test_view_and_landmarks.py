@@ -6,8 +6,8 @@ import pytest
 from hal.types import ProbeGeometry
 from rig.geometry.registration import rigid_matrix
 from rig.guidance.bone_surface import BoneSurface
-from rig.guidance.dorsal_map import dorsal_map
-from rig.guidance.landmarks import (
+from rig.guidance.lumbar.dorsal_map import dorsal_map
+from rig.guidance.lumbar.landmarks import (
     check_registration,
     find_landmarks,
     model_slice,

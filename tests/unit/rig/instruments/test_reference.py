@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from experiments.calibrations.needle_tip import _at_rest
-from experiments.reference import note_reference, read_reference, withdraw_frozen
+from experiments.trial.reference import note_reference, read_reference, withdraw_frozen
 from hal.clock import NS_PER_S, VirtualClock
 from hal.drivers.manual_entry import ManualTracker, Settings
 from hal.drivers.tracker_igtl import Driver

@@ -9,27 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.motion_metrics import Motion, corrected, perk_tutor
+from analysis.motion.metrics import Motion, corrected, perk_tutor
+from experiments.cli.convert import convert
+from experiments.cli.metrics import measure
 from hal.clock import VirtualClock
 from hal.errors import ConfigError, DeviceError, LinkError
 from hal.interfaces import PressureSensor, Tracker, Ultrasound
 from hal.types import Frame, Pose6
-from rig.cli.convert import convert
-from rig.cli.metrics import measure
+from rig.formats import FrameEntry, export_trial, make_recording, read_recording, trial_recordings, write_recording
+from rig.formats.motions import trial_tracks
 from rig.geometry.transforms import from_pose6
+from rig.live import ReplayPressure, ReplayTracker, ReplayUltrasound, open_source, play
+from rig.live.replay_devices import Settings
 from rig.record import Field, RunFolder
-from rig.record.interchange import (
-    FrameEntry,
-    export_trial,
-    make_recording,
-    read_recording,
-    trial_recordings,
-    write_recording,
-)
-from rig.record.interchange.motions import trial_tracks
 from rig.record.reading import RecordedTrial
-from rig.replay import ReplayPressure, ReplayTracker, ReplayUltrasound, open_source, play
-from rig.replay.devices import Settings
 
 MS = 1_000_000
 START_NS = 167_150_000_000

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from replayed_wire import through_the_drivers
 
-from analysis.motion_metrics import Motion, corrected
+from analysis.motion.metrics import Motion, corrected
 from hal.clock import VirtualClock
 from hal.types import Pose6
+from rig.formats import FrameEntry, make_recording, write_recording
 from rig.geometry.transforms import from_pose6
-from rig.record.interchange import FrameEntry, make_recording, write_recording
-from rig.replay import Source, open_source
+from rig.live import Source, open_source
 
 MS = 1_000_000
 SINGLE = 2e-6

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from hal.errors import ConfigError
-from rig.record.interchange.clips import dicom_recording, write_clip
-from rig.record.interchange.jpeg_colour import stream_colours
-from rig.record.interchange.recording import FrameEntry, make_recording
-from rig.record.interchange.region import Region
+from rig.formats.clips import dicom_recording, write_clip
+from rig.formats.jpeg_colour import stream_colours
+from rig.formats.recording import FrameEntry, make_recording
+from rig.formats.region import Region
 
 pydicom = pytest.importorskip("pydicom")
-from rig.record.interchange.dicom import read_dicom  # noqa: E402
-from rig.record.interchange.dicom_write import write_dicom  # noqa: E402
+from rig.formats.dicom import read_dicom  # noqa: E402
+from rig.formats.dicom_write import write_dicom  # noqa: E402
 
 REGION = Region(10, 5, 89, 74, "2D", 0.5, 0.4, 5000)
 TIMES = np.array([0, 33_333_333, 66_666_667, 5_000_000_001], dtype=np.int64)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hal.errors import ConfigError
 from hal.links.sequence import Sequence
-from rig.record.interchange import FrameEntry, make_recording, read_recording, write_recording
-from rig.record.interchange.recording import matrix_text, time_text
+from rig.formats import FrameEntry, make_recording, read_recording, write_recording
+from rig.formats.recording import matrix_text, time_text
 
 ENDINGS = (".igs.mha", ".igs.mhd", ".igs.nrrd")
 POSE = np.array([[0.1, -0.2, 1 / 3, 10.5], [1, 0, 0, -1e-17], [0, 1, 0, 1e9], [0, 0, 0, 1]])
@@ -91,14 +91,14 @@ def test_writing_what_was_read_gives_the_same_bytes(tmp_path: Path, ending: str)
 
 @given(st.integers(1 - 2**63, 2**63 - 1))
 def test_every_nanosecond_has_its_own_text(time_ns: int) -> None:
-    from rig.record.interchange.frame_text import exact_ns
+    from rig.formats.frame_text import exact_ns
 
     assert exact_ns(time_text(time_ns)) == time_ns
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=16, max_size=16))
 def test_every_double_of_a_pose_survives_its_text(values: list[float]) -> None:
-    from rig.record.interchange.frame_text import parse_matrix
+    from rig.formats.frame_text import parse_matrix
 
     matrix = np.array(values).reshape(4, 4)
     assert np.array_equal(parse_matrix(matrix_text(matrix)), matrix)

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from hal.errors import ConfigError
-from rig.record.interchange import (
+from rig.formats import (
     Fiducial,
     PerkLog,
     read_fiducials,
@@ -19,7 +19,7 @@ from rig.record.interchange import (
     write_perk_log,
     write_tfm,
 )
-from rig.record.interchange.perk_tutor import PoseTrack
+from rig.formats.perk_tutor import PoseTrack
 
 
 def pose() -> np.ndarray:

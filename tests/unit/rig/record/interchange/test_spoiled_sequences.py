@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hal.errors import ConfigError
 from hal.links.sequence import Sequence, SequenceFrame
-from rig.record.interchange import FrameEntry, make_recording, read_recording, write_recording
+from rig.formats import FrameEntry, make_recording, read_recording, write_recording
 
 GOOD = bytes(range(24))
 POSE = "1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiments.cli.convert import convert
+from experiments.cli.metrics import measure
 from hal.errors import ConfigError
-from rig.cli.convert import convert
-from rig.cli.metrics import measure
-from rig.record.interchange import Fiducial, read_fiducials, read_perk_log, read_tfm, write_fiducials
-from rig.record.interchange.stl import read_stl
+from rig.formats import Fiducial, read_fiducials, read_perk_log, read_tfm, write_fiducials
+from rig.formats.stl import read_stl
 
 READERS: dict[str, Callable[[Path], object]] = {
     ".tfm": read_tfm,

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.motion_metrics import Motion, Scene, corrected
+from analysis.motion.metrics import Motion, Scene, corrected
+from experiments.cli.convert import convert
+from experiments.cli.metrics import measure
 from hal.errors import ConfigError
-from rig.cli.convert import convert
-from rig.cli.metrics import measure
-from rig.record.interchange.formats import read_recording, write_recording
-from rig.record.interchange.motions import stream_track
-from rig.record.interchange.recording import FrameEntry, make_recording
-from rig.record.interchange.trial import _once, _samples
+from rig.formats.formats import read_recording, write_recording
+from rig.formats.motions import stream_track
+from rig.formats.recording import FrameEntry, make_recording
+from rig.formats.trial import _once, _samples
 from rig.record.streams import Stream
 
 AXES = ("x_mm", "y_mm", "z_mm", "a_deg", "b_deg", "c_deg")

@@ -10,7 +10,7 @@ import pytest
 
 from hal.errors import ConfigError
 from hal.links.grey import luminance
-from rig.record.interchange.clips import video_recording
+from rig.formats.clips import video_recording
 
 
 @pytest.mark.parametrize(("ending", "code"), [(".avi", "MJPG"), (".mkv", "MJPG"), (".mp4", "mp4v"), (".mov", "mp4v")])

@@ -1,0 +1,1 @@
+"""How tools moved: Perk Tutor's metrics, read from recordings."""

@@ -1,0 +1,1 @@
+"""OpenIGTLink: codec, link, server and publisher."""

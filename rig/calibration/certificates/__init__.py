@@ -1,0 +1,1 @@
+"""Certificates: issued, kept in a folder, in force for a rig."""

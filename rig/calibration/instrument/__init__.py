@@ -1,0 +1,1 @@
+"""The reference instrument, qualified against known tips."""

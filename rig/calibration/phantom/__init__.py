@@ -1,0 +1,1 @@
+"""Where the phantom lies: by fiducials, by surface, by its bone."""

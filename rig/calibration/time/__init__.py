@@ -1,0 +1,1 @@
+"""How late a picture or a pose is."""

@@ -1,0 +1,1 @@
+"""Where the tip of a tool is: pivot, spin, dwell, stylus, needle."""

@@ -1,0 +1,1 @@
+"""Volumes from swept pictures."""

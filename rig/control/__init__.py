@@ -1,0 +1,1 @@
+"""Lanes, the scan with its guards, holds and stop, and who commands through it."""

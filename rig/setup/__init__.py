@@ -1,0 +1,1 @@
+"""Rig files, and from a rig file to an opened rig."""
