@@ -6,13 +6,13 @@ from collections import Counter
 
 from analysis.acceptance import acceptances
 from analysis.assumptions import ASSUMPTIONS
+from analysis.budget_of_run import uncertainty
 from analysis.contrasts import contrasts
 from analysis.criteria import Criterion, exploratory, judge, overall, shortfall
 from analysis.group import PLANES, benches, closed, column, counts, faulted, not_evaluated, summarise
 from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
 from analysis.tables import DataFrame, Series, concat, plan_table, trials_table, words
-from analysis.uncertainty.run import uncertainty
 from rig.record import RecordedRun, anomalies_of, verify_run
 from rig.record.attempts import trial_of
 

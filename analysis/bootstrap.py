@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.intervals import LEVEL, refused
-from analysis.results import Quantity
+from analysis.quantity import Quantity
 
 DRAWS = 4000
 SEED = 20260101

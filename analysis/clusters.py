@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.intervals import LEVEL, SHAPIRO_P, Sample, refused
-from analysis.results import Quantity
+from analysis.quantity import Quantity
 from analysis.tables import Series
 
 Hits = Sequence[bool] | NDArray[np.bool_]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from analysis.bootstrap import clustered_difference
 from analysis.group import PLANES, benches, closed, column, holds_true
 from analysis.intervals import proportion_difference
-from analysis.results import Contrast, Quantity
+from analysis.quantity import Quantity
+from analysis.results import Contrast
 from analysis.tables import DataFrame, measured, words
 
 

@@ -24,7 +24,8 @@ import numpy as np
 
 from analysis import clusters, intervals
 from analysis.group import PLANES, benches, closed, column, faulted, holds_true, not_evaluated
-from analysis.results import Accounting, CriterionResult, Quantity
+from analysis.quantity import Quantity
+from analysis.results import Accounting, CriterionResult
 from analysis.tables import DataFrame, concat, measured, words
 from hal.errors import ConfigError
 from rig.record import NAMES

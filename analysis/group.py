@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import clusters, intervals
-from analysis.results import Group, Proportion, Quantity
+from analysis.quantity import Proportion, Quantity
+from analysis.results import Group
 from analysis.tables import DataFrame, Series, measured, words
 from analysis.violations import VIOLATIONS
 

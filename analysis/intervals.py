@@ -14,7 +14,7 @@ from scipy import stats
 from statsmodels.stats.multivariate import test_mvmean
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from analysis.results import Proportion, Quantity
+from analysis.quantity import Proportion, Quantity
 
 Sample = NDArray[np.float64]
 

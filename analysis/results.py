@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from analysis.quantity import Proportion, Quantity
 from rig.record.anomalies import Finding
 
 if TYPE_CHECKING:
@@ -19,32 +20,6 @@ if TYPE_CHECKING:
 
 SIGNIFICANT = 9
 """Significant digits of every number in ``results.json``."""
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One number. ``value`` is None when it was not evaluated; ``note`` then says why."""
-
-    value: float | None
-    unit: str
-    n: int
-    """Independent trials behind it."""
-    lo: float | None = None
-    hi: float | None = None
-    level: float | None = None
-    """Confidence of ``lo``..``hi``; one-sided when only one of them is given."""
-    method: str = ""
-    limit: float | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Proportion:
-    """A share of trials with its exact interval."""
-
-    count: int
-    n: int
-    share: Quantity
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.gel_block import GelBlock, ask_for_block, note_insertion, own_block
+from experiments.leads import lead_of
 from experiments.protocol.measure import Measure
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from experiments.protocol.technique import Technique
@@ -21,7 +22,6 @@ from experiments.put_aside import clear_unbegun, put_aside
 from experiments.rebuild import Rebuilding, Relay
 from experiments.steps import STEPS, reassess
 from experiments.trial.device_fault import DEVICE_FAULT
-from experiments.trial.leads import lead_of
 from experiments.trial.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
 from experiments.trial.streaming import streaming
 from experiments.trial.trial import HOLDS_IN_A_ROW_MAX_N, Anatomy, Lead, ProcedureFault, Trial, run_trial
@@ -31,8 +31,10 @@ from hal.phantom.ledger import Ledger
 from hal.phantom.nominal import load_phantom
 from hal.types import Instruction, InstructionKind
 from rig.calibration.certificates.in_force import InForce
+from rig.config import RigConfig
 from rig.control.controller import Controller
 from rig.control.heap import settle_heap
+from rig.devices import Rig
 from rig.geometry.registration import make_surface
 from rig.guidance.lumbar.dorsal_map import dorsal_map
 from rig.instruments.jogs import depth_mm, move_needle
@@ -41,8 +43,6 @@ from rig.live.scene import LiveScene
 from rig.record import Calibration, CartridgeRecord, DeviceRecord, TrialRecord
 from rig.safety.interrupt import held_off
 from rig.safety.stop import HoldRequested
-from rig.setup.assemble import Rig
-from rig.setup.config import RigConfig
 from rig.setup.opened import opened
 from rig.setup.simulated import SimulatedBench, needs_bench, simulate
 

@@ -19,8 +19,8 @@ from hal.interfaces import Tracker
 from hal.phantom.needles import load_needle
 from hal.phantom.nominal import load_phantom
 from rig.calibration.instrument.decide import can_decide
+from rig.config import RigConfig
 from rig.geometry.uncertain import UncertainTransform
-from rig.setup.config import RigConfig
 
 JUDGED = ("tte_mm", "tte_lat_mm", "tte_axial_mm")
 """Metrics whose tip comes from the reference instrument."""

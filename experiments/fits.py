@@ -13,7 +13,7 @@ from hal.files import read
 from hal.phantom.needles import load_needle
 from hal.phantom.nominal import WALL_MM, NominalPhantom
 from hal.phantom.target import AIM_GAP_MM, Target
-from rig.setup.config import RigConfig
+from rig.config import RigConfig
 
 Misfit = tuple[str, str]
 """Key of the technique, and what is wrong."""

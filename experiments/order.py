@@ -20,8 +20,8 @@ from hal.files.toml_text import toml_text
 from hal.phantom.nominal import load_phantom
 from hal.phantom.spec import phantom_file, phantom_names
 from rig.calibration.certificates.in_force import InForce, in_force
+from rig.config import RigConfig, load_config
 from rig.setup.assemble import RigNotOpened, open_rig
-from rig.setup.config import RigConfig, load_config
 from rig.setup.simulated import check_sim, needs_bench
 
 SHIPPED_RIG = "simulated"

@@ -16,9 +16,9 @@ from experiments.protocol.plan import plan
 from experiments.protocol.study import Study, narrowed
 from hal.clock import NS_PER_S, WallClock
 from hal.errors import DeviceError, RigError
+from rig.config import load_config
 from rig.record import PlannedTrial as RecordedPlan
 from rig.record import RunFolder
-from rig.setup.config import load_config
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from experiments.cartridge import Before
 from experiments.protocol.plan import PlannedCartridge, plan, reserve
 from experiments.protocol.study import Study, load_study
 from hal.errors import ConfigError
+from rig.config import Calibrations, RigConfig, load_config
 from rig.record import Chain, RecordedRun, verify_run
 from rig.record.attempts import attempts
 from rig.record.folder import finish_resuming
 from rig.record.software import software_versions
-from rig.setup.config import Calibrations, RigConfig, load_config
 from rig.setup.simulated import needs_bench
 
 INTERRUPTED = "interrupted"

@@ -21,11 +21,11 @@ from hal.errors import ConfigError, LimitViolation
 from hal.phantom.nominal import load_phantom
 from hal.phantom.spec import phantom_names
 from rig.calibration.certificates.in_force import InForce
+from rig.config import RigConfig
 from rig.live.scene import LiveScene
 from rig.record import PlannedTrial as RecordedPlan
 from rig.record import RunFolder
 from rig.safety.interrupt import held_off
-from rig.setup.config import RigConfig
 from rig.setup.simulated import needs_bench
 
 ROOT_SPENT = "interrupted with the needle in it, or unknown: the root is spent, the trial is run again in another block"

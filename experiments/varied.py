@@ -19,7 +19,7 @@ from hal.errors import ConfigError
 from hal.files import Document, read, validated
 from hal.files.toml_text import toml_text
 from hal.phantom.spec import PhantomSpec, phantom_file
-from rig.setup.config import RigConfig, checked, config_file
+from rig.config import RigConfig, checked, config_file
 from rig.setup.simulated import check_sim, needs_bench
 
 Changes = Mapping[str, object]

@@ -23,7 +23,7 @@ from experiments.varied import Changes, Varied, change_lines, rig_file, techniqu
 from hal.errors import ConfigError
 from hal.files import Document, read, validated
 from hal.files.toml_text import toml_text
-from rig.setup.config import RigConfig, load_config
+from rig.config import RigConfig, load_config
 
 TOO_LATE = "it was planned after the first trial of its script had begun, when results could be seen"
 AGAIN = "its script had run it before, and whoever may choose between two runs has chosen by their results"

@@ -6,8 +6,9 @@
 from typing import Any
 
 import hal as _hal  # noqa: F401 - before NumPy and its like: see hal.arithmetic
+from rig.version import __version__
 
-__version__ = "0.2.0"
+__all__ = ["__version__"]
 
 _BY_HAND = {"open": "open_rig", "close_all": "close_all", "OpenedRig": "OpenedRig"}
 

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.style import INK, LIMIT, MUTED, Stamp, colour_of, new_figure
-from analysis.results import Contrast, Group, Quantity
+from analysis.quantity import Quantity
+from analysis.results import Contrast, Group
 
 SUCCESS_CAPTION = (
     "Share of successful trials with the exact (Clopper-Pearson) 95 % interval. Diamonds: arms over all levels. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from analysis.quantity import Quantity
 from analysis.report.view import Table
 from analysis.report.wording import (
     DASH,
@@ -17,7 +18,7 @@ from analysis.report.wording import (
     with_interval,
     with_unit,
 )
-from analysis.results import Deviation, Group, Quantity, Results
+from analysis.results import Deviation, Group, Results
 from analysis.violations import explained
 
 _Cells = Callable[[Group], tuple[str, ...]]

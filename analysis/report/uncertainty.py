@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analysis.budget_and_limits import PARTLY
 from analysis.figures import Drawn
 from analysis.report.view import Block, Paragraph, Picture, Table
 from analysis.report.wording import DASH, known, number, share, with_interval
 from analysis.results import Results
 from analysis.uncertainty.budget import Budget, BudgetRow, Comparison, Guard, UncertaintyResults
-from analysis.uncertainty.compare import PARTLY
 from analysis.uncertainty.parts import MEASURAND
 
 FIGURE = "budget"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.results import Proportion, Quantity
+from analysis.quantity import Proportion, Quantity
 
 DASH = "–"
 MINUS = "−"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.results import Proportion, Quantity
+from analysis.quantity import Proportion, Quantity
 
 LEVEL = 0.95
 NOT_KNOWN = "not known"

@@ -21,9 +21,9 @@ from rig.calibration.time.image import lateral_signal
 from rig.calibration.time.lag import TemporalCalibration, estimate_lag
 from rig.calibration.time.signal import MotionSignal, motion_signal
 from rig.control.controller import IMAGE_LOST_S, Controller
-from rig.control.lanes import Sample, Ticket
 from rig.geometry.transforms import from_pose6
 from rig.instruments.jogs import check_probe, move_probe
+from rig.lanes import Sample, Ticket
 from rig.safety.stop import Severity, Trip
 
 REACH_MM = 5.5

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hal.clock import NS_PER_S
-from hal.errors import ConfigError
+from hal.errors import CalibrationRefused, ConfigError
 from hal.poses import BODIES, why_no_pose
 from hal.types import TrackedPose
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.control.controller import Controller
-from rig.control.lanes import Sample, Ticket
 from rig.instruments.sights import LEFT_OUT_MAX, TOGETHER_NS, Look, judge
+from rig.lanes import Sample, Ticket
 from rig.safety.stop import Severity, Trip
 
 LOOK_NS = NS_PER_S

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hal.errors import CalibrationRefused
 from hal.types import NeedlePose
-from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.setup.config import RigConfig
+from rig.config import RigConfig
 
 MIN_POSES_N = 12
 ENTRY_MM = 30.0

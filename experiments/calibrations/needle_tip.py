@@ -11,9 +11,8 @@ from dataclasses import replace
 
 from experiments.calibrations.needle_poses import MIN_POSES_N
 from experiments.calibrations.park_probe import check_parking, park, parking_place
-from hal.errors import ConfigError, LimitViolation, SafetyStop
+from hal.errors import CalibrationRefused, ConfigError, LimitViolation, SafetyStop
 from hal.types import CarrierState, HolderState, Instruction, InstructionKind, NeedlePose
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.tool.needle_accepted import SeenTip
 from rig.control.controller import Controller, Journal
 from rig.instruments.jogs import INSERTED_MM, check_needle, depth_mm, move_needle

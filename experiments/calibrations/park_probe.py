@@ -8,12 +8,12 @@ from itertools import product
 
 import numpy as np
 
+from hal.errors import CalibrationRefused
 from hal.types import HolderState, Matrix, NeedlePose, Pose6, Vector
-from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.config import RigConfig
 from rig.control.controller import Controller
 from rig.geometry.transforms import apply, from_needle_pose, from_pose6
 from rig.instruments.jogs import check_probe, move_probe
-from rig.setup.config import RigConfig
 
 PARK_MM_S = 10.0
 CLEAR_MM = 40.0

@@ -20,6 +20,7 @@ from rig.calibration.certificates.in_force import InForce
 from rig.calibration.certificates.stated import holder, image_spread
 from rig.calibration.phantom.bone import Drawing, Laid, Sweep, drawing, lay_bone
 from rig.calibration.phantom.budget import Places, Spreads
+from rig.config import RigConfig
 from rig.control.controller import Controller
 from rig.formats.igs_mha import write_mha
 from rig.formats.recording import FrameEntry, make_recording
@@ -29,7 +30,6 @@ from rig.guidance.panorama import SweepFrame
 from rig.guidance.planning import probe_pose
 from rig.instruments.jogs import check_probe, move_probe
 from rig.instruments.thermometer import gel_temperature
-from rig.setup.config import RigConfig
 
 SIDES_X_MM = ((33.0, 20.0), (-33.0, -20.0))
 """Of the longitudinal lines: over the transverse processes, then over the articular processes, left and right."""

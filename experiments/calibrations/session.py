@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, DeviceError, LimitViolation, LinkError, RecordError, SafetyStop
+from rig.config import RigConfig
 from rig.control.controller import Controller
 from rig.control.heap import settle_heap
 from rig.record import Journal
 from rig.safety.interrupt import held_off
 from rig.safety.stop import HoldRequested
-from rig.setup.config import RigConfig
 from rig.setup.opened import opened
 from rig.setup.simulated import needs_bench, simulate
 

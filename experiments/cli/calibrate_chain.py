@@ -53,7 +53,7 @@ def look_up(
     """
     from experiments.cli.calibrate_certificates import day_of
     from rig.calibration.certificates.graph import rig_graph
-    from rig.setup.config import load_config
+    from rig.config import load_config
 
     config = load_config(rig if rig is not None else "simulated")
     day = day_of(today)
@@ -112,7 +112,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _simulated(rig: Path | None) -> bool:
-    from rig.setup.config import load_config
+    from rig.config import load_config
 
     return load_config(rig if rig is not None else "simulated").rig.simulated
 

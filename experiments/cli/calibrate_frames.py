@@ -49,8 +49,7 @@ def add_commands(to: typer.Typer) -> None:
 @contextmanager
 def answers(json: bool) -> Iterator[None]:
     """A refusal, or input that cannot be used, is printed as JSON too, then ends as bad input."""
-    from hal.errors import ConfigError
-    from rig.calibration.certificate_refusal import CalibrationRefused
+    from hal.errors import CalibrationRefused, ConfigError
 
     with exit_codes():
         try:
@@ -197,7 +196,7 @@ def register(
     json: AsJson = False,
 ) -> None:
     """Register a phantom by its fiducials."""
-    from rig.calibration.certificate_refusal import CalibrationRefused
+    from hal.errors import CalibrationRefused
     from rig.calibration.certificates.picture import draw_registration
     from rig.calibration.phantom.fiducials import register_fiducials
     from rig.formats.named_points import labelled_simulated, read_named_points

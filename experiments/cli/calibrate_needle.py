@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from rig.calibration.tool.needle_accepted import NeedleTipResult
+    from rig.config import RigConfig
     from rig.geometry.uncertain import UncertainTransform
-    from rig.setup.config import RigConfig
 
 RigFile = Annotated[Path | None, typer.Option("--rig", help="rig.toml of the bench (default: the simulated rig)")]
 NAME = "needle_tip.json"
@@ -97,13 +97,12 @@ def measure(
     from experiments.calibrations.needle_poses import plan_poses, room_of
     from experiments.calibrations.needle_tip import measure_needle_tip
     from experiments.calibrations.session import session
-    from hal.errors import ConfigError
-    from rig.calibration.certificate_refusal import CalibrationRefused
+    from hal.errors import CalibrationRefused, ConfigError
     from rig.calibration.certificates.in_force import in_force
     from rig.calibration.tool.needle_accepted import fit_needle_tip
     from rig.calibration.tool.needle_picture import draw_needle_tip
+    from rig.config import load_config
     from rig.geometry.transforms import apply, invert
-    from rig.setup.config import load_config
 
     stated = load_config(rig if rig is not None else "simulated")
     today = datetime.now(UTC).date()

@@ -14,9 +14,9 @@ from hal.errors import ConfigError
 
 if TYPE_CHECKING:
     from hal.links.sequence import Sequence
+    from hal.phantom.sound_speed import SoundSpeed
     from hal.types import Matrix
     from rig.calibration.probe.nwire import NWireCalibration, NWireRefused
-    from rig.calibration.sound_speed import SoundSpeed
     from rig.calibration.volume.sweep import SweepVolume
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
@@ -57,8 +57,8 @@ def calibrate_nwire_files(
     """
     from hal.links.sequence import read_sequence
     from rig.calibration.probe.nwire import NWireRefused, calibrate_nwire
+    from rig.calibration.probe.plus_config import PlusTransform, read_plus_config
     from rig.calibration.probe.sides import PictureSides
-    from rig.formats.plus_config import PlusTransform, read_plus_config
 
     settings = read_plus_config(config)
     sequence = read_sequence(recording)
@@ -80,7 +80,7 @@ def calibrate_nwire_files(
         raise
     if out is not None:
         from rig.calibration.probe.pictures import draw_frame, draw_residuals
-        from rig.formats.plus_result import write_plus_result
+        from rig.calibration.probe.plus_result import write_plus_result
 
         out.mkdir(parents=True, exist_ok=True)
         names = settings.frames
@@ -105,8 +105,8 @@ def _draw_refusal(refusal: NWireRefused, sequence: Sequence, out: Path) -> None:
 
 
 def _expected(path: Path) -> Matrix:
-    from rig.formats.plus_config import read_plus_config, read_xml
-    from rig.formats.plus_result import read_plus_result
+    from rig.calibration.probe.plus_config import read_plus_config, read_xml
+    from rig.calibration.probe.plus_result import read_plus_result
 
     if read_xml(path).tag == "ProbeCalibrationResult":
         return read_plus_result(path).ImageToProbe
@@ -131,7 +131,7 @@ def sound_speed_from(
 
     Raises ``ConfigError`` or ``CalibrationRefused``.
     """
-    from rig.calibration.sound_speed import from_depths, from_row_pitch, water
+    from hal.phantom.sound_speed import from_depths, from_row_pitch, water
 
     if depths and row_pitch_mm is not None:
         raise ConfigError("give known depths or a row pitch, not both")
@@ -168,10 +168,10 @@ def reconstruct_files(
     before anything is read.
     """
     from hal.links.sequence import read_sequence
+    from rig.calibration.probe.plus_config import read_plus_config
+    from rig.calibration.volume.files import require_new, write_volume
     from rig.calibration.volume.pictures import draw_sweep
     from rig.calibration.volume.sweep import reconstruct_sweep
-    from rig.formats.plus_config import read_plus_config
-    from rig.formats.volumes import require_new, write_volume
 
     if interpolation not in ("nearest", "trilinear") or compounding not in ("mean", "max"):
         raise ConfigError("interpolation is nearest or trilinear, compounding mean or max")

@@ -15,7 +15,7 @@ from experiments.cli.output import emit, say
 if TYPE_CHECKING:
     from rig.calibration.certificates.in_force import InForce
     from rig.calibration.tool.stylus import StylusTip
-    from rig.setup.config import RigConfig
+    from rig.config import RigConfig
 
 RigFile = Annotated[Path | None, typer.Option("--rig", help="rig.toml of the bench (default: the simulated rig)")]
 RESULT, PICTURE = "phantom.json", "phantom.png"
@@ -35,7 +35,7 @@ def rig_of(rig: Path | None, *roles: str) -> tuple[RigConfig, InForce]:
 
     from hal.errors import ConfigError
     from rig.calibration.certificates.in_force import in_force
-    from rig.setup.config import load_config
+    from rig.config import load_config
 
     stated = load_config(rig if rig is not None else "simulated")
     missing = [role for role in roles if role not in stated.devices]
@@ -129,9 +129,8 @@ def measure_fiducials(rig: Path | None, phantom: str, out: Path, seed: int, opti
     from experiments.calibrations.phantom_surface import TARGETS
     from experiments.calibrations.record import write_reports
     from experiments.calibrations.session import session
-    from hal.errors import ConfigError
+    from hal.errors import CalibrationRefused, ConfigError
     from hal.phantom.nominal import load_phantom
-    from rig.calibration.certificate_refusal import CalibrationRefused
     from rig.calibration.certificates.picture import draw_registration
     from rig.calibration.phantom.touch import TouchRefused
     from rig.calibration.tool.stylus import read_tip

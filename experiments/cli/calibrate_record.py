@@ -26,7 +26,7 @@ def make(rig: Path | None, tool: str, seconds: float, out: Path, motion: str, se
     from experiments.calibrations.record import check_motion, record
     from experiments.calibrations.session import session
     from hal.errors import ConfigError
-    from rig.setup.config import load_config
+    from rig.config import load_config
 
     check_motion(motion, seconds)
     if not out.name.endswith(".mha"):

@@ -36,9 +36,9 @@ def measure(
     from hal.errors import ConfigError, LimitViolation
     from rig.calibration.certificates.in_force import in_force
     from rig.calibration.certificates.picture import draw_temporal
+    from rig.config import load_config
     from rig.geometry.transforms import invert, to_pose6
     from rig.instruments.jogs import check_probe
-    from rig.setup.config import load_config
 
     stated = load_config(rig if rig is not None else "simulated")
     config = in_force(stated, datetime.now(UTC).date()).applied_to(stated)

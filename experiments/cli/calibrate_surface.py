@@ -104,8 +104,7 @@ def add_to(app: typer.Typer) -> None:
     ) -> None:
         """Register a phantom by points of its bone surface."""
         from experiments.cli.calibrate_chain import stated_step
-        from hal.errors import ConfigError
-        from rig.calibration.certificate_refusal import CalibrationRefused
+        from hal.errors import CalibrationRefused, ConfigError
         from rig.calibration.phantom.surface import register_surface
         from rig.calibration.phantom.surface_picture import draw_surface
         from rig.formats.named_points import labelled_simulated, read_named_points

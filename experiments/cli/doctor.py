@@ -17,7 +17,7 @@ from experiments.cli.devices import by_wire
 from hal import registry
 from hal.errors import ConfigError
 from rig.calibration.certificates.in_force import in_force
-from rig.setup.config import ROLES, RigConfig, load_config
+from rig.config import ROLES, RigConfig, load_config
 from rig.setup.simulated import check_sim, needs_bench
 
 Level = Literal["ok", "warning", "error"]

@@ -18,8 +18,8 @@ from experiments.protocol.technique import Range, Technique, load_technique, shi
 from hal import registry
 from hal.phantom.materials import materials
 from hal.phantom.spec import PhantomSpec, phantom_names
+from rig.config import RigConfig
 from rig.record.columns import COLUMNS
-from rig.setup.config import RigConfig
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
 NOTE = "*Made from the code by `python -m experiments.cli.reference_pages`; do not edit by hand.*"

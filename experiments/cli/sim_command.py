@@ -20,9 +20,9 @@ from hal.files import read
 from hal.files.toml_text import toml_text
 from hal.phantom.nominal import load_phantom
 from hal.types import ImagingSettings, Pixels
+from rig.config import RigConfig, load_config
 from rig.control.heap import settle_heap
 from rig.record.appendfile import write_whole
-from rig.setup.config import RigConfig, load_config
 from rig.setup.simulated import check_sim, simulate
 
 TICK_S = 0.05

@@ -20,10 +20,10 @@ from hal.sim.acoustics.scene import Scene
 from hal.sim.acoustics.states import Bolus, EchoNeedle
 from hal.sim.build import AsBuilt, build
 from hal.types import ImagingSettings, Matrix, Pixels, ProbeGeometry, Vector
+from rig.config import Gel
 from rig.geometry.registration import Points, apply_transform, invert_rigid, rigid_matrix
 from rig.guidance.bone_surface import BoneSurface, find_bone
 from rig.guidance.lumbar.dorsal_map import DorsalMap, dorsal_map
-from rig.setup.config import Gel
 
 PHANTOM = "lumbar_ref"
 PROBE = ProbeGeometry("compact", 40.0, 60.0, 40.0, 14.0)

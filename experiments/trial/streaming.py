@@ -22,7 +22,7 @@ from hal.types import (
     TemperatureReading,
 )
 from rig.control.controller import Controller
-from rig.control.lanes import Sample
+from rig.lanes import Sample
 from rig.record import Field, TrialRecord
 from rig.safety.stop import Trip
 

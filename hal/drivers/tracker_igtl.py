@@ -13,8 +13,8 @@ from hal.drivers.igtl_settings import IgtlSettings
 from hal.drivers.plus_commands import command_text, read_reply
 from hal.errors import BadReply, DeviceError, NoReply
 from hal.links.device_time import DeviceTime
-from hal.links.igtl import messages as igtl_messages
 from hal.links.igtl.data import StartTracking, TrackingData
+from hal.links.igtl.decode import decode
 from hal.links.igtl.framing import Packet
 from hal.links.igtl.link import IgtlLink
 from hal.links.igtl.messages import STATUS_OK, Command, Status, Transform
@@ -168,7 +168,7 @@ class Driver:
         damaged: BadReply | None = None
         for packet in packets:
             try:
-                message = igtl_messages.decode(packet)
+                message = decode(packet)
             except BadReply as error:  # the poses that came with it are good
                 self._link.damaged_n += 1
                 damaged = damaged or error

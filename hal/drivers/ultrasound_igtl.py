@@ -24,7 +24,7 @@ from hal.errors import BadReply, ConfigError, DeviceError, LinkError, NoReply
 from hal.files import Matrix16
 from hal.links.device_time import DeviceTime
 from hal.links.grey import luminance
-from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.decode import decode
 from hal.links.igtl.framing import Packet
 from hal.links.igtl.link import IgtlLink
 from hal.links.igtl.messages import STATUS_OK, Command, Image, Status
@@ -162,7 +162,7 @@ class Driver:
             return None
         (packet, arrival_ns), self._newest = self._newest, None
         unread_n, self._unread_n = self._unread_n, 0
-        image = igtl_messages.decode(packet)
+        image = decode(packet)
         if not isinstance(image, Image):
             raise BadReply(f"{packet.type} of {packet.device} cannot be read as an image", port=self._settings.url)
         return self._frame(packet, image, arrival_ns, unread_n)
@@ -201,12 +201,12 @@ class Driver:
                 self._newest = (packet, now_ns)
                 self._unread_n += 1
             elif packet.type == "RTS_COMMAND":
-                answer = igtl_messages.decode(packet)
+                answer = decode(packet)
                 if isinstance(answer, Command) and answer.command_id in self._asked_ns:  # else it was given up
                     self._replies[answer.command_id] = packet
                     self._time.answered(self._asked_ns.pop(answer.command_id), packet.stamp_ns, now_ns)
             elif packet.type == "STATUS":
-                status = igtl_messages.decode(packet)
+                status = decode(packet)
                 if isinstance(status, Status) and status.code != STATUS_OK:
                     self._refusal = status
 
@@ -271,7 +271,7 @@ class Driver:
                 ) from None
             self._raise_refusal()
         packet = self._replies.pop(command_id)
-        answer = igtl_messages.decode(packet)
+        answer = decode(packet)
         if not isinstance(answer, Command):
             raise LinkError(f"answer to {name} cannot be read", port=self._settings.url, command=name)
         return read_reply(answer, packet.metadata)

@@ -20,11 +20,11 @@ from hal.types import Instruction, InstructionKind, OperatorResponse
 from rig.by_hand.between_calls import BetweenCalls, PromptInterrupt
 from rig.by_hand.tools import Desk, Eye, Needle, Probe, Syringe
 from rig.calibration.certificates.in_force import in_force
+from rig.config import RigConfig, load_config
 from rig.instruments.reference import TipAtRest, read_tip
 from rig.instruments.thermometer import GelTemperature, gel_temperature
 from rig.record import Journal
 from rig.safety.interrupt import held_off
-from rig.setup.config import RigConfig, load_config
 from rig.setup.opened import opened
 from rig.setup.simulated import needs_bench, simulate
 

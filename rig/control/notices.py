@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hal.interfaces import Noticing
+from rig.devices import Rig
 from rig.safety.safe_state import PERSON
-from rig.setup.assemble import Rig
 
 
 class NoticeBoard:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 
 from hal.errors import DeviceError
 from hal.types import CarrierState, HolderState, NeedlePose, Pose6
-from rig.control.lanes import Sample
+from rig.lanes import Sample
 
 KEPT = 4096
 """Readings kept: 400 s at 10 Hz, longer than any frame waits."""

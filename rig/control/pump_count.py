@@ -9,8 +9,8 @@ from typing import Any
 from hal.clock import NS_PER_S
 from hal.types import PumpState
 from rig.control.controller import Controller
-from rig.control.lanes import Sample
 from rig.control.scan import EXCHANGE_S
+from rig.lanes import Sample
 from rig.safety.volume import NOTHING, PumpedVolume
 
 COUNT_STEP_ML = 1e-3

@@ -16,14 +16,15 @@ from typing import Any, NoReturn, Protocol, Self
 from hal.clock import NS_PER_S, Clock
 from hal.errors import DeviceError, SafetyStop
 from hal.types import SafeReport
-from rig.control.lanes import Ticket
+from rig.control.halt import ACTUATORS, Halt
 from rig.control.notices import NoticeBoard
 from rig.control.pose_history import PoseHistory
+from rig.devices import Rig
+from rig.lanes import Ticket
 from rig.safety.axes_watch import LINEAR, AxesWatch
 from rig.safety.deadman import ScanDeadman
 from rig.safety.delivery_watch import DeliveryWatch
 from rig.safety.estop import EStopLatch, EStopState
-from rig.safety.halt import ACTUATORS, Halt
 from rig.safety.interlocks import Guard, Watch, levels_for
 from rig.safety.interrupt import Interrupt
 from rig.safety.limits import Limits
@@ -32,7 +33,6 @@ from rig.safety.proof import Proof, prove_all
 from rig.safety.stop import ForcedStop, HoldRequested, Severity, Trip
 from rig.safety.travel import NeedleTravel
 from rig.safety.volume import VolumeLedger
-from rig.setup.assemble import Rig
 
 SCAN_S = 0.02
 EXCHANGE_S = 3.0

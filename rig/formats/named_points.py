@@ -85,7 +85,7 @@ def labelled_simulated(path: Path) -> bool:
 
 
 def _landmarks(path: Path) -> list[tuple[str, tuple[float, float, float]]]:
-    from rig.formats.plus_config import read_plus_config
+    from rig.calibration.probe.plus_config import read_plus_config
 
     phantom = read_plus_config(path).phantom
     if phantom is None or not phantom.landmarks_mm:

@@ -16,13 +16,13 @@ from typing import Protocol, TypeVar, runtime_checkable
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError, LimitViolation
 from hal.types import CarrierState, ForceReading, HolderState, MotionMode, NeedlePose, Pose6
+from rig.config import Needle
 from rig.control.controller import Controller
-from rig.control.lanes import Sample
 from rig.geometry.needle_mount import ON_AXIS, NeedleMount
 from rig.geometry.transforms import rotation
+from rig.lanes import Sample
 from rig.safety.limits import MotionLimits, check_angles
 from rig.safety.stop import Severity, Trip
-from rig.setup.config import Needle
 
 P = TypeVar("P", Pose6, NeedlePose)
 

@@ -14,8 +14,8 @@ from hal.errors import DeviceError, NoReply
 from hal.interfaces import Pump
 from hal.types import PressureReading, PumpState
 from rig.control.controller import Controller
-from rig.control.lanes import Sample
 from rig.control.pump_count import PumpCount
+from rig.lanes import Sample
 from rig.safety.pressure import LineModel, PressureWatch, TipReading, Verdict
 from rig.safety.run_on import Undeclared, check_run_on
 from rig.safety.stop import HoldRequested, Trip

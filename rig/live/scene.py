@@ -13,8 +13,8 @@ import numpy as np
 from hal.clock import utc_offset_ns
 from hal.links.igtl.publisher import Publisher
 from hal.types import Frame, HolderState, Matrix, NeedlePose, Pose6, PressureReading
+from rig.devices import Rig
 from rig.geometry.transforms import from_pose6
-from rig.setup.assemble import Rig
 
 SAID = ("state.entered", "hold", "trip", "redirection", "reference")
 """Events that go out as texts."""

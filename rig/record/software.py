@@ -6,7 +6,7 @@ import platform
 from importlib import metadata
 
 from hal import ARITHMETIC
-from rig import __version__
+from rig.version import __version__
 
 PACKAGES = (
     "numpy", "scipy", "opencv-python-headless", "numba", "pyserial", "pymodbus", "h5py", "pandas",

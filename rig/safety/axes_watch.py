@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from hal.clock import NS_PER_S, Clock
 from hal.errors import DeviceError
 from hal.types import CarrierState, HolderState, MotionMode
-from rig.control.lanes import Sample
+from rig.lanes import Sample
 from rig.safety.limits import Box, MotionLimits
 from rig.safety.stop import Severity, Trip
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError
-from rig.control.lanes import Channel
+from rig.lanes import Channel
 
 SCAN_LOST_S = 0.5
 """25 missed scans of 20 ms; above what a loaded computer delays a thread, and as long as a tip confirmed by the image

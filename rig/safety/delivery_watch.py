@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hal.clock import NS_PER_S, Clock
 from hal.errors import DeviceError
 from hal.types import PumpState
-from rig.control.lanes import Sample
+from rig.lanes import Sample
 from rig.safety.limits import VolumeLimits
 from rig.safety.stop import Severity, Trip
 

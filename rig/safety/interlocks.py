@@ -22,7 +22,7 @@ from hal.types import (
     PressureReading,
     PumpState,
 )
-from rig.control.lanes import Channel, Sample
+from rig.lanes import Channel, Sample
 from rig.safety.limits import Limits, Polling
 from rig.safety.stop import Severity, Trip
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from hal.clock import Clock, Deadline
 from hal.interfaces import Device
 from hal.types import SafeReport
-from rig.control.lanes import Lane, Ticket
+from rig.lanes import Lane, Ticket
 
 ORDER = ("pump", "carrier", "holder")
 PERSON = "operator"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hal.clock import NS_PER_S, VirtualClock
 from hal.types import CarrierState, HolderState, MotionMode, NeedlePose, Pose6, PumpState
-from rig.control.lanes import Sample
+from rig.lanes import Sample
 from rig.safety.axes_watch import AxesWatch
 from rig.safety.delivery_watch import DeliveryWatch
 from rig.safety.limits import Limits

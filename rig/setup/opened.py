@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hal.clock import Clock
+from rig.config import RigConfig
 from rig.control.controller import Controller, Journal
 from rig.safety.interrupt import Interrupt, held_off
 from rig.setup.assemble import open_rig
-from rig.setup.config import RigConfig
 from rig.setup.simulated import SimulatedBench
 
 

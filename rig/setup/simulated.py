@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from hal.clock import Clock
 from hal.errors import ConfigError
 from hal.interfaces import Device
-from rig.setup.config import RigConfig
+from rig.config import RigConfig
 from rig.setup.witness import Witness
 
 SCHEME = "rigsim://"

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from analysis.analyse import analyse
+from analysis.budget_and_limits import Predicted, compare, guard
 from analysis.figures.budget import draw
 from analysis.figures.style import Stamp, styled
 from analysis.report.uncertainty import annex, section
 from analysis.report.view import Block, Paragraph, Table
 from analysis.results import Results
 from analysis.uncertainty.budget import UncertaintyResults, combine
-from analysis.uncertainty.compare import Predicted, compare, guard
 from analysis.uncertainty.draws import check_lengths, check_region
 from analysis.uncertainty.parts import measurement_parts, prediction_parts
 from rig.record import RecordedRun

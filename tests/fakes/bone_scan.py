@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.calibrations.phantom_surface import SIDES_X_MM, drawn, scan_plan
+from hal.errors import CalibrationRefused
 from hal.phantom.materials import by_label
 from hal.phantom.nominal import load_phantom
 from hal.sim.acoustics.renderer import Renderer
@@ -20,15 +21,14 @@ from hal.sim.acoustics.scene import Scene
 from hal.sim.build import AsBuilt, BuildErrors, build
 from hal.sim.placement import Placement, PlacementErrors, place
 from hal.types import ImagingSettings, Pixels
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.certificates.in_force import InForce
 from rig.calibration.certificates.stated import holder, image_spread
 from rig.calibration.phantom.bone import BoneRegistration, Laid, Sweep, judge, lay_bone
 from rig.calibration.phantom.budget import Spreads
+from rig.config import load_config
 from rig.geometry.registration import apply_transform
 from rig.guidance.bone_surface import find_bone
 from rig.guidance.panorama import SweepFrame
-from rig.setup.config import load_config
 
 CONFIG = load_config("simulated")
 IMAGING = ImagingSettings(depth_mm=95.0)

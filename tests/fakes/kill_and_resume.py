@@ -27,9 +27,9 @@ from experiments.protocol.technique import technique_file
 from experiments.resumption import resumption
 from experiments.run import conclude, conduct
 from rig.calibration.certificates.in_force import InForce
+from rig.config import load_config
 from rig.record import verify_run
 from rig.record.appendfile import AppendFile
-from rig.setup.config import load_config
 
 LANDMARK = ("L4_LM", "S1_LM")
 IN_PLANE = ("L4_IP_T", "L5_IP_T")

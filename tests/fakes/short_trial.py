@@ -17,8 +17,8 @@ from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from experiments.protocol.states import State
 from experiments.protocol.technique import ChecklistItem, Technique, load_technique
 from experiments.trial.trial import Walk
+from rig.config import RigConfig, load_config
 from rig.live.scene import LiveScene
-from rig.setup.config import RigConfig, load_config
 
 
 @dataclass(frozen=True)

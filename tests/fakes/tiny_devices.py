@@ -24,9 +24,10 @@ from hal.types import (
     PumpState,
     SafeReport,
 )
+from rig.config import RigConfig
 from rig.control.controller import Controller
-from rig.setup.assemble import Rig, open_rig
-from rig.setup.config import RigConfig
+from rig.devices import Rig
+from rig.setup.assemble import open_rig
 
 
 class Tiny:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hal.clock import WallClock
+from rig.config import load_config
 from rig.setup.assemble import open_rig
-from rig.setup.config import load_config
 
 
 @pytest.mark.hardware

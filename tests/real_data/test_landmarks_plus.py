@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
 from experiments.cli.calibrate_frames import app
-from rig.formats.plus_config import read_plus_config
+from rig.calibration.probe.plus_config import read_plus_config
 
 CASE = FOLDER.parent / "cases/landmarks"
 TOUCHES = CASE / "EightLandmarkPointsTrackedForPhantomRegistration.igs.mha"

@@ -16,8 +16,8 @@ from rig.calibration.probe.diagnosis import diagnose
 from rig.calibration.probe.errors import Points, corner_gaps_mm, corner_sd_mm, deviations, fit, k_fold
 from rig.calibration.probe.frames import Observations, observe
 from rig.calibration.probe.nwire import calibrate_nwire
+from rig.calibration.probe.plus_config import read_plus_config
 from rig.calibration.probe.steady import without_strays
-from rig.formats.plus_config import read_plus_config
 
 pytestmark = pytest.mark.usefixtures("dots_once")
 

@@ -13,15 +13,14 @@ from recordings import FOLDER, missing, needs
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
-from hal.errors import ConfigError
+from hal.errors import CalibrationRefused, ConfigError
 from hal.links.sequence import Sequence, read_sequence
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.probe.errors import ErrorSummary, corner_gaps_mm, errors_mm, fit, wire_errors
 from rig.calibration.probe.frames import observe
 from rig.calibration.probe.nwire import NWireCalibration, calibrate_nwire
+from rig.calibration.probe.plus_config import PlusConfig, PlusTransform, ProbeFrames, read_plus_config
+from rig.calibration.probe.plus_result import PlusResult, read_plus_result
 from rig.calibration.probe.wires import NPattern, Wire, WirePhantom
-from rig.formats.plus_config import PlusConfig, PlusTransform, ProbeFrames, read_plus_config
-from rig.formats.plus_result import PlusResult, read_plus_result
 
 CONFIG = FOLDER / "plus_config/PlusDeviceSet_fCal_Sim_SpatialCalibration_2.0.xml"
 ANSWER = FOLDER / "plus/FreehandCalibration3NWires_fCal2.0.results.xml"

@@ -10,7 +10,7 @@ import pytest
 from recordings import FOLDER, needs
 from scipy.spatial.transform import Rotation
 
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.phantom.surface import SurfaceRegistration, register_surface
 from rig.geometry.registration import Surface, make_surface
 

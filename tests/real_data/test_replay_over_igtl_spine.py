@@ -9,7 +9,7 @@ from replayed_wire import through_the_drivers
 
 from analysis.motion.metrics import Motion, corrected, perk_tutor
 from hal.clock import VirtualClock
-from rig.formats.plus_config import read_plus_config
+from rig.calibration.probe.plus_config import read_plus_config
 from rig.live import open_source
 
 SWEEP = FOLDER / "plus/SpinePhantomFreehand.igs.mha"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from recordings import FOLDER, needs
 
+from hal.errors import CalibrationRefused
 from hal.links.sequence import Sequence, read_sequence
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.time.lag import TemporalCalibration, estimate_lag
 from rig.calibration.time.signal import floor_signal, pose_signal
 

@@ -10,9 +10,9 @@ from recordings import FOLDER, needs
 
 from experiments.cli.calibrate_nwire import reconstruct_files
 from hal.links.sequence import read_sequence
+from rig.calibration.probe.plus_config import read_plus_config
 from rig.calibration.volume.pictures import bone_likeness, draw_sweep
 from rig.calibration.volume.sweep import SweepVolume, reconstruct_sweep
-from rig.formats.plus_config import read_plus_config
 
 SWEEP = FOLDER / "plus/SpinePhantomFreehand.igs.mha"
 CONFIG = FOLDER / "plus_config/PlusDeviceSet_SpinePhantomFreehandReconstructionOnly.xml"

@@ -19,15 +19,15 @@ from experiments.cli.main import app
 from experiments.trial.log import TrialLog
 from experiments.trial.needle_hand import ABOVE_SKIN_MM, CarrierHand
 from hal.clock import VirtualClock
+from hal.errors import CalibrationRefused
 from hal.sim.bench import Bench
 from hal.types import Vector
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.certificates.in_force import in_force
+from rig.config import RigConfig, load_config
 from rig.control.controller import Controller
 from rig.geometry.transforms import apply
 from rig.guidance.needle_line import NeedleLine, direction_from_angles
 from rig.record import Journal, read_chain
-from rig.setup.config import RigConfig, load_config
 from rig.setup.opened import opened
 from rig.setup.simulated import simulate
 

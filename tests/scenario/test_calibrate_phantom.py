@@ -19,10 +19,10 @@ from hal.files.toml_text import toml_text
 from hal.phantom.nominal import load_phantom
 from hal.sim.stylus import Stylus
 from hal.types import NeedlePose
+from rig.config import load_config
 from rig.geometry.transforms import apply
 from rig.record import read_chain
 from rig.safety.limits import Limits
-from rig.setup.config import load_config
 from rig.setup.opened import opened
 from rig.setup.simulated import simulate
 

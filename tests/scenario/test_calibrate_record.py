@@ -13,8 +13,8 @@ from experiments.cli.main import app
 from hal.files.toml_text import toml_text
 from hal.links.sequence import read_sequence
 from hal.sim.stylus import Stylus
+from rig.config import load_config
 from rig.record import read_chain
-from rig.setup.config import load_config
 
 
 def run(*arguments):

@@ -19,9 +19,9 @@ from experiments.cli.main import app
 from hal.clock import NS_PER_S, VirtualClock
 from hal.errors import ConfigError, LimitViolation, SafetyStop
 from hal.types import NeedlePose, OperatorResponse, Pose6
+from rig.config import load_config
 from rig.instruments.jogs import QUEUE_S
 from rig.record import read_chain
-from rig.setup.config import load_config
 
 LATENCY = ("latency", "--x", "18", "--y", "-10")
 

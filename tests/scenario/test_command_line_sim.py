@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.setup.config import load_config
+from rig.config import load_config
 
 ROOT = Path(__file__).parents[2]
 BOTH = {"holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact"}

@@ -13,11 +13,12 @@ from tiny_devices import Bench, MemoryJournal
 
 from hal.clock import VirtualClock
 from hal.errors import RigError
+from rig.config import load_config
 from rig.control.controller import Controller
+from rig.devices import Rig
 from rig.instruments.jogs import move_needle, move_probe
 from rig.instruments.syringe import inject
-from rig.setup.assemble import Rig, open_rig
-from rig.setup.config import load_config
+from rig.setup.assemble import open_rig
 from rig.setup.simulated import simulate
 
 LIMIT_MS = 100.0

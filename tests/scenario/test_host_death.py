@@ -10,12 +10,13 @@ import pytest
 from tiny_devices import MemoryJournal
 
 from hal.clock import NS_PER_S, VirtualClock
+from rig.config import load_config
 from rig.control.controller import Controller
+from rig.devices import Rig
 from rig.instruments.jogs import QUEUE_S, move_needle, move_probe
 from rig.instruments.syringe import inject
 from rig.safety.run_on import DOSE_ML
-from rig.setup.assemble import Rig, open_rig
-from rig.setup.config import load_config
+from rig.setup.assemble import open_rig
 from rig.setup.simulated import simulate
 
 RATE_ML_MIN = 3.0

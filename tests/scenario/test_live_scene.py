@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.cli.main import app
-from hal.links.igtl import messages as igtl_messages
 from hal.links.igtl.data import PointList, Sensor
+from hal.links.igtl.decode import decode
 from hal.links.igtl.framing import Parser
 from hal.links.igtl.messages import Image, String, Transform
 from hal.links.igtl.publisher import Publisher
@@ -29,7 +29,7 @@ def watched(tmp_path_factory):
     parser.feed(publisher.take(listener))
     waiting = []
     while (packet := parser.next_packet()) is not None:
-        waiting.append((packet.device, igtl_messages.decode(packet)))
+        waiting.append((packet.device, decode(packet)))
     return trial, publisher, waiting
 
 

@@ -28,9 +28,9 @@ from experiments.steps.prepare import do_item
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from hal.phantom.spec import phantom_file
+from rig.config import config_file
 from rig.record import RunFolder, verify_run
 from rig.record.canonical import sha256_hex
-from rig.setup.config import config_file
 from tests.fakes.kill_and_resume import Nobody, copied_at, counted_rows, resume_once
 from tests.fakes.short_trial import in_a_second
 

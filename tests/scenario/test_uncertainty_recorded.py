@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.protocol.states import State
-from rig.setup.config import Gel
+from rig.config import Gel
 from tests.fakes.short_trial import ShortTrial, rig, run_short, usual
 
 FASTER_M_S = 25.0

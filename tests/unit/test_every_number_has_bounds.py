@@ -13,8 +13,8 @@ from hal.phantom.shape_files import AnatomyFile, BoneFile
 from hal.phantom.spec import PhantomSpec
 from hal.sim.operator import Profile
 from hal.sim.settings import SimSettings
+from rig.config import RigConfig
 from rig.live import replay_devices as replay
-from rig.setup.config import RigConfig
 
 SCHEMAS = {
     "study": Study,

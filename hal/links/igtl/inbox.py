@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from hal.errors import BadReply
-from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.decode import decode
 from hal.links.igtl.framing import Packet
 from hal.links.igtl.messages import Message
 
@@ -26,7 +26,7 @@ class Inbox:
         found = []
         for packet in packets:
             try:
-                message = igtl_messages.decode(packet)
+                message = decode(packet)
             except BadReply as problem:
                 self.refused[packet.type] += 1
                 self.last_refusal = f"{packet.type} from {packet.device!r}: {problem}"

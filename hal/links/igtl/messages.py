@@ -1,7 +1,7 @@
 """OpenIGTLink message bodies that the rig speaks every day: transform, image, status, string, command, query.
 
-Each class reads and writes its own content (``decode``, ``content``); ``decode`` turns a checked packet into
-one of them. Byte layouts: OpenIGTLink specification v2/v3, checked against the official test vectors.
+Each class reads and writes its own content (``decode``, ``content``); ``hal.links.igtl.decode`` turns a checked packet
+into one of them. Byte layouts: OpenIGTLink specification v2/v3, checked against the official test vectors.
 Lengths in mm. Every ``decode`` raises ``BadReply`` and nothing else.
 """
 
@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from hal.errors import BadReply, ConfigError
 from hal.links.igtl import framing as igtl
-from hal.links.igtl.framing import Packet
 from hal.types import Matrix
 
 SCALARS: dict[int, np.dtype[np.generic]] = {
@@ -322,30 +321,3 @@ def pack(
         message_id=message_id,
         metadata=metadata,
     )
-
-
-def decode(packet: Packet) -> Message | None:
-    """The message in a packet; None when the type is unknown here (count it). Raises ``BadReply``."""
-    from hal.links.igtl import data as igtl_data  # the rarer types build on this module
-    from hal.links.igtl import tracks as igtl_tracks
-
-    name, content = packet.type, packet.content
-    match name:
-        case "TRANSFORM":
-            return Transform.decode(content)
-        case "IMAGE":
-            return Image.decode(content)
-        case "STATUS":
-            return Status.decode(content)
-        case "STRING":
-            return String.decode(content)
-        case "COMMAND" | "RTS_COMMAND":
-            return Command.decode(content, name)
-    rare = igtl_data.decode(name, content) or igtl_tracks.decode(name, content)
-    if rare is not None:
-        return rare
-    if name.startswith(("GET_", "STP_", "STT_")):
-        return Query(name, bytes(content))
-    if name.startswith("RTS_"):
-        return Answer.decode(content, name)
-    return None

@@ -11,6 +11,7 @@ from hal.clock import NS_PER_S
 from hal.errors import BadReply
 from hal.links.igtl import messages as igtl_messages
 from hal.links.igtl.data import Capability
+from hal.links.igtl.decode import decode
 from hal.links.igtl.framing import Packet, Parser
 from hal.links.igtl.messages import Message, Query, Status
 
@@ -85,7 +86,7 @@ class IgtlServer(ABC):
                 if packet is None:
                     return
                 self._version = max(self._version, packet.version)
-                self._handle(packet, igtl_messages.decode(packet), now_ns)
+                self._handle(packet, decode(packet), now_ns)
             except BadReply as problem:
                 self.refused["damaged"] += 1
                 self._reply(Status(9, 0, "DAMAGED", str(problem)), self.device, now_ns)

@@ -12,8 +12,8 @@ from hal.errors import ConfigError
 from hal.poses import why_no_image
 from rig.calibration.certificates.certificate import Certificate
 from rig.calibration.phantom.touch import OFF_PLACE_DEG, OFF_PLACE_MM
+from rig.config import Frames, Placement, RigConfig
 from rig.geometry.uncertain import is_rigid
-from rig.setup.config import Frames, Placement, RigConfig
 
 MOVES = ("HolderToRig", "CarrierToRig", "PhantomToRig")
 """Frames that decide where probe and needle go."""

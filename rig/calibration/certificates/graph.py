@@ -6,8 +6,8 @@ import datetime
 
 from hal.errors import ConfigError
 from rig.calibration.certificates.folder import CalibrationRegistry
+from rig.config import Frames, Placement, RigConfig
 from rig.geometry.graph import FrameGraph
-from rig.setup.config import Frames, Placement, RigConfig
 
 STATED = "rig file"
 """Stands for an identity where no certificate does."""

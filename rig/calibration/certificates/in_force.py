@@ -13,8 +13,8 @@ from rig.calibration.certificates.certificate import Certificate
 from rig.calibration.certificates.folder import CalibrationRegistry
 from rig.calibration.certificates.frames import placed, require_one_of_each
 from rig.calibration.certificates.values import GEL, INSTRUMENT, NEEDLE_TIP, gel_of, needle_of, tracker_of, words_of
+from rig.config import Frames, RigConfig
 from rig.record import Calibration
-from rig.setup.config import Frames, RigConfig
 
 ONE_ONLY = (GEL, NEEDLE_TIP, INSTRUMENT)
 """Kinds of which one alone may be in force, whatever frame or serial number it names."""

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.phantom.diagnosis import rigid_rest
 from rig.calibration.time.lag import TemporalCalibration
 from rig.calibration.tool.pivot import PivotCalibration

@@ -18,8 +18,8 @@ from hal.types import Vector
 from rig.calibration.certificates.certificate import Certificate
 from rig.calibration.certificates.in_force import InForce
 from rig.calibration.certificates.values import GEL, INSTRUMENT
+from rig.config import Placement, RigConfig
 from rig.geometry.uncertain import UncertainTransform
-from rig.setup.config import Placement, RigConfig
 
 IMAGE_MM, IMAGE_DEG = 0.5, 0.5
 """Probe calibration, per axis [A]: together 0.7 mm at 60 mm depth, within the 0.5 to 1.0 mm of an error budget for such

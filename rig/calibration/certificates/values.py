@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from hal.errors import ConfigError
 from rig.calibration.certificates.certificate import Certificate
-from rig.setup.config import Gel, Needle, RigConfig
+from rig.config import Gel, Needle, RigConfig
 
 GEL = "sound_speed"
 """Kind of the certificate whose values ``sound_speed_m_s`` and ``temperature_c`` replace those of ``[gel]``."""

@@ -17,8 +17,8 @@ from scipy.stats import chi2
 from scipy.stats import f as fisher
 from scipy.stats import t as student
 
+from hal.errors import CalibrationRefused
 from hal.types import Vector
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.instrument.decide import Decision, can_decide
 
 MIN_READINGS_N = 10

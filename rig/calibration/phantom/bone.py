@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hal.errors import CalibrationRefused
 from hal.types import Matrix
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.phantom.bone_points import BonePoints, bone_points
 from rig.calibration.phantom.budget import DRAWS_N, NOISE_FLOOR_MM, Budget, Places, Spreads, budget, every_cause
 from rig.calibration.phantom.range_scale import RangeScale, range_scale

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.certificates.picture import BAD, GOOD, GREY, wrapped
 from rig.calibration.phantom.bone import BoneRegistration, Drawing, Laid, bones_at
 from rig.calibration.phantom.vertebrae import signed_residuals

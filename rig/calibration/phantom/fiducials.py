@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
+from hal.errors import CalibrationRefused
 from hal.types import Matrix
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.phantom.diagnosis import AxisScale, axis_scales, explain, residual_p, rigid_rest
 from rig.geometry.fiducials import Fiducials, fit_orders
 from rig.geometry.tre import expected_fre_mm, fit_covariance, fit_rigid_many, predicted_tre_mm, simulated_tre_mm

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hal.errors import CalibrationRefused
 from hal.types import Matrix
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.geometry.registration import (
     Points,
     PosePrior,

@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from hal.errors import CalibrationRefused
 from hal.types import Matrix
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.certificates.picture import BAD, GOOD, wrapped
 from rig.geometry.registration import Points, Surface, apply_transform
 

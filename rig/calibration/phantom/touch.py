@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
+from hal.errors import CalibrationRefused
 from hal.types import Matrix
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.phantom.fiducials import FiducialRegistration, register_fiducials
 from rig.calibration.tool.dwell import Dwell, Naming, find_dwells, name_dwells
 from rig.calibration.tool.dwell_tip import TipCheck, against_phantom, check_tip

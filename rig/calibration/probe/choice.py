@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.probe.errors import Points, errors_mm
 from rig.calibration.probe.frames import Observations
 from rig.calibration.probe.solve import fit_linear

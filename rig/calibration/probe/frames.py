@@ -15,8 +15,8 @@ from rig.calibration.probe.dots import Dots, find_dots, luminance
 from rig.calibration.probe.labelling import Labeller, Labelling, Refusal, Scale
 from rig.calibration.probe.overlay import burned_in, cleared
 from rig.calibration.probe.pitch import find_pitch
+from rig.calibration.probe.plus_config import PlusConfig
 from rig.calibration.probe.wires import WirePhantom
-from rig.formats.plus_config import PlusConfig
 from rig.geometry.transforms import FrameError, TransformGraph
 
 Array = NDArray[np.float64]

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hal.errors import ConfigError
+from hal.errors import CalibrationRefused, ConfigError
 from hal.links.sequence import Sequence
 from hal.types import Matrix
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.probe.causes import Cause
 from rig.calibration.probe.choice import choose
 from rig.calibration.probe.diagnosis import Finding, diagnose, other_definitions
@@ -30,10 +29,10 @@ from rig.calibration.probe.errors import (
     wire_errors,
 )
 from rig.calibration.probe.frames import FrameVerdict, Observations, observe
+from rig.calibration.probe.plus_config import PlusConfig
 from rig.calibration.probe.sides import PictureSides
 from rig.calibration.probe.solve import fit_linear, fit_orthogonal
 from rig.calibration.probe.steady import without_strays
-from rig.formats.plus_config import PlusConfig
 from rig.geometry.uncertain import UncertainTransform
 
 Array = NDArray[np.float64]

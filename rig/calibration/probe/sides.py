@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hal.errors import ConfigError
+from hal.errors import CalibrationRefused, ConfigError
 from hal.types import Matrix
-from rig.calibration.certificate_refusal import CalibrationRefused
 
 _AXES = {f"{sign}{axis}": (k, 1.0 if sign == "+" else -1.0) for k, axis in enumerate("xyz") for sign in "+-"}
 _AGREES = 0.5

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hal.errors import CalibrationRefused
 from hal.types import Matrix, Pixels
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.time.signal import MotionSignal, motion_signal
 
 MIN_SCORE = 0.5

@@ -16,7 +16,7 @@ from scipy.interpolate import BSpline, make_interp_spline, make_lsq_spline
 from scipy.signal import find_peaks
 from scipy.stats import t as student
 
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.time.latency import Latency, latency_of
 from rig.calibration.time.signal import MIN_SAMPLES_N, MotionSignal
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hal.errors import CalibrationRefused
 from hal.links.sequence import Sequence
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.tool.pivot import refuse_unless_rigid
 from rig.geometry.transforms import invert
 

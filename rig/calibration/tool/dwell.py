@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
+from hal.errors import CalibrationRefused
 from hal.types import Vector
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.tool.pivot import Poses
 from rig.geometry.fiducials import Fiducials
 from rig.geometry.tre import fit_rigid_many

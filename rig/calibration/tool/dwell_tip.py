@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hal.errors import CalibrationRefused
 from hal.types import Vector
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.tool.dwell import MAX_MOVE_MM, Dwell, find_dwells, name_dwells
 from rig.calibration.tool.pivot import Poses
 from rig.geometry.fiducials import Fiducials

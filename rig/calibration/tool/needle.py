@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
+from hal.errors import CalibrationRefused
 from hal.types import NeedlePose, Vector
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import from_needle_pose
 from rig.geometry.tre import fit_rigid_many

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hal.errors import CalibrationRefused
 from hal.types import NeedlePose, Vector
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.tool.needle import NeedleTipCalibration, calibrate_needle_tip
 from rig.geometry.transforms import from_needle_pose
 from rig.geometry.uncertain import UncertainTransform

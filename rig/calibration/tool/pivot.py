@@ -15,10 +15,10 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 from scipy.stats import f as f_distribution
 
+from hal.errors import CalibrationRefused
 from hal.links.sequence import Sequence, SequenceFrame
 from hal.poses import FRAME_GIVERS, is_identity, why_no_pose
 from hal.types import Matrix, Vector
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.geometry.transforms import invert
 
 MIN_POSES_N = 20

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from hal.errors import CalibrationRefused
 from hal.types import Matrix, Vector
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.tool.pivot import MIN_POSES_N, PivotCalibration, Poses, checked_poses
 
 MIN_SPIN_DEG = 60.0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.results import CriterionResult, Quantity
+from analysis.budget_and_limits import Predicted, compare, guard, joint_square
+from analysis.quantity import Quantity
+from analysis.results import CriterionResult
 from analysis.uncertainty.budget import Budget, Part, combine
-from analysis.uncertainty.compare import Predicted, compare, guard, joint_square
 
 
 def _trials(n: int, size: float, seed: int = 1) -> list[Predicted]:

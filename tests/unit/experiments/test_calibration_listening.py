@@ -17,10 +17,9 @@ from experiments.calibrations.listening import (
     require_reports,
     seen_share,
 )
-from hal.errors import ConfigError, LinkError
+from hal.errors import CalibrationRefused, ConfigError, LinkError
 from hal.types import TrackedPose
-from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.control.lanes import Sample
+from rig.lanes import Sample
 
 MS = 1_000_000
 TOOL, BODY = "StylusToTracker", "PhantomToTracker"

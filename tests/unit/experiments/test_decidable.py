@@ -10,7 +10,7 @@ from experiments.decidable import undecided
 from experiments.protocol.study import load_study
 from experiments.run import check_rig
 from hal.errors import ConfigError
-from rig.setup.config import Placement, RigConfig, load_config
+from rig.config import Placement, RigConfig, load_config
 
 
 def rig_with(**tracker: Any) -> RigConfig:

@@ -15,13 +15,12 @@ from experiments.calibrations.park_probe import CLEAR_MM, parking_place
 from experiments.trial.log import TrialLog
 from experiments.trial.needle_hand import ABOVE_SKIN_MM, CarrierHand
 from hal.clock import VirtualClock
-from hal.errors import ConfigError, LimitViolation
+from hal.errors import CalibrationRefused, ConfigError, LimitViolation
 from hal.types import NeedlePose, Pose6
-from rig.calibration.certificate_refusal import CalibrationRefused
+from rig.config import TIP_OFFSET_MAX_MM, RigConfig, load_config
 from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import from_needle_pose
 from rig.guidance.needle_line import NeedleLine, direction_from_angles
-from rig.setup.config import TIP_OFFSET_MAX_MM, RigConfig, load_config
 
 
 def carrier(**settings: Any) -> RigConfig:

@@ -10,7 +10,7 @@ from experiments.order import checked
 from experiments.protocol.study import Study
 from experiments.protocol.technique import shipped
 from hal.errors import ConfigError
-from rig.setup.config import load_config
+from rig.config import load_config
 
 LUMBAR = Path(__file__).parents[3] / "experiments" / "studies" / "lumbar.toml"
 

@@ -6,7 +6,7 @@ from experiments.protocol.plan import PlannedCartridge, plan
 from experiments.protocol.study import Study, load_study, narrowed
 from experiments.run import check_rig
 from hal.errors import ConfigError
-from rig.setup.config import RigConfig, load_config
+from rig.config import RigConfig, load_config
 
 
 def study(*, repeats: int = 3, benches: int = 1, seed: int = 1) -> Study:

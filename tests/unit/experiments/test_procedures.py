@@ -9,12 +9,12 @@ import pytest
 
 import rig
 from experiments import measure, procedure, study, technique
+from experiments.leads import lead_of
 from experiments.protocol.measure import Measure
 from experiments.protocol.states import State
 from experiments.protocol.study import load_study
 from experiments.protocol.technique import load_technique
 from experiments.session import Session, as_current
-from experiments.trial.leads import lead_of
 from experiments.trial.own import OwnTrial
 from experiments.trial.trial import ProcedureFault
 from hal.errors import ConfigError, LimitViolation

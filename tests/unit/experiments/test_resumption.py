@@ -17,9 +17,9 @@ from experiments.resumption import resumption
 from experiments.run import _recorded, conclude
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
+from rig.config import load_config
 from rig.record import CartridgeRecord, Field, RunFolder, verify_run
 from rig.record.folder import finish_resuming
-from rig.setup.config import load_config
 
 
 def _study() -> Study:

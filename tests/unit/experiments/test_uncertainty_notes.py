@@ -13,10 +13,10 @@ from hal.clock import NS_PER_S
 from hal.phantom.needles import load_needle
 from hal.types import Pose6
 from rig.calibration.certificates.in_force import InForce
+from rig.config import load_config
 from rig.guidance.bending import nominal_bending
 from rig.guidance.confirmation import Confirmation, Method
 from rig.guidance.needle_line import NeedleLine
-from rig.setup.config import load_config
 
 NEEDLE = load_needle("22G_quincke_120")
 LINE = NeedleLine(np.zeros(3), np.array([0.6, 0.0, 0.8]))

@@ -10,7 +10,7 @@ from experiments.protocol.technique import load_technique, shipped
 from hal.errors import ConfigError
 from hal.phantom.nominal import load_phantom
 from hal.phantom.spec import phantom_file
-from rig.setup.config import load_config, parse_config
+from rig.config import load_config, parse_config
 
 RIG = "[rig]\nname = 't'\nsimulated = true\n[devices.holder]\ndriver = 'grblhal_holder'\nurl = 'rigsim://holder'\n"
 STUDY = """[study]

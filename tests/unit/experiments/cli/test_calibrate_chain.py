@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from experiments.cli.main import app
 from hal.errors import ConfigError
 from rig.calibration.certificates.graph import rig_graph
-from rig.setup.config import RigConfig, load_config
+from rig.config import RigConfig, load_config
 
 TODAY = datetime.date.today()
 YESTERDAY = TODAY - datetime.timedelta(days=1)

@@ -18,7 +18,7 @@ from experiments.run import check_rig
 from hal.errors import ConfigError
 from rig.calibration.certificates.in_force import InForce, in_force
 from rig.calibration.instrument.readings import COLUMNS, MARK, read_readings
-from rig.setup.config import RigConfig, load_config
+from rig.config import RigConfig, load_config
 
 TODAY = datetime.date.today()
 

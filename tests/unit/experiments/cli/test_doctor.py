@@ -1,7 +1,7 @@
 from experiments.cli.devices import rows
 from experiments.cli.doctor import examine
 from hal import registry
-from rig.setup.config import load_config
+from rig.config import load_config
 
 
 def levels(findings, level):

@@ -12,7 +12,7 @@ from waiting import PATIENCE_S
 from experiments.cli.publish import LONGEST_WAIT_S, play, publish
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, LinkError
-from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.decode import decode
 from hal.links.igtl.link import IgtlLink
 from hal.links.igtl.messages import Image, Transform
 from hal.links.igtl.publisher import Publisher
@@ -70,7 +70,7 @@ def test_recording_reaches_a_client_at_its_own_pace(tmp_path: Path) -> None:
             try:
                 while not any(isinstance(m, Image) and m.pixels[0, 0, 0] == 19 for _, m in seen):
                     for packet in link.wait(clock.deadline(PATIENCE_S)):
-                        seen.append((packet.device, igtl_messages.decode(packet)))
+                        seen.append((packet.device, decode(packet)))
                         if packet.type == "IMAGE":
                             stamps_ns.append(packet.stamp_ns)
             finally:

@@ -11,13 +11,13 @@ from hal.clock import VirtualClock
 from hal.drivers import ultrasound_replay
 from hal.errors import ConfigError
 from hal.types import Identity
+from rig.config import parse_config
 from rig.formats import FrameEntry, make_recording, read_perk_log, write_perk_log, write_recording
 from rig.formats.perk_tutor import PerkLog
 from rig.live.replay_devices import ReplayUltrasound
 from rig.live.replay_devices import Settings as ReplaySettings
 from rig.live.source import open_source
 from rig.setup.assemble import open_rig
-from rig.setup.config import parse_config
 
 EYE = np.eye(4)
 

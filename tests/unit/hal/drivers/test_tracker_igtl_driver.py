@@ -12,6 +12,7 @@ from hal.interfaces import Tracker
 from hal.links.igtl import framing as igtl
 from hal.links.igtl import messages as igtl_messages
 from hal.links.igtl.data import StartTracking, TrackedTool, TrackingData
+from hal.links.igtl.decode import decode
 from hal.links.igtl.messages import Answer, Status, Transform
 from hal.links.wire import Endpoint, publish, withdraw
 
@@ -211,7 +212,7 @@ class OnlyWhenAsked(Feed):
         parser = igtl.Parser()
         parser.feed(data)
         while (packet := parser.next_packet()) is not None:
-            message = igtl_messages.decode(packet)
+            message = decode(packet)
             if isinstance(message, StartTracking):
                 self.asked.append(message)
                 self.next_at = now_ns

@@ -17,6 +17,7 @@ from hal.errors import BadReply, ConfigError, DeviceError, LinkError, NoReply
 from hal.interfaces import Ultrasound
 from hal.links.igtl import framing as igtl
 from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.decode import decode
 from hal.links.igtl.messages import Command, Image, Status
 from hal.links.wire import Endpoint, publish, withdraw
 from hal.types import ImagingSettings
@@ -38,7 +39,7 @@ class Script:
         parser.feed(data)
         while (packet := parser.next_packet()) is not None:
             self.received.append(packet)
-            command = igtl_messages.decode(packet)
+            command = decode(packet)
             if isinstance(command, Command) and self.answers:
                 reply = Command(command.command_id, command.name, self.answers.pop(0), "RTS_COMMAND")
                 self.out += igtl_messages.pack(reply, "", now_ns, version=2)
@@ -271,7 +272,7 @@ def test_settings_are_sent_once_and_asked_back(server) -> None:
     applied = device.apply(replace(device.settings(), depth_mm=60.0))
     assert applied.depth_mm == 61.0
     assert device.settings() == applied
-    names = [igtl_messages.decode(packet).name for packet in script.received[before:]]
+    names = [decode(packet).name for packet in script.received[before:]]
     assert names == ["SetUsParameter", "GetUsParameter"]
 
 

@@ -17,6 +17,7 @@ from hal.errors import BadReply, ConfigError
 from hal.links.igtl import data as igtl_data
 from hal.links.igtl import framing as igtl
 from hal.links.igtl import messages as igtl_messages
+from hal.links.igtl.decode import decode
 from hal.links.igtl.messages import Image, Status, String, Transform
 
 ROOT = Path(__file__).parents[4]
@@ -33,7 +34,7 @@ def read(data: bytes) -> igtl.Packet:
 
 
 def write_again(packet: igtl.Packet) -> bytes:
-    message = igtl_messages.decode(packet)
+    message = decode(packet)
     assert message is not None
     return igtl_messages.pack(
         message,
@@ -72,14 +73,14 @@ def test_metadata_of_a_version_2_message_is_kept() -> None:
 
 
 def test_values_of_the_official_sensor_vector() -> None:
-    sensor = igtl_messages.decode(read(bytes.fromhex(VECTORS["sensor"]["hex"])))
+    sensor = decode(read(bytes.fromhex(VECTORS["sensor"]["hex"])))
     assert isinstance(sensor, igtl_data.Sensor)
     assert sensor.values[0] == pytest.approx(123456.78)
     assert len(sensor.values) == 6
 
 
 def test_array_comes_out_in_row_major_order() -> None:
-    array = igtl_messages.decode(read(bytes.fromhex(VECTORS["ndarray"]["hex"])))
+    array = decode(read(bytes.fromhex(VECTORS["ndarray"]["hex"])))
     assert isinstance(array, igtl_data.NumberArray)
     assert array.values.shape == (5, 4, 3)
     assert array.values[1, 0, 0] == 12.0
@@ -98,7 +99,7 @@ def test_image_origin_on_the_wire_is_the_image_centre() -> None:
     matrix[:3, 3] = [10.0, 20.0, 30.0]
     image = Image.placed(pixels, matrix)
     assert image.centre_matrix[:3, 3] == pytest.approx([10.75, 20.25, 30.0])
-    back = igtl_messages.decode(read(igtl_messages.pack(image, "Image_Probe", 5)))
+    back = decode(read(igtl_messages.pack(image, "Image_Probe", 5)))
     assert isinstance(back, Image)
     assert np.array_equal(back.pixels[0], pixels)
     assert back.IndexToSpace == pytest.approx(matrix)
@@ -230,7 +231,7 @@ IMAGE_HEAD = struct.pack(">HBBBB3H12f6H", 1, 1, 3, 2, 1, 4, 4, 4, *([0.0] * 12),
 )
 def test_impossible_content_is_refused(type_name: str, body: bytes) -> None:
     with pytest.raises(BadReply):
-        igtl_messages.decode(read(message(type_name, body)))
+        decode(read(message(type_name, body)))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ KNOWN = [
 @given(st.sampled_from(KNOWN), st.binary(max_size=260), st.sampled_from([1, 2]))
 def test_any_body_is_read_or_refused_with_bad_reply(type_name: str, body: bytes, version: int) -> None:
     try:
-        igtl_messages.decode(read(message(type_name, body, version)))
+        decode(read(message(type_name, body, version)))
     except BadReply:
         pass
 
@@ -275,7 +276,7 @@ def test_vector_with_changed_bytes_and_right_checksum_is_read_or_refused(data: s
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     try:
-        igtl_messages.decode(read(message(VECTORS[name]["type"], bytes(body), raw[1])))
+        decode(read(message(VECTORS[name]["type"], bytes(body), raw[1])))
     except BadReply:
         pass
 
@@ -295,7 +296,7 @@ def test_any_stream_of_bytes_only_raises_bad_reply(chunks: list[bytes]) -> None:
 
 def test_unknown_type_is_given_back_unread() -> None:
     packet = read(message("POLYDATA", b"anything"))
-    assert igtl_messages.decode(packet) is None
+    assert decode(packet) is None
 
 
 def test_name_that_does_not_fit_its_field_is_refused_before_sending() -> None:

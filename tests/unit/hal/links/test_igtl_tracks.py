@@ -17,6 +17,7 @@ from hal.links.igtl import framing as igtl
 from hal.links.igtl import messages as igtl_messages
 from hal.links.igtl import units as igtl_units
 from hal.links.igtl.data import Sensor
+from hal.links.igtl.decode import decode
 from hal.links.igtl.inbox import Inbox
 from hal.links.igtl.messages import Query, Transform
 from hal.links.igtl.tracks import (
@@ -48,7 +49,7 @@ def message(type_name: str, body: bytes, version: int = 1) -> bytes:
 def test_official_trajectories_are_read_and_written_byte_for_byte(name: str) -> None:
     data = bytes.fromhex(VECTORS[name]["hex"])
     (packet,) = packets(data)
-    found = igtl_messages.decode(packet)
+    found = decode(packet)
     assert isinstance(found, TrajectoryList)
     assert [path.name for path in found.paths] == [f"TRAJECTORY_DESCRIPTION_{n}" for n in range(3)]
     assert found.paths[0].entry == (10.0, 15.0, 20.0)
@@ -61,21 +62,21 @@ def test_quaternion_tracking_comes_back() -> None:
     needle = QuaternionTool("N", (0, 0, 0), (0, 0, 0, 1), 3)
     made = QuaternionTracking((QuaternionTool("Probe", (1.0, 2.0, 3.0), (0.0, 0.5, 0.0, 0.5)), needle))
     (packet,) = packets(igtl_messages.pack(made, "D", 5))
-    assert igtl_messages.decode(packet) == made
+    assert decode(packet) == made
     (packet,) = packets(igtl_messages.pack(StartQuaternionTracking(20, "Rig"), "D", 5))
     assert packet.type == "STT_QTDATA"
-    assert igtl_messages.decode(packet) == StartQuaternionTracking(20, "Rig")
+    assert decode(packet) == StartQuaternionTracking(20, "Rig")
 
 
 @pytest.mark.parametrize(("type_name", "size"), [("QTDATA", 49), ("QTDATA", 51), ("TRAJ", 149), ("STT_QTDATA", 35)])
 def test_body_of_a_wrong_length_is_refused(type_name: str, size: int) -> None:
     with pytest.raises(BadReply):
-        igtl_messages.decode(packets(message(type_name, bytes(size)))[0])
+        decode(packets(message(type_name, bytes(size)))[0])
 
 
 def test_body_of_a_query_is_kept() -> None:
     (packet,) = packets(message("GET_IMAGE", b"extra"))
-    assert igtl_messages.decode(packet) == Query("GET_IMAGE", b"extra")
+    assert decode(packet) == Query("GET_IMAGE", b"extra")
 
 
 def test_metadata_that_names_a_key_twice_is_refused() -> None:
@@ -89,13 +90,13 @@ def test_metadata_that_names_a_key_twice_is_refused() -> None:
 @given(st.sampled_from(["QTDATA", "STT_QTDATA", "TRAJ", "GET_QTDATA", "RTS_QTDATA"]), st.binary(max_size=320))
 def test_any_body_is_read_or_refused(type_name: str, body: bytes) -> None:
     try:
-        igtl_messages.decode(packets(message(type_name, body))[0])
+        decode(packets(message(type_name, body))[0])
     except BadReply:
         pass
 
 
 def test_unit_of_the_official_sensor_vector_is_metres_per_second_squared() -> None:
-    sensor = igtl_messages.decode(packets(SENSOR)[0])
+    sensor = decode(packets(SENSOR)[0])
     assert isinstance(sensor, Sensor)
     assert igtl_units.unpack_unit(sensor.unit) == ("", (("m", 1), ("s", -2)))
     assert igtl_units.pack_unit("", (("m", 1), ("s", -2))) == sensor.unit

@@ -17,6 +17,7 @@ from hal.errors import BadReply, ConfigError, LinkError
 from hal.links.igtl import framing as igtl
 from hal.links.igtl import messages as igtl_messages
 from hal.links.igtl.data import Capability, PointList, Sensor, StartTracking, TrackingData
+from hal.links.igtl.decode import decode
 from hal.links.igtl.messages import Answer, Image, Query, Status, String, Transform
 from hal.links.igtl.publisher import TYPES, Listener, Publisher, slice_matrix
 from hal.links.igtl.server import PublishServer
@@ -30,7 +31,7 @@ def read(data: bytes) -> list[tuple[igtl.Packet, igtl_messages.Message]]:
     parser, found = igtl.Parser(), []
     parser.feed(data)
     while (packet := parser.next_packet()) is not None:
-        message = igtl_messages.decode(packet)
+        message = decode(packet)
         assert message is not None
         found.append((packet, message))
     return found

@@ -12,7 +12,7 @@ from hal.sim.faults import FaultyCore, FaultyEndpoint
 from hal.sim.mishaps import Mishap, MishapCore, ShortedInputs, Span
 from hal.sim.settings import sim_settings
 from hal.types import OperatorResponse
-from rig.setup.config import load_config
+from rig.config import load_config
 
 S = NS_PER_S
 

@@ -15,6 +15,7 @@ from hal.clock import WallClock, utc_offset_ns
 from hal.links.igtl import framing as igtl
 from hal.links.igtl import messages as igtl_messages
 from hal.links.igtl.data import Capability, StartTracking, TrackingData
+from hal.links.igtl.decode import decode
 from hal.links.igtl.messages import Command, Image, Message, Query, Status, String, Transform
 from hal.links.wire import WireCore
 from hal.sim.devices.tracker_igtl import TrackerCore
@@ -83,7 +84,7 @@ def ask(core: UltrasoundCore | TrackerCore, message: Message, device: str = "", 
 @pytest.mark.parametrize("exchange", SCANNER["exchange"], ids=lambda exchange: exchange["name"])
 def test_command_is_answered_as_in_the_golden_exchange(scanner: UltrasoundCore, exchange: dict) -> None:
     reply = ask(scanner, Command(41, "", exchange["sends"]), version=2)
-    answer = igtl_messages.decode(reply)
+    answer = decode(reply)
     assert isinstance(answer, Command)
     assert (answer.type, answer.command_id) == ("RTS_COMMAND", 41)
     root = ElementTree.fromstring(answer.text)
@@ -98,7 +99,7 @@ def test_command_is_answered_as_in_the_golden_exchange(scanner: UltrasoundCore, 
 @pytest.mark.parametrize("exchange", SCANNER["string_exchange"], ids=lambda exchange: exchange["name"])
 def test_string_command_is_answered_as_in_the_golden_exchange(scanner: UltrasoundCore, exchange: dict) -> None:
     reply = ask(scanner, String(exchange["sends"]), exchange["device"])
-    text = igtl_messages.decode(reply)
+    text = decode(reply)
     assert isinstance(text, String)
     assert reply.device == exchange["reply_device"]
     assert text.text.startswith(exchange.get("reply", exchange.get("reply_starts")))
@@ -134,7 +135,7 @@ def test_depth_appears_in_pixel_pitch_and_metadata(scanner: UltrasoundCore) -> N
     text = '<Command Name="SetUsParameter"><Parameter Name="DepthMm" Value="60"/></Command>'
     ask(scanner, Command(1, "", text), version=2)
     (packet,) = packets(scanner.transmit(30 * MS))
-    image = igtl_messages.decode(packet)
+    image = decode(packet)
     assert isinstance(image, Image)
     assert image.IndexToSpace[0, 0] == pytest.approx(15.0)
     assert packet.metadata["DepthMm"] == "60"
@@ -150,17 +151,17 @@ def test_old_client_gets_header_version_1_and_a_new_one_version_2(scanner: Ultra
 
 
 def test_status_and_capability_are_answered(scanner: UltrasoundCore) -> None:
-    status = igtl_messages.decode(ask(scanner, Query("GET_STATUS")))
+    status = decode(ask(scanner, Query("GET_STATUS")))
     assert isinstance(status, Status)
     assert status.code == 1
-    capability = igtl_messages.decode(ask(scanner, Query("GET_CAPABIL")))
+    capability = decode(ask(scanner, Query("GET_CAPABIL")))
     assert isinstance(capability, Capability)
     assert "IMAGE" in capability.types
 
 
 def test_unknown_message_is_refused_and_counted(scanner: UltrasoundCore) -> None:
     scanner.receive(igtl.pack("POLYDATA", "D", b"data", 0), 0)
-    status = igtl_messages.decode(packets(scanner.transmit(0))[0])
+    status = decode(packets(scanner.transmit(0))[0])
     assert isinstance(status, Status)
     assert status.code == 12
     assert scanner.refused["POLYDATA"] == 1
@@ -170,7 +171,7 @@ def test_damaged_message_is_reported_as_checksum_error(scanner: UltrasoundCore) 
     data = bytearray(igtl_messages.pack(String("x"), "CMD_1", 0))
     data[-1] ^= 1
     scanner.receive(bytes(data), 0)
-    status = igtl_messages.decode(packets(scanner.transmit(0))[0])
+    status = decode(packets(scanner.transmit(0))[0])
     assert isinstance(status, Status)
     assert status.code == 9
 
@@ -186,7 +187,7 @@ def test_stopped_stream_sends_one_image_per_question(scanner: UltrasoundCore) ->
 def test_tracker_stamps_the_moment_of_measuring(tracker: TrackerCore) -> None:
     probe, needle = packets(tracker.transmit(90 * MS))
     assert (probe.device, needle.device) == ("ProbeToTracker", "NeedleTipToTracker")
-    transform = igtl_messages.decode(probe)
+    transform = decode(probe)
     assert isinstance(transform, Transform)
     assert probe.stamp_ns == 75 * MS
     assert transform.matrix[0, 3] == pytest.approx(0.075)
@@ -195,7 +196,7 @@ def test_tracker_stamps_the_moment_of_measuring(tracker: TrackerCore) -> None:
 def test_tool_that_is_not_seen_is_reported_by_status(tracker: TrackerCore, scene: Scene) -> None:
     scene.hidden = True
     _, needle = packets(tracker.transmit(15 * MS))
-    status = igtl_messages.decode(needle)
+    status = decode(needle)
     assert isinstance(status, Status)
     assert (needle.device, status.code) == ("NeedleTipToTracker", TRACKER["not_seen"]["code"])
 
@@ -209,7 +210,7 @@ def test_tracking_data_is_started_and_stopped_as_in_the_golden_exchange(tracker:
         assert (reply.type, bytes(reply.content).hex()) == (exchange["answer_type"], exchange["answer_body"])
         if exchange is start:
             (bundle,) = packets(tracker.transmit(65 * MS))
-            data = igtl_messages.decode(bundle)
+            data = decode(bundle)
             assert isinstance(data, TrackingData)
             assert [tool.name for tool in data.tools] == ["ProbeToTracker", "NeedleTipToTracker"]
             assert tracker.next_ns(66 * MS) == 115 * MS

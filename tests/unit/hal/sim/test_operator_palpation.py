@@ -11,7 +11,7 @@ from hal.sim.bench import Bench, BenchSpec
 from hal.sim.operator import SimulatedOperator, profile
 from hal.sim.settings import sim_settings
 from hal.types import Instruction, InstructionKind
-from rig.setup.config import load_config
+from rig.config import load_config
 
 N = 400
 

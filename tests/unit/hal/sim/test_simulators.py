@@ -13,8 +13,8 @@ from hal.errors import ConfigError
 from hal.sim import simulators
 from hal.sim.bench import STANDARD
 from hal.sim.simulators import GROUP, simulator_of
+from rig.config import RigConfig, load_config
 from rig.setup.assemble import open_rig
-from rig.setup.config import RigConfig, load_config
 from rig.setup.simulated import simulate
 
 

@@ -10,7 +10,7 @@ from hal.errors import DeviceError
 from hal.sim.bench import Bench, BenchSpec
 from hal.sim.settings import sim_settings
 from hal.types import Instruction, InstructionKind
-from rig.setup.config import load_config
+from rig.config import load_config
 
 
 def bench(**sim):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.phantom.bone import HALF_LEVEL_MM, bones_at, judge, lay_from
 from rig.calibration.phantom.bone_picture import draw_bone_registration
 from rig.calibration.phantom.budget import every_cause

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from experiments.cli.main import app
 from hal.errors import ConfigError
 from rig.calibration.certificates.in_force import in_force
-from rig.setup.config import load_config
+from rig.config import load_config
 
 TODAY = datetime.date.today()
 MATRIX = [[1, 0, 0, 301.5], [0, 1, 0, 249.0], [0, 0, 1, 150.5], [0, 0, 0, 1]]

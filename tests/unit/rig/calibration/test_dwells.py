@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.phantom.fiducials import register_fiducials
 from rig.calibration.tool.dwell import find_dwells, name_dwells
 from rig.calibration.tool.dwell_tip import check_tip

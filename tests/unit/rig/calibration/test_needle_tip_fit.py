@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.calibrations.needle_poses import Room, plan_poses
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.tool.needle_accepted import SeenTip, fit_needle_tip
 from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import rotation

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from wire_bath import Bath, phantom_of, record
 
-from hal.errors import ConfigError
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused, ConfigError
 from rig.calibration.probe.errors import covariance12, deviations, fit, marks_px
 from rig.calibration.probe.nwire import NWireRefused, calibrate_nwire
 from rig.calibration.probe.pictures import draw_refused, draw_residuals
+from rig.calibration.probe.plus_config import PlusTransform, ProbeFrames
 from rig.calibration.probe.sides import PictureSides
 from rig.calibration.probe.solve import predicted_dots_px
-from rig.formats.plus_config import PlusTransform, ProbeFrames
 from rig.geometry.uncertain import UncertainTransform
 
 pytestmark = pytest.mark.usefixtures("dots_once")

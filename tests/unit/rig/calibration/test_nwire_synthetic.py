@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 from wire_bath import phantom_of, record
 
-from hal.errors import ConfigError
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused, ConfigError
 from rig.calibration.probe.dots import Dots, find_dots, luminance
 from rig.calibration.probe.errors import ErrorSummary
 from rig.calibration.probe.labelling import Labeller, Refusal, Scale
 from rig.calibration.probe.nwire import calibrate_nwire
 from rig.calibration.probe.pictures import draw_frame, draw_residuals
+from rig.calibration.probe.plus_result import read_plus_result, write_plus_result
 from rig.calibration.probe.wires import NPattern, Wire
-from rig.formats.plus_result import read_plus_result, write_plus_result
 
 pytestmark = pytest.mark.usefixtures("dots_once")
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hal.errors import ConfigError
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused, ConfigError
 from rig.calibration.certificates.certificate import Certificate
 from rig.calibration.phantom.touch import register_touches, require_place
 from rig.calibration.tool.stylus import StylusTip, read_tip

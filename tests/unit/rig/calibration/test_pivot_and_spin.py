@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from hal.errors import CalibrationRefused
 from hal.types import NeedlePose
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.calibration.tool.needle import calibrate_needle_tip
 from rig.calibration.tool.pivot import calibrate_pivot, tool_poses
 from rig.calibration.tool.spin import calibrate_spin

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hal.errors import ConfigError
-from rig.formats.plus_config import PlusTransform, read_plus_config, write_plus_config
-from rig.formats.plus_result import read_plus_result
+from rig.calibration.probe.plus_config import PlusTransform, read_plus_config, write_plus_config
+from rig.calibration.probe.plus_result import read_plus_result
 
 TEXT = """<PlusConfiguration version="2.1">
   <!-- kept -->

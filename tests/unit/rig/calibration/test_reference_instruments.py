@@ -3,8 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from hal.errors import ConfigError
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused, ConfigError
 from rig.calibration.instrument.decide import can_decide
 from rig.calibration.instrument.qualification import TipReading, qualify_instrument
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from hal.errors import ConfigError
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused, ConfigError
 from rig.calibration.phantom.fiducials import register_fiducials
 from rig.geometry.fiducials import Fiducials, read_fiducials
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from experiments.cli.calibrate_nwire import sound_speed_from
-from hal.errors import ConfigError
-from rig.calibration.certificate_refusal import CalibrationRefused
-from rig.calibration.sound_speed import SoundSpeed, from_depths, from_row_pitch, water
+from hal.errors import CalibrationRefused, ConfigError
+from hal.phantom.sound_speed import SoundSpeed, from_depths, from_row_pitch, water
 
 
 @pytest.mark.parametrize(("temperature", "speed"), [(15, 1466.0), (20, 1482.4), (25, 1496.7), (37, 1523.7)])

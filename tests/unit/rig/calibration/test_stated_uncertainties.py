@@ -8,7 +8,7 @@ import pytest
 from rig.calibration.certificates import stated
 from rig.calibration.certificates.certificate import Certificate, Value
 from rig.calibration.certificates.in_force import InForce
-from rig.setup.config import Placement, RigConfig, load_config
+from rig.config import Placement, RigConfig, load_config
 
 
 def _certificate(

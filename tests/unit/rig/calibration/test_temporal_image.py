@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.time.image import lateral_signal
 from rig.calibration.time.lag import estimate_lag
 from rig.calibration.time.signal import motion_signal

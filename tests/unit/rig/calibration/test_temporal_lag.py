@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused
 from rig.calibration.time.lag import TemporalCalibration, estimate_lag
 from rig.calibration.time.latency import latency_of
 from rig.calibration.time.signal import MotionSignal, motion_signal

@@ -8,11 +8,11 @@ import pytest
 
 from hal.errors import ConfigError, RecordError
 from hal.links.sequence import Sequence, SequenceFrame
+from rig.calibration.volume.files import write_volume
 from rig.calibration.volume.pictures import draw_sweep
 from rig.calibration.volume.reconstruction import reconstruct
 from rig.calibration.volume.sweep import reconstruct_sweep
 from rig.formats import Fiducial, write_fiducials
-from rig.formats.volumes import write_volume
 
 RNG = np.random.default_rng(5)
 

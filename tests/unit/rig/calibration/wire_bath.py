@@ -11,9 +11,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hal.links.sequence import Sequence, SequenceFrame
+from rig.calibration.probe.plus_config import PlusConfig, PlusTransform, ProbeFrames
 from rig.calibration.probe.solve import predicted_dots_px
 from rig.calibration.probe.wires import NPattern, Wire, WirePhantom
-from rig.formats.plus_config import PlusConfig, PlusTransform, ProbeFrames
 
 
 def phantom_of(*rows: tuple[float, float, float, float, float]) -> WirePhantom:

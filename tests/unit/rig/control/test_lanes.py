@@ -5,7 +5,7 @@ import pytest
 from hal.clock import VirtualClock, WallClock
 from hal.errors import NoReply
 from hal.types import TemperatureReading
-from rig.control.lanes import Channel, Lane
+from rig.lanes import Channel, Lane
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from hal.clock import NS_PER_S, VirtualClock
 from hal.drivers.manual_entry import ManualTracker, Settings
 from hal.drivers.tracker_igtl import Driver
 from hal.drivers.tracker_igtl import Settings as IgtlSettings
+from hal.errors import CalibrationRefused
 from hal.types import NeedlePose, TrackedPose
-from rig.calibration.certificate_refusal import CalibrationRefused
 from rig.instruments.reference import BODY, TIP, Cause, TipAtRest, judged_after_move, read_tip, tip_now
 
 TURN = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix()

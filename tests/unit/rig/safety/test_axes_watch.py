@@ -7,7 +7,7 @@ import pytest
 from hal.clock import NS_PER_S, VirtualClock
 from hal.errors import DeviceError
 from hal.types import CarrierState, HolderState, MotionMode, NeedlePose, Pose6
-from rig.control.lanes import Sample
+from rig.lanes import Sample
 from rig.safety.axes_watch import AxesWatch
 from rig.safety.limits import MotionLimits
 from rig.safety.stop import Severity, Trip

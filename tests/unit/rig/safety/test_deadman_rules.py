@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from hal.clock import NS_PER_S
-from rig.control.lanes import Channel
+from rig.lanes import Channel
 from rig.safety.deadman import SCAN_LOST_S, ScanDeadman
 
 

@@ -10,7 +10,7 @@ import pytest
 from hal.clock import NS_PER_S, VirtualClock
 from hal.errors import DeviceError
 from hal.types import PumpState
-from rig.control.lanes import Sample
+from rig.lanes import Sample
 from rig.safety.delivery_watch import DeliveryWatch
 from rig.safety.limits import VolumeLimits
 from rig.safety.stop import Severity, Trip

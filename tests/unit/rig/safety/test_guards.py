@@ -18,7 +18,7 @@ from hal.types import (
     PressureReading,
     PumpState,
 )
-from rig.control.lanes import Channel, Sample
+from rig.lanes import Channel, Sample
 from rig.safety.interlocks import Guard, levels_for
 from rig.safety.limits import ForceLimits, Limits
 from rig.safety.stop import Severity

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hal.clock import VirtualClock
-from rig.control.lanes import Channel
+from rig.lanes import Channel
 from rig.safety.axes_watch import AxesWatch
 from rig.safety.delivery_watch import DeliveryWatch
 from rig.safety.estop import EStopLatch, EStopState

@@ -13,7 +13,7 @@ import pytest
 
 from hal.clock import VirtualClock
 from hal.types import ContactReading, MotionMode
-from rig.control.lanes import Channel, Sample
+from rig.lanes import Channel, Sample
 from rig.safety import axes_watch, delivery_watch, pressure, proof, volume, watch_proof
 from rig.safety.axes_watch import AxesWatch
 from rig.safety.delivery_watch import DeliveryWatch

@@ -10,7 +10,7 @@ import pytest
 from hal.clock import VirtualClock
 from hal.errors import LimitViolation
 from hal.types import SafeReport
-from rig.control.lanes import Ticket
+from rig.lanes import Ticket
 from rig.safety.limits import PressureLimits
 from rig.safety.pressure import LineModel
 from rig.safety.run_on import check_run_on

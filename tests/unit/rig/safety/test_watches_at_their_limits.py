@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from hal.clock import NS_PER_S, VirtualClock
 from hal.types import CarrierState, ForceReading, HolderState, MotionMode, NeedlePose, Pose6, PressureReading, PumpState
-from rig.control.lanes import Channel, Sample
+from rig.lanes import Channel, Sample
 from rig.safety.axes_watch import AxesWatch, Phase
 from rig.safety.delivery_watch import DeliveryWatch
 from rig.safety.interlocks import Guard, levels_for

@@ -57,7 +57,7 @@ def test_simulated_addresses_move_to_their_bench():
 
 
 def test_a_simulated_device_that_nobody_publishes_is_a_failure_of_that_role():
-    from rig.setup.config import parse_config
+    from rig.config import parse_config
 
     config = parse_config(
         '[rig]\nname = "t"\nsimulated = true\n'

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hal.errors import ConfigError
-from rig.setup.config import Frames, load_config, parse_config
+from rig.config import Frames, load_config, parse_config
 
 HEAD = '[rig]\nname = "t"\nsimulated = true\n'
 PUMP = '[devices.pump]\ndriver = "new_era_pump"\nurl = "rigsim://pump"\ndiameter_mm = 12.0\n'

@@ -3,7 +3,7 @@
 import pytest
 
 from hal.errors import ConfigError
-from rig.setup.config import parse_config
+from rig.config import parse_config
 
 RIG = (
     '[rig]\nname = "t"\nsimulated = true\n'

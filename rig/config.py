@@ -22,9 +22,9 @@ from hal.errors import ConfigError
 from hal.files import Coordinate, Degrees, Document, faults_of, parse, read, validated, within
 from hal.files.validated import near
 from hal.phantom.needles import load_needle
+from hal.phantom.sound_speed import WATER_GEL_SLOPE_M_S_C, WATER_GEL_SLOPE_U_M_S_C, SoundSpeed
 from hal.poses import why_refused
 from hal.types import Matrix, ProbeGeometry
-from rig.calibration.sound_speed import WATER_GEL_SLOPE_M_S_C, WATER_GEL_SLOPE_U_M_S_C, SoundSpeed
 from rig.geometry.needle_mount import NeedleMount
 from rig.geometry.transforms import TransformGraph, rotation
 from rig.geometry.uncertain import UncertainTransform

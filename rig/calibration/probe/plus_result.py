@@ -16,8 +16,8 @@ from hal.errors import ConfigError
 from hal.types import Matrix
 from rig.calibration.probe.errors import Points, misfit_px
 from rig.calibration.probe.nwire import NWireCalibration, RecordingResult
+from rig.calibration.probe.plus_config import matrix_text, parse_matrix, read_xml, write_xml
 from rig.calibration.probe.wires import WirePhantom
-from rig.formats.plus_config import matrix_text, parse_matrix, read_xml, write_xml
 
 
 @dataclass(frozen=True)

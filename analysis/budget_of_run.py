@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.acceptance import Acceptance
+from analysis.budget_and_limits import Predicted, compare, guard
 from analysis.criteria import Criterion
 from analysis.group import closed
 from analysis.results import CriterionResult, Group
 from analysis.tables import DataFrame, Series, measured, words
 from analysis.uncertainty.budget import Budget, Part, UncertaintyResults, combine, effective_dof, pooled
-from analysis.uncertainty.compare import Predicted, compare, guard
 from analysis.uncertainty.draws import check_lengths, check_region, summed
 from analysis.uncertainty.parts import (
     MEASURAND,

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis import intervals
-from analysis.results import CriterionResult, Quantity
+from analysis.quantity import Quantity
+from analysis.results import CriterionResult
 from analysis.uncertainty.budget import LEVEL, Budget, Comparison, Guard, one_sided
 from analysis.uncertainty.draws import region_limit
 

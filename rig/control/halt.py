@@ -10,10 +10,10 @@ from typing import Any
 
 from hal.clock import Clock
 from hal.types import MotionMode, SafeReport
+from rig.devices import Rig
 from rig.safety.safe_state import ORDER as ACTUATORS
 from rig.safety.safe_state import PERSON, await_safe, command_safe
 from rig.safety.stop import Trip
-from rig.setup.assemble import Rig
 
 __all__ = ["ACTUATORS", "Halt"]
 

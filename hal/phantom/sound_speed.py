@@ -12,8 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from hal.errors import ConfigError
-from rig.calibration.certificate_refusal import CalibrationRefused
+from hal.errors import CalibrationRefused, ConfigError
 
 ASSUMED_M_S = 1540.0
 """What scanners convert with whatever the tissue."""
