@@ -35,7 +35,7 @@ __all__ = [
     "technique",
 ]
 _STANDS_IN = {
-    "OwnTrial": "own_trial", "changed_mm2": "own_trial", "measure": "procedures", "procedure": "procedures",
+    "OwnTrial": "trial.own", "changed_mm2": "trial.own", "measure": "procedures", "procedure": "procedures",
     "EndedEarly": "study_run", "StudyRun": "study_run", "compare": "study_run", "VariedStudy": "varied_study",
     "study": "varied_study", "Varied": "varied", "phantom": "varied", "rig_file": "varied", "technique": "varied",
 }  # fmt: skip

@@ -16,7 +16,7 @@ ONLY_IN = {
     "pymodbus": "hal/links",
     "socket": "hal/links",
     "selectors": "hal/links",
-    "pydicom": "rig/record",
+    "pydicom": "rig/formats",
     "SimpleITK": "nowhere",
     "typst": "analysis",
     "pandas": ("analysis/tables.py", "experiments/scripts"),

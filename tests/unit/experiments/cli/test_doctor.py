@@ -33,7 +33,7 @@ def test_the_bench_example_fails_on_its_placeholder_ports_only():
 def test_a_broken_rig_file_is_one_error_per_line(tmp_path):
     file = tmp_path / "rig.toml"
     head = '[rig]\nname = "x"\nsimulated = true\n'
-    file.write_text(head + '[devices.pumpe]\ndriver = "new_era_pump"\n[safety]\nestop_inputs = []\n')
+    file.write_text(head + '[devices.pumpe]\ndriver = "new_era_pump"\n[safety]\nestop_inputs = ["holder"]\n')
     errors = [f for f in examine(file) if f.level == "error"]
     assert len(errors) == 2
     assert all(str(file) in f.text for f in errors)

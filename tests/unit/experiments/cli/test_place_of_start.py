@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[4]
-COMMAND = ROOT / "rig" / "cli" / "__main__.py"
+COMMAND = ROOT / "experiments" / "cli" / "__main__.py"
 THEIRS = "raise SystemExit('not ours')\n"
 
 
@@ -58,7 +58,7 @@ def test_a_copied_checkout_runs_its_own_code(tmp_path):
         (copy / room).symlink_to(ROOT / room)
     start = copy / "rig" / "__init__.py"
     start.write_text(start.read_text() + '\n__version__ = "of-the-copy"\n')
-    done = called(tmp_path, "--version", command=(sys.executable, str(copy / "rig" / "cli" / "__main__.py")))
+    done = called(tmp_path, "--version", command=(sys.executable, str(copy / "experiments" / "cli" / "__main__.py")))
     assert "of-the-copy" in done.stdout
 
 

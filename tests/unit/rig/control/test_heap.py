@@ -20,6 +20,8 @@ class Ring:
 
 @pytest.fixture(autouse=True)
 def thawed() -> Iterator[None]:
+    gc.unfreeze()  # whatever ran before in this process
+    gc.collect()
     yield
     gc.unfreeze()
 
