@@ -36,9 +36,11 @@ class ShortTrial:
 
 
 def rig(name: str = "simulated", **sim: Any) -> RigConfig:
-    """A shipped rig file with changed ``[sim]`` settings."""
+    """A shipped rig file with changed ``[sim]`` settings and one emergency-stop input, the holder's: every further one
+    is read 25 times a second, a sixth of a trial's computing (``test_estop_latency`` has them all)."""
     config = load_config(name)
-    return config.model_copy(update={"sim": {**config.sim, **sim}})
+    one = config.safety.model_copy(update={"estop_inputs": ("holder",)})
+    return config.model_copy(update={"sim": {**config.sim, **sim}, "safety": one})
 
 
 def in_a_second(item: ChecklistItem) -> ChecklistItem:
