@@ -1,6 +1,7 @@
 """The rooms of the house and who may enter which (design, section 2)."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,26 @@ def _imports(path):
 def test_import_contracts_hold():
     run = subprocess.run([str(Path(sys.executable).parent / "lint-imports")], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout[-4000:]
+
+
+def _name(path):
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _files_imported(path, known):
+    """Our own files that one of them imports, wherever in it the import stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in known else node.module for name in inside)
+
+
+def test_no_two_files_import_each_other_by_whatever_way():
+    known = {_name(path) for path in SOURCES}
+    graph = {_name(path): set(_files_imported(path, known)) - {_name(path)} for path in SOURCES}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
