@@ -8,7 +8,8 @@ from analysis.acceptance import acceptances
 from analysis.assumptions import ASSUMPTIONS
 from analysis.budget_of_run import uncertainty
 from analysis.contrasts import contrasts
-from analysis.criteria import Criterion, exploratory, judge, overall, shortfall
+from analysis.criteria import exploratory, judge, overall, shortfall
+from analysis.criterion import Criterion
 from analysis.group import PLANES, benches, closed, column, counts, faulted, not_evaluated, summarise
 from analysis.literature import beside
 from analysis.results import Accounting, Deviation, Group, Results
@@ -25,7 +26,7 @@ def analyse(run: RecordedRun) -> Results:
     faults = verify_run(run.path)
     account = _account(trials, plan)
     short = shortfall(account, run.manifest.reason if run.manifest else "")
-    wanted = [Criterion.from_toml(table, [c.name for c in run.columns]) for table in study.get("criteria", [])]
+    wanted = [Criterion.from_toml(table, run.columns) for table in study.get("criteria", [])]
     level_drawn = bool(study.get("design", {}).get("level_shift", False))
     explores = exploratory(study)
     criteria = tuple(

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.acceptance import Acceptance
 from analysis.budget_and_limits import Predicted, compare, guard
-from analysis.criteria import Criterion
+from analysis.criterion import Criterion
 from analysis.group import closed
 from analysis.results import CriterionResult, Group
 from analysis.tables import DataFrame, Series, measured, words

@@ -16,25 +16,20 @@ faults ended more than one trial in twenty: whoever loses so many no longer know
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from analysis import clusters, intervals
+from analysis.criterion import Criterion
 from analysis.group import PLANES, benches, closed, column, faulted, holds_true, not_evaluated
 from analysis.quantity import Quantity
 from analysis.results import Accounting, CriterionResult
-from analysis.tables import DataFrame, concat, measured, words
-from hal.errors import ConfigError
-from rig.record import NAMES
+from analysis.tables import DataFrame, concat, measured
 
 PASS, MARGINAL, FAIL, NOT_EVALUATED = "PASS", "MARGINAL", "FAIL", "NOT EVALUATED"
 CONDITIONAL = {PASS: "WOULD PASS", MARGINAL: "WOULD BE MARGINAL", FAIL: "WOULD FAIL", NOT_EVALUATED: NOT_EVALUATED}
-STATISTICS = ("tolerance_95_95", "mean", "median", "p95", "success_lower_95", "max")
-ONE_WAY = {"success_lower_95": ">=", "tolerance_95_95": "<=", "max": "<="}
-"""Statistics that bound one side only; compared the other way they would pass whatever is short of the limit."""
 RESTS_ON_VIOLATIONS = ("success", "first_pass_success")
 FAULT_SHARE_MAX = 0.05
 """Share of an arm's trials that device faults may end; above it there is no verdict (project default)."""
@@ -43,61 +38,6 @@ BY_CONSTRUCTION = "by construction: the phantom stands within millimetres of whe
 """Of the right level, unless the study shifts its cartridges by a level (``design.level_shift``)."""
 GRAVE = ("V1", "V2", "V3", "V5", "V6")
 """Codes that forfeit success and that a phantom can show (V4 has no surrogate in any)."""
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """One ``[[criteria]]`` table of ``study.toml``."""
-
-    identity: str
-    text: str
-    metric: str
-    statistic: str
-    select: dict[str, tuple[str, ...]]
-    """Per column the values of which one must hold."""
-    comparison: str
-    limit: float
-    unit: str
-    source: str
-
-    @staticmethod
-    def from_toml(table: dict[str, Any], columns: Iterable[str] = NAMES) -> Criterion:
-        """Read one table of a study whose trials have ``columns``; raises ``ConfigError`` naming what is wrong."""
-        name = str(table.get("id", "?"))
-        try:
-            criterion = Criterion(
-                name,
-                str(table.get("text", name)),
-                str(table["metric"]),
-                str(table["statistic"]),
-                {str(key): _values(value) for key, value in dict(table.get("select", {})).items()},
-                str(table["comparison"]),
-                float(table["limit"]),
-                str(table.get("unit", "")),
-                str(table.get("source", "")),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"study.toml, criterion {name}: {error}") from error
-        if criterion.statistic not in STATISTICS:
-            raise ConfigError(f"study.toml, criterion {name}: unknown statistic {criterion.statistic!r}")
-        if criterion.comparison not in ("<=", ">="):
-            raise ConfigError(f"study.toml, criterion {name}: comparison must be <= or >=")
-        only = ONE_WAY.get(criterion.statistic, criterion.comparison)
-        if criterion.comparison != only:
-            raise ConfigError(f"study.toml, criterion {name}: {criterion.statistic} is compared with {only} only")
-        unknown = sorted({criterion.metric, *criterion.select} - set(columns))
-        if unknown:
-            raise ConfigError(f"study.toml, criterion {name}: unknown column {', '.join(unknown)}")
-        return criterion
-
-    def chosen(self, trials: DataFrame) -> DataFrame:
-        """The trials that it is about."""
-        for name, values in self.select.items():
-            trials = trials[words(trials, name).isin(values)]
-        return trials
-
-    def meets(self, value: float) -> bool:
-        return value <= self.limit if self.comparison == "<=" else value >= self.limit
 
 
 def exploratory(study: Mapping[str, Any]) -> str:
@@ -168,14 +108,14 @@ def judge(
     if explores:
         verdict, reason = NOT_EVALUATED, "the study is exploratory"
     return CriterionResult(
-        identity=criterion.identity,
+        identity=criterion.id,
         text=criterion.text,
         metric=criterion.metric,
         statistic=criterion.statistic,
         comparison=criterion.comparison,
         limit=criterion.limit,
         unit=criterion.unit,
-        select=", ".join(f"{key} = {' or '.join(values)}" for key, values in sorted(criterion.select.items()))
+        select=", ".join(f"{key} = {' or '.join(values)}" for key, values in sorted(criterion.choices.items()))
         or "all trials",
         source=criterion.source,
         estimate=estimate,
@@ -185,10 +125,6 @@ def judge(
         estimate_with_faults=estimate_all,
         bound_with_faults=bound_all,
     )
-
-
-def _values(chosen: object) -> tuple[str, ...]:
-    return tuple(str(value) for value in chosen) if isinstance(chosen, list | tuple) else (str(chosen),)
 
 
 def _verdict(criterion: Criterion, estimate: Quantity, bound: Quantity) -> tuple[str, str]:

@@ -11,7 +11,8 @@ import math
 
 import numpy as np
 
-from experiments.protocol.study import Criterion, Study
+from analysis.criterion import Criterion
+from experiments.protocol.study import Study
 from experiments.protocol.technique import Technique
 from hal import registry
 from hal.clock import WallClock

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hal.files import refusal
 from rig.record import COLUMNS, Column, unit_of
 
-LARGEST = {"mm": 200.0, "deg": 180.0, "s": 86_400.0, "mL": 20.0, "kPa": 1000.0, "N": 100.0, "h": 8760.0, "degC": 60.0}
-"""Largest limit that makes sense in the unit of a column [A]: beyond it the number is in another unit."""
 Unit = Literal["mm", "mm2", "deg", "s", "mL", "mL/min", "kPa", "kPa min/mL", "N", "degC", "1"]
 """``1``: a pure number, a share or a count."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from experiments.protocol.measure import LARGEST, Measure
+from analysis.criterion import Criterion
+from experiments.protocol.measure import Measure
 from experiments.protocol.technique import Technique, load_technique, shipped
 from hal.errors import ConfigError
 from hal.files import Document, Id, read, refusal, validated, within
@@ -19,13 +19,6 @@ from hal.files.validated import near
 from rig.record import COLUMNS, Column
 
 _COLUMN = {column.name: column for column in COLUMNS}
-_FACTORS = tuple(column.name for column in COLUMNS if column.factor)
-ONE_WAY = {
-    "success_lower_95": (">=", "it is a lower bound, and a lower bound below a limit shows nothing"),
-    "tolerance_95_95": ("<=", "it is an upper bound"),
-    "max": ("<=", "the largest value says nothing about a lower limit"),
-}
-"""Statistics that make sense with one comparison only, and why."""
 SEED_MAX = 2**32 - 1
 TRIALS_MAX = 10_000
 """Of one study [A]: with the shipped needle arms two days of computing, and more gel than a bench pours in years."""
@@ -82,80 +75,6 @@ class Design(_Data):
         if faults:
             raise refusal(*faults)
         return self
-
-
-class Criterion(_Data):
-    """One acceptance criterion, fixed before the first trial."""
-
-    id: Id
-    text: str = Field(min_length=1)
-    metric: str
-    """A column of trials.csv: a yes/no column for `success_lower_95`, a number column for the others."""
-    statistic: Literal["tolerance_95_95", "mean", "median", "p95", "success_lower_95", "max"]
-    comparison: Literal["<=", ">="]
-    """`success_lower_95` takes >= only, `tolerance_95_95` and `max` take <= only."""
-    limit: float = within(-86_400.0, 86_400.0)
-    """In the unit of the column; a share between 0 and 1 for a yes/no column."""
-    unit: str = ""
-    """The column's own; left out, it is taken from there. Another one is refused: nothing is converted."""
-    select: dict[str, str | tuple[str, ...]] = {}
-    """Which trials: per column a value, or a list of values of which one must hold; all given columns together.
-    Only what is fixed before a trial may choose, never a result."""
-    source: str = ""
-
-    @model_validator(mode="after")
-    def _can_be_judged(self) -> Criterion:
-        faults = self._select_faults()
-        if faults:
-            raise refusal(*((key, f"criterion {self.id}: {text}") for key, text in faults))
-        return self
-
-    def _select_faults(self) -> list[tuple[str, str]]:
-        faults = []
-        for name, values in self.select.items():
-            if name not in _COLUMN:
-                faults.append((f"select.{name}", _no_column(name, _COLUMN)))
-            elif name not in _FACTORS:
-                text = (
-                    f"{name} is a result, and trials must not be chosen by how they ended; a criterion may choose by "
-                )
-                faults.append((f"select.{name}", text + ", ".join(_FACTORS)))
-            elif not values:
-                faults.append((f"select.{name}", f"select.{name} is empty: no trial would be chosen"))
-        return faults
-
-    def metric_faults(self, columns: Mapping[str, Column]) -> list[tuple[str, str]]:
-        """What cannot be judged in a study whose trials have these columns: key and reason."""
-        column = columns.get(self.metric)
-        if column is None:
-            return [("metric", _no_column(self.metric, columns))]
-        faults = []
-        yes_no = self.statistic == "success_lower_95"
-        if yes_no != (column.kind == "bool") or column.kind == "text":
-            wanted = "a yes/no column" if yes_no else "a number column"
-            faults.append(("metric", f"{self.statistic} needs {wanted}, {self.metric} is {column.kind}"))
-        only, why = ONE_WAY.get(self.statistic, (self.comparison, ""))
-        if self.comparison != only:
-            faults.append(("comparison", f"{self.statistic} can only be compared with {only}: {why}"))
-        if "unit" in self.model_fields_set and self.unit != column.unit:
-            has = repr(column.unit) if column.unit else "none"
-            faults.append(("unit", f"the unit of {self.metric} is {has}, and nothing is converted; leave `unit` out"))
-        low, high = _limits(column.unit, yes_no)
-        if not low <= self.limit <= high:
-            faults.append(("limit", f"must lie between {low:g} and {high:g} {column.unit}".rstrip()))
-        return faults
-
-
-def _no_column(name: str, columns: Iterable[str]) -> str:
-    hint = difflib.get_close_matches(name, list(columns), n=1)
-    return f"trials.csv has no column {name!r}" + (f"; did you mean {hint[0]}?" if hint else "")
-
-
-def _limits(unit: str, yes_no: bool) -> tuple[float, float]:
-    if yes_no:
-        return 0.0, 1.0
-    largest = LARGEST.get(unit, 86_400.0)
-    return -largest, largest
 
 
 class Study(_Data):
@@ -259,8 +178,8 @@ def _unchosen(document: Document, study: Study) -> list[str]:
     for i, criterion in enumerate(study.criteria):
         what = f"criterion {criterion.id}: select chooses no trial of this study"
         before = len(faults)
-        for name, wanted in criterion.select.items():
-            for word in (wanted,) if isinstance(wanted, str) else wanted:
+        for name, wanted in criterion.choices.items():
+            for word in wanted:
                 if word not in known.get(name, {word}):
                     place = document.place(("criteria", i, "select", name))
                     faults.append(f"{place} = {word!r}: {what} by it{near(word, known[name])}")
@@ -280,11 +199,7 @@ def _chosen(criterion: Criterion, technique: Technique, side: str) -> bool:
         "technique": technique.id, "plane": technique.plane, "level": technique.level, "side": side,
         "approach": technique.approach(side),
     }  # fmt: skip
-    return all(
-        known[name] in ((wanted,) if isinstance(wanted, str) else wanted)
-        for name, wanted in criterion.select.items()
-        if name in known
-    )
+    return all(known[name] in wanted for name, wanted in criterion.choices.items() if name in known)
 
 
 def _beside(study_path: Path, name: str) -> str:

@@ -14,13 +14,14 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from experiments.protocol.measure import LARGEST, Measure
+from experiments.protocol.measure import Measure
 from experiments.protocol.states import State
 from experiments.trial.reference import note_reference
 from experiments.trial.sight import View
 from experiments.trial.trial import ProcedureFault, TrialEnded, Walk
 from hal.errors import LimitViolation
 from rig.instruments.syringe import InjectionResult, inject
+from rig.record import LARGEST
 from rig.safety.stop import HoldRequested
 
 WAIT_MAX_S = 600.0

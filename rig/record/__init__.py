@@ -7,7 +7,7 @@ earlier versions a folder may have.
 """
 
 from rig.record.anomalies import Anomaly, Finding, anomalies_of, known_anomalies
-from rig.record.columns import COLUMNS, NAMES, Column, columns_in, columns_of, unit_of
+from rig.record.columns import COLUMNS, LARGEST, NAMES, Column, columns_in, columns_of, unit_of
 from rig.record.folder import RunFolder
 from rig.record.frames import FrameReader, FrameWriter, RecordedFrame
 from rig.record.integrity import verify_run
@@ -21,6 +21,7 @@ from rig.record.trial import CartridgeRecord, TrialRecord
 
 __all__ = [
     "COLUMNS",
+    "LARGEST",
     "NAMES",
     "Anomaly",
     "Calibration",

@@ -215,6 +215,9 @@ COLUMNS: tuple[Column, ...] = (
 )
 NAMES: tuple[str, ...] = tuple(c.name for c in COLUMNS)
 
+LARGEST = {"mm": 200.0, "deg": 180.0, "s": 86_400.0, "mL": 20.0, "kPa": 1000.0, "N": 100.0, "h": 8760.0, "degC": 60.0}
+"""Largest limit that makes sense in the unit of a column [A]: beyond it the number is in another unit."""
+
 
 def columns_of(study: Mapping[str, Any]) -> tuple[Column, ...]:
     """The columns of a run: ours, then the measures that its study (``study.toml``) declares."""

@@ -13,7 +13,8 @@ from analysis.analyse import _account as _account_of
 from analysis.analyse import _deviations, analyse
 from analysis.assumptions import ASSUMPTIONS
 from analysis.contrasts import contrasts
-from analysis.criteria import Criterion, judge, overall, shortfall
+from analysis.criteria import judge, overall, shortfall
+from analysis.criterion import Criterion
 from analysis.group import error_vectors, far_confirmations, not_evaluated, outward, summarise
 from analysis.results import Accounting, CriterionResult, rounded
 from analysis.tables import plan_table, trials_table
@@ -54,7 +55,7 @@ def judged(criterion: Criterion, rows: list[Row], *, simulated: bool) -> Criteri
 
 def _criterion(statistic: str, limit: float, comparison: str = "<=", metric: str = "tte_mm") -> Criterion:
     return Criterion.from_toml(
-        {"id": "X", "metric": metric, "statistic": statistic, "comparison": comparison, "limit": limit, "unit": "mm"}
+        {"id": "X", "text": "t", "metric": metric, "statistic": statistic, "comparison": comparison, "limit": limit}
     )
 
 
@@ -165,7 +166,9 @@ def test_a_largest_value_passes_without_a_bound_and_says_what_it_is() -> None:
 
 def test_a_criterion_may_choose_trials_by_a_list_of_values() -> None:
     both = {"plane": ["in_plane", "out_of_plane"], "level": "L4"}
-    table = {"id": "X", "metric": "tte_mm", "statistic": "max", "comparison": "<=", "limit": 5.0, "select": both}
+    table = {
+        "id": "X", "text": "t", "metric": "tte_mm", "statistic": "max", "comparison": "<=", "limit": 5.0, "select": both
+    }  # fmt: skip
     criterion = Criterion.from_toml(table)
     rows = [*_rows([1.0]), *_rows([2.0], plane="out_of_plane"), *_rows([9.0], plane="landmark")]
     found = judged(criterion, [*rows, *_rows([8.0], level="L5")], simulated=False)
@@ -310,7 +313,8 @@ def test_too_few_trials_for_a_bound_are_not_evaluated_with_the_reason() -> None:
     ],
 )
 def test_a_criterion_with_a_mistake_is_a_config_error(change: dict[str, object]) -> None:
-    good = {"id": "X", "metric": "tte_mm", "statistic": "mean", "comparison": "<=", "limit": 1.0}
+    good = {"id": "X", "text": "t", "metric": "tte_mm", "statistic": "mean", "comparison": "<=", "limit": 1.0}
+    assert Criterion.from_toml(good).unit == "mm"
     with pytest.raises(ConfigError, match="criterion X"):
         Criterion.from_toml({**good, **change})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.criteria import Criterion
+from analysis.criterion import Criterion
 from analysis.group import column, holds_true
 from analysis.tables import DataFrame, events_table, measured, plan_table, stream_table, trials_table, words
 from hal.errors import RecordError
@@ -66,15 +66,23 @@ def test_yes_is_what_says_yes_and_nothing_else() -> None:
     assert not holds_true(trials, "tte_mm").any(), "1.0 mm is no yes"
 
 
-def test_a_criterion_chooses_by_words_numbers_and_yes_as_the_study_file_writes_them() -> None:
-    trials = _trials({"level": "L4", "block": 1, "success": True}, {"level": "L5", "block": 2}, {"block": 1})
+def test_a_criterion_chooses_by_words_as_the_study_file_writes_them() -> None:
+    trials = _trials({"level": "L4", "side": "left"}, {"level": "L5", "side": "left"}, {"side": "right"})
 
     def chosen(**select: object) -> list[str]:
-        table = {"id": "X", "metric": "tte_mm", "statistic": "max", "comparison": "<=", "limit": 1.0, "select": select}
+        table = {
+            "id": "X",
+            "text": "t",
+            "metric": "tte_mm",
+            "statistic": "max",
+            "comparison": "<=",
+            "limit": 1.0,
+            "select": select,
+        }
         return list(Criterion.from_toml(table).chosen(trials)["trial_id"])
 
-    assert chosen(block=1) == ["T1", "T3"] and chosen(success=True) == ["T1"]
-    assert chosen(level=["L4", "L5"]) == ["T1", "T2"] and chosen(level="L4", block=2) == []
+    assert chosen(side="left") == ["T1", "T2"] and chosen(side=["left", "right"]) == ["T1", "T2", "T3"]
+    assert chosen(level=["L4", "L5"]) == ["T1", "T2"] and chosen(level="L4", side="right") == []
 
 
 def test_a_missing_word_has_the_word_that_is_asked_for() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.criteria import Criterion as Judged
+from analysis.criterion import Criterion as Judged
 from analysis.tables import trials_table
 from experiments.protocol.plan import plan
 from experiments.protocol.study import load_study, narrowed, shipped, study_path
