@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.acceptance import Acceptance
+from analysis.acceptance import AcceptedRegion
 from analysis.budget_and_limits import Predicted, compare, guard
 from analysis.criterion import Criterion
 from analysis.group import closed
@@ -36,7 +36,7 @@ def uncertainty(
     trials: DataFrame,
     approaches: Sequence[Group],
     criteria: Sequence[tuple[Criterion, CriterionResult]],
-    accepted: Mapping[str, Acceptance],
+    accepted: Mapping[str, AcceptedRegion],
 ) -> UncertaintyResults:
     """Everything of the section; trials without a measured tip take no part in it."""
     events = _events(run)

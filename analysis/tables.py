@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame, Series
 
 from hal.errors import RecordError
-from rig.record import COLUMNS, Column, Entry, FrameReader, PlannedTrial, Row, Stream
+from rig.record import COLUMNS, Column, Entry, FrameReader, RecordedPlan, Row, Stream
 
 __all__ = [
     "DataFrame",
@@ -38,7 +38,7 @@ concat = pd.concat
 NS_PER_S = 1e9
 _DTYPES = {"text": "str", "float": "float64", "int": "Int64", "bool": "boolean"}
 _NUMBERS = frozenset(_DTYPES[kind].lower() for kind in ("float", "int"))
-_PLAN = tuple(f.name for f in fields(PlannedTrial))
+_PLAN = tuple(f.name for f in fields(RecordedPlan))
 
 
 def trials_table(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> DataFrame:
@@ -55,7 +55,7 @@ def _column(cells: Sequence[object], column: Column) -> Series:
     return Series(cells, dtype=_DTYPES[column.kind])
 
 
-def plan_table(planned: Sequence[PlannedTrial]) -> DataFrame:
+def plan_table(planned: Sequence[RecordedPlan]) -> DataFrame:
     """One row per planned trial, in randomised order."""
     return DataFrame([asdict(trial) for trial in planned], columns=list(_PLAN))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from experiments.trial.trial import Trial
 from hal.errors import DeviceError
-from hal.phantom.ledger import Ledger, Track
+from hal.phantom.ledger import Ledger, PriorTrack
 from hal.types import Instruction, InstructionKind
 from rig.control.controller import Controller
 from rig.instruments.at_rest import ATTEMPTS_MAX_N
@@ -155,5 +155,7 @@ def note_insertion(ledger: Ledger, trial: Trial) -> None:
     place = None if tip is None else (float(tip[0]), float(tip[1]), float(tip[2]))
     ledger.insert(
         trial.now_ns,
-        Track(planned.level, planned.side, planned.trial_id, None, place, log.injected.min_ml, log.injected.max_ml),
+        PriorTrack(
+            planned.level, planned.side, planned.trial_id, None, place, log.injected.min_ml, log.injected.max_ml
+        ),
     )

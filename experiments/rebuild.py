@@ -15,14 +15,14 @@ from typing import Any
 from hal.clock import Clock
 from hal.errors import RecordError
 from hal.phantom.ledger import Ledger
-from rig.control.controller import Journal
+from rig.control.controller import JournalWriter
 from rig.record import CartridgeRecord
 
 
 class Relay:
     """A journal whose entries go to one chain while the cartridge is rebuilt and to the record's after it."""
 
-    def __init__(self, to: Journal) -> None:
+    def __init__(self, to: JournalWriter) -> None:
         self.to = to
 
     def append(self, kind: str, data: dict[str, Any]) -> object:

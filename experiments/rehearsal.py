@@ -17,8 +17,7 @@ from experiments.protocol.study import Study, narrowed
 from hal.clock import NS_PER_S, WallClock
 from hal.errors import DeviceError, RigError
 from rig.config import load_config
-from rig.record import PlannedTrial as RecordedPlan
-from rig.record import RunFolder
+from rig.record import RecordedPlan, RunFolder
 
 
 @dataclass(frozen=True)

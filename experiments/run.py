@@ -23,8 +23,7 @@ from hal.phantom.spec import phantom_names
 from rig.calibration.certificates.in_force import InForce
 from rig.config import RigConfig
 from rig.live.scene import LiveScene
-from rig.record import PlannedTrial as RecordedPlan
-from rig.record import RunFolder
+from rig.record import RecordedPlan, RunFolder
 from rig.safety.interrupt import held_off
 from rig.setup.simulated import needs_bench
 

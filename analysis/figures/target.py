@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
-from analysis.acceptance import Acceptance, spheres
+from analysis.acceptance import AcceptedRegion, spheres
 from analysis.figures.style import INK, LIMIT, MARKER, MUTED, Stamp, colour_of, name_levels, new_figure, say_empty
 from analysis.group import PLANES, closed, outward
 from analysis.results import Group
@@ -28,7 +28,7 @@ CAPTION = (
 )
 
 
-def draw(trials: DataFrame, arms: Sequence[Group], accepted: Mapping[str, Acceptance], stamp: Stamp) -> Figure:
+def draw(trials: DataFrame, arms: Sequence[Group], accepted: Mapping[str, AcceptedRegion], stamp: Stamp) -> Figure:
     """One panel per arm; ``accepted`` by technique."""
     figure = new_figure(2.6, stamp)
     panels = figure.subplots(1, max(1, len(arms)), squeeze=False)[0]
@@ -45,7 +45,7 @@ def points(trials: DataFrame, names: tuple[str, str]) -> tuple[NDArray[np.float6
     return np.stack([outward(found, name) for name in names], axis=1), found
 
 
-def _panel(axes: Axes, trials: DataFrame, plane: str, accepted: Sequence[Acceptance]) -> None:
+def _panel(axes: Axes, trials: DataFrame, plane: str, accepted: Sequence[AcceptedRegion]) -> None:
     names = IMAGE_AXES
     tips, found = points(trials, names)
     if not len(tips):

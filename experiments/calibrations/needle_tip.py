@@ -14,7 +14,7 @@ from experiments.calibrations.park_probe import check_parking, park, parking_pla
 from hal.errors import CalibrationRefused, ConfigError, LimitViolation, SafetyStop
 from hal.types import CarrierState, HolderState, Instruction, InstructionKind, NeedlePose
 from rig.calibration.tool.needle_accepted import SeenTip
-from rig.control.controller import Controller, Journal
+from rig.control.controller import Controller, JournalWriter
 from rig.instruments.jogs import INSERTED_MM, check_needle, depth_mm, move_needle
 from rig.instruments.reference import TIP, Cause, read_tip
 
@@ -68,7 +68,7 @@ def ask_for_room(controller: Controller, with_probe: bool) -> None:
 
 
 def measure_needle_tip(
-    controller: Controller, poses: Sequence[NeedlePose], journal: Journal, *, least_n: int = MIN_POSES_N
+    controller: Controller, poses: Sequence[NeedlePose], journal: JournalWriter, *, least_n: int = MIN_POSES_N
 ) -> tuple[SeenTip, ...]:
     """Everything that moves: a person agrees, the needle is withdrawn, the probe parked, the tip shown.
 
@@ -89,7 +89,7 @@ def measure_needle_tip(
 
 
 def see_tips(
-    controller: Controller, up: NeedlePose, poses: Sequence[NeedlePose], journal: Journal, least_n: int
+    controller: Controller, up: NeedlePose, poses: Sequence[NeedlePose], journal: JournalWriter, least_n: int
 ) -> tuple[SeenTip, ...]:
     """Go to every pose, rest, read the tracker; poses at which the tip is not seen are left out.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from experiments.cli.output import say
-from experiments.scorecard.bench import PHANTOM, Bench, pour
+from experiments.scorecard.bench import PHANTOM, ScoredBench, pour
 from experiments.scorecard.bone import BoneScore
 from experiments.scorecard.crossing import CrossingScore
 from experiments.scorecard.fluid import FluidScore
@@ -40,7 +40,7 @@ TITLES = {
 class Score(Protocol):
     """One part: gathers phantoms, then gives its figures."""
 
-    def add(self, bench: Bench, seed: int) -> None: ...
+    def add(self, bench: ScoredBench, seed: int) -> None: ...
 
     def result(self) -> dict[str, Any]: ...
 

@@ -37,7 +37,7 @@ class SimDevice(Protocol):
         """Out of ``pty`` and ``tcp``."""
 
 
-class Bench(Protocol):
+class BenchWithDevices(Protocol):
     """A simulated bench as seen from here."""
 
     @property
@@ -53,7 +53,7 @@ Row = dict[str, str]
 class Served:
     """All mounts of a bench; closes them on leaving."""
 
-    def __init__(self, bench: Bench, clock: Clock) -> None:
+    def __init__(self, bench: BenchWithDevices, clock: Clock) -> None:
         self.rows: list[Row] = []
         self._mounts: list[Mount] = []
         try:
@@ -63,7 +63,7 @@ class Served:
             self.close()
             raise
 
-    def _mount(self, device: SimDevice, bench: Bench, clock: Clock) -> None:
+    def _mount(self, device: SimDevice, bench: BenchWithDevices, clock: Clock) -> None:
         line = SharedLine(device.core)
         if "pty" in device.kinds:
             self._add(device, "pty", mount_pty(line.port(), clock, bench.lock))
@@ -102,7 +102,7 @@ def tcp_scheme(device: SimDevice) -> str:
 
 
 def serve(
-    bench: Bench, clock: Clock, stop: threading.Event, started: Callable[[], None] | None = None
+    bench: BenchWithDevices, clock: Clock, stop: threading.Event, started: Callable[[], None] | None = None
 ) -> Iterator[Row]:
     """Yield one row per mount, then keep serving until ``stop`` is set; all mounts are closed at the end.
 

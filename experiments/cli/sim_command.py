@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from experiments.cli.output import say
-from experiments.cli.sim import Bench, Row, Served
+from experiments.cli.sim import BenchWithDevices, Row, Served
 from hal.clock import WallClock
 from hal.errors import ConfigError, RecordError
 from hal.files import read
@@ -39,7 +39,7 @@ class World(Protocol):
     def render(self, now_ns: int, settings: ImagingSettings) -> Pixels: ...
 
 
-class ServedBench(Bench, Protocol):
+class ServedBench(BenchWithDevices, Protocol):
     """A simulated bench with its world."""
 
     @property

@@ -39,7 +39,7 @@ NOISE_GREY = 8.0
 
 
 @dataclass(frozen=True)
-class Bench:
+class ScoredBench:
     """A phantom in the rig, seen through the probe."""
 
     nominal: NominalPhantom
@@ -67,7 +67,7 @@ class Bench:
         return find_bone(self.frame(ProbeToRig), ImageToProbe, PROBE, SETTINGS.depth_mm,
                          sound_speed_m_s=GEL_M_S, assumed_speed_m_s=SETTINGS.sound_speed_m_s)  # fmt: skip
 
-    def placed(self, shift_mm: Vector, turn_deg: Vector) -> Bench:
+    def placed(self, shift_mm: Vector, turn_deg: Vector) -> ScoredBench:
         """The same phantom shifted (mm) and turned (rotation vector, deg) in the rig."""
         return replace(self, PhantomToRig=rigid_matrix(np.radians(turn_deg), np.asarray(shift_mm, dtype=np.float64)))
 
@@ -77,7 +77,7 @@ class Bench:
         return dorsal_map(points, names)
 
 
-def pour(seed: int, quality: str = "full", phantom: str = PHANTOM) -> Bench:
+def pour(seed: int, quality: str = "full", phantom: str = PHANTOM) -> ScoredBench:
     """A phantom (shipped name or file) poured with default build errors, at rest in the rig.
 
     ``quality`` is the renderer's: ``full`` (256 lines x 1024 samples x 5 slices) or ``fast`` (128 x 512 x 3); raises
@@ -86,7 +86,7 @@ def pour(seed: int, quality: str = "full", phantom: str = PHANTOM) -> Bench:
     nominal = load_phantom(phantom)
     built = build(nominal, seed)
     renderer = Renderer(Scene.of(built.volume, by_label()), PROBE, quality, seed)
-    return Bench(nominal, built, renderer, np.eye(4))
+    return ScoredBench(nominal, built, renderer, np.eye(4))
 
 
 def with_noise(frame: Pixels, rng: np.random.Generator) -> Pixels:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.scorecard.bench import PRESS_MM, Bench, figure
+from experiments.scorecard.bench import PRESS_MM, ScoredBench, figure
 from hal.sim.build import AsBuilt
 from hal.types import Matrix
 from rig.geometry.registration import apply_transform
@@ -88,7 +88,7 @@ class BoneLines:
         }
 
 
-def look(bench: Bench, seed: int, frames_n: int = FRAMES_N) -> BoneLines:
+def look(bench: ScoredBench, seed: int, frames_n: int = FRAMES_N) -> BoneLines:
     """Frames at exact poses over the left half of the back, transverse and longitudinal in turn."""
     rng = np.random.default_rng([seed, 1])
     parts: list[BoneLines] = []
@@ -122,7 +122,7 @@ class BoneScore:
     frames_n: int = FRAMES_N
     parts: list[BoneLines] = field(default_factory=list)
 
-    def add(self, bench: Bench, seed: int) -> None:
+    def add(self, bench: ScoredBench, seed: int) -> None:
         """Look at one phantom."""
         self.parts.append(look(bench, seed, self.frames_n))
 

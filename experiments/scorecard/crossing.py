@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.protocol.technique import Technique, load_technique
 from experiments.scorecard.answers import SCENES_N, Answer, Answers, answer
-from experiments.scorecard.bench import CORRECTED, PROBE, Bench, with_noise
+from experiments.scorecard.bench import CORRECTED, PROBE, ScoredBench, with_noise
 from experiments.scorecard.needle import (
     FEED_STEP_MM,
     GUIDE_SD_DEG,
@@ -53,7 +53,7 @@ class CrossingScene:
     """True pose = believed pose @ error."""
 
 
-def _drawn_plan(bench: Bench, technique: Technique, rng: np.random.Generator) -> Plan:
+def _drawn_plan(bench: ScoredBench, technique: Technique, rng: np.random.Generator) -> Plan:
     path = technique.path
     assert path is not None
     for _ in range(50):
@@ -68,7 +68,7 @@ def _drawn_plan(bench: Bench, technique: Technique, rng: np.random.Generator) ->
     raise DeviceError(f"no path to a root in 50 drawn ones; the last: {plan.reason}")
 
 
-def draw(bench: Bench, kind: str, rng: np.random.Generator) -> CrossingScene:
+def draw(bench: ScoredBench, kind: str, rng: np.random.Generator) -> CrossingScene:
     """A scene of this kind; raises ``DeviceError`` when no path to a root is found."""
     technique = load_technique(str(rng.choice(TECHNIQUES)))
     advance = technique.advance
@@ -93,7 +93,7 @@ def draw(bench: Bench, kind: str, rng: np.random.Generator) -> CrossingScene:
     return CrossingScene(needle, planned, tuple(planes), home, error)
 
 
-def judge(bench: Bench, scene: CrossingScene, rng: np.random.Generator) -> dict[str, Answer]:
+def judge(bench: ScoredBench, scene: CrossingScene, rng: np.random.Generator) -> dict[str, Answer]:
     """The fan as a trial takes it, and the motion that it falls back on: guidance first, then the truth."""
     of = scene.needle
     prediction = of.bending.predict(of.feed_mm)
@@ -125,7 +125,7 @@ class CrossingScore:
     scenes_n: int = SCENES_N
     answers: Answers = field(default_factory=lambda: Answers(KINDS, METHODS))
 
-    def add(self, bench: Bench, seed: int) -> None:
+    def add(self, bench: ScoredBench, seed: int) -> None:
         """Draw and judge the scenes of one phantom; raises ``DeviceError`` when no path to a root is found."""
         for index, kind in enumerate(KINDS):
             for scene in range(self.scenes_n):

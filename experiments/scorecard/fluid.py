@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.scorecard.answers import SCENES_N, Answer, Answers, answer
-from experiments.scorecard.bench import CORRECTED, Bench, with_noise
+from experiments.scorecard.bench import CORRECTED, ScoredBench, with_noise
 from experiments.scorecard.needle import KINDS, NeedleScene, draw, image_error_mm
 from rig.geometry.registration import rigid_matrix
 from rig.guidance.confirmation import confirm_fluid, confirm_fluid_sweep
@@ -22,7 +22,7 @@ VOLUMES_ML = (0.1, 0.3)
 """Uniform: the range that a technique allows. The pool is a ball at the tip [assumed]."""
 
 
-def judge(bench: Bench, scene: NeedleScene, rng: np.random.Generator) -> dict[str, Answer]:
+def judge(bench: ScoredBench, scene: NeedleScene, rng: np.random.Generator) -> dict[str, Answer]:
     """One plane as a trial looks at it, and seven parallel ones."""
     prediction = scene.bending.predict(scene.feed_mm)
     bevel = scene.bending.bevel[0].bevel_deg
@@ -53,7 +53,7 @@ class FluidScore:
     scenes_n: int = SCENES_N
     answers: Answers = field(default_factory=lambda: Answers(KINDS, METHODS))
 
-    def add(self, bench: Bench, seed: int) -> None:
+    def add(self, bench: ScoredBench, seed: int) -> None:
         """Draw and judge the scenes of one phantom; raises ``DeviceError`` when no path to a root is found."""
         for index, kind in enumerate(KINDS):
             for scene in range(self.scenes_n):

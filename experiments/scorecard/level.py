@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from analysis.intervals import proportion_bound
-from experiments.scorecard.bench import PRESS_MM, Bench, figure, quantile
+from experiments.scorecard.bench import PRESS_MM, ScoredBench, figure, quantile
 from rig.geometry.registration import Points, apply_transform, make_surface
 from rig.guidance.lumbar.anatomy_fit import fit_anatomy, refine_level, start_from_shift
 from rig.guidance.lumbar.level import SACRUM, LevelCount, count_levels
@@ -31,7 +31,7 @@ WRONG_MM = 12.0
 MIN_CONFIDENCE = 0.4
 
 
-def sweep(bench: Bench) -> tuple[LevelCount, Points]:
+def sweep(bench: ScoredBench) -> tuple[LevelCount, Points]:
     """Count of the levels from two longitudinal sweeps, and the bone points that they show (Rig, mm)."""
     frames = {
         x: [SweepFrame(bench.bone(p), p) for p in (probe_pose(x, y, PRESS_MM, 0, 0, 90) for y in SWEEP_Y_MM)]
@@ -57,7 +57,7 @@ class Mapped:
     """The same after the fit about the root; levels at which that fit was refused are left out."""
 
 
-def _wrong(bench: Bench, count: LevelCount) -> bool:
+def _wrong(bench: ScoredBench, count: LevelCount) -> bool:
     for name, y_mm in count.processes_y_mm.items():
         if name == SACRUM:
             continue
@@ -67,7 +67,7 @@ def _wrong(bench: Bench, count: LevelCount) -> bool:
     return False
 
 
-def follow(bench: Bench, seed: int) -> Mapped:
+def follow(bench: ScoredBench, seed: int) -> Mapped:
     """Count, register and map the roots of a phantom that lies somewhere; guidance has the nominal phantom only."""
     rng = np.random.default_rng([seed, 3])
     placed = bench.placed(rng.uniform(-1.0, 1.0, 3) * SHIFT_MM, rng.normal(0.0, TURN_SD_DEG, 3))
@@ -103,7 +103,7 @@ class LevelScore:
 
     mapped: list[Mapped] = field(default_factory=list)
 
-    def add(self, bench: Bench, seed: int) -> None:
+    def add(self, bench: ScoredBench, seed: int) -> None:
         """Follow one phantom."""
         self.mapped.append(follow(bench, seed))
 

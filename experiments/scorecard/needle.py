@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.scorecard.answers import SCENES_N, Answer, Answers, answer, counted
-from experiments.scorecard.bench import CORRECTED, PROBE, Bench, with_noise
+from experiments.scorecard.bench import CORRECTED, PROBE, ScoredBench, with_noise
 from hal.errors import DeviceError
 from hal.phantom.needles import load_needle
 from hal.types import Matrix, Vector
@@ -98,7 +98,7 @@ class NeedleScene:
                            self.off_plane_deg, self.entry_off_mm)  # fmt: skip
 
 
-def _drawn_plan(bench: Bench, rng: np.random.Generator) -> Plan:
+def _drawn_plan(bench: ScoredBench, rng: np.random.Generator) -> Plan:
     for _ in range(50):
         level, side = str(rng.choice(["L4", "L5"])), str(rng.choice(["left", "right"]))
         lateral, tilt = rng.uniform(20.0, 42.0), rng.uniform(-5.0, 20.0)
@@ -110,7 +110,7 @@ def _drawn_plan(bench: Bench, rng: np.random.Generator) -> Plan:
     raise DeviceError(f"no path to a root in 50 drawn ones; the last: {plan.reason}")
 
 
-def draw(bench: Bench, kind: str, rng: np.random.Generator) -> NeedleScene:
+def draw(bench: ScoredBench, kind: str, rng: np.random.Generator) -> NeedleScene:
     """A scene of this kind; raises ``DeviceError`` when no path to a root is found."""
     plan = _drawn_plan(bench, rng)
     opens_to_probe = bool(rng.random() < 0.5)
@@ -131,7 +131,7 @@ def draw(bench: Bench, kind: str, rng: np.random.Generator) -> NeedleScene:
                        opens_to_probe)  # fmt: skip
 
 
-def judge(bench: Bench, scene: NeedleScene, rng: np.random.Generator) -> dict[str, Answer]:
+def judge(bench: ScoredBench, scene: NeedleScene, rng: np.random.Generator) -> dict[str, Answer]:
     """Every method on one scene: guidance first, from frames and beliefs, then the truth."""
     prediction = scene.bending.predict(scene.feed_mm)
     bevel = scene.bending.bevel[0].bevel_deg
@@ -182,7 +182,7 @@ class NeedleScore:
     by_bevel: dict[str, list[dict[str, Answer]]] = field(default_factory=lambda: {way: [] for way in OPENINGS})
     """The normal scenes again, by where the bevel opens."""
 
-    def add(self, bench: Bench, seed: int) -> None:
+    def add(self, bench: ScoredBench, seed: int) -> None:
         """Draw and judge the scenes of one phantom; raises ``DeviceError`` when no path to a root is found."""
         for index, kind in enumerate(KINDS):
             for scene in range(self.scenes_n):

@@ -24,7 +24,7 @@ that a kill leaves no used root free. ``rebuilt``: a simulated pour was made aga
 
 
 @dataclass(frozen=True)
-class Track:
+class PriorTrack:
     """One needle insertion: entry and tip in Phantom coordinates (mm), None where nobody measured them; what was
     injected is at least ``injected_min_ml`` and at most ``injected_max_ml``."""
 
@@ -97,7 +97,7 @@ class Ledger:
         """The trial that began here ended before its needle entered: the root is free again."""
         return self.append("unused", time_ns, level=level, side=side, trial=trial)
 
-    def insert(self, time_ns: int, track: Track) -> Entry:
+    def insert(self, time_ns: int, track: PriorTrack) -> Entry:
         """Note an insertion; raises ``LimitViolation`` when another trial used this root and side since the last
         remelt."""
         if (track.level, track.side, track.trial) not in self._begun and not self.is_free(track.level, track.side):
@@ -125,9 +125,9 @@ class Ledger:
         return out
 
     @property
-    def tracks(self) -> tuple[Track, ...]:
+    def tracks(self) -> tuple[PriorTrack, ...]:
         """Tracks still in the gel (remelting erases them)."""
-        out: list[Track] = []
+        out: list[PriorTrack] = []
         for entry in self._entries:
             v = entry.values
             if entry.kind == "remelted":
@@ -135,7 +135,7 @@ class Ledger:
             elif entry.kind == "rebuilt":
                 out = [track for track in out if track.trial in v["trials"]]
             elif entry.kind == "track":
-                out.append(Track(
+                out.append(PriorTrack(
                     v["level"], v["side"], v["trial"], _placed(v["entry_mm"]), _placed(v["tip_mm"]),
                     v["injected_min_ml"], v["injected_max_ml"],
                 ))  # fmt: skip

@@ -18,7 +18,7 @@ import numpy as np
 from hal.phantom.materials import Material
 from hal.phantom.needles import NeedleSpec
 from hal.sim.needle_force import AxialForce
-from hal.sim.needle_track import Point, Track
+from hal.sim.needle_track import CutChannel, Point
 from hal.types import Vector
 
 CUT_MM = 0.25
@@ -58,7 +58,7 @@ class Needle:
         self._force = AxialForce(spec.force_scale, self._rng)
         # of the bulk gel, not of the layer at the tip: going there and back leaves the channel as it was
         self._elastic_mm = (4.0 * spec.bending_stiffness_n_mm2 / (REFERENCE_KPA * 1e-3)) ** 0.25
-        self._track: Track | None = None
+        self._track: CutChannel | None = None
         self._arc = 0.0
         self._slack = 0.0
         self._feed_ref = 0.0
@@ -159,7 +159,7 @@ class Needle:
     def _enter(self, start: Point) -> None:
         if self._track is not None:
             self.branches.append(self._track.polyline(self._track.length_mm))
-        self._track = Track(start)
+        self._track = CutChannel(start)
         self._cut_axis = self._axis
         self._arc, self._slack, self._label, self._material = 0.0, 0.0, -1, None
         tilt = GUIDE_RAD * math.sqrt(float(self._rng.uniform()))
@@ -216,7 +216,7 @@ class Needle:
         if self._slack <= 0.0:
             self.bone_contact = self.buckled = False
 
-    def _advance(self, track: Track, amount: float, bevel_deg: float) -> None:
+    def _advance(self, track: CutChannel, amount: float, bevel_deg: float) -> None:
         if self._slack > 0.0:
             self._slack += amount
             return
@@ -244,7 +244,7 @@ class Needle:
     def _label_at(self, point: Point) -> int:
         return int(self._tissue.label_at(np.array(point)))
 
-    def _cut(self, track: Track, piece: float, bevel_deg: float) -> bool:
+    def _cut(self, track: CutChannel, piece: float, bevel_deg: float) -> bool:
         """Cut one piece of new channel; False when bone is in the way, or all of the shaft is in."""
         if track.length_mm + piece > self.spec.length_mm:
             return False  # the hub lies on the skin

@@ -13,7 +13,7 @@ SPACING_MM = 0.5
 Point = tuple[float, float, float]
 
 
-class Track:
+class CutChannel:
     """Polyline from the skin to the deepest cut, Phantom frame; grown at the end, cut off for a branch."""
 
     def __init__(self, start: Point) -> None:

@@ -14,7 +14,7 @@ from hal.types import Matrix, NeedlePose, Pose6
 from rig.control.controller import Controller
 from rig.geometry.transforms import compose, from_pose6, invert, to_pose6
 from rig.guidance.planning import probe_pose
-from rig.instruments.jogs import Advance, advance, depth_mm, move_needle, move_probe, withdraw
+from rig.instruments.jogs import NeedleAdvance, advance, depth_mm, move_needle, move_probe, withdraw
 from rig.instruments.syringe import InjectionResult, inject
 from rig.instruments.view import View, take_view
 
@@ -123,7 +123,7 @@ class Needle:
             pose: NeedlePose = move_needle(controller, target, speed).state.pose
             return pose
 
-    def step(self, mm: float, *, speed_mm_s: float | None = None) -> Advance:
+    def step(self, mm: float, *, speed_mm_s: float | None = None) -> NeedleAdvance:
         """Push the needle ``mm`` deeper (back, when negative).
 
         Into new ground no further than the limit beyond the last place where the tip was seen: say so with

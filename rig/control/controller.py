@@ -13,11 +13,11 @@ from hal.clock import NS_PER_S
 from hal.errors import DeviceError, LinkError
 from hal.interfaces import Operator
 from hal.types import Frame, Instruction, NeedlePose, OperatorResponse, Pose6
-from rig.control.scan import EXCHANGE_S, SCAN_S, Journal, ScanLoop, StopRule
+from rig.control.scan import EXCHANGE_S, SCAN_S, JournalWriter, ScanLoop, StopRule
 from rig.lanes import Sample, Ticket
 from rig.safety.stop import Severity, Trip
 
-__all__ = ["SCAN_S", "Controller", "Journal", "StopRule"]
+__all__ = ["SCAN_S", "Controller", "JournalWriter", "StopRule"]
 
 T = TypeVar("T")
 

@@ -43,7 +43,7 @@ PAUSE_MAX_S = 1800.0
 """Longest pause: after half an hour the gel has dried and the checklist no longer holds [A]."""
 
 
-class Journal(Protocol):
+class JournalWriter(Protocol):
     """Where decisions are written down; the record room has the real one."""
 
     def append(self, kind: str, data: dict[str, Any]) -> object: ...
@@ -63,7 +63,7 @@ class ScanLoop:
         rig: Rig,
         limits: Limits,
         clock: Clock,
-        journal: Journal,
+        journal: JournalWriter,
         *,
         interrupt: Interrupt | None = None,
         period_s: float = SCAN_S,

@@ -61,7 +61,7 @@ class Paced(Protocol):
 
 
 @dataclass(frozen=True)
-class Advance:
+class NeedleAdvance:
     """One move of the needle."""
 
     state: CarrierState
@@ -137,7 +137,7 @@ def move_needle(
     *,
     blind: bool = False,
     felt: Callable[[float], None] | None = None,
-) -> Advance:
+) -> NeedleAdvance:
     """Take the needle carrier to ``pose``; returns what was read back on arrival.
 
     ``felt`` is told the largest axial force (N) on the way deeper, however the move ends: a move that the force itself
@@ -190,7 +190,7 @@ def move_needle(
         if felt is not None and resistance.peak_n is not None:
             felt(resistance.peak_n)
     state: CarrierState = controller.newest("carrier")
-    return Advance(state, start.pose.feed_mm, resistance.peak_n)
+    return NeedleAdvance(state, start.pose.feed_mm, resistance.peak_n)
 
 
 def check_reach(depth_mm: float, needle: Needle) -> None:
@@ -226,27 +226,27 @@ def check_needle(
         raise LimitViolation("sideways move of the inserted needle (mm or deg)", sideways, "0: withdraw it first")
 
 
-def advance(controller: Controller, mm: float, speed_mm_s: float, *, blind: bool = False) -> Advance:
+def advance(controller: Controller, mm: float, speed_mm_s: float, *, blind: bool = False) -> NeedleAdvance:
     """Push the needle ``mm`` deeper along its axis."""
     if mm <= 0.0:
         raise LimitViolation("needle advance (mm)", mm, "positive lengths")
     return _feed(controller, mm, speed_mm_s, blind)
 
 
-def withdraw(controller: Controller, mm: float, speed_mm_s: float) -> Advance:
+def withdraw(controller: Controller, mm: float, speed_mm_s: float) -> NeedleAdvance:
     """Pull the needle back by ``mm`` along its axis; allowed while hold conditions are true."""
     if mm <= 0.0:
         raise LimitViolation("needle withdrawal (mm)", mm, "positive lengths")
     return _feed(controller, -mm, speed_mm_s, True)
 
 
-def rotate_bevel(controller: Controller, bevel_deg: float, speed_deg_s: float = 5.0) -> Advance:
+def rotate_bevel(controller: Controller, bevel_deg: float, speed_deg_s: float = 5.0) -> NeedleAdvance:
     """Turn the bevel to an absolute angle without feed."""
     state: CarrierState = controller.read("carrier")
     return move_needle(controller, replace(state.pose, bevel_deg=bevel_deg), speed_deg_s, blind=True)
 
 
-def _feed(controller: Controller, mm: float, speed_mm_s: float, blind: bool) -> Advance:
+def _feed(controller: Controller, mm: float, speed_mm_s: float, blind: bool) -> NeedleAdvance:
     state: CarrierState = controller.read("carrier")
     target = replace(state.pose, feed_mm=state.pose.feed_mm + mm)
     return move_needle(controller, target, speed_mm_s, blind=blind)

@@ -13,7 +13,7 @@ from rig.record.frames import FrameReader, FrameWriter, RecordedFrame
 from rig.record.integrity import verify_run
 from rig.record.journal import Chain, Entry, Journal, read_chain
 from rig.record.manifest import Manifest
-from rig.record.plan import Calibration, DeviceRecord, PlannedTrial
+from rig.record.plan import Calibration, DeviceRecord, RecordedPlan
 from rig.record.reading import RecordedRun, RecordedTrial
 from rig.record.rows import Row
 from rig.record.streams import Field, Stream, StreamWriter
@@ -36,8 +36,8 @@ __all__ = [
     "FrameWriter",
     "Journal",
     "Manifest",
-    "PlannedTrial",
     "RecordedFrame",
+    "RecordedPlan",
     "RecordedRun",
     "RecordedTrial",
     "Row",

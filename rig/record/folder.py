@@ -31,7 +31,7 @@ from rig.record.canonical import canonical_json, sha256_file, sha256_hex
 from rig.record.columns import columns_in
 from rig.record.journal import Journal, read_chain
 from rig.record.manifest import JOURNAL, MANIFEST, Manifest, recorded_files
-from rig.record.plan import DeviceRecord, PlannedTrial
+from rig.record.plan import DeviceRecord, RecordedPlan
 from rig.record.reading import RUN_RESUMED, RecordedRun, read_rows
 from rig.record.rows import write_tables
 from rig.record.software import software_versions
@@ -166,7 +166,7 @@ class RunFolder:
         """Open a run folder for reading; see ``RecordedRun``. Raises ``ConfigError``."""
         return RecordedRun.open(path)
 
-    def plan(self, trials: Sequence[PlannedTrial], device_faults: Mapping[str, Sequence[str]] | None = None) -> None:
+    def plan(self, trials: Sequence[RecordedPlan], device_faults: Mapping[str, Sequence[str]] | None = None) -> None:
         """Record the randomised list of trials before the first one starts.
 
         ``device_faults``: per device the kinds of fault that end a trial without being a failure of its technique.

@@ -9,7 +9,7 @@ from hal.types import Identity
 
 
 @dataclass(frozen=True)
-class PlannedTrial:
+class RecordedPlan:
     """One trial as randomised, before anything moved."""
 
     trial_id: str

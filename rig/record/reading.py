@@ -16,7 +16,7 @@ from rig.record.columns import Column, columns_in, columns_of
 from rig.record.frames import FrameReader
 from rig.record.journal import RESUMED, Chain, Entry, read_chain
 from rig.record.manifest import Manifest
-from rig.record.plan import DeviceRecord, PlannedTrial
+from rig.record.plan import DeviceRecord, RecordedPlan
 from rig.record.rows import Row, normal_row
 from rig.record.streams import Stream, read_streams, stream_names
 
@@ -88,12 +88,12 @@ class RecordedRun:
             raise ConfigError(f"the run folder cannot be used: {error}") from error
 
     @cached_property
-    def planned(self) -> tuple[PlannedTrial, ...]:
+    def planned(self) -> tuple[RecordedPlan, ...]:
         path = self.path / "plan.json"
         if not path.exists():
             return ()
         try:
-            return tuple(PlannedTrial(**trial) for trial in parse_json(path.read_bytes()))
+            return tuple(RecordedPlan(**trial) for trial in parse_json(path.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
             raise ConfigError(f"the run folder cannot be used: {path} is damaged: {error}") from error
 

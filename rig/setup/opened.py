@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from hal.clock import Clock
 from rig.config import RigConfig
-from rig.control.controller import Controller, Journal
+from rig.control.controller import Controller, JournalWriter
 from rig.safety.interrupt import Interrupt, held_off
 from rig.setup.assemble import open_rig
 from rig.setup.simulated import SimulatedBench
@@ -18,7 +18,7 @@ def opened(
     config: RigConfig,
     clock: Clock,
     bench: SimulatedBench | None,
-    journal: Journal,
+    journal: JournalWriter,
     *,
     interrupt: Interrupt | None = None,
 ) -> Iterator[Controller]:

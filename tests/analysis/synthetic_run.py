@@ -10,7 +10,7 @@ import numpy as np
 
 from hal.clock import VirtualClock
 from hal.types import Frame, Identity
-from rig.record import Calibration, DeviceRecord, Field, PlannedTrial, RunFolder
+from rig.record import Calibration, DeviceRecord, Field, RecordedPlan, RunFolder
 from rig.record.trial import TrialRecord
 
 STUDY = """
@@ -149,8 +149,8 @@ def technique_file(name: str, radius_mm: float) -> bytes:
     return f'id = "{name}"\n[acceptance]\nradius_mm = {radius_mm}\nstrict_mm = 3.0\n{channel}'.encode()
 
 
-def _plan(repeats: int, guidance: Mapping[str, str]) -> list[PlannedTrial]:
-    planned: list[PlannedTrial] = []
+def _plan(repeats: int, guidance: Mapping[str, str]) -> list[RecordedPlan]:
+    planned: list[RecordedPlan] = []
     for block in range(repeats):
         for k, level in enumerate(LEVELS):
             for m, (short, plane) in enumerate(PLANES.items()):
@@ -160,7 +160,7 @@ def _plan(repeats: int, guidance: Mapping[str, str]) -> list[PlannedTrial]:
                 words = f"{level} {side}, {plane.replace('_', '-')}"
                 trial_id, cartridge_id, technique = f"T{n + 1:03}", f"C{n // 6 + 1:02}", f"{level}_{short}"
                 place = (block + 1, n % 6 + 1)
-                planned.append(PlannedTrial(trial_id, cartridge_id, technique, words, level, side, plane, by, *place))
+                planned.append(RecordedPlan(trial_id, cartridge_id, technique, words, level, side, plane, by, *place))
     return planned
 
 
@@ -187,7 +187,7 @@ def _devices(simulated: bool) -> list[DeviceRecord]:
 
 def _trial(
     record: TrialRecord,
-    plan: PlannedTrial,
+    plan: RecordedPlan,
     rng: np.random.Generator,
     clock: VirtualClock,
     simulated: bool,
@@ -326,7 +326,7 @@ def _injection(record: TrialRecord, rng: np.random.Generator, clock: VirtualCloc
 
 
 def _frames(
-    record: TrialRecord, plan: PlannedTrial, error: np.ndarray, rng: np.random.Generator, clock: VirtualClock
+    record: TrialRecord, plan: RecordedPlan, error: np.ndarray, rng: np.random.Generator, clock: VirtualClock
 ) -> None:
     """Speckle in a sector, a drawn needle and a shadow: enough to lay out the figure."""
     ImageToProbe = np.eye(4)  # columns run along the array (x), rows along the axis (z), y is elevational

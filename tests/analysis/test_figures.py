@@ -8,15 +8,15 @@ import synthetic_run
 from matplotlib.patches import Circle
 
 from analysis import acceptance
-from analysis.acceptance import Acceptance, acceptances, spheres
+from analysis.acceptance import AcceptedRegion, acceptances, spheres
 from analysis.analyse import analyse
 from analysis.figures import curve, draw_all, target
 from analysis.figures.pressure import chosen, find_fields, last_injection, words_of
 from analysis.figures.style import Stamp
 from analysis.tables import trials_table
-from experiments.protocol.technique import Acceptance as TechniqueAcceptance
+from experiments.protocol.technique import AcceptedRegion as TechniqueAcceptance
 from hal.clock import VirtualClock
-from rig.record import Entry, Field, PlannedTrial, RunFolder, Stream
+from rig.record import Entry, Field, RecordedPlan, RunFolder, Stream
 from rig.record.rows import normal_row
 
 
@@ -65,7 +65,7 @@ def test_the_trial_with_the_median_peak_pressure_is_shown() -> None:
 def test_a_run_without_streams_frames_or_tips_still_gets_its_figures(tmp_path: Path) -> None:
     study = b'[study]\nid = "bare"\n'
     run = RunFolder.create(tmp_path, "bare", VirtualClock(), files={"study.toml": study}, seed=1, simulated=True)
-    run.plan([PlannedTrial("T001", "C01", "x", "L4 left", "L4", "left", "in_plane")])
+    run.plan([RecordedPlan("T001", "C01", "x", "L4 left", "L4", "left", "in_plane")])
     cartridge = run.cartridge("C01")
     cells = {"technique": "x", "level": "L4", "side": "left", "plane": "in_plane", "cartridge_id": "C01"}
     cartridge.trial("T001").close({**cells, "outcome": "aborted", "success": False})
@@ -130,7 +130,7 @@ def test_a_technique_that_is_judged_by_its_channel_has_no_circle(tmp_path: Path)
     run = RunFolder.open(synthetic_run.make(tmp_path, frames=False))
     accepted = acceptances(run)
     assert accepted["S1_IP"].by_channel and spheres(accepted, ["S1_IP", "S1_LM"]) == []
-    assert spheres(accepted, ["S1_IP", "L4_IP", "not recorded"]) == [Acceptance(5.0, 3.0, False)]
+    assert spheres(accepted, ["S1_IP", "L4_IP", "not recorded"]) == [AcceptedRegion(5.0, 3.0, False)]
     trials = trials_table(run.rows)
     figure = target.draw(trials[trials["level"] == "S1"], analyse(run).arms, accepted, Stamp(True, True))
     assert not any(isinstance(patch, Circle) for axes in figure.axes for patch in axes.patches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.scorecard.bench import CORRECTED, PRESS_MM, PROBE, SETTINGS, Bench, pour
+from experiments.scorecard.bench import CORRECTED, PRESS_MM, PROBE, SETTINGS, ScoredBench, pour
 from experiments.scorecard.bone import facing, true_ranges
 from experiments.scorecard.level import sweep
 from experiments.scorecard.needle import KINDS, draw, insertion, judge, true_needle
@@ -23,11 +23,11 @@ SEED = 8101
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
+def bench() -> ScoredBench:
     return pour(SEED, "fast")
 
 
-def test_bone_that_faces_the_probe_is_found_within_half_a_millimetre(bench: Bench) -> None:
+def test_bone_that_faces_the_probe_is_found_within_half_a_millimetre(bench: ScoredBench) -> None:
     rng = np.random.default_rng(SEED)
     errors, expected, found = [], 0, 0
     for k in range(16):
@@ -50,7 +50,7 @@ def test_bone_that_faces_the_probe_is_found_within_half_a_millimetre(bench: Benc
 
 @pytest.mark.parametrize("shift", [(0.0, 4.0, 0.0), (-4.0, -34.0, 1.0), (3.0, 30.0, -1.0)])
 def test_the_level_is_counted_and_the_target_followed_wherever_the_phantom_lies(
-    bench: Bench, shift: tuple[float, float, float]
+    bench: ScoredBench, shift: tuple[float, float, float]
 ) -> None:
     placed = bench.placed(np.array(shift), np.array([0.5, -0.4, 0.6]))
     count, points = sweep(placed)
@@ -73,7 +73,7 @@ def test_the_level_is_counted_and_the_target_followed_wherever_the_phantom_lies(
     assert fit.hypotheses[0][1] < min(cost for _, cost in fit.hypotheses[1:])
 
 
-def test_a_registration_one_level_off_is_refused_by_the_landmarks(bench: Bench) -> None:
+def test_a_registration_one_level_off_is_refused_by_the_landmarks(bench: ScoredBench) -> None:
     root = bench.built.target("L4", "left").nerve_centre_mm
     pose = probe_pose(root[0], root[1], PRESS_MM, 0, 0, 0)
     seen = find_landmarks(frame_slice(bench.bone(pose), pose, 1))
@@ -83,7 +83,7 @@ def test_a_registration_one_level_off_is_refused_by_the_landmarks(bench: Bench) 
     assert not check_registration(seen, find_landmarks(model_slice(bench.map(), off, pose, 1))).sure
 
 
-def test_the_l4_root_has_a_good_view_at_its_own_level(bench: Bench) -> None:
+def test_the_l4_root_has_a_good_view_at_its_own_level(bench: ScoredBench) -> None:
     root = bench.built.target("L4", "left").nerve_centre_mm
     pose = probe_pose(root[0] + 3, root[1], PRESS_MM, 0, 0, 0)
     image = bench.frame(pose)
@@ -97,7 +97,7 @@ def test_the_l4_root_has_a_good_view_at_its_own_level(bench: Bench) -> None:
 RULES = PathRules(True, (15, 45), (-10, 30), 35, 10)
 
 
-def _insertion(bench: Bench, feed_fraction: float):
+def _insertion(bench: ScoredBench, feed_fraction: float):
     plan = plan_path(bench.nominal.target("L4", "left"), np.eye(4), RULES, PROBE, bench.nominal.bone_distance, side=1)
     assert plan.ok, plan.reason
     bending, pose = insertion(plan)
@@ -107,7 +107,7 @@ def _insertion(bench: Bench, feed_fraction: float):
 @pytest.mark.parametrize("fraction", [0.6, 0.85])
 @pytest.mark.parametrize("askew", [(1.3, 0.5, 0.0), (0.7, -0.5, 0.0), (1.3, 0.5, 0.5)])
 def test_an_in_plane_tip_that_is_not_where_it_was_predicted_is_found_and_confirmed(
-    bench: Bench, fraction: float, askew: tuple[float, float, float]
+    bench: ScoredBench, fraction: float, askew: tuple[float, float, float]
 ) -> None:
     bending, pose, feed = _insertion(bench, fraction)
     prediction = bending.predict(feed)
@@ -129,7 +129,7 @@ def test_an_in_plane_tip_that_is_not_where_it_was_predicted_is_found_and_confirm
 
 
 @pytest.mark.parametrize("yaw_deg", [-7.0, 6.0])
-def test_a_needle_that_leaves_the_slice_is_never_confirmed(bench: Bench, yaw_deg: float) -> None:
+def test_a_needle_that_leaves_the_slice_is_never_confirmed(bench: ScoredBench, yaw_deg: float) -> None:
     bending, pose, feed = _insertion(bench, 0.85)
     prediction = bending.predict(feed)
     yaw = np.radians(yaw_deg)

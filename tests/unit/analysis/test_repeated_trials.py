@@ -5,10 +5,10 @@ from __future__ import annotations
 from analysis.analyse import _account
 from analysis.criteria import shortfall
 from analysis.tables import plan_table, trials_table
-from rig.record import PlannedTrial
+from rig.record import RecordedPlan
 from rig.record.rows import Row, normal_row
 
-PLAN = plan_table([PlannedTrial(name, "C01", "L4_LM", "L4", "L4", "left", "landmark") for name in ("T001", "T002")])
+PLAN = plan_table([RecordedPlan(name, "C01", "L4_LM", "L4", "L4", "left", "landmark") for name in ("T001", "T002")])
 
 
 def _row(name: str, outcome: str) -> Row:

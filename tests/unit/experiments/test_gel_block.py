@@ -12,7 +12,7 @@ from experiments.gel_block import ask_for_block
 from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from hal.clock import VirtualClock
 from hal.errors import DeviceError
-from hal.phantom.ledger import Ledger, Track
+from hal.phantom.ledger import Ledger, PriorTrack
 from hal.types import Instruction, InstructionKind, OperatorResponse
 
 TRIAL = PlannedTrial("T003", "L4_LM", "L4", "left", 1, "C02", 1, 5)
@@ -59,7 +59,7 @@ def test_block_and_lot_are_asked_and_the_ledger_is_opened_before_the_first_needl
 def test_a_block_of_which_a_root_was_used_is_refused_and_another_one_asked_for(tmp_path: Path) -> None:
     used = Ledger(tmp_path / "B12.jsonl")
     used.pour(0, lot="L3", phantom="lumbar_ref")
-    used.insert(1, Track("L4", "left", "T001", None, None))
+    used.insert(1, PriorTrack("L4", "left", "T001", None, None))
     controller = Answering(["B12", "L3", "B13", "L3"])
     assert _asked(controller, tmp_path).name == "B13"
     assert "L4 left was used" in controller.asked[2]

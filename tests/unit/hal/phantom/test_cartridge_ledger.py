@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from hal.errors import ConfigError, LimitViolation, RecordError
-from hal.phantom.ledger import Ledger, Track
+from hal.phantom.ledger import Ledger, PriorTrack
 
 
-def _track(level: str = "L4", side: str = "left") -> Track:
-    return Track(level, side, "t1", (60.0, 8.0, 0.0), (27.0, 8.0, 56.0), 0.2, 0.3)
+def _track(level: str = "L4", side: str = "left") -> PriorTrack:
+    return PriorTrack(level, side, "t1", (60.0, 8.0, 0.0), (27.0, 8.0, 56.0), 0.2, 0.3)
 
 
 def test_one_root_and_side_takes_one_insertion() -> None:
@@ -72,7 +72,7 @@ def test_a_root_is_spent_when_its_needle_begins_whatever_comes_after() -> None:
     assert not ledger.is_free("L4", "left") and ledger.n_prior_tracks == 1
     with pytest.raises(LimitViolation, match="one per root and side"):
         ledger.begin(2, "L4", "left", "T002")
-    ledger.insert(3, Track("L4", "left", "T001", None, None, 0.1, 0.4))
+    ledger.insert(3, PriorTrack("L4", "left", "T001", None, None, 0.1, 0.4))
     assert ledger.n_prior_tracks == 1 and ledger.injected_ml == (0.1, 0.4)
 
 
@@ -87,7 +87,7 @@ def test_a_simulated_pour_that_is_made_again_holds_only_what_was_put_into_it() -
     ledger = Ledger()
     for trial, level in (("T001", "L4"), ("T002", "L5")):
         ledger.begin(1, level, "left", trial)
-        ledger.insert(2, Track(level, "left", trial, None, None))
+        ledger.insert(2, PriorTrack(level, "left", trial, None, None))
     ledger.begin(3, "S1", "left", "T003")
     ledger.rebuild(4, ["T001"])
     assert ledger.used == (("L4", "left"),) and len(ledger.entries) == 6
@@ -95,5 +95,5 @@ def test_a_simulated_pour_that_is_made_again_holds_only_what_was_put_into_it() -
 
 def test_a_track_without_measured_places_is_read_back_without_them(tmp_path: Path) -> None:
     path = tmp_path / "b.jsonl"
-    Ledger(path).insert(1, Track("L4", "left", "T001", None, None, 0.0, 0.5))
-    assert Ledger(path).tracks == (Track("L4", "left", "T001", None, None, 0.0, 0.5),)
+    Ledger(path).insert(1, PriorTrack("L4", "left", "T001", None, None, 0.0, 0.5))
+    assert Ledger(path).tracks == (PriorTrack("L4", "left", "T001", None, None, 0.0, 0.5),)

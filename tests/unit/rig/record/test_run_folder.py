@@ -16,7 +16,7 @@ from rig.record import (
     CartridgeRecord,
     DeviceRecord,
     Field,
-    PlannedTrial,
+    RecordedPlan,
     RunFolder,
     read_chain,
     verify_run,
@@ -29,7 +29,7 @@ FILES = {"study.toml": b'[study]\nid = "small"\n', "rig.toml": b"", "phantom.tom
 def _record(out: Path, *, seal: bool = True) -> Path:
     clock = VirtualClock()
     run = RunFolder.create(out, "small", clock, files=FILES, seed=7, simulated=True, started_utc="2026-01-02T03:04:05Z")
-    trials = [PlannedTrial(f"T{n:03}", f"C{n:02}", "t", "L4 left", "L4", "left", "in_plane") for n in (1, 2)]
+    trials = [RecordedPlan(f"T{n:03}", f"C{n:02}", "t", "L4 left", "L4", "left", "in_plane") for n in (1, 2)]
     run.plan(trials)
     run.devices([DeviceRecord(Identity("pump", "new_era", "NE-1000", simulated=True))])
     for planned in trials:
