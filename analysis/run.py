@@ -14,7 +14,7 @@ from analysis.tables import DataFrame, events_table, frames_table, stream_table,
 from hal.errors import ConfigError, RecordError
 from hal.files import parse_json
 from hal.types import Pixels
-from rig.record import Chain, Entry, FrameReader, RecordedRun, RecordedTrial, columns_in, verify_run
+from rig.record import COLUMNS, Chain, Entry, FrameReader, RecordedRun, RecordedTrial, columns_in, verify_run
 from rig.record.attempts import attempts
 from rig.record.reading import read_rows
 
@@ -99,7 +99,7 @@ class Run:
         rows = read_rows(self.path, damaged)
         for fault in damaged:
             self._say(fault)
-        return trials_table(rows, columns_in(self.path))
+        return trials_table(rows, self._read(lambda: columns_in(self.path), COLUMNS))
 
     @cached_property
     def events(self) -> DataFrame:

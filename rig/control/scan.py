@@ -234,7 +234,8 @@ class ScanLoop:
             self._trip(over)
 
     def _read_estop(self) -> EStopState:
-        pressed: bool | None = None if self._estop_channels else False  # nothing moves on a rig without an input
+        # Nothing moves on a rig that states no input; one that is stated and not there is absent.
+        pressed: bool | None = None if self.rig.config.safety.estop_inputs else False
         for channel in self._estop_channels:
             if channel.fault is not None:
                 pressed = True

@@ -12,7 +12,7 @@ from hal.errors import ConfigError, RecordError
 from hal.files import parse_json, read
 from rig.record.attempts import attempts, truth_lines
 from rig.record.canonical import Json
-from rig.record.columns import Column, columns_in, columns_of
+from rig.record.columns import COLUMNS, Column, columns_in, columns_of
 from rig.record.frames import FrameReader
 from rig.record.journal import RESUMED, Chain, Entry, read_chain
 from rig.record.manifest import Manifest
@@ -207,7 +207,13 @@ def read_rows(run: Path, damaged: list[str] | None = None) -> list[Row]:
     Raises ``RecordError`` at the first row that is damaged; with a list ``damaged`` it is named there and left out.
     """
     rows: dict[str, Row] = {}
-    columns = columns_in(run)
+    try:
+        columns = columns_in(run)
+    except ConfigError as error:
+        if damaged is None:
+            raise RecordError(str(error)) from error
+        columns = COLUMNS
+        damaged.append(str(error))
     for path in sorted((run / "trials").glob("*/row.json")):
         try:
             row = parse_json(path.read_bytes())

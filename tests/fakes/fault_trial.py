@@ -21,6 +21,7 @@ from hal.clock import NS_PER_S
 from hal.sim import bench as benches
 from hal.sim.bench import Bench
 from hal.sim.build import build
+from rig.config import load_config
 from rig.record import read_chain
 from tests.fakes.short_trial import rig
 
@@ -132,7 +133,9 @@ def run_faulty(
             update={"advance": data.advance.model_copy(update={"redirections_max_n": redirections_max_n})}
         )
     planned = PlannedTrial("T001", technique, data.level, "left", 1, "C01", 1, seed)
-    config = rig(frame_quality="fast", faults=list(faults))
+    config = rig(frame_quality="fast", faults=list(faults)).model_copy(
+        update={"safety": load_config("simulated").safety}
+    )
     job = CartridgeJob(folder, PlannedCartridge("C01", seed, (planned,)), {technique: data}, config, "lumbar_ref", 24.0)
     with watched() as found:
         result = cartridge.run_cartridge(job)

@@ -171,7 +171,7 @@ def test_a_pump_and_a_gauge_open_without_a_robot_and_obey_their_limits(tmp_path)
     with rig.open(tmp_path / "pump.toml", out=tmp_path / "r") as bench:
         assert 0.09 < bench.syringe.infuse(0.1).pumped.max_ml <= 0.11
         assert set(bench.read()) >= {"pump.running", "pressure.pressure_kpa"}
-        with pytest.raises(ConfigError, match="has no carrier"):
+        with pytest.raises(DeviceError, match="has no carrier"):
             bench.needle.step(1.0)
         with pytest.raises(LimitViolation):
             bench.syringe.infuse(50.0)
