@@ -9,9 +9,9 @@ from typing import Any
 
 from analysis.report.make import make_report
 from experiments.ended import Ended
-from experiments.order import Order, estimate
 from experiments.progress import StudyProgress
 from experiments.rehearsal import rehearse
+from experiments.request import Order, estimate
 from experiments.run import StudyOutcome, conduct
 from experiments.stop_signals import workers_stop_too
 from experiments.told import say

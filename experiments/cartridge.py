@@ -23,7 +23,7 @@ from experiments.rebuild import Rebuilding, Relay
 from experiments.steps import STEPS, reassess
 from experiments.trial.device_fault import DEVICE_FAULT
 from experiments.trial.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
-from experiments.trial.streaming import streaming
+from experiments.trial.stream_recorder import streaming
 from experiments.trial.trial import HOLDS_IN_A_ROW_MAX_N, Anatomy, Lead, ProcedureFault, Trial, run_trial
 from hal.clock import NS_PER_S, Clock, VirtualClock, WallClock
 from hal.errors import DeviceError, LinkError, RecordError, RigError, SafetyStop

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments.cartridge import CartridgeJob, anatomy, run_cartridge
-from experiments.order import copies_of
 from experiments.protocol.plan import plan
 from experiments.protocol.study import Study, narrowed
+from experiments.request import copies_of
 from hal.clock import NS_PER_S, WallClock
 from hal.errors import DeviceError, RigError
 from rig.config import load_config

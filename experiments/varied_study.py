@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 
 from analysis.report.varied import FILE
 from experiments.carry_out import carry_out
-from experiments.order import SHIPPED_RIG, checked_on_paper, ordered
 from experiments.protocol.measure import Declared
 from experiments.protocol.plan import plan
 from experiments.protocol.study import Study, chooses, load_study, narrowed, study_path
 from experiments.protocol.technique import Technique, load_technique
+from experiments.request import SHIPPED_RIG, checked_on_paper, ordered
 from experiments.session import Defined, Session, current
 from experiments.source import FOLDER, NOTEBOOK, script_files
 from experiments.study_run import EndedEarly, StudyRun

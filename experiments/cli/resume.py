@@ -8,9 +8,9 @@ from pathlib import Path
 from experiments.carry_out import carried_through
 from experiments.cli.output import say
 from experiments.cli.run import RunResult, told
-from experiments.order import WORKERS_SIMULATED, check_devices
 from experiments.progress import StudyProgress
 from experiments.rehearsal import rehearse
+from experiments.request import WORKERS_SIMULATED, check_devices
 from experiments.resumption import Resumption, resumption
 from experiments.run import StudyOutcome, check_rig, conclude
 from hal.clock import WallClock

@@ -10,8 +10,8 @@ from experiments.carry_out import carry_out
 from experiments.cli.output import Exit, say
 from experiments.cli.shadows import tell_shadows_in
 from experiments.ended import Ended
-from experiments.order import checked
 from experiments.protocol.study import shipped_studies
+from experiments.request import checked
 from experiments.run_script import run_script, script_path
 from experiments.session import Session
 from experiments.source import shipped_scripts

@@ -23,7 +23,8 @@ from hal.types import (
     PumpState,
 )
 from rig.lanes import Channel, Sample
-from rig.safety.limits import Limits, Polling
+from rig.safety.limits import Limits
+from rig.safety.polling import Polling
 from rig.safety.stop import Severity, Trip
 
 

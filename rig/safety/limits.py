@@ -12,22 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from pydantic import Field
-
 from hal.errors import LimitViolation
 from hal.files import refusal
 from hal.window import Window, leads_back, outside
+from rig.safety.bounds import STRICT, between
+from rig.safety.polling import ESTOP_S, POLLING, Polling
 
-_STRICT = {"extra": "forbid"}
-"""pydantic reads this when it builds a limit from a file: unknown keys are errors."""
-
-
-def _between(low: float, high: float) -> object:
-    """Bounds of a limit, both included: beyond them it would protect nobody, or nothing could move."""
-    return Field(ge=low, le=high, allow_inf_nan=False)
-
-
-Interval = tuple[Annotated[float, _between(-1000.0, 1000.0)], Annotated[float, _between(-1000.0, 1000.0)]]
+Interval = tuple[Annotated[float, between(-1000.0, 1000.0)], Annotated[float, between(-1000.0, 1000.0)]]
 """From and to, mm in the base frame of a carrier that stands on a table [A]."""
 
 PSI_KPA = 6.895
@@ -37,7 +28,7 @@ PSI_KPA = 6.895
 class Box:
     """An interval per coordinate, in the device's own base frame."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
     x_mm: Interval = (-150.0, 150.0)
     y_mm: Interval = (-200.0, 200.0)
     z_mm: Interval = (-120.0, 30.0)
@@ -86,28 +77,28 @@ def check_angles(what: str, angles: dict[str, tuple[float, float]], limit_deg: f
 class MotionLimits:
     """Workspace and speeds."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
     holder: Box = field(default_factory=Box)
-    holder_angle_deg: Annotated[float, _between(1.0, 180.0)] = 120.0
+    holder_angle_deg: Annotated[float, between(1.0, 180.0)] = 120.0
     """Largest of |A|, |B|, |C|: the longitudinal view needs C = 90 deg and room to search."""
-    probe_speed_mm_s: Annotated[float, _between(0.1, 100.0)] = 30.0
+    probe_speed_mm_s: Annotated[float, between(0.1, 100.0)] = 30.0
     needle_entry: Box = field(default_factory=lambda: Box((-130.0, 130.0), (-150.0, 150.0), (-60.0, 140.0)))
     """x, y of the entry point; z is the range of the feed."""
-    needle_angle_deg: Annotated[float, _between(1.0, 89.0)] = 65.0
-    needle_air_speed_mm_s: Annotated[float, _between(0.1, 100.0)] = 30.0
+    needle_angle_deg: Annotated[float, between(1.0, 89.0)] = 65.0
+    needle_air_speed_mm_s: Annotated[float, between(0.1, 100.0)] = 30.0
     """Outside the phantom, and of bevel turns."""
-    needle_speed_mm_s: Annotated[float, _between(0.1, 20.0)] = 5.0
-    withdraw_speed_mm_s: Annotated[float, _between(0.1, 30.0)] = 10.0
+    needle_speed_mm_s: Annotated[float, between(0.1, 20.0)] = 5.0
+    withdraw_speed_mm_s: Annotated[float, between(0.1, 30.0)] = 10.0
     """Upper limit of withdrawal (domain 4.2, ST11)."""
-    bone_speed_mm_s: Annotated[float, _between(0.1, 2.0)] = 1.0
+    bone_speed_mm_s: Annotated[float, between(0.1, 2.0)] = 1.0
     """Wherever bone may be met: at 20-60 N/mm a faster needle leaves no time to stop."""
-    needle_step_mm: Annotated[float, _between(0.05, 1.0)] = 1.0
-    blind_advance_mm: Annotated[float, _between(0.1, 5.0)] = 2.0
+    needle_step_mm: Annotated[float, between(0.05, 1.0)] = 1.0
+    blind_advance_mm: Annotated[float, between(0.1, 5.0)] = 2.0
     """Needle travel allowed since the tip was last confirmed."""
-    stray: Annotated[float, _between(0.02, 1.0)] = 0.1
+    stray: Annotated[float, between(0.02, 1.0)] = 0.1
     """How far an axis may read from where it was last read at rest, mm and degrees: twice what counts as arrived, and
     coarser than the step of any controller [A]."""
-    hand_speed_mm_s: Annotated[float, _between(1.0, 250.0)] = 100.0
+    hand_speed_mm_s: Annotated[float, between(1.0, 250.0)] = 100.0
     """Of axes that a person guides in a declared hand-guided step; 250 mm/s is what ISO 10218-1 allows a robot that is
     taught by hand."""
 
@@ -116,27 +107,27 @@ class MotionLimits:
 class ForceLimits:
     """Strong resistance: hold at the limit, hard stop at twice the limit (domain 2.2 and 4.2)."""
 
-    __pydantic_config__: ClassVar = _STRICT
-    needle_n: Annotated[float, _between(0.1, 20.0)] | None = None
+    __pydantic_config__: ClassVar = STRICT
+    needle_n: Annotated[float, between(0.1, 20.0)] | None = None
     """None takes the figure of the needle's gauge: 5 N for 22G, 3 N for 25G."""
-    needle_slope_n_mm: Annotated[float, _between(0.1, 20.0)] = 3.0
-    probe_n: Annotated[float, _between(0.5, 40.0)] = 12.0
+    needle_slope_n_mm: Annotated[float, between(0.1, 20.0)] = 3.0
+    probe_n: Annotated[float, between(0.5, 40.0)] = 12.0
     """Probe contact force [A]."""
-    hard_factor: Annotated[float, _between(1.0, 3.0)] = 2.0
+    hard_factor: Annotated[float, between(1.0, 3.0)] = 2.0
 
 
 @dataclass(frozen=True)
 class PressureLimits:
     """Ladder at the tip, line loss removed (domain 3.2: 15 psi stop, 20 psi hard stop)."""
 
-    __pydantic_config__: ClassVar = _STRICT
-    warn_kpa: Annotated[float, _between(1.0, 200.0)] = 50.0
-    hold_kpa: Annotated[float, _between(1.0, 200.0)] = 75.0
-    stop_kpa: Annotated[float, _between(1.0, 200.0)] = 100.0
-    hard_kpa: Annotated[float, _between(1.0, 200.0)] = 138.0
-    line_kpa: Annotated[float, _between(1.0, 350.0)] = 300.0
+    __pydantic_config__: ClassVar = STRICT
+    warn_kpa: Annotated[float, between(1.0, 200.0)] = 50.0
+    hold_kpa: Annotated[float, between(1.0, 200.0)] = 75.0
+    stop_kpa: Annotated[float, between(1.0, 200.0)] = 100.0
+    hard_kpa: Annotated[float, between(1.0, 200.0)] = 138.0
+    line_kpa: Annotated[float, between(1.0, 350.0)] = 300.0
     """Sensor value at which the range of a 350 kPa sensor nearly ends [A]."""
-    zero_kpa: Annotated[float, _between(0.5, 20.0)] = 5.0
+    zero_kpa: Annotated[float, between(0.5, 20.0)] = 5.0
     """How far a line at rest may read from what it must hold, which is also what a sensor's driver zeroes at most. More
     is no drift of a sensor good to 1 kPa (domain 3.2); on the low side it hides as much of the tissue's pressure."""
 
@@ -157,12 +148,12 @@ class PressureLimits:
 class VolumeLimits:
     """Volumes and rates."""
 
-    __pydantic_config__: ClassVar = _STRICT
-    test_ml: Annotated[float, _between(0.01, 0.5)] = 0.3
-    test_total_ml: Annotated[float, _between(0.01, 5.0)] = 1.0
-    injection_ml: Annotated[float, _between(0.01, 20.0)] = 5.0
-    rate_ml_min: Annotated[float, _between(0.01, 15.0)] = 6.0
-    hand_ml: Annotated[float, _between(0.01, 5.0)] = 1.0
+    __pydantic_config__: ClassVar = STRICT
+    test_ml: Annotated[float, between(0.01, 0.5)] = 0.3
+    test_total_ml: Annotated[float, between(0.01, 5.0)] = 1.0
+    injection_ml: Annotated[float, between(0.01, 20.0)] = 5.0
+    rate_ml_min: Annotated[float, between(0.01, 15.0)] = 6.0
+    hand_ml: Annotated[float, between(0.01, 5.0)] = 1.0
     """Pumped at the pump's own keys in a declared hand-guided step: enough to prime a line of 0.4 mL twice [A]."""
 
     def __post_init__(self) -> None:
@@ -170,52 +161,6 @@ class VolumeLimits:
         if self.test_ml > self.test_total_ml:
             raise refusal(("test_ml", f"must not be above test_total_ml = {self.test_total_ml:g}"))
 
-
-STALE_IDLE_MAX_S = 10.0
-STALE_MAX_S = 2.0
-"""A reading on which something depends protects nobody when it may be older: the needle goes 2 mm near bone in it
-[A]."""
-
-
-@dataclass(frozen=True)
-class Polling:
-    """How often a role is read, and when its newest value is too old.
-
-    ``attended`` holds while something depends on the value (the needle moves, the pump runs), ``idle`` otherwise.
-    A period of 0 means: read on demand only, and then age is not judged.
-    """
-
-    __pydantic_config__: ClassVar = _STRICT
-    idle_s: Annotated[float, _between(0.0, 5.0)]
-    attended_s: Annotated[float, _between(0.0, 1.0)]
-    stale_idle_s: Annotated[float, _between(0.0, STALE_IDLE_MAX_S)]
-    stale_attended_s: Annotated[float, _between(0.0, STALE_MAX_S)]
-    frozen_n: Annotated[int, Field(ge=0, le=1000)] = 0
-    """So many attended readings in a row that are equal to the last digit: the sensor no longer measures. 0 = not
-    judged (for an instrument whose steps are coarser than its noise)."""
-
-
-POLLING: dict[str, Polling] = {
-    "holder": Polling(0.5, 0.1, 2.0, 0.6),
-    "carrier": Polling(0.5, 0.1, 2.0, 0.6),
-    "pump": Polling(0.25, 0.1, 2.0, 0.6),
-    "pressure": Polling(0.25, 0.02, 1.0, 0.2, 50),
-    "needle_force": Polling(0.25, 0.04, 1.0, 0.25, 50),
-    "probe_force": Polling(0.5, 0.1, 2.0, 0.5),
-    "contact": Polling(0.25, 0.04, 1.0, 0.25),
-    "estop": Polling(0.1, 0.1, 0.5, 0.5),
-    "temperature": Polling(0.0, 0.0, 0.0, 0.0),
-    "tracker": Polling(0.0, 0.0, 0.0, 0.0),
-    "ultrasound": Polling(0.0, 0.0, 0.0, 0.0),
-    "operator": Polling(0.0, 0.0, 0.0, 0.0),
-}
-"""Defaults by role [A]. The pump's watchdog of 1 s hears four idle readings; pressure at 50 Hz while injecting (domain
-3.2 asks for at least 20 Hz). 50 equal readings are 1 s of injecting, or 2 s of advancing: 2 mm near bone."""
-
-ESTOP_S = 0.04
-"""Longest time between two readings of an emergency-stop input, whatever the rig does. From a press to the stop command
-pass at most this, one reading and one scan of 20 ms, which leaves a third of the 100 ms of domain 3.2 to the lane that
-is to stop [A]."""
 
 FORCE_N = {18: 8.0, 20: 6.3, 21: 5.7, 22: 5.0, 23: 4.4, 25: 3.0, 27: 2.0}
 """Strong resistance by gauge: 22G and 25G from domain 2.2, the others scaled with the outer diameter [A]."""
@@ -248,7 +193,7 @@ def _polling_faults(role: str, polling: Polling) -> Iterator[tuple[str, str]]:
 class Limits:
     """Everything together."""
 
-    __pydantic_config__: ClassVar = _STRICT
+    __pydantic_config__: ClassVar = STRICT
     motion: MotionLimits = field(default_factory=MotionLimits)
     force: ForceLimits = field(default_factory=ForceLimits)
     pressure: PressureLimits = field(default_factory=PressureLimits)

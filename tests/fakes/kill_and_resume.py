@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.order import copies_of
 from experiments.protocol.plan import PlannedCartridge
 from experiments.protocol.study import Study, load_study, narrowed
 from experiments.protocol.technique import technique_file
+from experiments.request import copies_of
 from experiments.resumption import resumption
 from experiments.run import conclude, conduct
 from rig.calibration.certificates.in_force import InForce

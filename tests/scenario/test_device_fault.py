@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from experiments import cartridge as cartridges
-from experiments.order import copies_of
+from experiments.request import copies_of
 from experiments.run import StudyOutcome, conduct
 from rig.record import RunFolder, verify_run
 from rig.setup.simulated import SimulatedBench, simulate

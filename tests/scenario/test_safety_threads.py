@@ -17,7 +17,8 @@ from hal.types import Pose6
 from rig.instruments.jogs import move_probe
 from rig.safety import safe_state
 from rig.safety.deadman import ScanDeadman
-from rig.safety.limits import POLLING, Limits
+from rig.safety.limits import Limits
+from rig.safety.polling import POLLING
 
 
 @pytest.fixture(autouse=True)

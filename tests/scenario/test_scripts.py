@@ -18,8 +18,8 @@ from experiments import EndedEarly, StudyRun, carry_out, compare, run_script
 from experiments.cli import run as command
 from experiments.cli.main import app
 from experiments.ended import Ended
-from experiments.order import checked
 from experiments.protocol.technique import technique_file
+from experiments.request import checked
 from experiments.run import conduct
 from experiments.session import Session
 from experiments.source import shipped_scripts

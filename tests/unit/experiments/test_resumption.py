@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from experiments.cartridge import NO_CERTIFICATES
-from experiments.order import copies_of
 from experiments.protocol.plan import plan, reserve
 from experiments.protocol.study import Study, load_study, narrowed
 from experiments.put_aside import KILLED, put_aside
+from experiments.request import copies_of
 from experiments.resumption import resumption
 from experiments.run import _recorded, conclude
 from hal.clock import VirtualClock

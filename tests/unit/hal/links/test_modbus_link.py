@@ -16,7 +16,7 @@ from hal.links.modbus import open_modbus
 from hal.links.wire import Endpoint, publish
 from hal.sim.devices.modbus_slave import ILLEGAL_ADDRESS, ModbusFault, ModbusSlave
 from rig.control.controller import SCAN_S
-from rig.safety.limits import POLLING
+from rig.safety.polling import POLLING
 
 
 @dataclass

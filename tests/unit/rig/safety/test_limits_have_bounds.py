@@ -8,7 +8,8 @@ import pytest
 from hal.errors import ConfigError
 from hal.files import numbers_of
 from rig.config import load_config, parse_config
-from rig.safety.limits import POLLING, Limits
+from rig.safety.limits import Limits
+from rig.safety.polling import POLLING
 
 SHIPPED = files("rig").joinpath("data/simulated.toml").read_text()
 POLLED = "[limits.polling.{role}]\nidle_s = {0}\nattended_s = {1}\nstale_idle_s = {2}\nstale_attended_s = {3}"

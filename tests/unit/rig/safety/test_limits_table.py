@@ -11,16 +11,8 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 import pytest
 
 from rig.safety import limits as room
-from rig.safety.limits import (
-    POLLING,
-    Box,
-    ForceLimits,
-    Limits,
-    MotionLimits,
-    Polling,
-    PressureLimits,
-    VolumeLimits,
-)
+from rig.safety.limits import Box, ForceLimits, Limits, MotionLimits, PressureLimits, VolumeLimits
+from rig.safety.polling import POLLING, Polling
 
 TABLE: dict[type, dict[str, tuple[float | None, float, float]]] = {
     MotionLimits: {

@@ -18,8 +18,9 @@ from rig.safety import axes_watch, delivery_watch, pressure, proof, volume, watc
 from rig.safety.axes_watch import AxesWatch
 from rig.safety.delivery_watch import DeliveryWatch
 from rig.safety.interlocks import Guard, levels_for
-from rig.safety.limits import POLLING, Limits, PressureLimits
+from rig.safety.limits import Limits, PressureLimits
 from rig.safety.line_at_rest import LineAtRest
+from rig.safety.polling import POLLING
 from rig.safety.pressure import PressureWatch
 from rig.safety.proof import prove_all
 from rig.safety.volume import VolumeLedger

@@ -14,7 +14,8 @@ from rig.lanes import Channel, Sample
 from rig.safety.axes_watch import AxesWatch, Phase
 from rig.safety.delivery_watch import DeliveryWatch
 from rig.safety.interlocks import Guard, levels_for
-from rig.safety.limits import POLLING, Box, Limits, MotionLimits, Polling, VolumeLimits
+from rig.safety.limits import Box, Limits, MotionLimits, VolumeLimits
+from rig.safety.polling import POLLING, Polling
 from rig.safety.run_on import dose_problem
 from rig.safety.stop import Trip
 

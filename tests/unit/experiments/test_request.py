@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from experiments.ended import Ended
-from experiments.order import checked
 from experiments.protocol.study import Study
 from experiments.protocol.technique import shipped
+from experiments.request import checked
 from hal.errors import ConfigError
 from rig.config import load_config
 
