@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict, Field
 
 from hal.clock import Clock, Deadline
-from hal.drivers.pump_new_era_count import MOVING, Count, Dispensed
+from hal.drivers.pump_count import MOVING, Count, Dispensed
 from hal.drivers.pump_new_era_frame import ALARMS, ERRORS, Reply, number, resolution
 from hal.drivers.pump_new_era_line import PumpLine
 from hal.errors import BadReply, DeviceAlarm, DeviceError, LimitViolation, LinkError, NoReply, RigError

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 
-from hal.sim.devices.pump_new_era_plunger import Plunger
+from hal.sim.devices.pump_plunger import Plunger, PlungerPath
 from hal.sim.devices.pump_new_era_values import LAST_PHASE, ML_PER_UNIT, Phase, rate_limits_ml_min
 
 NS_PER_MIN = 60_000_000_000
-REMEMBERED = 4000
-"""Corners of the plunger's path that are kept; the world asks for moments that the pump itself has passed."""
 TIMELESS_PHASES = 200
 """A program that goes through so many phases without taking time is an endless loop."""
 
@@ -40,8 +37,7 @@ class Motor:
         self._time_ns = 0
         self._paused = "I"
         self._loops: dict[int, int] = {}
-        self._path_ns: list[int] = [0]
-        self._path_ml: list[float] = [0.0]
+        self._path = PlungerPath()
 
     @property
     def moving(self) -> bool:
@@ -131,35 +127,16 @@ class Motor:
             return
         volume_ml = self._left_ml if whole_phase else min(self._left_ml, self._rate_ml_min * elapsed_ns / NS_PER_MIN)
         self._left_ml -= volume_ml
-        before_ml = self.plunger.displaced_ml
         if self.status == "W":
             self.withdrawn_ml += volume_ml
-            lost = self.plunger.move(-volume_ml, self.diameter_mm)
         else:
             self.infused_ml += volume_ml
-            lost = self.plunger.move(volume_ml, self.diameter_mm)
-        self._corner(now_ns - elapsed_ns + int(lost * elapsed_ns), before_ml)
-        self._corner(now_ns, self.plunger.displaced_ml)
+        signed_ml = -volume_ml if self.status == "W" else volume_ml
+        self._path.move(self.plunger, signed_ml, self.diameter_mm, now_ns - elapsed_ns, now_ns)
 
     def displaced_ml(self, now_ns: int) -> float:
         """Volume pushed out of the syringe up to a moment, which may lie before the last one that was computed."""
-        path_ns, path_ml = self._path_ns, self._path_ml
-        if now_ns >= path_ns[-1]:
-            return path_ml[-1]
-        after = bisect_right(path_ns, now_ns)
-        if after == 0:
-            return path_ml[0]
-        share = (now_ns - path_ns[after - 1]) / (path_ns[after] - path_ns[after - 1])
-        return path_ml[after - 1] + share * (path_ml[after] - path_ml[after - 1])
-
-    def _corner(self, at_ns: int, displaced_ml: float) -> None:
-        if len(self._path_ns) > 2 * REMEMBERED:
-            del self._path_ns[:-REMEMBERED], self._path_ml[:-REMEMBERED]
-        if at_ns > self._path_ns[-1]:
-            self._path_ns.append(at_ns)
-            self._path_ml.append(displaced_ml)
-        else:
-            self._path_ml[-1] = displaced_ml
+        return self._path.displaced_ml(now_ns)
 
     def _begin(self, number: int, now_ns: int) -> None:
         """Go to a phase, through those that take no time."""

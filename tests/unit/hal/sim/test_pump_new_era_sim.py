@@ -10,7 +10,7 @@ import pytest
 
 from hal.sim.devices.pump_new_era import NewEraPump
 from hal.sim.devices.pump_new_era_frame import crc_ccitt
-from hal.sim.devices.pump_new_era_plunger import Plunger, PlungerFigures
+from hal.sim.devices.pump_plunger import Plunger, PlungerFigures
 from hal.sim.devices.pump_new_era_values import rate_limits_ml_min, shown
 
 S = 1_000_000_000

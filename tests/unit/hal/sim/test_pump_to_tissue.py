@@ -12,7 +12,7 @@ from hal.links.wire import Endpoint, publish, withdraw
 from hal.phantom.materials import Material, materials
 from hal.sim.devices.pressure_keller import KellerPressure
 from hal.sim.devices.pump_new_era import NewEraPump
-from hal.sim.devices.pump_new_era_plunger import PlungerFigures
+from hal.sim.devices.pump_plunger import PlungerFigures
 from hal.sim.fluid import Hydraulics, LineSpec
 
 STEP_NS = NS_PER_S // 200

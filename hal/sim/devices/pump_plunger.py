@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
 from dataclasses import dataclass
+
+
+REMEMBERED = 4000
+"""Corners of the plunger's path that are kept; the world asks for moments that the pump itself has passed."""
 
 
 @dataclass(frozen=True)
@@ -64,3 +69,38 @@ class Plunger:
         figures = self.figures
         limit_n = figures.force_slow_n + (figures.force_fast_n - figures.force_slow_n) * min(1.0, speed_fraction)
         return pressure_kpa * 1e-3 * self.area_mm2(told_mm) + figures.friction_n > limit_n
+
+
+class PlungerPath:
+    """What a plunger has displaced by when."""
+
+    def __init__(self) -> None:
+        self._path_ns: list[int] = [0]
+        self._path_ml: list[float] = [0.0]
+
+    def move(self, plunger: Plunger, volume_ml: float, told_mm: float, from_ns: int, to_ns: int) -> None:
+        """The motor travels by ``volume_ml`` (negative: back) in that time."""
+        before_ml = plunger.displaced_ml
+        lost = plunger.move(volume_ml, told_mm)
+        self._corner(from_ns + int(lost * (to_ns - from_ns)), before_ml)
+        self._corner(to_ns, plunger.displaced_ml)
+
+    def displaced_ml(self, now_ns: int) -> float:
+        """Volume pushed out of the syringe up to a moment, which may lie before the last one that was computed."""
+        path_ns, path_ml = self._path_ns, self._path_ml
+        if now_ns >= path_ns[-1]:
+            return path_ml[-1]
+        after = bisect_right(path_ns, now_ns)
+        if after == 0:
+            return path_ml[0]
+        share = (now_ns - path_ns[after - 1]) / (path_ns[after] - path_ns[after - 1])
+        return path_ml[after - 1] + share * (path_ml[after] - path_ml[after - 1])
+
+    def _corner(self, at_ns: int, displaced_ml: float) -> None:
+        if len(self._path_ns) > 2 * REMEMBERED:
+            del self._path_ns[:-REMEMBERED], self._path_ml[:-REMEMBERED]
+        if at_ns > self._path_ns[-1]:
+            self._path_ns.append(at_ns)
+            self._path_ml.append(displaced_ml)
+        else:
+            self._path_ml[-1] = displaced_ml

@@ -1,7 +1,7 @@
-"""What a New Era pump can have dispensed: a count is believed at once when it is possible, else when it is confirmed.
+"""What a syringe pump can have dispensed: a count is believed at once when it is possible, else when it is confirmed.
 
-Basic mode has no check sum, and a single changed character makes 0.015 mL of 0.075 mL. The plunger cannot jump:
-since the last reading it has moved at most at the rate that was set, and at rest not at all.
+A line without check sum (New Era in Basic mode, Harvard) makes 0.015 mL of 0.075 mL by a single changed character. The
+plunger cannot jump: since the last reading it has moved at most at the rate that was set, and at rest not at all.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hal.clock import NS_PER_S
 
 MOVING = frozenset("IWTX")
+"""Status letters of the New Era pump: infusing, withdrawing, timed pause, purge; S = stands."""
 RATE_MARGIN = 1.05
 """A pump may run a little fast by our clock: quartz and gear, far below 5 % [A]."""
 ENOUGH = 0.99
@@ -19,7 +20,7 @@ ENOUGH = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Dispensed:
-    """One answer to DIS."""
+    """One answer of a pump that was asked for its count."""
 
     status: str
     infused_ml: float
