@@ -74,6 +74,7 @@ BUILT_IN: tuple[DriverEntry, ...] = (
         "needle carrier on grblHAL (6 axes) or Grbl 1.1 (1-3 axes)",
     ),
     DriverEntry("new_era_pump", "pump", "hal.drivers.pump_new_era", "New Era NE-1000 family, Basic and Safe mode"),
+    DriverEntry("harvard_pump", "pump", "hal.drivers.pump_harvard", "Harvard Pump 11 Elite, PHD Ultra; KDS Legato"),
     DriverEntry(
         "keller_pressure",
         "pressure",

@@ -1,0 +1,396 @@
+"""Harvard Apparatus Pump 11 Elite and PHD Ultra, KD Scientific Legato: syringe pumps with the "Ultra" command set.
+
+Sources: PHD Ultra manual 5419-002, Pump 33 DDS manual 5419-013. The pump has no watchdog: what it was told it does, if
+need be alone. So an infusion is told in portions of ``portion_s``, each a target volume at which the pump stops by
+itself; the next one is told by the reading that finds the pump at its target. Whether a target may be moved while the
+pump runs is not documented, and nothing here relies on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+from hal.clock import NS_PER_S, Clock, Deadline
+from hal.drivers.pump_count import ENOUGH, MOVING, Count, Dispensed
+from hal.drivers.pump_harvard_frame import INFUSING, rate_text, volume_text
+from hal.drivers.pump_harvard_line import READ_ATTEMPTS, HarvardLine
+from hal.drivers.pump_harvard_setup import Settings, establish, identify, quieted, verify
+from hal.errors import BadReply, DeviceAlarm, DeviceError, LimitViolation, LinkError, NoReply, RigError
+from hal.links.serial import open_serial
+from hal.types import Identity, PumpState, SafeReport
+
+__all__ = ["Driver", "Settings"]
+
+COUNT_ATTEMPTS = 6
+STOP_S = 1.0
+"""Patience of ``stop``: many exchanges of 10 ms."""
+FASTEST_CM_MIN = 16.0
+"""Plunger speed of the Pump 11 Elite (88 mL/min with a 60 mL syringe) [calc]."""
+STEP_ML = 2e-4
+"""Counts agree to this [A]: how the pump rounds is not documented."""
+LEAST_ML = 5e-4
+"""Less than this is no portion of its own."""
+AWAIT_S = 0.12
+"""A reading that finds so little of a portion left waits for its end, so that the flow stands as short as can be: more
+than the time between two readings of a pump at work."""
+STEP_S = 0.005
+
+
+class Driver:
+    """Implements ``hal.interfaces.Pump``. An alarm stays in the state until ``clear`` acknowledges it."""
+
+    role = "pump"
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._line: HarvardLine | None = None
+        self._count = Count(math.pi * (settings.diameter_mm / 20.0) ** 2 * FASTEST_CM_MIN)
+        self._alarm = ""
+        self._taken_back = False
+        self._rate_ml_min = 0.0
+        self._counted_ml = 0.0
+        """Of the portions before this one; the pump counts each from zero."""
+        self._zeroing_ml = 0.0
+        """Its count when it was told to count from zero, until it was seen to."""
+        self._portion_ml = 0.0
+        self._sent_ns = 0
+        self._heard_ns = 0
+        self._goal_ml: float | None = None
+        """Total at which the infusion under way ends; None when none is."""
+
+    @property
+    def watchdog_s(self) -> float | None:
+        """How long it pumps by itself when nobody reads it: a portion; None: to the end of its volume."""
+        return self._settings.portion_s or None
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def open(self) -> Identity:
+        """Connect, identify by ``ver``, stop, set syringe and program, read them back, count from zero."""
+        settings = self._settings
+        link = open_serial(settings.url, settings.baudrate, self._clock, timeout_s=settings.timeout_s)
+        self._line = line = HarvardLine(link, self._clock, settings.address)
+        self._goal_ml = None
+        try:
+            model, firmware = identify(line, settings)
+            self._stop(self._clock.deadline(STOP_S))
+            establish(line, settings)
+            self._clear(line)
+        except BaseException:
+            link.close()
+            self._line = None
+            raise
+        return Identity(role=self.role, driver="harvard_pump", model=model, firmware=firmware, simulated=link.simulated)
+
+    def close(self) -> None:
+        """Stop if running; the pump answers a terminal again as it did before."""
+        line, self._goal_ml = self._line, None
+        if line is None:
+            return
+        # A pump that cannot be reached any more ends by its own target.
+        with contextlib.suppress(LinkError, DeviceError):
+            if self._dispensed().status in MOVING:
+                self._stop(self._clock.deadline(STOP_S))
+            quieted(line.link, self._settings)
+        line.link.close()
+        self._line = None
+
+    def make_safe(self, deadline: Deadline) -> SafeReport:
+        """Stop, proven by reading back."""
+        try:
+            self._stop(deadline)
+        except RigError as error:
+            return SafeReport(self.role, False, str(error))
+        finally:
+            self._taken_back = False
+        return SafeReport(self.role, True, "stopped, read back")
+
+    def interrupt(self) -> None:
+        """Take back an infusion that was not sent yet, and every portion that was not; from any thread, sends nothing.
+
+        Holds until the stop that follows (``stop``, ``make_safe``) or until the one infusion that it takes back.
+        """
+        self._taken_back = True
+
+    def notices(self) -> dict[str, int]:
+        """Bytes that were not believed: an answer that came late, twice or damaged."""
+        late_n = 0 if self._line is None else self._line.late_n
+        return {"bytes on its line that nobody waited for": late_n} if late_n else {}
+
+    # -- what a pump does ---------------------------------------------------------------------------------------------
+
+    def read(self) -> PumpState:
+        """State and dispensed volume; tells the pump the next portion of the infusion under way when one is due.
+
+        Between two portions the infusion still runs. Raises as ``infuse`` does when a portion could not be told; the
+        infusion is over then.
+        """
+        seen = self._dispensed()
+        self._check_direction(seen)
+        if self._goal_ml is not None:
+            try:
+                seen = self._go_on(seen)
+            except BaseException:
+                self._goal_ml = None
+                raise
+        running = self._goal_ml is not None or seen.status in MOVING
+        total_ml = self._counted_ml + seen.infused_ml
+        return PumpState(seen.asked_ns, running, total_ml, self._rate_ml_min if running else 0.0, self._alarmed())
+
+    def infuse(self, volume_ml: float, rate_ml_min: float) -> None:
+        """Set rate and target, read both back, and send ``irun`` exactly once; the same again for each later portion.
+
+        A lost answer to ``irun`` is resolved by asking. Raises ``LimitViolation`` before anything is sent,
+        ``DeviceAlarm`` or ``DeviceError`` when the pump refused, when ``interrupt`` came first, or when somebody has
+        changed what was set at opening (code ``changed``; nothing infused in all of them), ``LinkError`` when what it
+        did is not known.
+        """
+        self._check_limits(volume_ml, rate_ml_min)
+        line = self._open_line()
+        self._raise_alarm()
+        seen = self._dispensed()
+        self._raise_alarm()
+        self._check_direction(seen)
+        if self._goal_ml is not None or seen.status in MOVING:
+            raise line.refused("irun", "the pump is still running")
+        self._look_once_more()
+        verify(line, self._settings)
+        withdrawn_ml = line.value("wvolume")
+        if withdrawn_ml:
+            raise self._withdrew(f"it has withdrawn {withdrawn_ml:g} mL")
+        self._look_once_more()
+        text = rate_text(rate_ml_min)
+        line.attempt(f"irate {text}")
+        line.expect("irate", float(text.split()[0]) / 1000.0)
+        self._rate_ml_min = rate_ml_min
+        goal_ml = self._counted_ml + seen.infused_ml + volume_ml
+        self._heard_ns = self._clock.now_ns()
+        self._goal_ml = goal_ml
+        try:
+            self._tell(self._next_portion(volume_ml))
+        except BaseException:
+            self._goal_ml = None
+            raise
+
+    def stop(self) -> None:
+        """Stop and prove it; raises ``DeviceError`` when the pump still runs after one second."""
+        try:
+            self._stop(self._clock.deadline(STOP_S))
+        finally:
+            self._taken_back = False
+
+    def clear(self) -> None:
+        """Set the dispensed total to zero and acknowledge an alarm; refused while running."""
+        line = self._open_line()
+        if self._goal_ml is not None or self._dispensed().status in MOVING:
+            raise line.refused("cvolume", "the pump is running")
+        self._stop(self._clock.deadline(STOP_S))  # also ends the prompts "stalled" and "target reached"
+        self._clear(line)
+
+    # -- portions -----------------------------------------------------------------------------------------------------
+
+    def _go_on(self, seen: Dispensed) -> Dispensed:
+        """The infusion under way, one reading later: as it was, told its next portion, or over."""
+        silent_s = (seen.asked_ns - self._heard_ns) / NS_PER_S
+        self._heard_ns = seen.asked_ns
+        if self._taken_back or self._alarmed():
+            self._goal_ml = None
+            return seen
+        if self._settings.portion_s and silent_s > self._settings.portion_s:
+            # As a watchdog does it: what nobody watched for so long does not go on by itself.
+            total_ml = self._counted_ml + seen.infused_ml
+            self._alarm = f"nobody read it for {silent_s:.2f} s: the infusion ended by itself at {total_ml:.4g} mL"
+            self._stop(self._clock.deadline(STOP_S))
+            return self._dispensed()
+        if seen.status in MOVING:
+            seen = self._await_end(seen)
+            if seen.status in MOVING:
+                return seen
+        assert self._goal_ml is not None
+        left_ml = self._goal_ml - self._counted_ml - seen.infused_ml
+        if self._taken_back or left_ml < LEAST_ML or seen.infused_ml < ENOUGH * self._portion_ml - STEP_ML:
+            self._goal_ml = None  # over, or stopped by somebody else
+            return seen
+        self._tell(self._next_portion(left_ml))
+        return self._dispensed()
+
+    def _await_end(self, seen: Dispensed) -> Dispensed:
+        """The end of a portion that is close, unless the infusion is taken back meanwhile."""
+        end_ns = self._sent_ns + int(self._portion_ml / self._rate_ml_min * 60.0 * NS_PER_S)
+        if end_ns - self._clock.now_ns() > AWAIT_S * NS_PER_S:
+            return seen
+        while self._clock.now_ns() < end_ns and not self._taken_back:
+            self._clock.sleep(STEP_S)
+        return seen if self._taken_back else self._dispensed()
+
+    def _next_portion(self, left_ml: float) -> float:
+        """Equal parts, each at most what goes in during ``portion_s``."""
+        most_ml = self._rate_ml_min / 60.0 * self._settings.portion_s or left_ml
+        return left_ml / max(1, math.ceil(left_ml / most_ml - 1e-6))
+
+    def _tell(self, portion_ml: float) -> None:
+        """Count from zero, set the target, and send ``irun`` once."""
+        line = self._open_line()
+        self._look_once_more()
+        self._count_from_zero(line)
+        text = volume_text(portion_ml)
+        target_ml = float(text.split()[0]) / 1000.0
+        line.put("tvolume", text, target_ml)
+        self._look_once_more()
+        self._portion_ml = target_ml
+        self._count.run(0.0, target_ml, self._rate_ml_min)
+        self._sent_ns = self._clock.now_ns()
+        try:
+            reply = line.exchange("irun")
+        except (NoReply, BadReply) as lost:
+            self._resolve(lost)
+            return
+        line.check("irun", reply)
+        if reply.prompt != INFUSING:  # one changed bit away from "idle"
+            self._resolve(None)
+
+    def _resolve(self, lost: LinkError | None) -> None:
+        """Find out what became of ``irun`` without sending it again."""
+        line = self._open_line()
+        try:
+            now = self._dispensed()
+        except LinkError as error:
+            raise LinkError(
+                f"pump on {self._settings.url}: irun was sent, its answer was lost and the pump does not answer since: "
+                f"it may have infused up to {self._portion_ml:g} mL; check cable and pump display before going on",
+                port=self._settings.url,
+                command="irun",
+            ) from error
+        self._raise_alarm()
+        if now.status in MOVING or now.infused_ml >= ENOUGH * self._portion_ml - STEP_ML:
+            return
+        raise line.refused(
+            "irun",
+            f"it is stopped and has infused {now.infused_ml:.4g} of {self._portion_ml:g} mL; the command was not repeated",
+        ) from lost
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    def _look_once_more(self) -> None:
+        """Before the plunger moves, and on the way there: what stops the pump waits behind this in the lane."""
+        if self._taken_back:
+            self._taken_back = False
+            raise self._open_line().refused("irun", "the infusion was taken back before it began; nothing was infused")
+
+    def _stop(self, deadline: Deadline) -> None:
+        """``stp``, then two readings that agree on a plunger at rest; repeating it can do no harm."""
+        line = self._open_line()
+        seen = "nothing"
+        self._goal_ml = None
+        self._count.stop()
+        while True:
+            try:
+                line.exchange("stp")
+            except (NoReply, BadReply) as error:
+                seen = str(error)
+            try:
+                first, second = self._once(1), self._once(1)
+                if first.status == second.status == "S" and abs(second.infused_ml - first.infused_ml) <= STEP_ML:
+                    return
+                seen = f"{second.status} and {second.infused_ml:g} mL"
+            except (NoReply, BadReply) as error:
+                seen = str(error)
+            if deadline.expired:
+                raise line.refused("stp", f"no proof that it stopped: {seen}; cut the power of the pump")
+
+    def _clear(self, line: HarvardLine) -> None:
+        line.attempt("cvolume")
+        self._count.forget()
+        now = self._dispensed()
+        if line.alarm and self._prompt_is_alarm(line):
+            raise DeviceAlarm(
+                f"pump on {self._settings.url} stays in alarm: {line.alarm}; acknowledge it at its display",
+                device=self.role,
+                code=line.alarm,
+            )
+        withdrawn_ml = line.value("wvolume")
+        for what, left_ml in (("infused", now.infused_ml), ("withdrawn", withdrawn_ml)):
+            if left_ml:
+                raise line.refused("cvolume", f"the {what} volume still reads {left_ml:g} mL")
+        self._counted_ml = self._zeroing_ml = 0.0
+        self._alarm = line.alarm = ""
+
+    def _prompt_is_alarm(self, line: HarvardLine) -> bool:
+        line.alarm, before = "", line.alarm
+        line.ask("ivolume")
+        still = bool(line.alarm)
+        line.alarm = before
+        return still
+
+    def _count_from_zero(self, line: HarvardLine) -> None:
+        seen = self._dispensed()
+        if seen.infused_ml == 0.0:
+            return
+        self._zeroing_ml = seen.infused_ml
+        line.attempt("civolume")
+        self._count.forget()
+        now = self._dispensed()
+        if now.infused_ml != 0.0:
+            raise line.refused("civolume", f"the infused volume still reads {now.infused_ml:g} mL")
+
+    def _dispensed(self) -> Dispensed:
+        """The count; one that is not possible after the last one, or not expected, is asked for once more."""
+        before: Dispensed | None = None
+        for _ in range(COUNT_ATTEMPTS):
+            now = self._once()
+            if self._count.possible(now) or (before is not None and self._count.agree(before, now)):
+                self._count.believe(now)
+                if self._zeroing_ml and now.infused_ml < self._zeroing_ml / 2.0:
+                    self._counted_ml += self._zeroing_ml
+                    self._zeroing_ml = 0.0
+                return now
+            before = now
+        raise BadReply(
+            f"pump on {self._settings.url}: no two answers to ivolume agree; the last says {now.status} and"
+            f" {now.infused_ml:g} mL; is the line disturbed?",
+            port=self._settings.url,
+            command="ivolume",
+        )
+
+    def _once(self, attempts: int = READ_ATTEMPTS) -> Dispensed:
+        line = self._open_line()
+        asked_ns = self._clock.now_ns()
+        reply = line.ask("ivolume", attempts)
+        line.check("ivolume", reply)
+        return Dispensed(reply.status, reply.value("ivolume") or 0.0, 0.0, STEP_ML, asked_ns, self._clock.now_ns())
+
+    def _check_direction(self, seen: Dispensed) -> None:
+        if seen.status == "W":
+            raise self._withdrew("it withdraws")
+
+    def _withdrew(self, what: str) -> DeviceError:
+        return self._open_line().refused(
+            "ivolume", f"{what}, which nothing here asks for; was it used at its own keys?", "changed"
+        )
+
+    def _open_line(self) -> HarvardLine:
+        if self._line is None:
+            raise LinkError(f"pump on {self._settings.url} is not open", port=self._settings.url)
+        return self._line
+
+    def _alarmed(self) -> str:
+        if self._line is not None and self._line.alarm:
+            self._alarm = self._alarm or self._line.alarm
+        return self._alarm
+
+    def _raise_alarm(self) -> None:
+        if alarm := self._alarmed():
+            raise DeviceAlarm(
+                f"pump on {self._settings.url} is in alarm: {alarm}; find the cause, then clear the pump",
+                device=self.role,
+                code=alarm,
+            )
+
+    def _check_limits(self, volume_ml: float, rate_ml_min: float) -> None:
+        settings = self._settings
+        if not 0.0 < volume_ml <= settings.max_volume_ml:
+            raise LimitViolation("volume (mL)", volume_ml, f"0..{settings.max_volume_ml:g} mL for one infusion")
+        if not 0.0 < rate_ml_min <= settings.max_rate_ml_min:
+            raise LimitViolation("rate (mL/min)", rate_ml_min, f"0..{settings.max_rate_ml_min:g} mL/min")
