@@ -266,10 +266,8 @@ class Driver:
         self._raise_alarm()
         if now.status in MOVING or now.infused_ml >= ENOUGH * self._portion_ml - STEP_ML:
             return
-        raise line.refused(
-            "irun",
-            f"it is stopped and has infused {now.infused_ml:.4g} of {self._portion_ml:g} mL; the command was not repeated",
-        ) from lost
+        done = f"{now.infused_ml:.4g} of {self._portion_ml:g} mL"
+        raise line.refused("irun", f"it is stopped and has infused {done}; the command was not repeated") from lost
 
     # -- steps --------------------------------------------------------------------------------------------------------
 

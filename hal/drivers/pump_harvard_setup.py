@@ -1,5 +1,7 @@
-"""Who is on the line, and what a Harvard pump must be told before it may infuse: established at opening, looked at again
-before every infusion."""
+"""Who is on the line, and what a Harvard pump must be told before it may infuse.
+
+Established at opening, looked at again before every infusion.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ import contextlib
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hal.clock import Clock
 from hal.drivers.pump_harvard_frame import XON, encode
 from hal.drivers.pump_harvard_line import HarvardLine
 from hal.errors import BadReply, DeviceError, LinkError, NoReply

@@ -1,44 +1,44 @@
-"""What every pump driver must do, over every mount and in both modes of the New Era protocol."""
+"""What every pump driver must do, over every mount and in every mode (``pump_table``)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from device_mounts import SERIAL_MOUNTS, Mounted, mounted
+from pump_table import PUMPS, PumpCase
 from waiting import PATIENCE_S, until
 
-from hal.drivers import pump_new_era
-from hal.drivers.pump_new_era import Driver, Settings
 from hal.errors import DeviceAlarm, DeviceError, LimitViolation, LinkError
 from hal.interfaces import Pump
-from hal.sim.devices.pump_new_era import NewEraPump
+from hal.sim.faults import Fault, FaultKind, FaultyCore
+
+OFF_ML = 0.3 * 0.05 + 0.004
+"""Count and truth differ by the error of delivery and the play before the plunger follows."""
 
 
 @dataclass
 class Bench:
-    driver: Driver
-    pump: NewEraPump
+    case: PumpCase
+    driver: Any
+    pump: Any
     at: Mounted
 
 
-MODES = {"rigsim": (0, 5), "pty": (60,), "socket": (0,)}
-"""Seconds of the watchdog; in real time long enough that it is not a pause of the machine that trips it."""
-
-
-@pytest.fixture(params=[(mount, safe_s) for mount in SERIAL_MOUNTS for safe_s in MODES[mount]], ids=str)
+@pytest.fixture(
+    params=[(m, case) for case in PUMPS for m in case.mounts if m in SERIAL_MOUNTS], ids=lambda p: f"{p[0]}, {p[1]}"
+)
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    kind, safe_s = request.param
-    patience = {}
+    kind, case = request.param
     if kind != "rigsim":  # real time: a busy machine may answer late (after an alarm the driver always waits a quarter)
-        patience = {"timeout_s": 2.0}
-        monkeypatch.setattr(pump_new_era, "STOP_S", 10.0)
-    pump = NewEraPump(seed=4)
+        monkeypatch.setattr(case.module, "STOP_S", 10.0)
+    pump = case.core()
     with mounted(kind, lambda mbap: pump) as at:
-        driver = Driver(Settings(url=at.url, diameter_mm=14.43, safe_mode_s=safe_s, **patience), at.clock)
+        driver = case.build(at.url, at.clock, **({} if kind == "rigsim" else {"timeout_s": 2.0}))
         driver.open()
-        yield Bench(driver, pump, at)
+        yield Bench(case, driver, pump, at)
         driver.close()
 
 
@@ -59,7 +59,9 @@ def test_it_is_a_pump(bench: Bench) -> None:
 def test_it_says_what_it_is(bench: Bench) -> None:
     bench.driver.close()
     identity = bench.driver.open()
-    assert (identity.model, identity.firmware, identity.verified) == ("NE1000", "3.928", False)
+    assert (identity.role, identity.driver, identity.verified) == ("pump", bench.case.driver, False)
+    assert identity.model == bench.case.model
+    assert identity.firmware
     assert identity.simulated == bench.at.url.startswith("rigsim")
 
 
@@ -140,7 +142,7 @@ def test_what_is_outside_the_limits_is_never_sent(bench: Bench, volume_ml: float
 
 def test_a_rate_that_the_pump_cannot_do_is_reported_by_name(bench: Bench) -> None:
     with pytest.raises(DeviceError, match="out of range"):
-        bench.driver.infuse(0.1, 12.0)  # a 14.43 mm syringe goes up to 8.34 mL/min
+        bench.driver.infuse(0.1, bench.case.too_fast_ml_min)
     assert not bench.driver.read().running
 
 
@@ -158,6 +160,87 @@ def test_a_stall_stays_visible_until_it_is_cleared(bench: Bench) -> None:
     bench.driver.clear()
     bench.driver.infuse(0.02, 6.0)
     assert bench.driver.read().alarm == ""
+
+
+def test_left_alone_it_pumps_no_longer_than_it_declares(bench: Bench) -> None:
+    if not bench.at.clock.virtual:
+        pytest.skip("counts seconds, which a busy machine does not")
+    bench.driver.infuse(0.9, 3.0)
+    before_ml = bench.pump.displaced_ml(bench.at.clock.now_ns())
+    bench.at.clock.sleep(20.0)
+    alone_ml = bench.pump.displaced_ml(bench.at.clock.now_ns()) - before_ml
+    watchdog_s = bench.driver.watchdog_s
+    if watchdog_s is None:
+        assert alone_ml == pytest.approx(0.9, rel=0.03)  # the pump's own error of delivery
+        return
+    assert 0.7 * watchdog_s < alone_ml / (3.0 / 60.0) < 1.03 * (watchdog_s + 0.1)
+    state = bench.driver.read()
+    assert not state.running
+    assert state.alarm
+    bench.at.clock.sleep(5.0)
+    assert not bench.driver.read().running
+    assert bench.pump.displaced_ml(bench.at.clock.now_ns()) - before_ml == pytest.approx(alone_ml)
+
+
+def test_an_infusion_that_is_watched_is_whole_whatever_the_pump_does_alone(bench: Bench) -> None:
+    bench.driver.infuse(0.3, 3.0)
+    most_s = 6.0 * 1.1 if bench.at.clock.virtual else PATIENCE_S
+    deadline = bench.at.clock.deadline(most_s)
+    seen_ml = [0.0]
+    while (state := bench.driver.read()).running:
+        assert not deadline.expired
+        assert state.rate_ml_min == 3.0
+        seen_ml.append(state.dispensed_ml)
+        bench.at.clock.sleep(0.1)
+    assert state.alarm == ""
+    assert state.dispensed_ml == pytest.approx(0.3, abs=1e-3)
+    assert seen_ml == sorted(seen_ml)
+    assert bench.pump.displaced_ml(bench.at.clock.now_ns()) == pytest.approx(0.3, rel=0.05)
+
+
+def test_an_interrupted_infusion_does_not_begin(bench: Bench) -> None:
+    bench.driver.interrupt()
+    with pytest.raises(DeviceError, match="taken back before it began"):
+        bench.driver.infuse(0.2, 3.0)
+    assert not bench.driver.read().running
+    assert bench.driver.read().dispensed_ml == 0.0
+    bench.driver.infuse(0.02, 6.0)
+    _until_done(bench)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.DROP_REPLY, FaultKind.CORRUPT, FaultKind.DUPLICATE, FaultKind.DELAY])
+@pytest.mark.parametrize("case", PUMPS, ids=str)
+def test_on_a_bad_line_a_count_is_true_or_an_error(case: PumpCase, kind: FaultKind) -> None:
+    """A quarter of the answers is hit: whatever is reported lies between what was pumped before and after."""
+    said_n = 0
+    for seed in range(6):
+        pump = case.core()
+        core = FaultyCore(pump, (), seed)
+        with mounted("rigsim", lambda mbap, core=core: core) as at:
+            driver = case.build(at.url, at.clock)
+            driver.open()
+            core.schedule = (Fault(kind, at.clock.now_ns(), None, probability=0.25, delay_s=0.35),)
+            core.hits = [0]
+            try:
+                driver.infuse(0.3, 3.0)
+            except (LinkError, DeviceError):
+                pass
+            for _ in range(30):
+                before_ml = pump.displaced_ml(at.clock.now_ns())
+                try:
+                    state = driver.read()
+                except (LinkError, DeviceError):
+                    continue
+                said_n += 1
+                after_ml = pump.displaced_ml(at.clock.now_ns())
+                assert before_ml - OFF_ML <= state.dispensed_ml <= after_ml + OFF_ML
+                at.clock.sleep(0.1)
+            core.schedule = ()
+            assert driver.make_safe(at.clock.deadline(5.0)).safe
+            stands_ml = pump.displaced_ml(at.clock.now_ns())
+            at.clock.sleep(2.0)
+            assert pump.displaced_ml(at.clock.now_ns()) == stands_ml <= 0.3 * 1.03
+    assert said_n > 20
 
 
 def test_a_closed_driver_says_so(bench: Bench) -> None:

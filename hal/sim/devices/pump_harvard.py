@@ -287,7 +287,7 @@ class HarvardPump:
         if self.motor.prompt == "*" and self.jam:
             return ()
         done_ml = self.motor.infused_ml if way == "i" else self.motor.withdrawn_ml
-        # Decided here: a target counts from the last clear of the volume, so that a second run towards it does not move.
+        # Decided here: a target counts from the last clear of the volume; a second run towards it does not move.
         left_ml = math.inf if self.target_ml is None else self.target_ml - done_ml
         if self.target_s is not None:
             left_ml = min(left_ml, rate * self.target_s / 60.0)

@@ -39,7 +39,7 @@ class Motor:
         return self.prompt in "<>"
 
     def run(self, prompt: str, rate_ml_min: float, volume_ml: float, now_ns: int) -> None:
-        """Move until the volume is through (infinity: until stopped); without any left the target is reached at once."""
+        """Move until the volume is through (infinity: until stopped); with none left the target is reached at once."""
         self.rate_ml_min, self._left_ml, self._time_ns = rate_ml_min, volume_ml, now_ns
         self.prompt, self.end_ns = prompt, None
         if volume_ml <= 0.0:

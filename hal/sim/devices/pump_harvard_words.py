@@ -24,6 +24,7 @@ def argument_error(argument: str, why: str = "") -> Refused:
 
 
 def number(text: str, argument: str) -> float:
+    """A decimal number; ``argument`` is what the refusal repeats."""
     try:
         return float(text)
     except ValueError:
@@ -61,6 +62,7 @@ def shown_volume(value_ml: float) -> str:
 
 
 def shown_rate(value_ml_min: float) -> str:
+    """As ``shown_volume``, per minute."""
     return _shown(value_ml_min, "l/min")
 
 

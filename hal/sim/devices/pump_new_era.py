@@ -13,7 +13,6 @@ from functools import partial
 from hal.clock import NS_PER_S
 from hal.sim.devices.pump_new_era_frame import Packet, Receiver, frame
 from hal.sim.devices.pump_new_era_motor import Motor, unprogrammed
-from hal.sim.devices.pump_plunger import Plunger, PlungerFigures
 from hal.sim.devices.pump_new_era_values import (
     DIAMETER_MM,
     LAST_PHASE,
@@ -26,6 +25,7 @@ from hal.sim.devices.pump_new_era_values import (
     shown,
     whole,
 )
+from hal.sim.devices.pump_plunger import Plunger, PlungerFigures
 from hal.sim.ports import PressurePort
 from hal.sim.simulators import BOTH, SimDevice, SimPlace
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from hal.sim.devices.pump_plunger import Plunger, PlungerPath
 from hal.sim.devices.pump_new_era_values import LAST_PHASE, ML_PER_UNIT, Phase, rate_limits_ml_min
+from hal.sim.devices.pump_plunger import Plunger, PlungerPath
 
 NS_PER_MIN = 60_000_000_000
 TIMELESS_PHASES = 200

@@ -7,7 +7,6 @@ import random
 from bisect import bisect_right
 from dataclasses import dataclass
 
-
 REMEMBERED = 4000
 """Corners of the plunger's path that are kept; the world asks for moments that the pump itself has passed."""
 
