@@ -15,7 +15,7 @@ from hal.clock import NS_PER_S, Clock, Deadline
 from hal.drivers.pump_count import ENOUGH, MOVING, Count, Dispensed
 from hal.drivers.pump_harvard_frame import INFUSING, rate_text, volume_text
 from hal.drivers.pump_harvard_line import READ_ATTEMPTS, HarvardLine
-from hal.drivers.pump_harvard_setup import Settings, establish, identify, quieted, verify
+from hal.drivers.pump_harvard_setup import Settings, establish, identify, verify
 from hal.errors import BadReply, DeviceAlarm, DeviceError, LimitViolation, LinkError, NoReply, RigError
 from hal.links.serial import open_serial
 from hal.types import Identity, PumpState, SafeReport
@@ -85,7 +85,7 @@ class Driver:
         return Identity(role=self.role, driver="harvard_pump", model=model, firmware=firmware, simulated=link.simulated)
 
     def close(self) -> None:
-        """Stop if running; the pump answers a terminal again as it did before."""
+        """Stop if running."""
         line, self._goal_ml = self._line, None
         if line is None:
             return
@@ -93,7 +93,6 @@ class Driver:
         with contextlib.suppress(LinkError, DeviceError):
             if self._dispensed().status in MOVING:
                 self._stop(self._clock.deadline(STOP_S))
-            quieted(line.link, self._settings)
         line.link.close()
         self._line = None
 

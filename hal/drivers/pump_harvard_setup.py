@@ -9,10 +9,8 @@ import contextlib
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hal.drivers.pump_harvard_frame import XON, encode
 from hal.drivers.pump_harvard_line import HarvardLine
 from hal.errors import BadReply, DeviceError, LinkError, NoReply
-from hal.links.serial import SerialLink
 
 IDENTIFY_ATTEMPTS = 4
 SWITCHES = (("nvram none", "nvram off"), ("cttime",), ("ctvolume",))
@@ -54,7 +52,7 @@ def identify(line: HarvardLine, settings: Settings) -> tuple[str, str]:
     """Model and firmware. Whatever the pump is at, it is brought to end its answers with XON and to echo nothing."""
     last: LinkError | None = None
     for _ in range(IDENTIFY_ATTEMPTS):
-        for first in ("echo off", "poll on"):  # a pump without the switch, or not yet polled, answers as it likes
+        for first in ("poll on", "echo off"):  # one that echoes, or has no such switch, answers as it likes
             with contextlib.suppress(NoReply, BadReply):
                 line.exchange(first)
         try:
@@ -114,9 +112,3 @@ def verify(line: HarvardLine, settings: Settings) -> None:
             "settings", f"{error}; it was changed since the rig was opened, at its keys or by another program; nothing"
             " was infused; find out by whom, then open the rig again", "changed",
         ) from error  # fmt: skip
-
-
-def quieted(link: SerialLink, settings: Settings) -> None:
-    """Leave a pump as a person at a terminal expects it; best effort."""
-    link.write(encode(settings.address, "poll off"))
-    link.read_until(XON, link.deadline())
