@@ -31,6 +31,8 @@ from hal.sim.simulators import BOTH, SimDevice, SimPlace
 
 TURNAROUND_NS = 1_000_000
 STALL_CHECK_NS = 20_000_000
+SHOWN_SHARE = 1e-5
+"""The limit that it shows, with six digits, is one that it takes."""
 LONGEST = 80
 """More text than this without CR is noise."""
 _COMMAND = re.compile(r"(\d{0,2}):?@?\s*(\S*)\s*(.*?)\s*")
@@ -77,7 +79,7 @@ class HarvardPump:
         self._commands: dict[str, Callable[[str, int], tuple[str, ...]]] = {
             "ver": self._version, "version": self._versions, "address": self._address, "poll": self._poll,
             "echo": self._echo, "nvram": self._any_of("none", "off", "on"), "dim": self._dim, "load": self._load,
-            "time": lambda argument, now_ns: () if argument else ("01/01/26 12:00:00",),
+            "time": lambda argument, now_ns: (argument or "01/01/26 12:00:00",),
             "force": self._force, "diameter": self._diameter, "svolume": self._syringe,
             "irate": partial(self._rate, "i"), "wrate": partial(self._rate, "w"), "crate": self._current_rate,
             "iramp": partial(self._ramp, "i"), "wramp": partial(self._ramp, "w"),
@@ -262,7 +264,7 @@ class HarvardPump:
             return (f"{shown_rate(low)} to {shown_rate(high)}",)
         value = {"max": high, "min": low}.get(argument)
         value = rate_ml_min(argument) if value is None else value
-        if not low <= value <= high * (1.0 + 1e-9):
+        if not low <= value <= high * (1.0 + SHOWN_SHARE):
             raise argument_error(argument, "Out of range")
         self.rates_ml_min[way] = value
         return ()

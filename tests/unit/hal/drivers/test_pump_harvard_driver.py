@@ -8,7 +8,7 @@ from scripted_line import AnsweringLine, on_line
 
 from hal.clock import VirtualClock
 from hal.drivers.pump_harvard import Driver, Settings
-from hal.drivers.pump_harvard_frame import volume_text
+from hal.drivers.pump_harvard_frame import decode, volume_text
 from hal.errors import DeviceAlarm, DeviceError, LimitViolation, LinkError
 from hal.links.wire import Endpoint, publish
 from hal.sim.devices.pump_harvard import HarvardPump
@@ -45,7 +45,7 @@ def _used() -> HarvardPump:
     pump = HarvardPump(seed=1)
     for n, command in enumerate((
         "diameter 4.61", "svolume 1 ml", "irate 1 ml/min", "wrate 1 ml/min", "tvolume 20 ul", "irun", "ctvolume",
-        "ttime 1", "iramp 1 ml/min 2 ml/min 9", "force 100", "load qs iw", "echo on", "wrun",
+        "ttime 99", "iramp 1 ml/min 2 ml/min 9", "force 100", "load qs iw", "echo on", "wrun",
     )):  # fmt: skip
         pump.receive(command.encode() + b"\r", n * 10**9 * 2)
     return pump
@@ -53,9 +53,11 @@ def _used() -> HarvardPump:
 
 def test_whatever_an_earlier_user_left_is_established_at_opening() -> None:
     pump = _used()
-    assert (pump.motor.prompt, pump.target_s, pump.echoes) == ("<", 1.0, True)
+    assert (pump.motor.prompt, pump.target_s, pump.echoes) == ("<", 99.0, True)
     assert pump.motor.infused_ml > 0.0 and pump.ramps
-    bench = Bench(pump=pump).opened()
+    bench = Bench(pump=pump)
+    bench.clock.sleep(30.0)
+    bench.opened()
     assert (pump.motor.prompt, pump.directions, pump.target_ml, pump.target_s) == (":", "i", None, None)
     assert (pump.motor.diameter_mm, pump.syringe_ml, pump.force_percent, pump.ramps) == (12.06, 5.0, 50, {})
     assert (pump.motor.infused_ml, pump.motor.withdrawn_ml, pump.echoes, pump.polled) == (0.0, 0.0, False, True)
@@ -64,9 +66,7 @@ def test_whatever_an_earlier_user_left_is_established_at_opening() -> None:
     assert bench.driver.read().dispensed_ml == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(
-    "command", ["diameter 10", "svolume 9 ml", "force 80", "ttime 9", "iramp 1 ml/min 2 ml/min 9"]
-)
+@pytest.mark.parametrize("command", ["diameter 10", "svolume 9 ml", "force 80", "ttime 9", "iramp 1 ml/min 2 ml/min 9"])
 def test_what_somebody_changed_since_is_refused_and_nothing_is_infused(bench: Bench, command: str) -> None:
     bench.pump.receive(command.encode() + b"\r", bench.clock.now_ns())
     bench.pump.transmit(bench.clock.now_ns() + 10**7)
@@ -78,7 +78,7 @@ def test_what_somebody_changed_since_is_refused_and_nothing_is_infused(bench: Be
 
 def test_a_pump_that_withdrew_at_its_keys_is_refused(bench: Bench) -> None:
     bench.pump.motor.withdrawn_ml = 0.01
-    with pytest.raises(DeviceError, match="has withdrawn 0.01 mL"):
+    with pytest.raises(DeviceError, match=r"has withdrawn 0\.01 mL"):
         bench.driver.infuse(0.1, 3.0)
     assert bench.line.count(b"irun") == 0
 
@@ -169,7 +169,7 @@ def test_a_reading_that_waits_for_the_end_of_a_portion_ends_with_an_interruption
 
 def test_a_damaged_setting_is_found_out_before_irun(bench: Bench) -> None:
     bench.line.deaf = lambda request: b"tvolume " in request
-    with pytest.raises(DeviceError, match="asked for 0.05, the pump says 'Target volume not set'"):
+    with pytest.raises(DeviceError, match=r"asked for 0\.05, the pump says 'Target volume not set'"):
         bench.driver.infuse(0.2, 3.0)
     assert bench.line.count(b"irun") == 0
 
@@ -206,20 +206,6 @@ def test_a_pump_that_lost_its_power_says_nothing_that_is_believed(bench: Bench) 
     assert bench.line.count(b"irun") == 1
 
 
-def test_a_late_answer_is_not_taken_for_another(bench: Bench) -> None:
-    late: list[bytes] = []
-
-    def spoil(request: bytes, answer: bytes) -> bytes:
-        if b"irate\r" in request and not late:
-            late.append(answer)
-            return b""
-        return answer
-
-    bench.line.spoil = spoil
-    bench.driver.infuse(0.04, 3.0)
-    assert bench.driver.read().running
-
-
 def test_a_stall_ends_the_infusion_and_stays_until_it_is_acknowledged(bench: Bench) -> None:
     bench.driver.infuse(0.5, 3.0)
     bench.pump.jam = True
@@ -230,7 +216,7 @@ def test_a_stall_ends_the_infusion_and_stays_until_it_is_acknowledged(bench: Ben
 
 
 def test_something_else_on_the_line_is_named() -> None:
-    clock = on_line("stranger", AnsweringLine(b"00S\r\n"))
+    clock = on_line("stranger", AnsweringLine(lambda request: b"00S\r\n"))
     with pytest.raises(LinkError, match="does not answer like a Harvard or KD Scientific pump"):
         Driver(Settings(url="rigsim://stranger", diameter_mm=12.06), clock).open()
 
@@ -239,6 +225,12 @@ def test_something_else_on_the_line_is_named() -> None:
 def test_portions_that_nobody_could_follow_are_refused(portion_s: float) -> None:
     with pytest.raises(ValueError, match="portion_s"):
         Settings(url="rigsim://x", diameter_mm=12.06, portion_s=portion_s)
+
+
+def test_an_answer_with_or_without_a_space_after_its_prompt_is_understood() -> None:
+    """Captures against a simulator have one; independent clients are written as if there were none."""
+    for raw in (b"\n00: 5 ml\r\n00:\x11", b"\n00:5 ml\r\n00:\x11"):
+        assert decode(raw, "").value("svolume") == 5.0
 
 
 def test_a_volume_too_small_for_its_digits_is_refused() -> None:

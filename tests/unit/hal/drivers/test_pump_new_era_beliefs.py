@@ -9,8 +9,8 @@ from late_line import LateLine
 from lossy_line import LossyLine
 
 from hal.clock import VirtualClock
-from hal.drivers.pump_new_era import Driver, Settings
 from hal.drivers.pump_count import Count, Dispensed
+from hal.drivers.pump_new_era import Driver, Settings
 from hal.drivers.pump_new_era_frame import Reply
 from hal.errors import DeviceAlarm, DeviceError, LinkError
 from hal.links.wire import Endpoint, WireCore, publish

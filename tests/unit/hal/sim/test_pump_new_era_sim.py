@@ -10,8 +10,8 @@ import pytest
 
 from hal.sim.devices.pump_new_era import NewEraPump
 from hal.sim.devices.pump_new_era_frame import crc_ccitt
-from hal.sim.devices.pump_plunger import Plunger, PlungerFigures
 from hal.sim.devices.pump_new_era_values import rate_limits_ml_min, shown
+from hal.sim.devices.pump_plunger import Plunger, PlungerFigures
 
 S = 1_000_000_000
 EXACT = PlungerFigures(flow_error=0.0, play_mm=0.0, relax_mm=0.0)
