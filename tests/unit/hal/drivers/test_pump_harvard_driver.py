@@ -1,4 +1,4 @@
-"""The Harvard pump's driver when things go wrong: what others left, lost and damaged answers, silence, interruptions."""
+"""The Harvard pump's driver when things go wrong: what others left, lost, late and damaged answers, interruptions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hal.drivers.pump_harvard_frame import decode, volume_text
 from hal.errors import DeviceAlarm, DeviceError, LimitViolation, LinkError
 from hal.links.wire import Endpoint, publish
 from hal.sim.devices.pump_harvard import HarvardPump
+from hal.sim.faults import Fault, FaultKind, FaultyCore
 
 
 class Bench:
@@ -204,6 +205,36 @@ def test_a_pump_that_lost_its_power_says_nothing_that_is_believed(bench: Bench) 
     with pytest.raises(LinkError):
         bench.driver.read()
     assert bench.line.count(b"irun") == 1
+
+
+def test_an_answer_that_was_given_up_is_not_taken_for_a_newer_one() -> None:
+    bench = Bench(portion_s=0.0).opened()
+    faulty = FaultyCore(bench.pump, ())
+    publish("harvard-unit", Endpoint(faulty, bench.clock))
+    bench.driver.infuse(0.5, 3.0)
+    begun_ns = bench.clock.now_ns()
+    bench.clock.sleep(1.0)
+    faulty.schedule, faulty.hits = (Fault(FaultKind.DELAY, bench.clock.now_ns(), count=1, delay_s=0.35),), [0]
+    state = bench.driver.read()
+    assert faulty.hits == [1]
+    assert state.dispensed_ml >= 3.0 / 60.0 * (state.time_ns - begun_ns) / 1e9 - 1e-4
+    assert bench.driver.notices() == {"bytes on its line that nobody waited for": 1}
+
+
+def test_a_count_with_one_digit_changed_is_asked_for_again(bench: Bench) -> None:
+    bench.driver.infuse(0.5, 3.0)
+    bench.clock.sleep(0.5)
+    damaged: list[bytes] = []
+
+    def spoil(request: bytes, answer: bytes) -> bytes:
+        if b"ivolume" in request and not damaged:
+            damaged.append(answer)
+            return answer.replace(b" 2", b" 9")
+        return answer
+
+    bench.line.spoil = spoil
+    assert bench.driver.read().dispensed_ml == pytest.approx(0.0255, abs=0.001)
+    assert b" 2" in damaged[0]
 
 
 def test_a_stall_ends_the_infusion_and_stays_until_it_is_acknowledged(bench: Bench) -> None:
