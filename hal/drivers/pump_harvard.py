@@ -12,9 +12,10 @@ import contextlib
 import math
 
 from hal.clock import NS_PER_S, Clock, Deadline
-from hal.drivers.pump_count import ENOUGH, MOVING, Count, Dispensed
+from hal.drivers.pump_count import MOVING, Dispensed
+from hal.drivers.pump_harvard_count import PortionCount
 from hal.drivers.pump_harvard_frame import INFUSING, rate_text, volume_text
-from hal.drivers.pump_harvard_line import READ_ATTEMPTS, HarvardLine
+from hal.drivers.pump_harvard_line import HarvardLine
 from hal.drivers.pump_harvard_setup import Settings, establish, identify, verify
 from hal.errors import BadReply, DeviceAlarm, DeviceError, LimitViolation, LinkError, NoReply, RigError
 from hal.links.serial import open_serial
@@ -22,13 +23,8 @@ from hal.types import Identity, PumpState, SafeReport
 
 __all__ = ["Driver", "Settings"]
 
-COUNT_ATTEMPTS = 6
 STOP_S = 1.0
 """Patience of ``stop``: many exchanges of 10 ms."""
-FASTEST_CM_MIN = 16.0
-"""Plunger speed of the Pump 11 Elite (88 mL/min with a 60 mL syringe) [calc]."""
-STEP_ML = 2e-4
-"""Counts agree to this [A]: how the pump rounds is not documented."""
 LEAST_ML = 5e-4
 """Less than this is no portion of its own."""
 AWAIT_S = 0.12
@@ -45,16 +41,11 @@ class Driver:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._line: HarvardLine | None = None
-        self._count = Count(math.pi * (settings.diameter_mm / 20.0) ** 2 * FASTEST_CM_MIN)
+        self._count: PortionCount | None = None
+        """None while it is not open."""
         self._alarm = ""
         self._taken_back = False
         self._rate_ml_min = 0.0
-        self._counted_ml = 0.0
-        """Of the portions before this one; the pump counts each from zero."""
-        self._zeroing_ml = 0.0
-        """Its count when it was told to count from zero, until it was seen to."""
-        self._portion_ml = 0.0
         self._sent_ns = 0
         self._heard_ns = 0
         self._goal_ml: float | None = None
@@ -71,30 +62,31 @@ class Driver:
         """Connect, identify by ``ver``, stop, set syringe and program, read them back, count from zero."""
         settings = self._settings
         link = open_serial(settings.url, settings.baudrate, self._clock, timeout_s=settings.timeout_s)
-        self._line = line = HarvardLine(link, self._clock, settings.address)
+        line = HarvardLine(link, self._clock, settings.address)
+        self._count = PortionCount(line, self._clock, settings.diameter_mm)
         self._goal_ml = None
         try:
             model, firmware = identify(line, settings)
             self._stop(self._clock.deadline(STOP_S))
             establish(line, settings)
-            self._clear(line)
+            self._clear(self._count)
         except BaseException:
             link.close()
-            self._line = None
+            self._count = None
             raise
         return Identity(role=self.role, driver="harvard_pump", model=model, firmware=firmware, simulated=link.simulated)
 
     def close(self) -> None:
         """Stop if running."""
-        line, self._goal_ml = self._line, None
-        if line is None:
+        count, self._goal_ml = self._count, None
+        if count is None:
             return
         # A pump that cannot be reached any more ends by its own target.
         with contextlib.suppress(LinkError, DeviceError):
-            if self._dispensed().status in MOVING:
+            if count.newest().status in MOVING:
                 self._stop(self._clock.deadline(STOP_S))
-        line.link.close()
-        self._line = None
+        count.line.link.close()
+        self._count = None
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
         """Stop, proven by reading back."""
@@ -115,7 +107,7 @@ class Driver:
 
     def notices(self) -> dict[str, int]:
         """Bytes that were not believed: an answer that came late, twice or damaged."""
-        late_n = 0 if self._line is None else self._line.late_n
+        late_n = 0 if self._count is None else self._count.line.late_n
         return {"bytes on its line that nobody waited for": late_n} if late_n else {}
 
     # -- what a pump does ---------------------------------------------------------------------------------------------
@@ -126,17 +118,18 @@ class Driver:
         Between two portions the infusion still runs. Raises as ``infuse`` does when a portion could not be told; the
         infusion is over then.
         """
-        seen = self._dispensed()
+        count = self._opened()
+        seen = count.newest()
         self._check_direction(seen)
         if self._goal_ml is not None:
             try:
-                seen = self._go_on(seen)
+                seen = self._go_on(count, seen)
             except BaseException:
                 self._goal_ml = None
                 raise
         running = self._goal_ml is not None or seen.status in MOVING
-        total_ml = self._counted_ml + seen.infused_ml
-        return PumpState(seen.asked_ns, running, total_ml, self._rate_ml_min if running else 0.0, self._alarmed())
+        rate_ml_min = self._rate_ml_min if running else 0.0
+        return PumpState(seen.asked_ns, running, count.total_ml(seen), rate_ml_min, self._alarmed())
 
     def infuse(self, volume_ml: float, rate_ml_min: float) -> None:
         """Set rate and target, read both back, and send ``irun`` exactly once; the same again for each later portion.
@@ -147,9 +140,10 @@ class Driver:
         did is not known.
         """
         self._check_limits(volume_ml, rate_ml_min)
-        line = self._open_line()
+        count = self._opened()
+        line = count.line
         self._raise_alarm()
-        seen = self._dispensed()
+        seen = count.newest()
         self._raise_alarm()
         self._check_direction(seen)
         if self._goal_ml is not None or seen.status in MOVING:
@@ -164,11 +158,10 @@ class Driver:
         line.attempt(f"irate {text}")
         line.expect("irate", float(text.split()[0]) / 1000.0)
         self._rate_ml_min = rate_ml_min
-        goal_ml = self._counted_ml + seen.infused_ml + volume_ml
         self._heard_ns = self._clock.now_ns()
-        self._goal_ml = goal_ml
+        self._goal_ml = count.total_ml(seen) + volume_ml
         try:
-            self._tell(self._next_portion(volume_ml))
+            self._tell(count, self._next_portion(volume_ml))
         except BaseException:
             self._goal_ml = None
             raise
@@ -182,15 +175,15 @@ class Driver:
 
     def clear(self) -> None:
         """Set the dispensed total to zero and acknowledge an alarm; refused while running."""
-        line = self._open_line()
-        if self._goal_ml is not None or self._dispensed().status in MOVING:
-            raise line.refused("cvolume", "the pump is running")
+        count = self._opened()
+        if self._goal_ml is not None or count.newest().status in MOVING:
+            raise count.line.refused("cvolume", "the pump is running")
         self._stop(self._clock.deadline(STOP_S))  # also ends the prompts "stalled" and "target reached"
-        self._clear(line)
+        self._clear(count)
 
     # -- portions -----------------------------------------------------------------------------------------------------
 
-    def _go_on(self, seen: Dispensed) -> Dispensed:
+    def _go_on(self, count: PortionCount, seen: Dispensed) -> Dispensed:
         """The infusion under way, one reading later: as it was, told its next portion, or over."""
         silent_s = (seen.asked_ns - self._heard_ns) / NS_PER_S
         self._heard_ns = seen.asked_ns
@@ -199,74 +192,74 @@ class Driver:
             return seen
         if self._settings.portion_s and silent_s > self._settings.portion_s:
             # As a watchdog does it: what nobody watched for so long does not go on by itself.
-            total_ml = self._counted_ml + seen.infused_ml
-            self._alarm = f"nobody read it for {silent_s:.2f} s: the infusion ended by itself at {total_ml:.4g} mL"
+            at = f"{count.total_ml(seen):.4g} mL"
+            self._alarm = f"nobody read it for {silent_s:.2f} s: the infusion ended by itself at {at}"
             self._stop(self._clock.deadline(STOP_S))
-            return self._dispensed()
+            return count.newest()
         if seen.status in MOVING:
-            seen = self._await_end(seen)
+            seen = self._await_end(count, seen)
             if seen.status in MOVING:
                 return seen
         assert self._goal_ml is not None
-        left_ml = self._goal_ml - self._counted_ml - seen.infused_ml
-        if self._taken_back or left_ml < LEAST_ML or seen.infused_ml < ENOUGH * self._portion_ml - STEP_ML:
+        left_ml = self._goal_ml - count.total_ml(seen)
+        if self._taken_back or left_ml < LEAST_ML or not count.through(seen):
             self._goal_ml = None  # over, or stopped by somebody else
             return seen
-        self._tell(self._next_portion(left_ml))
-        return self._dispensed()
+        self._tell(count, self._next_portion(left_ml))
+        return count.newest()
 
-    def _await_end(self, seen: Dispensed) -> Dispensed:
+    def _await_end(self, count: PortionCount, seen: Dispensed) -> Dispensed:
         """The end of a portion that is close, unless the infusion is taken back meanwhile."""
-        end_ns = self._sent_ns + int(self._portion_ml / self._rate_ml_min * 60.0 * NS_PER_S)
+        end_ns = self._sent_ns + int(count.portion_ml / self._rate_ml_min * 60.0 * NS_PER_S)
         if end_ns - self._clock.now_ns() > AWAIT_S * NS_PER_S:
             return seen
         while self._clock.now_ns() < end_ns and not self._taken_back:
             self._clock.sleep(STEP_S)
-        return seen if self._taken_back else self._dispensed()
+        return seen if self._taken_back else count.newest()
 
     def _next_portion(self, left_ml: float) -> float:
         """Equal parts, each at most what goes in during ``portion_s``."""
         most_ml = self._rate_ml_min / 60.0 * self._settings.portion_s or left_ml
         return left_ml / max(1, math.ceil(left_ml / most_ml - 1e-6))
 
-    def _tell(self, portion_ml: float) -> None:
+    def _tell(self, count: PortionCount, portion_ml: float) -> None:
         """Count from zero, set the target, and send ``irun`` once."""
-        line = self._open_line()
+        line = count.line
         self._look_once_more()
-        self._count_from_zero(line)
+        count.from_zero()
         text = volume_text(portion_ml)
         target_ml = float(text.split()[0]) / 1000.0
         line.put("tvolume", text, target_ml)
         self._look_once_more()
-        self._portion_ml = target_ml
-        self._count.run(0.0, target_ml, self._rate_ml_min)
+        count.run(target_ml, self._rate_ml_min)
         self._sent_ns = self._clock.now_ns()
         try:
             reply = line.exchange("irun")
         except (NoReply, BadReply) as lost:
-            self._resolve(lost)
+            self._resolve(count, lost)
             return
         line.check("irun", reply)
         if reply.prompt != INFUSING:  # one changed bit away from "idle"
-            self._resolve(None)
+            self._resolve(count, None)
 
-    def _resolve(self, lost: LinkError | None) -> None:
+    def _resolve(self, count: PortionCount, lost: LinkError | None) -> None:
         """Find out what became of ``irun`` without sending it again."""
-        line = self._open_line()
         try:
-            now = self._dispensed()
+            now = count.newest()
         except LinkError as error:
             raise LinkError(
                 f"pump on {self._settings.url}: irun was sent, its answer was lost and the pump does not answer since: "
-                f"it may have infused up to {self._portion_ml:g} mL; check cable and pump display before going on",
+                f"it may have infused up to {count.portion_ml:g} mL; check cable and pump display before going on",
                 port=self._settings.url,
                 command="irun",
             ) from error
         self._raise_alarm()
-        if now.status in MOVING or now.infused_ml >= ENOUGH * self._portion_ml - STEP_ML:
+        if now.status in MOVING or count.through(now):
             return
-        done = f"{now.infused_ml:.4g} of {self._portion_ml:g} mL"
-        raise line.refused("irun", f"it is stopped and has infused {done}; the command was not repeated") from lost
+        done = f"{now.infused_ml:.4g} of {count.portion_ml:g} mL"
+        raise count.line.refused(
+            "irun", f"it is stopped and has infused {done}; the command was not repeated"
+        ) from lost
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
@@ -274,33 +267,35 @@ class Driver:
         """Before the plunger moves, and on the way there: what stops the pump waits behind this in the lane."""
         if self._taken_back:
             self._taken_back = False
-            raise self._open_line().refused("irun", "the infusion was taken back before it began; nothing was infused")
+            raise self._opened().line.refused(
+                "irun", "the infusion was taken back before it began; nothing was infused"
+            )
 
     def _stop(self, deadline: Deadline) -> None:
         """``stp``, then two readings that agree on a plunger at rest; repeating it can do no harm."""
-        line = self._open_line()
+        count = self._opened()
         seen = "nothing"
         self._goal_ml = None
-        self._count.stop()
+        count.stop()
         while True:
             try:
-                line.exchange("stp")
+                count.line.exchange("stp")
             except (NoReply, BadReply) as error:
                 seen = str(error)
             try:
-                first, second = self._once(1), self._once(1)
-                if first.status == second.status == "S" and abs(second.infused_ml - first.infused_ml) <= STEP_ML:
+                seen = count.stands()
+                if not seen:
                     return
-                seen = f"{second.status} and {second.infused_ml:g} mL"
             except (NoReply, BadReply) as error:
                 seen = str(error)
             if deadline.expired:
-                raise line.refused("stp", f"no proof that it stopped: {seen}; cut the power of the pump")
+                raise count.line.refused("stp", f"no proof that it stopped: {seen}; cut the power of the pump")
 
-    def _clear(self, line: HarvardLine) -> None:
+    def _clear(self, count: PortionCount) -> None:
+        line = count.line
         line.attempt("cvolume")
-        self._count.forget()
-        now = self._dispensed()
+        count.forget()
+        now = count.newest()
         if line.alarm and self._prompt_is_alarm(line):
             raise DeviceAlarm(
                 f"pump on {self._settings.url} stays in alarm: {line.alarm}; acknowledge it at its display",
@@ -311,7 +306,7 @@ class Driver:
         for what, left_ml in (("infused", now.infused_ml), ("withdrawn", withdrawn_ml)):
             if left_ml:
                 raise line.refused("cvolume", f"the {what} volume still reads {left_ml:g} mL")
-        self._counted_ml = self._zeroing_ml = 0.0
+        count.cleared()
         self._alarm = line.alarm = ""
 
     def _prompt_is_alarm(self, line: HarvardLine) -> bool:
@@ -321,60 +316,23 @@ class Driver:
         line.alarm = before
         return still
 
-    def _count_from_zero(self, line: HarvardLine) -> None:
-        seen = self._dispensed()
-        if seen.infused_ml == 0.0:
-            return
-        self._zeroing_ml = seen.infused_ml
-        line.attempt("civolume")
-        self._count.forget()
-        now = self._dispensed()
-        if now.infused_ml != 0.0:
-            raise line.refused("civolume", f"the infused volume still reads {now.infused_ml:g} mL")
-
-    def _dispensed(self) -> Dispensed:
-        """The count; one that is not possible after the last one, or not expected, is asked for once more."""
-        before: Dispensed | None = None
-        for _ in range(COUNT_ATTEMPTS):
-            now = self._once()
-            if self._count.possible(now) or (before is not None and self._count.agree(before, now)):
-                self._count.believe(now)
-                if self._zeroing_ml and now.infused_ml < self._zeroing_ml / 2.0:
-                    self._counted_ml += self._zeroing_ml
-                    self._zeroing_ml = 0.0
-                return now
-            before = now
-        raise BadReply(
-            f"pump on {self._settings.url}: no two answers to ivolume agree; the last says {now.status} and"
-            f" {now.infused_ml:g} mL; is the line disturbed?",
-            port=self._settings.url,
-            command="ivolume",
-        )
-
-    def _once(self, attempts: int = READ_ATTEMPTS) -> Dispensed:
-        line = self._open_line()
-        asked_ns = self._clock.now_ns()
-        reply = line.ask("ivolume", attempts)
-        line.check("ivolume", reply)
-        return Dispensed(reply.status, reply.value("ivolume") or 0.0, 0.0, STEP_ML, asked_ns, self._clock.now_ns())
-
     def _check_direction(self, seen: Dispensed) -> None:
         if seen.status == "W":
             raise self._withdrew("it withdraws")
 
     def _withdrew(self, what: str) -> DeviceError:
-        return self._open_line().refused(
+        return self._opened().line.refused(
             "ivolume", f"{what}, which nothing here asks for; was it used at its own keys?", "changed"
         )
 
-    def _open_line(self) -> HarvardLine:
-        if self._line is None:
+    def _opened(self) -> PortionCount:
+        if self._count is None:
             raise LinkError(f"pump on {self._settings.url} is not open", port=self._settings.url)
-        return self._line
+        return self._count
 
     def _alarmed(self) -> str:
-        if self._line is not None and self._line.alarm:
-            self._alarm = self._alarm or self._line.alarm
+        if self._count is not None and self._count.line.alarm:
+            self._alarm = self._alarm or self._count.line.alarm
         return self._alarm
 
     def _raise_alarm(self) -> None:

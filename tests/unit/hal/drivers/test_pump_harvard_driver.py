@@ -210,7 +210,7 @@ def test_a_pump_that_lost_its_power_says_nothing_that_is_believed(bench: Bench) 
 def test_an_answer_that_was_given_up_is_not_taken_for_a_newer_one() -> None:
     bench = Bench(portion_s=0.0).opened()
     faulty = FaultyCore(bench.pump, ())
-    publish("harvard-unit", Endpoint(faulty, bench.clock))
+    bench.line.core = faulty
     bench.driver.infuse(0.5, 3.0)
     begun_ns = bench.clock.now_ns()
     bench.clock.sleep(1.0)
