@@ -44,8 +44,7 @@ def dose_problem(limits: VolumeLimits, watchdog_s: float | None) -> str:
     return (
         f"the pump {has}: at limits.volume.rate_ml_min = {limits.rate_ml_min:g} up to {more_ml:.2f} mL go in after the "
         f"host has died, allowed are {DOSE_ML:g} mL; set a shorter watchdog (safe_mode_s of a New Era pump, "
-        "portion_s of a Harvard pump) or a lower "
-        "rate"
+        "portion_s of a Harvard pump) or a lower rate"
     )
 
 
