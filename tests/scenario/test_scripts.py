@@ -28,6 +28,7 @@ from experiments.steps.prepare import do_item
 from hal.clock import VirtualClock
 from hal.errors import ConfigError
 from hal.phantom.spec import phantom_file
+from hal.sim import bench as benches
 from rig.config import config_file
 from rig.record import RunFolder, verify_run
 from rig.record.canonical import sha256_hex
@@ -211,6 +212,8 @@ def test_a_shipped_script_runs_in_its_short_form_and_leaves_its_picture(name, tm
     for step in (prepare, finish):  # nobody waits for the antiseptic here
         monkeypatch.setattr(step, "do_item", lambda trial, item: do_item(trial, in_a_second(item)))
     monkeypatch.setattr(carry_out, "_reported", lambda outcome: "NOT JUDGED")  # reports have tests of their own
+    one_pour = lambda settings, seed: benches._poured_before(settings.phantom, 7, settings.poured)  # noqa: E731
+    monkeypatch.setattr(benches, "_poured", one_pour)
     quick = tmp_path / "quick.toml"
     quick.write_text(config_file("simulated").read_text().replace("[sim]\n", '[sim]\nframe_quality = "fast"\n'))
     session = Session(quick, trials=1, out=tmp_path / "runs", workers=1)
