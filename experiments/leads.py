@@ -60,7 +60,7 @@ def _said(where: str, error: Exception) -> str:
 def _from_copy(run: Path, where: str) -> Body:
     """Run the copy up to its first study, with nothing said and nothing opened, and take the function from it."""
     file, name = where.rsplit(":", 1)
-    path = run / file
+    path = (run / file).resolve()
     main = ModuleType("__main__")
     main.__file__ = str(path)
     search, before = list(sys.path), sys.modules["__main__"]

@@ -113,6 +113,12 @@ def test_the_copy_in_the_run_folder_is_read_up_to_its_first_study_with_nothing_s
     assert capsys.readouterr().out == ""
 
 
+def test_a_run_folder_may_be_named_from_where_one_stands(tmp_path, monkeypatch) -> None:
+    copied(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    assert callable(lead_of(led(), Path("run"), {}))
+
+
 def test_a_copy_that_opens_a_rig_before_its_first_study_is_refused_and_nothing_is_opened(tmp_path) -> None:
     run = copied(tmp_path, "import rig; rig.open()")
     with pytest.raises(ConfigError, match="a rig is opened before the first study"):
