@@ -14,7 +14,7 @@ from analysis.figures import curve, draw_all, target
 from analysis.figures.pressure import chosen, find_fields, last_injection, words_of
 from analysis.figures.style import Stamp
 from analysis.tables import trials_table
-from experiments.protocol.technique import AcceptedRegion as TechniqueAcceptance
+from experiments.protocol.technique import Acceptance as TechniqueAcceptance
 from hal.clock import VirtualClock
 from rig.record import Entry, Field, RecordedPlan, RunFolder, Stream
 from rig.record.rows import normal_row
