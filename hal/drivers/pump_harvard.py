@@ -31,6 +31,8 @@ AWAIT_S = 0.12
 """A reading that finds so little of a portion left waits for its end, so that the flow stands as short as can be: more
 than the time between two readings of a pump at work."""
 STEP_S = 0.005
+TAKEN_BACK = "taken back"
+"""Code of the refusal that ``interrupt`` asked for."""
 
 
 class Driver:
@@ -205,7 +207,12 @@ class Driver:
         if self._taken_back or left_ml < LEAST_ML or not count.through(seen):
             self._goal_ml = None  # over, or stopped by somebody else
             return seen
-        self._tell(count, self._next_portion(left_ml))
+        try:
+            self._tell(count, self._next_portion(left_ml))
+        except DeviceError as error:
+            if error.code != TAKEN_BACK:
+                raise
+            self._goal_ml, self._taken_back = None, True  # a reading is no failure: the stop is on its way
         return count.newest()
 
     def _await_end(self, count: PortionCount, seen: Dispensed) -> Dispensed:
@@ -268,7 +275,7 @@ class Driver:
         if self._taken_back:
             self._taken_back = False
             raise self._opened().line.refused(
-                "irun", "the infusion was taken back before it began; nothing was infused"
+                "irun", "the infusion was taken back before it began; nothing was infused", TAKEN_BACK
             )
 
     def _stop(self, deadline: Deadline) -> None:

@@ -168,6 +168,20 @@ def test_a_reading_that_waits_for_the_end_of_a_portion_ends_with_an_interruption
     assert bench.line.count(b"irun") == 1
 
 
+def test_a_portion_taken_back_while_it_is_told_is_no_fault_of_the_reading(bench: Bench) -> None:
+    """A reading that failed here would end the polling of a healthy pump."""
+    bench.driver.infuse(0.5, 3.0)
+    bench.clock.sleep(0.95)
+    bench.line.deaf = lambda request: b"tvolume " in request and bool(bench.driver.interrupt())
+    assert not bench.driver.read().running
+    assert bench.line.count(b"irun") == 1
+    assert not bench.driver.read().running
+    bench.driver.stop()
+    bench.line.deaf = lambda request: False
+    bench.driver.infuse(0.02, 3.0)
+    bench.watch()
+
+
 def test_a_damaged_setting_is_found_out_before_irun(bench: Bench) -> None:
     bench.line.deaf = lambda request: b"tvolume " in request
     with pytest.raises(DeviceError, match=r"asked for 0\.05, the pump says 'Target volume not set'"):
