@@ -48,9 +48,12 @@ class Criterion(BaseModel):
     def from_toml(table: Mapping[str, Any], columns: Iterable[Column] = COLUMNS) -> Criterion:
         """That of a run folder whose trials have ``columns``; raises ``ConfigError`` with all that is wrong with it."""
         where = f"study.toml, criterion {table.get('id', '?')}"
-        criterion = validated(Document(where, "", table), Criterion)
+        # What only a new study is refused for (limits in another unit, a choice by results) was accepted by earlier
+        # versions: their folders are reported, with the known anomalies that apply.
+        recorded = {"text": str(table.get("id", "?")), **{key: v for key, v in table.items() if key != "unit"}}
+        criterion = validated(Document(where, "", recorded), Criterion)
         known = {column.name: column for column in columns}
-        faults = criterion.metric_faults(known)
+        faults = [fault for fault in criterion.metric_faults(known) if fault[0] not in ("unit", "limit")]
         if faults:
             raise ConfigError("\n".join(f"{where}: {key}: {text}" for key, text in faults))
         return criterion.model_copy(update={"unit": known[criterion.metric].unit})
@@ -81,14 +84,15 @@ class Criterion(BaseModel):
         for name, values in self.select.items():
             if name not in _COLUMN:
                 faults.append((f"select.{name}", _no_column(name, _COLUMN)))
-            elif name not in _FACTORS:
-                text = (
-                    f"{name} is a result, and trials must not be chosen by how they ended; a criterion may choose by "
-                )
-                faults.append((f"select.{name}", text + ", ".join(_FACTORS)))
-            elif not values:
+            elif name in _FACTORS and not values:
                 faults.append((f"select.{name}", f"select.{name} is empty: no trial would be chosen"))
         return faults
+
+    def result_faults(self) -> list[tuple[str, str]]:
+        """Results by which it chooses trials, which a study must not: key and reason."""
+        why = "is a result, and trials must not be chosen by how they ended; a criterion may choose by "
+        chosen_by = [name for name in self.select if name in _COLUMN and name not in _FACTORS]
+        return [(f"select.{name}", f"{name} {why}{', '.join(_FACTORS)}") for name in chosen_by]
 
     def metric_faults(self, columns: Mapping[str, Column]) -> list[tuple[str, str]]:
         """What cannot be judged in a study whose trials have these columns: key and reason."""

@@ -97,7 +97,7 @@ class Study(_Data):
             twice = [i for i, name in enumerate(names) if name in names[:i]]
             faults += [(f"{table}.{i}.{key}", f"another {word} has the same {key}") for i in twice]
         for i, criterion in enumerate(self.criteria):
-            for key, text in criterion.metric_faults(self.columns):
+            for key, text in (*criterion.result_faults(), *criterion.metric_faults(self.columns)):
                 faults.append((f"criteria.{i}.{key}", f"criterion {criterion.id}: {text}"))
         if faults:
             raise refusal(*faults)

@@ -319,6 +319,15 @@ def test_a_criterion_with_a_mistake_is_a_config_error(change: dict[str, object])
         Criterion.from_toml({**good, **change})
 
 
+@pytest.mark.parametrize("change", [{"select": {"outcome": "success"}}, {"unit": "cm"}, {"limit": 900.0}, {"unit": ""}])
+def test_a_criterion_that_an_earlier_version_accepted_is_read(
+    change: dict[str, object],
+) -> None:
+    old = {"id": "X", "metric": "tte_mm", "statistic": "mean", "comparison": "<=", "limit": 1.0}
+    criterion = Criterion.from_toml({**old, **change})
+    assert (criterion.unit, criterion.text) == ("mm", "X")
+
+
 def test_the_sign_of_a_contrast_is_first_minus_second() -> None:
     rng = np.random.default_rng(2)
     near = _rows((1.0 + 0.1 * rng.random(12)).tolist())
