@@ -208,6 +208,8 @@ def check_rig(
     missing = sorted(needs - roles)
     if missing:
         raise ConfigError(f"this rig ({config.rig.name}) has no {', '.join(missing)}, which the study needs")
+    if not config.safety.estop_inputs:  # a pump and a gauge may be tried by hand without one; no trial goes without
+        raise ConfigError(f"this rig ({config.rig.name}) has no emergency-stop input, which every trial needs")
     _check_benches(study, config, calibrated)
     if not config.rig.simulated and "operator" not in roles and len(plan(study, techniques)) > 1:
         raise ConfigError(

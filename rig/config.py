@@ -214,7 +214,8 @@ class Safety(_Strict):
 
     estop_inputs: tuple[Literal["holder", "carrier", "estop"], ...] = ("holder",)
     """Controllers whose emergency-stop input is wired (normally closed), and the separate ``estop`` device. Empty only
-    where nothing moves: a pump alone is stopped by its own watchdog, Ctrl-C and the cut of its power."""
+    where nothing moves, for work by hand: a pump alone is stopped by its own watchdog, Ctrl-C and the cut of its power.
+    A study needs one."""
     pedal: Literal["pause", "off"] = "pause"
     hardware_cut: bool = False
     """True when the emergency stop also cuts drive and pump power; required on a real bench."""

@@ -77,3 +77,11 @@ def test_several_benches_on_a_rig_file_that_names_one_are_refused() -> None:
 def test_a_rig_file_may_name_the_bench_of_a_study() -> None:
     asked = study()
     check_rig(asked, simulated(bench_seed=7), asked.loaded())
+
+
+def test_a_rig_without_an_emergency_stop_input_holds_no_study() -> None:
+    asked, rig = load_study("lumbar"), load_config("simulated")
+    check_rig(asked, rig, asked.loaded())
+    bare = rig.model_copy(update={"safety": rig.safety.model_copy(update={"estop_inputs": ()})})
+    with pytest.raises(ConfigError, match="no emergency-stop input, which every trial needs"):
+        check_rig(asked, bare, asked.loaded())
