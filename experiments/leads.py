@@ -63,9 +63,11 @@ def _from_copy(run: Path, where: str) -> Body:
     path = (run / file).resolve()
     main = ModuleType("__main__")
     main.__file__ = str(path)
-    search, before = list(sys.path), sys.modules["__main__"]
+    before = sys.modules["__main__"]
     session = Session(script=path, source=b"", defining=True)
-    sys.path.append(str(run / FOLDER))
+    folder = str((run / FOLDER).resolve())
+    if folder not in sys.path:  # it stays, last of all: a procedure may import a helper when it is led
+        sys.path.append(folder)
     sys.modules["__main__"] = main
     try:
         with as_current(session), nothing_is_opened(), contextlib.redirect_stdout(io.StringIO()):
@@ -74,10 +76,10 @@ def _from_copy(run: Path, where: str) -> Body:
         pass
     except OSError as error:
         raise ConfigError(f"the procedure {where} is not in the run folder: {error.strerror}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself must not end the worker
         raise ConfigError(f"the procedure {where} cannot be read from {path}: {error!r}") from error
     finally:
-        sys.path[:], sys.modules["__main__"] = search, before
+        sys.modules["__main__"] = before
     found = session.procedures.get(where)
     if found is None:
         raise ConfigError(f"{path} declares no procedure {name} before its first study")

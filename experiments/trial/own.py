@@ -153,7 +153,7 @@ class OwnTrial:
         if self._walk.state is State.DONE:
             return
         if self._walk.state in IN_THE_GEL and AT_INJECTION not in self._trial.log.reference:
-            note_reference(self._trial, AT_INJECTION)
+            self._held_ends("withdraw", lambda: note_reference(self._trial, AT_INJECTION))
         if _PLACE[self._walk.state] < _PLACE[State.WITHDRAW]:
             self._walk.state = State.WITHDRAW
         self._walk.to(State.DONE)

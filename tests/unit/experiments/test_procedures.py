@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,10 +16,12 @@ from experiments.protocol.states import State
 from experiments.protocol.study import load_study
 from experiments.protocol.technique import load_technique
 from experiments.session import Session, as_current
+from experiments.trial import own
 from experiments.trial.own import OwnTrial
-from experiments.trial.trial import ProcedureFault
+from experiments.trial.trial import ProcedureFault, TrialEnded
 from hal.errors import ConfigError, LimitViolation
 from hal.files.toml_text import toml_text
+from rig.safety.stop import HoldRequested, Severity, Trip
 
 COPY = """
 from experiments import measure, procedure, study
@@ -117,6 +120,30 @@ def test_a_run_folder_may_be_named_from_where_one_stands(tmp_path, monkeypatch) 
     copied(tmp_path / "run")
     monkeypatch.chdir(tmp_path)
     assert callable(lead_of(led(), Path("run"), {}))
+
+
+def test_a_copy_that_ends_itself_is_told_and_does_not_end_the_process(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read.*SystemExit"):
+        lead_of(led(), copied(tmp_path, "raise SystemExit(3)"), {})
+
+
+def test_a_helper_beside_the_script_may_be_imported_when_the_procedure_is_led(tmp_path) -> None:
+    run = copied(tmp_path)
+    (run / "script" / "late_helper.py").write_text("WORD = 'late'\n")
+    lead_of(led(), run, {})
+    assert importlib.import_module("late_helper").WORD == "late"
+
+
+def test_a_stop_rule_while_the_last_tip_is_read_ends_the_trial_in_good_order(monkeypatch) -> None:
+    def held(trial, moment):
+        raise HoldRequested(Trip("contact", Severity.HOLD, "contact"))
+
+    monkeypatch.setattr(own, "note_reference", held)
+    trial = own_trial(state=State.AT_TARGET)
+    trial._trial.log.reference, trial._trial.log.holds = {}, []
+    trial._trial.event = lambda *_, **__: None
+    with pytest.raises(TrialEnded, match="contact"):
+        trial.withdraw()
 
 
 def test_a_copy_that_opens_a_rig_before_its_first_study_is_refused_and_nothing_is_opened(tmp_path) -> None:
