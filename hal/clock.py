@@ -13,8 +13,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import greenlet
 
@@ -23,8 +22,7 @@ from hal.errors import Stopped
 NS_PER_S = 1_000_000_000
 
 
-@dataclass(frozen=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A moment after which waiting is an error."""
 
     clock: Clock
@@ -254,12 +252,15 @@ class VirtualClock:
     def now_ns(self) -> int:
         return self._now_ns
 
-    def _next(self) -> greenlet.greenlet:
-        at_ns, order, due = heapq.heappop(self._queue)
-        while order in self._overtaken:
+    def _next(self, waiting: tuple[int, int, greenlet.greenlet] | None = None) -> greenlet.greenlet:
+        """Whoever is due first, ``waiting`` among them; the time is then theirs."""
+        queue = self._queue
+        at_ns, order, due = heapq.heappop(queue) if waiting is None else heapq.heappushpop(queue, waiting)
+        while self._overtaken and order in self._overtaken:
             self._overtaken.discard(order)
-            at_ns, order, due = heapq.heappop(self._queue)
-        self._now_ns = max(self._now_ns, at_ns)
+            at_ns, order, due = heapq.heappop(queue)
+        if at_ns > self._now_ns:
+            self._now_ns = at_ns
         return due
 
     def sleep(self, duration_s: float) -> None:
@@ -277,8 +278,7 @@ class VirtualClock:
         task = self._tasks.get(current)
         if task is not None and task.stopping:
             raise Stopped(f"task {task.name} was told to stop")
-        heapq.heappush(self._queue, entry)
-        due = self._next()
+        due = self._next(entry)
         if due is not current:
             due.switch()
         if task is not None and task.stopping:

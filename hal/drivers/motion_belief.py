@@ -74,9 +74,11 @@ class Belief:
             return "it changed between machine and work positions"
         if last.report.estop and not seen.report.estop:
             return "the emergency stop seems released"
+        if seen.machine == last.machine:
+            return ""  # where they were believed to be lies between the bounds, whatever was asked of them since
         reach = self.reach
         if reach is None:
-            return "" if seen.machine == last.machine else "the axes moved"
+            return "the axes moved"
         elapsed_s = (seen.arrived_ns - last.time_ns) / NS_PER_S
         for index, (before, now) in enumerate(zip(last.machine, seen.machine, strict=True)):
             tolerance = reach.tolerance(index)

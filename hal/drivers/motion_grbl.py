@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 from hal.clock import Clock
@@ -242,7 +243,7 @@ class GrblController:
         if self._line.spoken_to and seen.report.mode is MotionMode.IDLE:
             self._compare_setup()
         report, frame = seen.report, self._frame or ()
-        position = tuple(round(p - o, 3) for p, o in zip(seen.machine, frame, strict=True))
+        position = _in_frame(seen.machine, frame)
         cause = "; ".join(text for text in (self._line.alarm, self._changed) if text)
         mode = MotionMode.ALARM if cause and not report.moving else report.mode
         alarm = cause or (report.state if mode is MotionMode.ALARM else "")
@@ -282,6 +283,8 @@ class GrblController:
 
     def _hear_news(self, newest: Report) -> None:
         """What reports announce once: another offset is believed when a second report tells it, too."""
+        if not (self._line.told or newest.news or newest.work_offset):
+            return
         reports = [*self._line.told, newest]
         self._line.told.clear()
         for report in reports:
@@ -456,6 +459,12 @@ def _reach(setup: Setup, count: int) -> Reach:
         tuple(1.0 / value if value > 0.0 else COUNT for value in steps),
         tuple(setup.settings.get(110 + index, 60.0 * UNKNOWN_RATE_PER_S) / 60.0 for index in range(count)),
     )
+
+
+@lru_cache(maxsize=64)
+def _in_frame(machine: tuple[float, ...], frame: tuple[float, ...]) -> tuple[float, ...]:
+    """Work coordinates, in counts of the report; axes at rest are asked a thousand times."""
+    return tuple(round(p - o, 3) for p, o in zip(machine, frame, strict=True))
 
 
 def _alike(a: tuple[float, ...], b: tuple[float, ...], tolerance: float) -> bool:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hal.clock import NS_PER_S, Clock
+from hal.clock import NS_PER_S, Clock, Deadline
 from hal.drivers.motion_errors import ALARMS
 from hal.drivers.motion_status import Report, parse_report
 from hal.errors import BadReply, LinkError, NoReply
@@ -191,7 +191,7 @@ class GrblLine:
         nobody asked for.
         """
         while True:
-            deadline = self._clock.deadline(max(0.0, (at_ns - self._clock.now_ns()) / NS_PER_S))
+            deadline = Deadline(self._clock, max(at_ns, self._clock.now_ns()))
             self._overdue_n = self._overdue_n + 1 if deadline.expired else 0
             if self._overdue_n > OVERDUE_LINES_MAX_N:
                 self._overdue_n = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from hal.errors import BadReply
 from hal.types import MotionMode
@@ -79,17 +79,17 @@ class Report:
     """What grblHAL announces once, when it changes, and what a rig may not work with: another coordinate system, a
     pendant in control, scaling, lost homing. Empty: nothing of the kind."""
 
-    @property
+    @cached_property
     def estop(self) -> bool:
         """Emergency stop (grblHAL pin E), reset pin (R) or safety door (pin D, or a Door state that is not closed)."""
         return (self.state == "Door" and self.substate != 0) or any(pin in self.pins for pin in "EDR")
 
-    @property
+    @cached_property
     def decelerating(self) -> bool:
         """Hold:1, Door:2 and Door:3 still move."""
         return (self.state == "Hold" and self.substate == 1) or (self.state == "Door" and self.substate in (2, 3))
 
-    @property
+    @cached_property
     def moving(self) -> bool:
         return self.mode is MotionMode.MOVING or self.decelerating
 

@@ -44,6 +44,8 @@ class Serial(SerialBase):  # type: ignore[misc]  # pyserial carries no types
         self._flight: deque[tuple[int, bytes]] = deque()
         self._line_free_ns = 0
         self._due_ns: int | None = None
+        self._silent_ns: int | None = None
+        """The moment at which the device said that it sends later: it need not be asked again at the same moment."""
         if not self._end.connected:
             raise SerialException(f"nothing is plugged in at {self._port}")
         self.is_open = True
@@ -69,7 +71,8 @@ class Serial(SerialBase):  # type: ignore[misc]  # pyserial carries no types
         now_ns = clock.now_ns()
         with end.lock:
             end.core.receive(bytes(data), now_ns)
-            self._due_ns = end.core.next_ns(now_ns)
+            self._due_ns = due_ns = end.core.next_ns(now_ns)
+        self._silent_ns = now_ns if due_ns is not None and due_ns > now_ns else None
         return len(data)
 
     def _collect(self, now_ns: int) -> None:
@@ -91,21 +94,24 @@ class Serial(SerialBase):  # type: ignore[misc]  # pyserial carries no types
         clock = end.clock
         while True:
             now_ns = clock.now_ns()
-            self._collect(now_ns)
-            if self._arrived:
-                taken = bytes(self._arrived)
-                self._arrived.clear()
-                return taken
+            if now_ns != self._silent_ns or self._flight or self._arrived:
+                self._collect(now_ns)
+                if self._arrived:
+                    taken = bytes(self._arrived)
+                    self._arrived.clear()
+                    return taken
             if now_ns >= at_ns:
                 return b""
             wake_ns = min(at_ns, now_ns + SLICE_NS)
             if self._flight:
                 wake_ns = min(at_ns, self._flight[0][0])
             else:
-                with end.lock:
-                    self._due_ns = due_ns = end.core.next_ns(now_ns)
-                if due_ns is not None and due_ns > now_ns:
-                    wake_ns = min(wake_ns, due_ns)
+                if now_ns != self._silent_ns:
+                    with end.lock:
+                        self._due_ns = end.core.next_ns(now_ns)
+                due_ns = self._due_ns
+                if due_ns is not None and now_ns < due_ns < wake_ns:
+                    wake_ns = due_ns
             clock.sleep_until(wake_ns)
 
     def read(self, size: int = 1) -> bytes:

@@ -122,6 +122,8 @@ class GrblCore:
         self._advance(now_ns)
         if not self._out or self._out[0][0] > now_ns:
             return b""
+        if len(self._out) == 1:
+            return self._out.popleft()[1]
         due = []
         while self._out and self._out[0][0] <= now_ns:
             due.append(self._out.popleft()[1])
@@ -129,10 +131,10 @@ class GrblCore:
 
     def next_ns(self, now_ns: int) -> int | None:
         self._advance(max(now_ns, self._now))
-        moments = [self._out[0][0]] if self._out else []
-        if self._events:
-            moments.append(self._events[0][0])
-        return min(moments) if moments else None
+        if not self._events:
+            return self._out[0][0] if self._out else None
+        event_ns = self._events[0][0]
+        return min(event_ns, self._out[0][0]) if self._out else event_ns
 
     def axes_at(self, now_ns: int) -> NDArray[np.float64]:
         """True positions, shape (n,), work coordinates; includes backlash, error of scale and lost steps."""
@@ -170,6 +172,18 @@ class GrblCore:
         heapq.heappush(self._events, (at_ns, self._count, kind, data))
 
     def _advance(self, now_ns: int) -> None:
+        if self._events and self._events[0][0] <= now_ns:
+            self._work_off(now_ns)
+        if self._estop is not None:
+            pressed = self._estop.estop_pressed(now_ns)
+            if pressed != self._pressed:
+                self._pressed = pressed
+                self._estop_changed(now_ns)
+        self._settle(now_ns)
+        self._now = now_ns
+
+    def _work_off(self, now_ns: int) -> None:
+        """Everything that was to happen up to now."""
         while self._events and self._events[0][0] <= now_ns:
             at, _, kind, data = heapq.heappop(self._events)
             self._settle(at)
@@ -186,13 +200,6 @@ class GrblCore:
                 self._report_by_itself(at)
             else:
                 self._finish_homing(at)
-        if self._estop is not None:
-            pressed = self._estop.estop_pressed(now_ns)
-            if pressed != self._pressed:
-                self._pressed = pressed
-                self._estop_changed(now_ns)
-        self._settle(now_ns)
-        self._now = now_ns
 
     def _settle(self, at_ns: int) -> None:
         if self._mode in ("Jog", "Run") and not self._planner.moving(at_ns):
@@ -312,7 +319,7 @@ class GrblCore:
             state = "Hold:1" if self._planner.moving(at_ns) else "Hold:0"
         elif state == "Door":
             state = "Door:2" if self._planner.moving(at_ns) else ("Door:1" if self._pressed else "Door:0")
-        pins = "".join(letter for letter in "PXYZABC" if letter in self._pins)
+        pins = "".join(letter for letter in "PXYZABC" if letter in self._pins) if self._pins else ""
         if self._pressed:
             pins += "E" if self._hal else "D"
         moment = Moment(
