@@ -1,4 +1,4 @@
-"""From a run folder to its tables, its numbers and its report: ``run = open_run("runs/...")``."""
+"""Tables, numbers and the report of a run folder: ``run = open_run("runs/...")``."""
 
 from __future__ import annotations
 

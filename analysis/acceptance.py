@@ -1,4 +1,4 @@
-"""What each technique counts as reached, from the technique files that the run folder keeps."""
+"""Acceptance region of each technique, from the technique files that the run folder keeps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AcceptedRegion:
 
 
 def acceptances(run: RecordedRun) -> dict[str, AcceptedRegion]:
-    """By technique identity; a technique without a file in the folder is left out. Raises ``ConfigError``."""
+    """Acceptance regions by technique; a technique without a file in the folder is left out. Raises ``ConfigError``."""
     found = {}
     for path in sorted((run.path / "techniques").glob("*.toml")):
         whole = run.toml(f"techniques/{path.name}")

@@ -1,4 +1,4 @@
-"""From a run folder to its results: pure, the same folder gives the same numbers, byte for byte."""
+"""Results of a run folder. The analysis is pure: the same folder gives the same numbers, byte for byte."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def analyse(run: RecordedRun) -> Results:
     account = _account(trials, plan)
     short = shortfall(account, run.manifest.reason if run.manifest else "")
     wanted = [Criterion.from_toml(table, run.columns) for table in study.get("criteria", [])]
-    level_drawn = bool(study.get("design", {}).get("level_shift", False))
+    level_shift = bool(study.get("design", {}).get("level_shift", False))
     explores = exploratory(study)
     criteria = tuple(
-        judge(criterion, trials, simulated=run.simulated, short=short, level_drawn=level_drawn, explores=explores)
+        judge(criterion, trials, simulated=run.simulated, short=short, level_shift=level_shift, explores=explores)
         for criterion in wanted
     )
     approaches = _approaches(trials, plan)
@@ -110,7 +110,7 @@ def _account(trials: DataFrame, plan: DataFrame) -> Accounting:
         closed_n=len(counted),
         interrupted_n=int(interrupted.sum()),
         interrupted_repeated_n=int(first[interrupted].isin(done).sum()),
-        device_faults=counts(_said(broken, "device_fault")),
+        device_faults=counts(_known_text(broken, "device_fault")),
         device_fault_arms={
             plane: (int((broken["plane"] == plane).sum()), int((trials.loc[~interrupted, "plane"] == plane).sum()))
             for plane in PLANES
@@ -126,13 +126,13 @@ def _account(trials: DataFrame, plan: DataFrame) -> Accounting:
         tip_unmeasured=counts(unmeasured[~unmeasured.isin(("", "measured"))]),
         cartridges_n=words(trials, "cartridge_id").nunique(),
         benches_n=len(set(benches(trials)) - {""}),
-        aim_sources=counts(_said(counted, "target_source")),
+        aim_sources=counts(_known_text(counted, "target_source")),
         violations_not_evaluated=not_evaluated(counted),
     )
 
 
-def _said(trials: DataFrame, name: str) -> Series:
-    """A text column with ``unknown`` where nothing stands."""
+def _known_text(trials: DataFrame, name: str) -> Series:
+    """Text column, with ``unknown`` for empty cells."""
     return words(trials, name).replace("", "unknown")
 
 
@@ -141,13 +141,13 @@ def _deviations(trials: DataFrame) -> tuple[Deviation, ...]:
     bounded = trials["v_inj_ml"].isna() & trials["v_inj_min_ml"].notna() & trials["v_inj_max_ml"].notna()
     violations = words(trials, "violations", missing="")
     deviates = (holds > 0) | (violations != "") | ~trials["outcome"].isin(("success", "miss")) | bounded
-    told = DataFrame(
+    table = DataFrame(
         {
             "trial_id": trials["trial_id"],
             "level": words(trials, "level"),
             "plane": words(trials, "plane"),
             "side": words(trials, "side"),
-            "outcome": _said(trials, "outcome"),
+            "outcome": _known_text(trials, "outcome"),
             "holds_n": holds.astype(int),
             "reasons": words(trials, "hold_reasons", missing="").map(_counted),
             "violations": violations,
@@ -162,12 +162,12 @@ def _deviations(trials: DataFrame) -> tuple[Deviation, ...]:
             t.trial_id, f"{label_of(t.level, t.plane)}, {t.side}", t.outcome, int(t.holds_n), t.reasons, t.violations,
             t.end, float(t.min_ml) if t.bounded else None, float(t.max_ml) if t.bounded else None,
         )
-        for t in told[deviates].itertuples()
+        for t in table[deviates].itertuples()
     )  # fmt: skip
 
 
 def _ends(trials: DataFrame) -> Series:
-    """How each ended; of a trial that was finished and has no tip, why it has none."""
+    """End reason of each trial; for a finished trial without a tip, the reason why it has none."""
     why = words(trials, "reference_reason", missing="")
     without = (trials["outcome"] == "truth_missing") & (why != "")
     return words(trials, "end_reason", missing="").where(~without, "tip not measured: " + why)

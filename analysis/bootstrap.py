@@ -55,8 +55,8 @@ def clustered_difference(
     if len(clusters) < CLUSTERS_MIN:
         return Quantity(estimate, unit, n, note=f"no interval: {len(clusters)} {what}, {CLUSTERS_MIN} needed")
     rng = np.random.default_rng(SEED)
-    drawn = rng.integers(len(clusters), size=(DRAWS, len(clusters)))
-    found = _difference(sums[drawn].sum(axis=1), counts[drawn].sum(axis=1))
+    chosen = rng.integers(len(clusters), size=(DRAWS, len(clusters)))
+    found = _difference(sums[chosen].sum(axis=1), counts[chosen].sum(axis=1))
     found = found[np.isfinite(found)]
     left_out = ~np.eye(len(clusters), dtype=bool)
     jack = _difference(left_out @ sums, left_out @ counts)

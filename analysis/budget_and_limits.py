@@ -1,4 +1,4 @@
-"""What a prediction is worth against what was found, and what the measurement's uncertainty does to a verdict."""
+"""Check of the prediction against the errors found, and effect of the measurement's uncertainty on a verdict."""
 
 from __future__ import annotations
 

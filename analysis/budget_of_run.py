@@ -38,7 +38,7 @@ def uncertainty(
     criteria: Sequence[tuple[Criterion, CriterionResult]],
     accepted: Mapping[str, AcceptedRegion],
 ) -> UncertaintyResults:
-    """Everything of the section; trials without a measured tip take no part in it."""
+    """Compute the whole section on uncertainty; trials without a measured tip take no part in it."""
     events = _events(run)
     found = measured(closed(trials), "tte_mm")
     measurement, prediction, comparisons = [], [], []
@@ -73,7 +73,7 @@ def uncertainty(
 
 
 def _events(run: RecordedRun) -> dict[str, list[Entry]]:
-    """The entries that the budgets need, by trial."""
+    """Entries that the budgets need, by trial."""
     wanted = ("uncertainty", "reference")
     return {name: [entry for entry in entries if entry.kind in wanted] for name, entries in run.events_by_trial.items()}
 
@@ -103,7 +103,7 @@ def _prediction(
 
 
 def _predicted(trial: TrialInputs, own: Sequence[Part], measurement: Sequence[Part]) -> Predicted | None:
-    """The error that is found holds that of its measurement too, as far as that is known."""
+    """Predicted errors; the error found includes the error of its measurement too, as far as that is known."""
     found, start = trial.error_mm, seen_mm(trial)
     parts = [p for p in (*own, *measurement) if p.covariance_mm2 is not None]
     if found is None or start is None or any(p.covariance_mm2 is None for p in own):

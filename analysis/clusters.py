@@ -1,4 +1,4 @@
-"""Bounds that allow for clusters: trials on one bench, or confirmations in one trial, share errors and are not so many.
+"""Bounds for clustered data: trials on one bench, or confirmations in one trial, share errors and count for fewer.
 
 With more than one bench the criteria and the differences go by the bench. How much the trials of a cluster are alike
 is read from the data: as many independent trials as would leave the same variance stand in place of their number.
@@ -29,7 +29,7 @@ CLUSTERS_MIN = 5
 
 @dataclass(frozen=True)
 class Between:
-    """What of a spread lies between clusters, and what within."""
+    """Variance between clusters and variance within them."""
 
     clusters_n: int
     between: float
@@ -78,7 +78,7 @@ def between(values: Sample, names: Sequence[str]) -> Between:
 
 
 def effective_share_n(counts: NDArray[np.float64], sizes: NDArray[np.float64]) -> float:
-    """Independent trials that would know a share as well; hits and trials per cluster, shape (m,).
+    """Number of independent trials that would determine a share equally well; hits and trials per cluster, shape (m,).
 
     All hits or none show no variance: then only the clusters count, which is the safe side.
     """

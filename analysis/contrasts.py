@@ -50,6 +50,6 @@ def _contrast(level: str, trials: DataFrame, first: str, second: str) -> Contras
 
 
 def _success_over_benches(arms: Sequence[DataFrame], hits: Sequence[NDArray[np.bool_]]) -> Quantity:
-    """Difference of shares with whole benches drawn again."""
+    """Difference of shares, with whole benches resampled."""
     shares, of = [hit.astype(np.float64) for hit in hits], [benches(arm) for arm in arms]
     return clustered_difference(shares[0], of[0], shares[1], of[1], "", what="benches")

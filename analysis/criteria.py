@@ -41,13 +41,13 @@ GRAVE = ("V1", "V2", "V3", "V5", "V6")
 
 
 def exploratory(study: Mapping[str, Any]) -> str:
-    """Why a study (``study.toml``) can judge nothing; empty where criteria were fixed before the first trial."""
+    """Reason why a study (``study.toml``) can judge nothing; empty where criteria were fixed before the first trial."""
     stated = str(study.get("study", {}).get("exploratory", ""))
     return stated or ("" if study.get("criteria") else "no criterion was fixed before the first trial")
 
 
 def shortfall(account: Accounting, ended: str) -> str:
-    """Why the plan was not carried out as written, with the run's own reason for ending; empty when it was."""
+    """Reason why the plan was not carried out as written, with the run's own reason for ending; empty when it was."""
     if not account.planned_n:
         return "the record holds no plan of its trials"
     interrupted_n = account.interrupted_n - account.interrupted_repeated_n
@@ -74,13 +74,13 @@ def judge(
     *,
     simulated: bool,
     short: str = "",
-    level_drawn: bool = False,
+    level_shift: bool = False,
     explores: str = "",
 ) -> CriterionResult:
     """Judge one criterion on all trials of the run (interrupted ones do not count).
 
     ``short`` is the study's ``shortfall``, ``explores`` why it is exploratory: with one there is a number, but no
-    verdict. ``level_drawn``: the phantom
+    verdict. ``level_shift``: the phantom
     stood on a level that nobody knew; else the right level was given with the fixture.
     """
     chosen, lost = criterion.chosen(closed(trials)), criterion.chosen(faulted(trials))
@@ -98,7 +98,7 @@ def judge(
             verdict, reason = NOT_EVALUATED, f"{words}: what the others show is not known of all"
         else:
             reason += f"; {words}"
-    if criterion.metric == "level_correct" and not level_drawn:
+    if criterion.metric == "level_correct" and not level_shift:
         reason += f"; {BY_CONSTRUCTION}"
     if criterion.metric in RESTS_ON_VIOLATIONS:
         reason += _unseen(criterion, chosen)
@@ -128,7 +128,7 @@ def judge(
 
 
 def _verdict(criterion: Criterion, estimate: Quantity, bound: Quantity) -> tuple[str, str]:
-    """By the numbers alone."""
+    """Verdict by the numbers alone."""
     if criterion.statistic == "max":
         if estimate.value is None:
             return NOT_EVALUATED, estimate.note
@@ -145,7 +145,7 @@ def _verdict(criterion: Criterion, estimate: Quantity, bound: Quantity) -> tuple
 
 
 def _unseen(criterion: Criterion, trials: DataFrame) -> str:
-    """Violations that successes were not asked about, because nothing on the bench could show them."""
+    """Violations that could not be evaluated in successful trials, because nothing on the bench could show them."""
     good = trials[holds_true(trials, criterion.metric)]
     found = {code: n for code, n in not_evaluated(good).items() if code.split()[0] in GRAVE}
     if not found:
@@ -154,7 +154,7 @@ def _unseen(criterion: Criterion, trials: DataFrame) -> str:
 
 
 def _statistic(criterion: Criterion, trials: DataFrame) -> tuple[Quantity, Quantity]:
-    """Estimate, and the bound that the limit is compared with; over benches where there are several."""
+    """Estimate, and the bound that is compared with the limit; computed over benches where there are several."""
     upper = criterion.comparison == "<="
     names = benches(trials)
     several = len(set(names)) > 1

@@ -1,4 +1,4 @@
-"""One acceptance criterion: what a study file fixes beforehand and the analysis judges by."""
+"""One acceptance criterion: the study file fixes it beforehand, and the analysis judges by it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Criterion(BaseModel):
 
     @staticmethod
     def from_toml(table: Mapping[str, Any], columns: Iterable[Column] = COLUMNS) -> Criterion:
-        """That of a run folder whose trials have ``columns``; raises ``ConfigError`` with all that is wrong with it."""
+        """Criterion of a run folder whose trials have ``columns``; raises ``ConfigError`` with all that is wrong with
+        it."""
         where = f"study.toml, criterion {table.get('id', '?')}"
         # What only a new study is refused for (limits in another unit, a choice by results) was accepted by earlier
         # versions: their folders are reported, with the known anomalies that apply.
@@ -64,7 +65,7 @@ class Criterion(BaseModel):
         return {name: (value,) if isinstance(value, str) else value for name, value in self.select.items()}
 
     def chosen(self, trials: DataFrame) -> DataFrame:
-        """The trials that it is about."""
+        """Trials that the criterion selects."""
         for name, values in self.choices.items():
             trials = trials[words(trials, name).isin(values)]
         return trials
@@ -89,13 +90,13 @@ class Criterion(BaseModel):
         return faults
 
     def result_faults(self) -> list[tuple[str, str]]:
-        """Results by which it chooses trials, which a study must not: key and reason."""
+        """Results by which the criterion selects trials, which a study must not do: key and reason."""
         why = "is a result, and trials must not be chosen by how they ended; a criterion may choose by "
         chosen_by = [name for name in self.select if name in _COLUMN and name not in _FACTORS]
         return [(f"select.{name}", f"{name} {why}{', '.join(_FACTORS)}") for name in chosen_by]
 
     def metric_faults(self, columns: Mapping[str, Column]) -> list[tuple[str, str]]:
-        """What cannot be judged in a study whose trials have these columns: key and reason."""
+        """Keys that cannot be judged in a study whose trials have these columns, with the reason."""
         column = columns.get(self.metric)
         if column is None:
             return [("metric", _no_column(self.metric, columns))]

@@ -54,12 +54,12 @@ def faulted(trials: DataFrame) -> DataFrame:
 
 
 def benches(trials: DataFrame) -> list[str]:
-    """Bench of each trial; empty text where the record knows of none."""
+    """Bench of each trial; empty text where the record names none."""
     return list(words(trials, "bench", missing=""))
 
 
 def holds_true(trials: DataFrame, name: str) -> NDArray[np.bool_]:
-    """Whether a cell says yes, shape (n,): an empty one does not, nor does a column of anything else."""
+    """True where a cell says yes, shape (n,); an empty cell does not, nor does a column of another type."""
     if trials[name].dtype != "boolean":
         return np.zeros(len(trials), dtype=bool)
     return np.asarray(trials[name].fillna(False).to_numpy(dtype=bool))
@@ -84,7 +84,7 @@ def error_vectors(trials: DataFrame) -> NDArray[np.float64]:
 
 
 def judged(trials: DataFrame, name: str, *, missing_counts: bool = True) -> Proportion:
-    """Share of true cells; an empty cell is a failure, or left out with ``missing_counts=False``."""
+    """Proportion of true cells; an empty cell is a failure, or left out with ``missing_counts=False``."""
     n = len(trials) if missing_counts else int(trials[name].notna().sum())
     return intervals.proportion(int(holds_true(trials, name).sum()), n)
 
@@ -128,7 +128,7 @@ def counts(values: Series) -> dict[str, int]:
 
 
 def _parts(trials: DataFrame, name: str) -> Series:
-    """The words of a column that lists them with ``;``, one line each under their trial's index."""
+    """Words of a column that lists them with ``;``, one row each under the index of their trial."""
     return words(trials, name, missing="").str.split(";").explode().str.strip()
 
 

@@ -25,7 +25,7 @@ SHAPIRO_P = 0.05
 
 
 def refused(unit: str, n: int, why: str, method: str = "") -> Quantity:
-    """A number that is not given, and why."""
+    """A number that is not given, with the reason."""
     return Quantity(None, unit, n, method=method, note=why)
 
 

@@ -1,4 +1,4 @@
-"""Published freehand figures. They stand beside freehand arms only, never beside a robot's, and are never pooled."""
+"""Published freehand figures. They are shown beside freehand arms only, never beside a robot's, and never pooled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ FREEHAND = (
 
 
 def beside(trials: DataFrame) -> tuple[Literature, ...]:
-    """The figures for the planes in which a person placed the needle freehand."""
+    """Published figures for the planes in which a person placed the needle freehand."""
     planes = set(trials.loc[trials["guidance"] == "freehand", "plane"])
     return tuple(figure for figure in FREEHAND if figure.plane in planes)

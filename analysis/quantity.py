@@ -1,4 +1,4 @@
-"""A number with its unit, its interval and how it was made; a share of trials."""
+"""A number with its unit, its interval and its method; a proportion of trials."""
 
 from __future__ import annotations
 

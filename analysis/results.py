@@ -136,7 +136,7 @@ class Literature:
 
 @dataclass(frozen=True)
 class Accounting:
-    """Where every planned trial went."""
+    """Account of every planned trial."""
 
     planned_n: int
     closed_n: int
@@ -167,7 +167,7 @@ class Accounting:
 
 @dataclass(frozen=True)
 class Deviation:
-    """A trial that was held, or ended in another way than by its checkout."""
+    """A trial that was held, or did not end with its checkout."""
 
     trial_id: str
     approach: str
@@ -183,7 +183,7 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that was computed from one run folder."""
+    """Everything computed from one run folder."""
 
     SCHEMA: ClassVar[int] = 3
 

@@ -1,4 +1,4 @@
-"""A run folder in a person's hands: tables, numbers, figures and the report, each made when it is asked for."""
+"""A run folder opened for a person: tables, numbers, figures and the report, each made on demand."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class Run:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What of the folder could not be read, as far as it was looked at; ``verify`` looks at all of it."""
+        """Parts of the folder that could not be read so far; ``verify`` checks all of it."""
         for name in ("trials", "simulated", "planned_n", "title"):
             getattr(self, name)  # what is damaged shows when it is read
         return tuple(self._faults)
 
     def verify(self) -> tuple[str, ...]:
-        """Everything that does not hold of the record, by its hashes; empty when it is intact."""
+        """Everything in the record that does not match its hashes; empty when the record is intact."""
         try:
             return verify_run(self.path)
         except ConfigError as error:
@@ -75,7 +75,7 @@ class Run:
 
     @cached_property
     def simulated(self) -> bool:
-        """What cannot be shown to be real is called simulated."""
+        """True unless every device is known to be real."""
         return self._read(lambda: self.recorded.simulated, True)
 
     @cached_property
@@ -84,7 +84,7 @@ class Run:
 
     @cached_property
     def title(self) -> str:
-        """Of the study."""
+        """Title of the study."""
         unknown: dict[str, Any] = {}
         head = self._read(lambda: self.recorded.study, unknown).get("study", unknown)
         return str(head.get("title") or head.get("id") or "a study without a title")
@@ -103,7 +103,8 @@ class Run:
 
     @cached_property
     def events(self) -> DataFrame:
-        """The journals of the run, its cartridges and their trials, one row per entry; what was said is in ``data``."""
+        """Journals of the run, its cartridges and their trials, one row per entry; ``data`` holds the entry's
+        content."""
         chains = {"": self.recorded.chain, **self.recorded.cartridge_chains}
         return events_table([(name, _with_trials(chain)) for name, chain in chains.items()], self.simulated)
 
@@ -128,7 +129,7 @@ class Run:
         return stream_table([(one, stream) for one, stream in found if stream is not None], self.simulated)
 
     def frames(self, trial: str) -> DataFrame:
-        """Frames that guidance looked at in one trial, one row each: time, pose of the probe, what was found."""
+        """Frames that guidance used in one trial, one row each: time, pose of the probe, and what was found."""
         return frames_table(self._frames(trial), self.simulated)
 
     def frame(self, trial: str, n: int) -> Pixels:
@@ -154,7 +155,7 @@ class Run:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """What ``results.json`` says, computed now from the record. Raises ``ConfigError`` for one that is damaged."""
+        """Content of ``results.json``, computed now from the record. Raises ``ConfigError`` for a damaged record."""
         return dict(parse_json(self._analysed.as_bytes()))
 
     @cached_property
@@ -241,6 +242,6 @@ class Run:
 
 
 def _with_trials(chain: Chain) -> list[tuple[str, Entry]]:
-    """Every entry with the trial, or attempt, that it is of."""
+    """Pair every entry with its trial, or attempt."""
     names: Mapping[int, str] = {entry.seq: name for name, entry in attempts(chain)}
     return [(names.get(entry.seq, ""), entry) for entry in chain.entries]

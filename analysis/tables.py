@@ -1,4 +1,4 @@
-"""What a run recorded as tidy tables: the one place where the record becomes pandas.
+"""Record of a run as tidy tables: the one place where the record becomes pandas.
 
 Every table has its units in ``attrs["units"]`` (name of the column to unit, columns without one left out) and in the
 names of its columns, and a column ``simulated`` that goes along wherever a table is taken. Data types follow the
@@ -62,7 +62,7 @@ def plan_table(planned: Sequence[RecordedPlan]) -> DataFrame:
 
 def events_table(journals: Sequence[tuple[str, Sequence[tuple[str, Entry]]]], simulated: bool) -> DataFrame:
     """One row per journal entry; ``journals`` are cartridge (empty: the run's own) and its entries with the trial, or
-    attempt, that each is of (empty: of none). ``data`` holds what was said, one dictionary per entry."""
+    attempt, that each is of (empty: of none). ``data`` holds the content, one dictionary per entry."""
     found = [
         (trial or None, cartridge or None, e.seq, e.time_ns / NS_PER_S, e.actor, e.kind, dict(e.data))
         for cartridge, entries in journals
@@ -99,7 +99,7 @@ def stream_table(streams: Sequence[tuple[str, Stream]], simulated: bool) -> Data
 
 
 def frames_table(frames: FrameReader, simulated: bool) -> DataFrame:
-    """One row per frame that guidance looked at; the index is the number of the frame.
+    """One row per frame that guidance used; the index is the number of the frame.
 
     ``x_mm y_mm z_mm`` is the place of the probe's origin in the Rig frame. ``ImageToProbe`` (pixels to mm) and
     ``ProbeToRig`` hold (4, 4) arrays, ``detections`` what guidance found; ``kept``: the pixels were kept.
@@ -127,17 +127,17 @@ def frames_table(frames: FrameReader, simulated: bool) -> DataFrame:
 
 
 def with_units(table: DataFrame, units: dict[str, str]) -> DataFrame:
-    """The table with its units, those of columns that have one."""
+    """The table with the units of those columns that have one."""
     table.attrs["units"] = {name: unit for name, unit in units.items() if unit}
     return table
 
 
 def words(table: DataFrame, name: str, missing: str = "unknown") -> Series:
-    """A column as plain text, with a word where there is none."""
+    """A column as plain text, with a given word for empty cells."""
     found = table[name].astype(object)
     return found.where(found.notna(), missing).astype(str)
 
 
 def measured(trials: DataFrame, name: str) -> DataFrame:
-    """The trials that have a number in a column; none where the column holds no numbers."""
+    """Trials that have a number in a column; none where the column holds no numbers."""
     return trials[trials[name].notna()] if str(trials[name].dtype).lower() in _NUMBERS else trials.iloc[:0]

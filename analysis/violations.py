@@ -1,4 +1,4 @@
-"""What the violation codes mean, in the words that stand wherever a code stands (``facts/domain.md`` 7.1)."""
+"""Meaning of the violation codes, in the words used wherever a code appears (``facts/domain.md`` 7.1)."""
 
 from __future__ import annotations
 

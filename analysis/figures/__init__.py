@@ -1,6 +1,6 @@
-"""The figures that people look at first: ``draw_all`` writes them into the run folder, ``draw_one`` gives one."""
+"""Figures of a run: ``draw_all`` writes them into the run folder, ``draw_one`` returns one."""
 
 from analysis.figures.gallery import draw_all, draw_one, sheets
-from analysis.figures.style import Drawn
+from analysis.figures.style import SavedFigure
 
-__all__ = ["Drawn", "draw_all", "draw_one", "sheets"]
+__all__ = ["SavedFigure", "draw_all", "draw_one", "sheets"]

@@ -1,4 +1,4 @@
-"""Where the predicted error comes from, per approach, beside what was found."""
+"""Sources of the predicted error, per approach, beside the error found."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from analysis.figures.style import INK, MUTED, Stamp, new_figure
 from analysis.uncertainty.budget import Budget, BudgetRow, Comparison
 
 CAPTION = (
-    "Predicted error of the tip, squared, by its sources: every bar is the mean square error that the budget of an "
-    "approach predicts. Black line: mean square of the errors found, which hold what measuring adds as well. Right: "
-    "the roots of both, n trials. Sources below 2 % in every approach are summed up as others."
+    "Squared predicted error of the tip, by source. Each bar is the mean square error that the budget of an "
+    "approach predicts. Black line: mean square of the errors found, which include the error of measurement. Right: "
+    "the square roots of both, n trials. Sources below 2 % in every approach are combined as others."
 )
 SMALL = 0.02
 _FILLS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#56B4E9", "#E69F00", "#9C9C9C", "#444444")
-"""Okabe and Ito's set, told apart without colour by the hatches."""
+"""Okabe and Ito's set; hatches distinguish the fills without colour."""
 _HATCHES = ("", "////", "....", "\\\\\\\\", "", "xxxx", "++++", "----", "")
 
 

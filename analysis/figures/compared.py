@@ -1,4 +1,4 @@
-"""One number of every trial, side by side by arm: techniques of one run, or several runs."""
+"""One number of every trial, by arm side by side: techniques of one run, or several runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MISSING = "no trial has this number"
 
 
 def draw(arms: Mapping[str, DataFrame], column: Column, stamp: Stamp, limit: float | None = None) -> Figure:
-    """A column of points per arm with its median; n of how many closed trials have the number stands under the name."""
+    """Draw a column of points per arm with its median; under the name, n of the closed trials that have the number."""
     with styled():
         figure = new_figure(2.7, stamp)
         axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Where the error comes from: every component of every trial, per arm."""
+"""Components of the tip error of every trial, per arm."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from analysis.results import Group
 from analysis.tables import DataFrame, measured, words
 
 CAPTION = (
-    "Components of the tip error, every trial, per arm: across (lateral, never negative) and along the planned "
+    "Components of the tip error of every trial, per arm: across (lateral, never negative) and along the planned "
     "needle axis (+ = too deep), and along the axes of the image where there was one (in-plane: + = away from the "
     "midline on either side, elevational: + = cranial, depth: + = deep). Black: mean with its 95 % interval. n "
-    "stands under each name."
+    "is given under each name."
 )
 
 _SHORT = {"in-plane": "in-pl.", "elevational": "elev."}

@@ -17,7 +17,7 @@ CAPTION = (
     "Share of the trials with a tip error of at most the value on the axis (logarithmic). Red line: acceptance "
     "radius of the techniques that are judged by distance (S1 may be judged by its channel instead, see success). "
     "Flag at 0.95: one-sided 95/95 tolerance bound where n allows one. Trials without a measured tip are "
-    "not in the curve; their number stands in the legend."
+    "not in the curve; the legend gives their number."
 )
 
 

@@ -17,7 +17,7 @@ SUCCESS_CAPTION = (
 )
 CONTRAST_CAPTION = (
     "Difference between arms, first minus second, with its 95 % interval: of the mean tip error (bootstrap over "
-    "cartridges) and of the share of successes (Newcombe). No interval is drawn where the cartridges are too few "
+    "cartridges) and of the share of successes (Newcombe). No interval is shown where the cartridges are too few "
     "for one."
 )
 

@@ -1,4 +1,4 @@
-"""All figures of one run: each by its name, or all of them written to ``figures/`` with their captions."""
+"""All figures of one run: each one by its name, or all of them written to ``figures/`` with their captions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.acceptance import acceptances, spheres
 from analysis.figures import budget, components, curve, forest, images, pressure, scatter, target, times
-from analysis.figures.style import Drawn, Stamp, save, styled
+from analysis.figures.style import SavedFigure, Stamp, save, styled
 from analysis.group import PLANES
 from analysis.results import CriterionResult, Group, Results
 from analysis.tables import DataFrame, trials_table
@@ -25,7 +25,7 @@ def limit_of(criteria: Sequence[CriterionResult], metric: str) -> float | None:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One figure before it is drawn."""
+    """One figure that can be drawn on demand."""
 
     name: str
     title: str
@@ -41,7 +41,7 @@ def sheets(run: RecordedRun, results: Results) -> tuple[Sheet, ...]:
     accepted = acceptances(run)
     trials, arms, approaches = trials_table(run.rows, run.columns), results.arms, results.approaches
     radii = sorted({a.radius_mm for a in spheres(accepted, trials["technique"])})
-    limit, told = limit_of(results.criteria, "success"), results.uncertainty
+    limit, budgets = limit_of(results.criteria, "success"), results.uncertainty
     errors = (
         Sheet("target", "Target plot", target.CAPTION, lambda: target.draw(trials, arms, accepted, stamp)),
         Sheet("scatter", "Tip errors in three dimensions", scatter.CAPTION, lambda: scatter.draw(trials, arms, stamp)),
@@ -54,9 +54,9 @@ def sheets(run: RecordedRun, results: Results) -> tuple[Sheet, ...]:
               lambda: forest.draw_success(approaches, arms, limit, stamp)),
         Sheet("contrasts", "Differences between arms", forest.CONTRAST_CAPTION,
               lambda: forest.draw_contrasts(results.contrasts, stamp) if results.contrasts else None),
-        Sheet("budget", "Where the predicted error comes from", budget.CAPTION,
-              lambda: budget.draw(told.prediction, told.comparisons, stamp)),
-        Sheet("times", "Where the time goes", times.CAPTION, lambda: times.draw(trials, approaches, stamp)),
+        Sheet("budget", "Sources of the predicted error", budget.CAPTION,
+              lambda: budget.draw(budgets.prediction, budgets.comparisons, stamp)),
+        Sheet("times", "Time per trial", times.CAPTION, lambda: times.draw(trials, approaches, stamp)),
         Sheet("pressure", "Injection pressure", pressure.CAPTION, lambda: pressure.draw(run, trials, stamp)),
     )  # fmt: skip
     pictures = (_pictures(run, trials, approaches, plane, stamp) for plane in PLANES)
@@ -71,19 +71,21 @@ def _pictures(run: RecordedRun, trials: DataFrame, approaches: Sequence[Group], 
     )  # fmt: skip
 
 
-def draw_all(run: RecordedRun, results: Results, folder: Path) -> tuple[Drawn, ...]:
+def draw_all(run: RecordedRun, results: Results, folder: Path) -> tuple[SavedFigure, ...]:
     """Draw every figure that the run has data for; old ones in the folder are replaced."""
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    drawn: list[Drawn] = []
+    figures: list[SavedFigure] = []
     with styled():
         for sheet in sheets(run, results):
             figure = sheet.draw()
             if figure is not None:
                 path = save(figure, folder / f"{sheet.name}.{sheet.kind}")
-                drawn.append(Drawn(sheet.name, path, sheet.title, sheet.caption, f"{sheet.title}. {sheet.caption}"))
-    return tuple(drawn)
+                figures.append(
+                    SavedFigure(sheet.name, path, sheet.title, sheet.caption, f"{sheet.title}. {sheet.caption}")
+                )
+    return tuple(figures)
 
 
 def draw_one(run: RecordedRun, results: Results, name: str) -> Figure:

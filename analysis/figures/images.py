@@ -1,4 +1,4 @@
-"""Ultrasound frames of the best, median and worst trial per approach, with the tip found and the tip that was."""
+"""Ultrasound frames of the best, median and worst trial per approach, with the tip found and the true tip."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hal.errors import RecordError
 from rig.record import FrameReader, RecordedRun
 
 CAPTION = (
-    "Frame in which the final tip was read, for the trials with the smallest, median and largest tip error of "
-    "each approach (distance by the reference instrument above each; a trial without one has its outcome there). "
+    "Frame in which guidance read the final tip, for the trials with the smallest, median and largest tip error of "
+    "each approach (above each frame: distance by the reference instrument, or the outcome of a trial without one). "
     "Orange circle: tip as guidance found it. Cyan cross: true tip projected into the image plane, with its "
     "distance from that plane - simulated truth, never seen by guidance. Bar: 10 mm."
 )
@@ -45,7 +45,7 @@ def key_frame(frames: FrameReader) -> int | None:
 
 
 def true_tip(truth: Mapping[str, Any]) -> NDArray[np.float64] | None:
-    """True tip at injection start in the Rig frame (mm), shape (3,), where the truth says it and the placement."""
+    """True tip at injection start in the Rig frame (mm), shape (3,), where the truth gives it and the placement."""
     moments = truth.get("moments", {})
     at_injection = moments.get("at_injection", {}) if isinstance(moments, Mapping) else {}
     tip = at_injection.get("tip_mm") if isinstance(at_injection, Mapping) else None

@@ -1,4 +1,4 @@
-"""Pressure over the injection of one trial per arm, with what happened written beside it."""
+"""Pressure during the injection of one trial per arm, with the events beside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rig.record import Entry, RecordedRun, Stream
 
 CAPTION = (
     "Gauge pressure over the last injection of the trial whose peak pressure is the median of its arm; the tip's "
-    "pressure is the line's less the loss in line and needle. Grey: flow or volume by the pump. Numbers mark "
+    "pressure is the line's less the loss in line and needle. Grey: flow or volume by the pump. Numbers refer to "
     "entries of the journal."
 )
 _EVENTS_MAX = 6

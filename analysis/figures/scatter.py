@@ -17,7 +17,7 @@ from analysis.tables import DataFrame
 
 CAPTION = (
     "Tip errors in the frame of the phantom: away from the midline, cranial and deep. The black cross is the aim "
-    "point. Wire frame: ellipsoid that holds the next trial with 95 % probability, if errors are normal (drawn "
+    "point. Wire frame: ellipsoid that contains the next trial with 95 % probability, if errors are normal (shown "
     "from n = 5). Scales differ between panels."
 )
 

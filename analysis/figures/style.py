@@ -1,4 +1,4 @@
-"""How all figures look, and how they are saved so that equal data give equal bytes."""
+"""Common style of all figures; they are saved so that equal data give equal bytes."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ _RC = {
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure on disk, with the words that belong to it."""
+class SavedFigure:
+    """A figure on disk with its title and caption."""
 
     name: str
     path: Path
@@ -64,7 +64,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What every figure must carry, so that it stays true when it is cut out of the report."""
+    """Label that every figure carries, so that it stays true when it is cut out of the report."""
 
     simulated: bool
     demonstration: bool
@@ -80,7 +80,7 @@ class Stamp:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The figure style, whatever the user's own matplotlib settings."""
+    """Figure style, whatever the user's own matplotlib settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def name_levels(figure: Figure) -> None:
-    """Say in the strip at the foot of the figure which marker is which level."""
+    """Write in the strip at the foot of the figure which marker stands for which level."""
     handles = [
         Line2D([], [], ls="", marker=marker, color=INK, markersize=4.5, label=level) for level, marker in MARKER.items()
     ]
@@ -135,6 +135,6 @@ def colour_of(plane: str) -> str:
 
 
 def say_empty(axes: Axes, text: str) -> None:
-    """Say in an empty panel why it is empty."""
+    """Write in an empty panel why it is empty."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED, wrap=True)

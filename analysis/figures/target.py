@@ -1,4 +1,4 @@
-"""Target plot: where the tips came to lie in the plane across the depth axis, seen from the aim point."""
+"""Target plot: positions of the tips in the plane across the depth axis, relative to the aim point."""
 
 from __future__ import annotations
 

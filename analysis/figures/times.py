@@ -1,4 +1,4 @@
-"""Where the time goes: median of scanning, needle and closing time per approach, with every trial's total."""
+"""Median scanning, needle and closing time per approach, with every trial's total."""
 
 from __future__ import annotations
 

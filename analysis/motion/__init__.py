@@ -1,1 +1,1 @@
-"""How tools moved: Perk Tutor's metrics, read from recordings."""
+"""Motion of tools: Perk Tutor's metrics, computed from recordings."""

@@ -66,7 +66,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the metrics about tissue and targets need; all in world, mm."""
+    """Inputs of the metrics about tissue and targets; all in world, mm."""
 
     tissue: Solid | None = None
     targets: NDArray[np.float64] | None = None
@@ -77,7 +77,7 @@ class Scene:
 
 
 def perk_tutor(motion: Motion, scene: Scene | None = None) -> dict[str, float | int]:
-    """The values that Perk Tutor prints, from samples as its player shows them (see ``perk_player.played``)."""
+    """Values that Perk Tutor prints, from samples as its player shows them (see ``perk_player.played``)."""
     scene = scene or Scene()
     time_s = motion.time_ns.astype(np.float64) / NS_PER_S
     tips = motion.tips
@@ -114,7 +114,7 @@ def perk_tutor(motion: Motion, scene: Scene | None = None) -> dict[str, float | 
 
 
 def corrected(motion: Motion, scene: Scene | None = None) -> dict[str, float | int]:
-    """The same questions from every sample; raises ``ValueError`` for times that do not increase."""
+    """The same metrics from every sample; raises ``ValueError`` for times that do not increase."""
     scene = scene or Scene()
     if len(motion.time_ns) < 2:
         raise ValueError(f"{motion.name}: {len(motion.time_ns)} samples are no motion")
@@ -250,7 +250,7 @@ def target_distances_mm(motion: Motion, scene: Scene) -> NDArray[np.float64]:
 
 
 def deviation_mm(points: NDArray[np.float64], reference: NDArray[np.float64]) -> dict[str, float]:
-    """How far a trajectory (n, 3) strays from a reference one (m, 3): Hausdorff distance in both directions.
+    """Distance by which a trajectory (n, 3) strays from a reference (m, 3): Hausdorff distance in both directions.
 
     Perk Tutor gives the first direction only, which is 0 for a motion that stopped half-way on the right path.
     """

@@ -1,4 +1,4 @@
-"""Which samples Perk Tutor's metrics see of a recorded log, and at which times.
+"""Samples of a recorded log that Perk Tutor's metrics see, and their times.
 
 Its reader turns a stamp into seconds with **six significant digits** and stores the pose under that number; a pose
 whose number lies within 1 ms of one that is there already **replaces** it. Its player walks along the numbers of
@@ -66,7 +66,7 @@ class _Stored:
 
 
 def played(motions: Mapping[str, Motion]) -> dict[str, Motion]:
-    """What Perk Tutor shows its metrics, per transform; the first one of the mapping leads."""
+    """Samples that Perk Tutor shows its metrics, per transform; the first one of the mapping leads."""
     stored = {name: _Stored(motion.time_ns) for name, motion in motions.items()}
     if not stored:
         return {}
@@ -81,7 +81,7 @@ def played(motions: Mapping[str, Motion]) -> dict[str, Motion]:
 
 
 def lost(motions: Mapping[str, Motion]) -> dict[str, int]:
-    """How many samples of each transform its metrics never see."""
+    """Number of samples of each transform that the metrics never see."""
     found = {}
     shown = played(motions)
     for name, motion in motions.items():

@@ -34,7 +34,7 @@ class Solid:
         return inside
 
     def first_crossing(self, starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where each line first meets the surface, shape (n, 3); the origin where it does not."""
+        """Point where each line first meets the surface, shape (n, 3); the origin where it does not meet it."""
         found = np.zeros_like(starts)
         for n, crossings in enumerate(self._crossings(starts, ends - starts)):
             if len(crossings):

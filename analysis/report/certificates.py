@@ -1,4 +1,4 @@
-"""The calibrations that were in force in a run, one line each: those of no device (phantom, gel) stand nowhere else."""
+"""Calibrations in force in a run, one line each. Those that belong to no device (phantom, gel) appear only here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def table(run: RecordedRun) -> Table | None:
 
 
 def figures(certificate: Mapping[str, Any]) -> list[str]:
-    """Its numbers in words: the calibrated values, and how well a transform is known."""
+    """Numbers of a certificate in words: the calibrated values, or the uncertainty of a transform."""
     words = [
         f"{name} {v['value']:.4g} {v['unit']}, u = {v['standard_uncertainty']:.2g}"
         for name, v in sorted(dict(certificate.get("values", {})).items())

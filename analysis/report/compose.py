@@ -1,11 +1,11 @@
-"""From results to the view of the report: what stands where, and in which words."""
+"""View of the report, composed from the results: its sections, their order and their wording."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from analysis.criteria import TOO_FAULTY
-from analysis.figures import Drawn
+from analysis.figures import SavedFigure
 from analysis.group import APART, PLANES, column
 from analysis.report import certificates, tables, uncertainty, varied
 from analysis.report.view import Block, Bullets, Facts, Paragraph, Picture, Section, Table, View
@@ -20,15 +20,15 @@ from rig.record.canonical import sha256_file
 BANNER = "SIMULATED DATA"
 BANNER_NOTE = "No real device and no real phantom took part. Verdicts are in the conditional."
 EXPLORATORY = "EXPLORATORY"
-EXPLORATORY_NOTE = "Nothing is judged: what it would be judged by was not fixed before the first trial."
+EXPLORATORY_NOTE = "Nothing is judged: the criteria were not fixed before the first trial."
 ON_COVER = ("target",)
 """Figures that stand on the first page."""
 TRIALS_LISTED_MAX = 120
 """More trials than this are left to trials.csv."""
 
 
-def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> View:
-    """Arrange everything. Raises ``ConfigError`` when the folder cannot be used."""
+def compose(run: RecordedRun, results: Results, figures: Sequence[SavedFigure]) -> View:
+    """Compose the view of a report. Raises ``ConfigError`` when the folder cannot be used."""
     manifest = run.manifest
     demonstration = "Demonstration: the sample is not powered for any claim." if results.demonstration else ""
     sections = (
@@ -72,7 +72,7 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[Drawn]) -> Vie
                 Bullets(_verdicts(results)),
                 _codes_block(results),
                 Paragraph(_DECISION, "note"),
-                *(Picture(drawn) for drawn in figures if drawn.name in ON_COVER),
+                *(Picture(figure) for figure in figures if figure.name in ON_COVER),
             )
             if block is not None
         ),
@@ -88,7 +88,7 @@ def _banner_note(results: Results) -> str:
 
 _DECISION = (
     "Decision rule, fixed before the run: PASS when the one-sided 95 % bound meets the limit (risk of a false "
-    "pass at most 5 % for each criterion; trials taken as independent, or benches where there are several), MARGINAL "
+    "pass at most 5 % for each criterion; trials treated as independent, or benches where there are several), MARGINAL "
     "when only the estimate meets it, FAIL when the estimate does not, NOT EVALUATED when the statistic cannot be "
     "computed, when trials of the plan are missing, when device faults ended more than one in twenty trials of an arm, "
     "or when some trials lack the number and the others do not fail. A criterion on the largest value (max) is "
@@ -98,17 +98,17 @@ _DECISION = (
 
 
 def _verdicts(results: Results) -> tuple[str, ...]:
-    """Per criterion why, and the guard band beside it where an instrument's error decides."""
+    """Reason for each criterion's verdict, with its guard band where it judges a measured error."""
     bands = {g.identity: " " + uncertainty.guard_words(g) for g in results.uncertainty.guards}
     return tuple(
         f"{c.identity}: {c.verdict}. {_sentence(c.reason)}{bands.get(c.identity, '')}" for c in results.criteria
     )
 
 
-def _pictures(figures: Sequence[Drawn]) -> tuple[Block, ...]:
+def _pictures(figures: Sequence[SavedFigure]) -> tuple[Block, ...]:
     elsewhere = (*ON_COVER, "contrasts", uncertainty.FIGURE)
-    found = tuple(Picture(drawn) for drawn in figures if drawn.name not in elsewhere)
-    if not any(drawn.name == "ecdf" for drawn in figures):
+    found = tuple(Picture(figure) for figure in figures if figure.name not in elsewhere)
+    if not any(figure.name == "ecdf" for figure in figures):
         return (Paragraph("No tip position was measured: there are no figures of the tip error."), *found)
     return found
 
@@ -134,7 +134,7 @@ def _fault_block(results: Results) -> Block | None:
 
 
 def _codes_block(results: Results) -> Block | None:
-    """What the violation codes in the reasons above mean."""
+    """Meaning of the violation codes in the reasons above."""
     words = explained(*(c.reason for c in results.criteria))
     return Paragraph(words, "note") if words else None
 
@@ -145,12 +145,12 @@ def _short_block(results: Results) -> Block | None:
     if results.shortfall.startswith(TOO_FAULTY):
         return Paragraph(f"No verdict: {results.shortfall}. Whether they were lost at random is not known.", "warning")
     text = (
-        "The study was not carried out as planned. Its numbers stand below, a verdict does not: who changes the number "
+        "The study was not carried out as planned. Its numbers are given below, but no verdict: somebody who changes "
     )
-    return Paragraph(text + "of trials may do so because of what he saw.", "warning")
+    return Paragraph(text + "the number of trials may do so because of what they saw.", "warning")
 
 
-_SOURCES = {"as_built": "of the cartridge as built", "nominal": "by the drawing", "unknown": "of unknown source"}
+_SOURCES = {"as_built": "of the cartridge as built", "nominal": "as designed", "unknown": "of unknown source"}
 
 
 def _aim(results: Results) -> str:
@@ -158,7 +158,7 @@ def _aim(results: Results) -> str:
     words = ", ".join(f"{_SOURCES.get(name, name)} ({n} trials)" for name, n in found.items())
     text = "1.5 mm outside the nerve's surface on the side of approach; the error is measured to it"
     if "nominal" in found:
-        text += ". Where it is the drawing's, what the pour differs by is part of the error"
+        text += ". Where it is the design's, the pour's deviation from the design is part of the error"
     return f"{text}. Aim {words}" if words else text
 
 
@@ -171,10 +171,10 @@ def _range(trials: DataFrame, name: str, unit: str, digits: int) -> str:
 
 
 def _temperature(trials: DataFrame) -> str:
-    """With the word that it is the line's, where no thermometer stood in the gel."""
+    """Gel temperature, marked where it is that of the line because no thermometer was in the gel."""
     text = _range(trials, "temp_c", "°C", 1)
     in_line = (trials["temp_by"] == "pressure").any()
-    return f"{text}; by the pressure cell, which sits in the line and not in the gel" if in_line else text
+    return f"{text}; by the pressure cell, which is in the line and not in the gel" if in_line else text
 
 
 def _item(run: RecordedRun) -> tuple[Block, ...]:
@@ -211,9 +211,9 @@ def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
     arms = ", ".join(PLANES.get(arm.plane, arm.plane) for arm in results.arms) or DASH
     account = results.accounting
     sample = (
-        "demonstration size, not powered: intervals are wide and no comparison should be drawn from it"
+        "demonstration size, not powered: intervals are wide, and no comparison should be made from it"
         if results.demonstration
-        else "as the study file sets it; 59 trials without failure would show 95 % success with 95 % confidence"
+        else "set by the study file; 59 trials without failure would show 95 % success with 95 % confidence"
     )
     pairs = (
         ("Arms", arms),
@@ -231,8 +231,8 @@ def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
         (
             "Success",
             "tip within the acceptance radius of its technique (S1: in its channel), right level, none of the "
-            "violations V1-V6 found; no tip, no success. A code that could not be evaluated is not held against a "
-            "trial; those are listed under Results. " + explained("V1 V2 V3 V4 V5 V6"),
+            "violations V1-V6 found; without a tip position there is no success. A code that could not be evaluated is "
+            "not held against a trial; Results lists such codes. " + explained("V1 V2 V3 V4 V5 V6"),
         ),
         (
             "Placed",
@@ -240,8 +240,8 @@ def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
             "whatever the level and the violations",
         ),
         (
-            "Reported after",
-            "ASTM F2554 in words and in keeping bias and precision apart; ISO/IEC 17025 7.8 for the report",
+            "Reported according to",
+            "ASTM F2554 for the terms and for separating bias from precision; ISO/IEC 17025 7.8 for the report",
         ),
         ("Not followed", "F2554's own phantom and pick sequence: the quantity here is a needle tip in gel"),
     )
@@ -250,8 +250,8 @@ def _method(run: RecordedRun, results: Results) -> tuple[Block, ...]:
 
 def _benches_words(n: int) -> str:
     if n > 1:
-        return f"{n}, each drawn, built and mounted anew; bounds and differences go by the bench"
-    return "one: trials share its errors, and nothing is known of another" if n else "not recorded"
+        return f"{n}, each built and mounted with its own random errors; bounds and differences are computed by bench"
+    return "one: trials share its errors, and nothing is known about another bench" if n else "not recorded"
 
 
 def _traceability(run: RecordedRun) -> tuple[Block, ...]:
@@ -296,7 +296,7 @@ def _accounting(results: Results) -> tuple[Block, ...]:
         (
             "Interrupted",
             str(a.interrupted_n),
-            "by a person, a kill or a fault of the program; no failure of a technique"
+            "by a person, a kill or a fault of the program; not a failure of the technique"
             + (
                 "; each repeated as a new trial"
                 if a.interrupted_repeated_n == a.interrupted_n
@@ -308,8 +308,8 @@ def _accounting(results: Results) -> tuple[Block, ...]:
         (
             "Ended by a device fault",
             str(sum(a.device_faults.values())),
-            f"{counted(a.device_faults)}; by the rules of the plan, no failure of a technique; each repeated as a "
-            "trial of its own"
+            f"{counted(a.device_faults)}; by the rules of the plan, not a failure of the technique; each repeated as "
+            "a new trial"
             if a.device_faults
             else "",
         ),
@@ -326,19 +326,19 @@ def _accounting(results: Results) -> tuple[Block, ...]:
             + (f". By the reference instrument: {counted(a.tip_unmeasured)}" if a.tip_unmeasured else ""),
         ),
     )
-    note = "No closed trial is excluded from the success figures; interrupted ones and device faults are not in them."
+    note = "The success figures include every closed trial, but no interrupted trials and no device faults."
     flow = Table(("Step", "Trials", "Remark"), rows, "lrl", (2, 0.7, 5))
     return (flow, Paragraph(note, "note"), *((tables.faults(results),) if a.device_faults else ()))
 
 
 _UNSEEN = {
-    "V1 (way)": "V1 on the way there (where the tip came to rest it was judged)",
+    "V1 (way)": "V1 along the needle's way (it was judged where the tip came to rest)",
     "V4": "V4 (pleura, viscera: the phantom has no surrogate of either)",
 }
 
 
 def _not_evaluated(results: Results) -> str:
-    """Which violations could not be evaluated, and in how many closed trials."""
+    """Violations that could not be evaluated, with the number of closed trials."""
     n = results.accounting.closed_n
     found = results.accounting.violations_not_evaluated.items()
     words = "; ".join(f"{_UNSEEN.get(code, code)} in {'all' if k == n else f'{k} of'} {n}" for code, k in found)
@@ -374,18 +374,18 @@ def _judged_by_truth(results: Results) -> bool:
     return any(share.n for group in results.arms for share in group.far_confirmations.values())
 
 
-def _differences(results: Results, figures: Sequence[Drawn]) -> tuple[Block, ...]:
+def _differences(results: Results, figures: Sequence[SavedFigure]) -> tuple[Block, ...]:
     if not results.contrasts:
         return (Paragraph("The run has one arm only."),)
-    pictures = tuple(Picture(drawn) for drawn in figures if drawn.name == "contrasts")
+    pictures = tuple(Picture(figure) for figure in figures if figure.name == "contrasts")
     return (tables.contrasts(results), *pictures)
 
 
 def _deviations(results: Results) -> tuple[Block, ...]:
     if not results.deviations:
-        return (Paragraph("No stop rule fired and every trial ended by its checkout."),)
+        return (Paragraph("No stop rule fired, and every trial ended with its checkout."),)
     return (
-        Paragraph("Trials that were held, violated a rule, or ended in another way than by checkout:"),
+        Paragraph("Trials that were held, violated a rule, or did not end with their checkout:"),
         tables.deviations(results),
     )
 
@@ -393,7 +393,7 @@ def _deviations(results: Results) -> tuple[Block, ...]:
 def _limitations(results: Results) -> tuple[Block, ...]:
     points = [
         "A gel phantom is not a patient: it does not breathe, move, bleed or feel, and has no fascial planes.",
-        "Nothing here is clinical advice, and no figure may be carried over to patients.",
+        "Nothing here is clinical advice, and no figure may be applied to patients.",
         "Results relate to the cartridges, devices and settings named in this report only.",
         _shared(results.accounting.benches_n),
     ]
@@ -409,26 +409,26 @@ def _limitations(results: Results) -> tuple[Block, ...]:
 def _anomalies(run: RecordedRun, results: Results) -> tuple[Block, ...]:
     versions = ", ".join(versions_of(run)) or "unknown"
     if not results.anomalies:
-        return (Paragraph(f"None is known that this record, made by phantomrig {versions}, could have."),)
+        return (Paragraph(f"No known anomaly can affect this record, made by phantomrig {versions}."),)
     lead = (
-        f"Faults found since in phantomrig {versions}, which made this record, as far as their conditions hold in it. "
-        "Whether a number was altered is to be seen as told; the numbers of this report are as recorded."
+        f"Faults found since then in phantomrig {versions}, which made this record, where the record meets their "
+        "conditions. The table says how to see whether a number was altered; this report gives the numbers as recorded."
     )
     return (Paragraph(lead, "warning"), tables.anomalies(results))
 
 
 def _shared(benches_n: int) -> str:
-    """What the trials share, and which numbers allow for it."""
+    """Errors that the trials share, and the numbers that allow for them."""
     if benches_n > 1:
         return (
             "Trials on one bench share its build and its mounting. Bounds of the criteria and differences between arms "
-            "allow for that (benches as clusters); the intervals in the tables by approach take trials as independent."
+            "allow for that (benches as clusters); the intervals in the tables by approach treat trials as independent."
         )
     return (
-        "All trials stood on one bench and share its build and its mounting; another bench may give other figures. "
+        "All trials ran on one bench and share its build and its mounting; another bench may give other figures. "
         "Trials in one cartridge share its pour, placement and age. Only the interval of a difference of mean errors "
-        "(bootstrap over cartridges) allows for that. All other bounds and intervals, those of the criteria and of the "
-        "difference of successes among them, take trials as independent: where cartridges differ, they are too narrow "
+        "(bootstrap over cartridges) allows for that. All other bounds and intervals, including those of the criteria "
+        "and of the difference of successes, treat trials as independent: where cartridges differ, they are too narrow "
         "and the risk of a false pass is above 5 %."
     )
 
@@ -453,7 +453,7 @@ def _integrity(run: RecordedRun, results: Results) -> tuple[Block, ...]:
         "How to verify: every journal line holds SHA-256 over the previous hash and the RFC 8785 form of its "
         "body; the last hash must be the head above. The manifest names the SHA-256 of every file, the root "
         "journal the heads of the cartridges' journals, and these the files of their trials. A chain alone does "
-        "not show that its end was cut or that all of it was written anew: compare the head and the manifest's "
+        "not show that its end was cut or that it was rewritten as a whole: compare the head and the manifest's "
         "hash with those printed here."
     )
     blocks: list[Block] = [Facts(tuple(pairs)), Paragraph(how)]
@@ -487,6 +487,6 @@ def _trials(run: RecordedRun) -> tuple[Block, ...]:
 
 def _dictionary(columns: Sequence[Column]) -> tuple[Block, ...]:
     rows = tuple((c.name, known(c.unit), c.kind, c.text) for c in columns)
-    note = "Columns of trials.csv, in order; an empty cell was not measured."
+    note = "Columns of trials.csv, in order; an empty cell means not measured."
     codes = Paragraph(explained(*VIOLATIONS), "note")
     return (Paragraph(note), Table(("Column", "Unit", "Kind", "Meaning"), rows, "llll", (1.7, 0.7, 0.6, 5.0)), codes)

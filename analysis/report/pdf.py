@@ -1,4 +1,4 @@
-"""The report as PDF, set by typst from the same view; equal views give equal bytes."""
+"""The report as PDF, typeset by typst from the same view; equal views give equal bytes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hal.errors import RecordError
 def _block(block: Block) -> dict[str, object]:
     kind = type(block).__name__.lower()
     if isinstance(block, Picture):
-        drawn = block.drawn
+        figure = block.figure
         return {
             "kind": kind,
-            "file": drawn.path.name,
-            "title": drawn.title,
-            "caption": drawn.caption,
+            "file": figure.path.name,
+            "title": figure.title,
+            "caption": figure.caption,
             "width": block.width,
         }
     return {"style" if name == "kind" else name: value for name, value in asdict(block).items()} | {"kind": kind}
@@ -42,7 +42,7 @@ def view_json(view: View) -> bytes:
 
 
 def render_pdf(view: View) -> bytes:
-    """Set the report. Raises ``RecordError`` when typst refuses (a fault of ours, with its message)."""
+    """Typeset the report. Raises ``RecordError`` when typst refuses (a fault of this program), with its message."""
     return _compile(view, "pdf")[0]
 
 
@@ -59,7 +59,7 @@ def _compile(view: View, kind: Literal["pdf", "png"], ppi: float = 144.0) -> lis
         (folder / "view.json").write_bytes(view_json(view))
         for block in blocks:
             if isinstance(block, Picture):
-                shutil.copy(block.drawn.path, folder)
+                shutil.copy(block.figure.path, folder)
         source, root = str(folder / "report.typ"), str(folder)
         try:
             made: object = typst.compile(source, root=root, ignore_system_fonts=True, format=kind, ppi=ppi)

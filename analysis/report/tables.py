@@ -51,7 +51,7 @@ def criteria(results: Results) -> Table:
 
 
 def accuracy(results: Results) -> Table:
-    """Systematic and random error apart."""
+    """Systematic and random error, separately."""
 
     def cells(g: Group) -> tuple[str, ...]:
         sd = " / ".join(value(q) for q in g.sd)
@@ -91,9 +91,9 @@ def error(results: Results) -> Table:
         "Distance from tip to aim point: median with its distribution-free interval, 95 % quantile, largest value, "
         "one-sided 95/95 tolerance bound; n counts trials with a measured tip. Success, with exact 95 % interval, of "
         "every closed trial: tip within the acceptance radius (S1: in the channel) at the right level, and none of V1 "
-        "to V6 found. Placed: the place alone, but all of it - within the radius and as near to the nerve's surface as "
-        "the technique asks (S1: in the channel) - whatever the level and the violations; so a trial may succeed and "
-        "not be placed, or be placed and not succeed. Spread: injectate round at least half of the nerve, of the "
+        "to V6 found. Placed: the tip's position alone, within the radius and as near to the nerve's surface as "
+        "the technique asks (S1: in the channel), whatever the level and the violations; so a trial may succeed and "
+        "not be placed, or be placed and not succeed. Spread: injectate around at least half of the nerve, among the "
         "trials in which it was judged. " + explained("V1 V2 V3 V4 V5 V6")
     )
     return _groups(results, titles, cells, "rrrrrrrr", (1.9, 0.5, 2.0, 0.75, 0.85, 0.95, 2.9, 0.8, 0.8), caption)
@@ -109,8 +109,8 @@ def components(results: Results) -> Table:
         return tuple(both(g.components[name], g.component_sd[name]) for name in g.components)
 
     caption = (
-        "Components of the tip error, mean ± SD in mm: across (lateral, a distance) and along the planned needle "
-        "axis (axial, + = too deep), and along the axes of the image: in-plane + = away from the midline on either "
+        "Components of the tip error, mean ± SD in mm: across the planned needle axis (lateral, a distance), along it "
+        "(axial, + = too deep), and along the axes of the image: in-plane + = away from the midline on either "
         "side, elevational + = cranial, depth + = deep."
     )
     titles = ("Lateral, mm", "Axial, mm", "In-plane, mm", "Elevational, mm", "Depth, mm")
@@ -118,7 +118,7 @@ def components(results: Results) -> Table:
 
 
 def conduct(results: Results) -> Table:
-    """Times and the way the needle went."""
+    """Times and the conduct of the trials: passes, redirections, peak pressure and force."""
 
     def cells(g: Group) -> tuple[str, ...]:
         return (
@@ -146,7 +146,7 @@ def conduct(results: Results) -> Table:
 
 
 def confirmation(results: Results) -> Table:
-    """How the tip was known, and what stopped the needle."""
+    """Tip confirmations, stops, violations and errors of the reference instrument and the image."""
 
     def cells(g: Group) -> tuple[str, ...]:
         ways = "/".join(str(g.confirmations[name]) for name in ("direct", "motion", "fluid"))
@@ -167,16 +167,16 @@ def confirmation(results: Results) -> Table:
     )  # fmt: skip
     caption = (
         "Tip confirmations by direct view, commanded motion and test injection; share of advance steps that were "
-        "confirmed; stop rules that fired per trial, with reasons; violations found (those that could not be looked "
-        "for are named below the tables); RMS error of the reference instrument against the simulated truth and of the "
-        "tip in the image against the reference instrument; trials whose tip was not measured. "
+        "confirmed; stop rules that fired per trial, with reasons; violations found (those that could not be "
+        "evaluated are named below the tables); RMS error of the reference instrument against the simulated truth and "
+        "of the tip in the image against the reference instrument; trials whose tip was not measured. "
         + explained(*(code for g in (*results.approaches, *results.arms) for code in g.violations))
     )
     return _groups(results, titles, cells, "crrllrrr", (1.8, 1.6, 1.0, 0.7, 1.7, 1.2, 0.8, 0.9, 0.7), caption)
 
 
 def sources(results: Results) -> Table:
-    """Where the tip error comes from."""
+    """Parts of the tip error by their source."""
 
     def cells(g: Group) -> tuple[str, ...]:
         return (
@@ -192,22 +192,22 @@ def sources(results: Results) -> Table:
         "RMS of the tip error and of its parts, mm. Aim point: registered in the image against true (registration, "
         "build error of the phantom, speed of sound); steering: tip as seen against aim point as registered (bending, "
         "steps); reading: tip as seen against the reference instrument (calibration of image and carrier, detection); "
-        "reference: the reference instrument against the simulated truth. Aim point and reading are empty where only "
-        "the drawing says where the phantom's parts lie. The parts are vectors: their lengths do not add up."
+        "reference: the reference instrument against the simulated truth. Aim point and reading are empty where the "
+        "positions of the phantom's parts are known only by design. The parts are vectors: their lengths do not add up."
     )
     return _groups(results, titles, cells, "rrrrr", (2.2, 1.2, 1.2, 1.2, 1.2, 1.2), caption)
 
 
 def elsewhere(results: Results) -> Table:
-    """Confirmed tips that were somewhere else."""
+    """Confirmations with the true tip more than 2 mm away."""
 
     def cells(g: Group) -> tuple[str, ...]:
         return tuple(at_most(g.far_confirmations[name]) for name in ("direct", "motion", "fluid"))
 
     caption = (
-        "Tips that the guidance took for confirmed while the true tip was more than 2 mm away, of all confirmations by "
+        "Confirmations by guidance with the true tip more than 2 mm away, among all confirmations by "
         "that method (simulated truth), with the one-sided 95 % upper bound of the share. Confirmations of one trial "
-        "share its errors, so the bound goes by the trial; it is not given for fewer than five trials."
+        "share its errors, so the bound is computed by trial; it is not given for fewer than five trials."
     )
     titles = ("Direct view, share", "Small motion, share", "Test injection, share")
     return _groups(results, titles, cells, "rrr", (2.2, 2, 2, 2), caption)
@@ -231,12 +231,12 @@ def contrasts(results: Results) -> Table:
     success = (
         "likewise"
         if over_benches
-        else "Newcombe, which takes trials as independent and is too narrow where cartridges differ"
+        else "Newcombe, which treats trials as independent and is too narrow where cartridges differ"
     )
     caption = (
         "First arm minus second arm, with 95 % intervals. Tip error: difference of means, BCa bootstrap over "
         f"{'benches' if over_benches else 'cartridges'} with a fixed seed. Success: {success}. Intervals are not "
-        "adjusted for their number."
+        "adjusted for multiple comparisons."
     )
     return Table(titles, rows, "llrrrl", (0.9, 2.2, 0.4, 1.9, 1.9, 2.4), caption)
 
@@ -253,14 +253,15 @@ def faults(results: Results) -> Table:
     )  # fmt: skip
     titles = ("Criterion", "n without", "Estimate", "95 % bound", "n with", "Estimate", "95 % bound")
     caption = (
-        "Without and with the trials that device faults ended. With them they count as they stand: as failures where "
-        "success is judged, and with the error that was measured, if one was. The verdicts are those without."
+        "Criteria without and with the trials that device faults ended. When included, such a trial counts as it is: "
+        "as a failure where success is judged, and with its measured error, if there is one. The verdicts are those "
+        "without."
     )
     return Table(titles, rows, "lrrrrrr", (2, 1, 1.3, 1.3, 1, 1.3, 1.3), caption)
 
 
 def deviations(results: Results) -> Table:
-    """Trials that were held, or ended in another way than by their checkout."""
+    """Trials that were held, or did not end with their checkout."""
     rows = tuple(
         (
             d.trial_id,
@@ -286,7 +287,7 @@ def _volume(d: Deviation) -> str:
 
 
 def anomalies(results: Results) -> Table:
-    """Known faults of the version that made the record, as far as this run may have them."""
+    """Known anomalies of the version that made the record, where this run may be affected."""
     rows = tuple((a.id, a.title, a.effect, a.look, ", ".join(a.trials) or "the run", a.mended_in)
                  for a in results.anomalies)  # fmt: skip
     titles = ("Anomaly", "What was wrong", "Effect", "How to see it", "Where", "Mended in")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.budget_and_limits import PARTLY
-from analysis.figures import Drawn
+from analysis.figures import SavedFigure
 from analysis.report.view import Block, Paragraph, Picture, Table
 from analysis.report.wording import DASH, known, number, share, with_interval
 from analysis.results import Results
@@ -17,59 +17,59 @@ MANY_DOF = 1000.0
 """Degrees of freedom above which Student's factor is the normal one to two digits."""
 INFINITE = "∞"
 _ABOUT = (
-    "Two budgets per approach (GUM, JCGM 100), in full in annex C. The first is of the measured distance from tip to "
-    "aim point: what the reference instrument and the aim point leave open; the guard bands rest on it. The second is "
-    "of the error itself, as image, registration and stated calibrations predict it before anybody measures the tip; "
-    "it is compared with what was found."
+    "There are two budgets per approach (GUM, JCGM 100), given in full in annex C. The first concerns the measured "
+    "distance from tip to aim point, as uncertain as reference instrument and aim point make it; the guard bands are "
+    "based on it. The second concerns the error itself, as image, registration and stated calibrations predict it "
+    "before anybody measures the tip; it is compared with the errors found."
 )
 _SHARED = (
-    "Aim point and tip are seen in the same image. What all its points share - calibration of the image, speed of "
-    "sound, the places of holder and phantom - moves both, and only the rest counts. It is not divided by the number "
-    "of points or looks. By how much it moves the tip alone, and what is left: {words}."
+    "Aim point and tip are seen in the same image. Errors that all its points share (calibration of the image, speed "
+    "of sound, the places of holder and phantom) move both, and only the remainder counts. It is not divided by the "
+    "number of points or looks. Shift of the tip alone, and remainder: {words}."
 )
 
 
-def section(results: Results, figures: Sequence[Drawn]) -> tuple[Block, ...]:
+def section(results: Results, figures: Sequence[SavedFigure]) -> tuple[Block, ...]:
     """Summary: measurement, guard bands, prediction against what was found."""
-    told = results.uncertainty
-    if not told.measurement:
-        return (Paragraph("No tip was measured: there is nothing to state an uncertainty of."),)
-    blocks: list[Block] = [Paragraph(_ABOUT), _measurements(told)]
-    missing = sorted({name for b in told.measurement for name in b.missing})
+    budgets = results.uncertainty
+    if not budgets.measurement:
+        return (Paragraph("No tip was measured, so there is no uncertainty to state."),)
+    blocks: list[Block] = [Paragraph(_ABOUT), _measurements(budgets)]
+    missing = sorted({name for b in budgets.measurement for name in b.missing})
     if missing:
         text = (
-            f"The budget of the measurement is incomplete. Nobody stated: {'; '.join(missing)}. The figures are those "
-            "of the other rows: the true uncertainty is larger."
+            f"The budget of the measurement is incomplete. Nobody stated: {'; '.join(missing)}. The figures include "
+            "only the other rows: the true uncertainty is larger."
         )
         blocks.append(Paragraph(text, "warning"))
-    blocks.append(Paragraph(_linear(told), "note"))
-    if told.guards:
-        blocks.append(_guards(told.guards))
-        changed = [g.identity for g in told.guards if g.changes]
+    blocks.append(Paragraph(_linear(budgets), "note"))
+    if budgets.guards:
+        blocks.append(_guards(budgets.guards))
+        changed = [g.identity for g in budgets.guards if g.changes]
         if changed:
-            text = f"{', '.join(changed)}: accepted by the study's rule, which has no guard band; with one it would "
-            blocks.append(Paragraph(text + "not be. The verdict stands as the rule was fixed.", "warning"))
-    if not told.prediction:
-        blocks.append(Paragraph("No error was predicted: no needle of this run was led by the image."))
+            text = f"{', '.join(changed)}: accepted by the study's rule, which has no guard band; with a guard band it "
+            blocks.append(Paragraph(text + "would not be accepted. The verdict follows the fixed rule.", "warning"))
+    if not budgets.prediction:
+        blocks.append(Paragraph("No error was predicted, because the image guided no needle of this run."))
         return tuple(blocks)
-    blocks += [_contributions(told.prediction), Paragraph(_shared(told.prediction), "note")]
-    blocks += [Picture(drawn) for drawn in figures if drawn.name == FIGURE]
-    blocks.append(_comparisons(told.comparisons))
-    against = [c for c in told.comparisons if c.contradicted]
+    blocks += [_contributions(budgets.prediction), Paragraph(_shared(budgets.prediction), "note")]
+    blocks += [Picture(figure) for figure in figures if figure.name == FIGURE]
+    blocks.append(_comparisons(budgets.comparisons))
+    against = [c for c in budgets.comparisons if c.contradicted]
     if against:
         words = " ".join(f"{c.label}: {c.finding}" for c in against)
-        blocks.append(Paragraph(f"The prediction is contradicted by what was found. {words}", "warning"))
-    without = [b.label for b in told.measurement if b.key not in {p.key for p in told.prediction}]
+        blocks.append(Paragraph(f"The errors found contradict the prediction. {words}", "warning"))
+    without = [b.label for b in budgets.measurement if b.key not in {p.key for p in budgets.prediction}]
     if without:
-        blocks.append(Paragraph(f"Not predicted, since no image led the needle: {', '.join(without)}.", "note"))
+        blocks.append(Paragraph(f"Not predicted, because no image guided the needle: {', '.join(without)}.", "note"))
     return tuple(blocks)
 
 
 def annex(results: Results) -> tuple[Block, ...]:
     """Every row of every budget."""
-    told = results.uncertainty
+    budgets = results.uncertainty
     blocks: list[Block] = []
-    for budget in (*told.measurement, *told.prediction):
+    for budget in (*budgets.measurement, *budgets.prediction):
         blocks.append(_full(budget))
     return tuple(blocks) or (Paragraph("No budget: no tip was measured."),)
 
@@ -94,7 +94,7 @@ _ON_COVER = {
 """After "the 95 % bound meets the limit" or "does not meet it"."""
 
 
-def _measurements(told: UncertaintyResults) -> Table:
+def _measurements(budgets: UncertaintyResults) -> Table:
     rows = tuple(
         (
             b.label,
@@ -105,22 +105,22 @@ def _measurements(told: UncertaintyResults) -> Table:
             number(b.coverage_factor),
             number(b.expanded),
         )
-        for b in told.measurement
+        for b in budgets.measurement
     )
-    names = tuple(_short(row.quantity) for row in told.measurement[0].rows)
+    names = tuple(_short(row.quantity) for row in budgets.measurement[0].rows)
     titles = ("Approach", "n", *names, "u", "ν", "k", "U 95 %")
     caption = (
         "Uncertainty of the measured distance from tip to aim point: contribution of each source and combined "
         "standard uncertainty u along the error, mm; effective degrees of freedom ν (Welch-Satterthwaite), coverage "
-        f"factor k and expanded uncertainty U = k u. {DASH} in a source: nobody stated it."
+        f"factor k and expanded uncertainty U = k u. {DASH}: nobody stated this source."
     )
     widths = (2.0, 0.4, *([1.15] * len(names)), 0.7, 0.7, 0.6, 0.8)
     return Table(titles, rows, "l" + "r" * (len(titles) - 1), widths, caption)
 
 
-def _linear(told: UncertaintyResults) -> str:
-    """What the Monte Carlo says of the linear form."""
-    checks = [c for b in told.measurement for c in b.lengths]
+def _linear(budgets: UncertaintyResults) -> str:
+    """Result of the Monte Carlo check of the linear form."""
+    checks = [c for b in budgets.measurement for c in b.lengths]
     if not checks:
         return "No Monte Carlo: no source of the measurement is known."
     words = []
@@ -132,8 +132,8 @@ def _linear(told: UncertaintyResults) -> str:
     return (
         f"Monte Carlo (JCGM 101, {checks[0].draws_n:,} draws, fixed seed) against the linear form, 95 % intervals: "
         f"{'; '.join(words)}. They agree when both ends lie within half a unit of the second digit of u "
-        f"({checks[0].tolerance_mm:g} mm). A length is never negative: near zero the error across lengthens it, which "
-        "the linear form does not know; the drawn intervals are in results.json."
+        f"({checks[0].tolerance_mm:g} mm). A length is never negative: near zero the transverse error lengthens it, "
+        "which the linear form does not know; results.json has the sampled intervals."
     )
 
 
@@ -151,9 +151,9 @@ def _guards(guards: Sequence[Guard]) -> Table:
     )
     caption = (
         "Guard bands of the criteria on a measured error (ILAC-G8:09/2019): band = one-sided 95 % factor times u, mm. "
-        "They are stated beside the verdict and are no part of its rule (decision 9). The bound of a criterion "
-        "already holds what differs from trial to trial, the scatter of the measurement included; the band is for "
-        "what all trials may share."
+        "They are stated beside the verdict and are not part of its rule (decision 9). The bound of a criterion "
+        "already includes what varies from trial to trial, including the scatter of the measurement; the band covers "
+        "the errors that all trials may share."
     )
     titles = ("Criterion", "u", "Band", "Acceptance limit", "Compared", "Standing")
     return Table(titles, rows, "lrrrrl", (1.3, 0.7, 0.7, 1.1, 0.9, 4.0), caption)
@@ -169,9 +169,9 @@ def _contributions(budgets: Sequence[Budget]) -> Table:
     rows.append(("Combined", "", *(number(b.combined) for b in budgets)))
     rows.append(("Median / 95 % of the predicted length", "", *(_lengths(b) for b in budgets)))
     caption = (
-        "Predicted error of the tip: contribution of each source, mm, its three components together (root of the sum "
-        "of their variances), and where its figure comes from. The lengths are drawn (Monte Carlo) and hold what was "
-        "seen of the error when the needle stood. Sources that drop out are in annex C."
+        "Predicted error of the tip: contribution of each source, mm, its three components combined (root of the sum "
+        "of their variances), and the origin of its figure. The lengths are sampled (Monte Carlo) and include the part "
+        "of the error that was seen once the needle was at rest. Sources that drop out are in annex C."
     )
     titles = ("Source", "From", *(b.label for b in budgets))
     widths = (2.6, 1.2, *([1.0] * len(budgets)))
@@ -213,12 +213,12 @@ def _comparisons(comparisons: Sequence[Comparison]) -> Table:
         for c in comparisons
     )
     caption = (
-        "Predicted against found. RMS of the error in mm, that of its measurement included in the prediction; trials "
-        "inside their own predicted 95 % region, with the exact interval, which takes trials as independent; size of "
-        "the errors in units of the predicted ones, in brackets where it lies in 95 % of runs if the prediction "
-        "holds. The size allows for what trials share (probe calibration, instrument, gel of a cartridge): an error "
-        "of these is one draw for all of them. The prediction is contradicted when 95 % lies outside the interval of "
-        "the share, or the size outside its own."
+        "Predicted and found errors. RMS of the error in mm (the prediction includes the error of measurement); trials "
+        "inside their own predicted 95 % region, with the exact interval, which treats trials as independent; size of "
+        "the errors in units of the predicted ones, with the range that contains it in 95 % of runs if the prediction "
+        "holds. The size allows for what trials share (probe calibration, instrument, gel of a cartridge): such an "
+        "error is one draw for all of them. The prediction is contradicted when 95 % lies outside the interval of "
+        "the share, or the size outside its range."
     )
     titles = ("Approach", "Predicted", "Found", "Inside the 95 % region", "Size", "Finding, by rule")
     strong = len(rows) - 1 if len(rows) > 1 else -1
@@ -244,17 +244,17 @@ def _full(budget: Budget) -> Table:
     expanded = (
         "" if budget.expanded is None else f", U = {number(budget.expanded)} mm (k = {number(budget.coverage_factor)})"
     )
-    drawn = ""
+    monte_carlo = ""
     if budget.region is not None:
         agree = "agrees" if budget.region.agrees else "does not agree"
-        drawn = (
+        monte_carlo = (
             f". Monte Carlo ({budget.region.draws_n:,} draws): {100.0 * budget.region.inside:.1f} % inside the 95 % "
             f"ellipsoid, which {agree} with the linear form within {100.0 * budget.region.tolerance:.0f} %"
         )
     axes = "" if budget.measurand == MEASURAND else ", √3 = 1.73 for three axes together"
     caption = (
         f"{budget.label}: {budget.measurand}, n = {budget.trials_n}. u = {number(budget.combined)} mm, "
-        f"ν = {_dof(budget.dof)}{expanded}{whole}{drawn}. Sensitivity: mm per unit of the uncertainty{axes}."
+        f"ν = {_dof(budget.dof)}{expanded}{whole}{monte_carlo}. Sensitivity: mm per unit of the uncertainty{axes}."
     )
     # The first title names the budget: it is repeated where a table goes on over the page.
     first = f"{budget.label}, {'measured' if budget.measurand == MEASURAND else 'predicted'}"
@@ -284,7 +284,7 @@ def _value(value: float | None, unit: str) -> str:
 
 
 def _figures(value: float | None) -> str:
-    """Three significant digits, small numbers not as zero."""
+    """Three significant digits; small numbers do not become zero."""
     if value is None:
         return DASH
     if value == 0.0:

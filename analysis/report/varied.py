@@ -1,4 +1,4 @@
-"""What a script changed in the files of a study, as its run folder says."""
+"""Changes that a script made in the files of a study, as the run folder records them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FILE = "varied.toml"
 
 
 def words(run: RecordedRun) -> tuple[tuple[str, str], ...]:
-    """Name and text per line of the report; none for a study that was run from its own file."""
+    """Names and texts of the report's lines; none for a study that was run from its own file."""
     path = run.path / FILE
     if not path.exists():
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.figures import Drawn
+from analysis.figures import SavedFigure
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Facts:
 class Picture:
     """A figure with its caption."""
 
-    drawn: Drawn
+    figure: SavedFigure
     width: float = 1.0
     """Share of the text width."""
 

@@ -1,4 +1,4 @@
-"""An uncertainty budget: rows, their combination, and what was not known.
+"""An uncertainty budget: its rows, their combination, and the inputs that are not known.
 
 GUM (JCGM 100:2008) 5.1.2 for independent inputs: the variances add; the effective degrees of freedom by Welch and
 Satterthwaite (G.4.1), truncated down; the coverage factor is Student's. A row that nobody stated keeps its place as
@@ -56,7 +56,7 @@ class Part:
 
 @dataclass(frozen=True)
 class BudgetRow:
-    """One row as it is shown."""
+    """One row as the report shows it."""
 
     quantity: str
     value: float | None
@@ -176,7 +176,7 @@ class Guard:
 
 @dataclass(frozen=True)
 class UncertaintyResults:
-    """Everything of the section on uncertainty."""
+    """Results of the section on uncertainty."""
 
     measurement: tuple[Budget, ...]
     prediction: tuple[Budget, ...]

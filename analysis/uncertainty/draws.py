@@ -31,7 +31,7 @@ def draws(parts: Sequence[Part], n: int, rng: np.random.Generator) -> Draws:
 
 
 def _standard(part: Part, n: int, rng: np.random.Generator) -> Draws:
-    """Three independent draws each, of unit scale as the standard uncertainty is meant (JCGM 101, 6.4)."""
+    """Three independent draws each, scaled to unit standard uncertainty (JCGM 101, 6.4)."""
     if part.distribution == "rectangular":
         return np.asarray(rng.uniform(-math.sqrt(3.0), math.sqrt(3.0), (n, 3)))
     if part.dof is not None:
@@ -73,7 +73,7 @@ def check_lengths(
 
 
 def _length(about: str, at_mm: float, lengths: NDArray[np.float64], half_mm: float) -> LengthCheck:
-    """Intervals of the drawn lengths (n,), against ``at_mm`` plus and minus ``half_mm``."""
+    """Intervals of the sampled lengths (n,), against ``at_mm`` plus and minus ``half_mm``."""
     n = len(lengths)
     mean, u = float(lengths.mean()), float(lengths.std(ddof=1))
     lengths.sort()
@@ -89,7 +89,7 @@ def _length(about: str, at_mm: float, lengths: NDArray[np.float64], half_mm: flo
 
 
 def summed(parts: Sequence[Part]) -> NDArray[np.float64]:
-    """(3, 3) of independent parts together; those without a covariance add nothing."""
+    """Sum of the covariances of independent parts, (3, 3); those without a covariance add nothing."""
     found = [p.covariance_mm2 for p in parts if p.covariance_mm2 is not None]
     return np.asarray(sum(found, np.zeros((3, 3))), dtype=np.float64)
 
@@ -108,7 +108,7 @@ def region_limit(dof: float | None, level: float = LEVEL) -> float:
 def check_region(
     parts: Sequence[Part], seen_mm: Draws, n: int = REGION_DRAWS_N, seed: int = SEED
 ) -> RegionCheck | None:
-    """Whether the ellipsoid of the summed covariances holds 95 % of draws from the parts' own distributions.
+    """Check that the ellipsoid of the summed covariances holds 95 % of draws from the parts' own distributions.
 
     ``seen_mm`` (trials, 3): what of the error was seen when the needle stood; the lengths start from these in turn.
     """

@@ -1,4 +1,4 @@
-"""From what a trial recorded (journal entries ``uncertainty`` and ``reference``) to the parts of its two budgets.
+"""Parts of a trial's two budgets, from its journal entries ``uncertainty`` and ``reference``.
 
 Places have three components. In the budget of the measurement a part counts per axis (the error is measured along one
 direction, its own); in that of the prediction with all three together (the length of the error vector is predicted).
@@ -31,18 +31,18 @@ _THREE = np.eye(3)
 
 @dataclass(frozen=True)
 class TrialInputs:
-    """What one trial recorded for its budgets."""
+    """Inputs that one trial recorded for its budgets."""
 
     row: Row
-    told: Mapping[str, Any]
+    recorded: Mapping[str, Any]
     """Entry ``uncertainty``; empty for a trial that left none."""
     readings: Mapping[str, Mapping[str, Any]]
     """Entries ``reference`` that measured a tip, by moment."""
 
     @property
     def seen(self) -> Mapping[str, Any] | None:
-        """How aim point and tip were seen; None where no image led the needle."""
-        found = self.told.get("seen")
+        """Record of how aim point and tip were seen; None where no image guided the needle."""
+        found = self.recorded.get("seen")
         return found if isinstance(found, Mapping) else None
 
     @property
@@ -55,7 +55,7 @@ class TrialInputs:
 
     @property
     def drift_mm(self) -> NDArray[np.float64] | None:
-        """(3,) what the reference tip moved by between standing at the target and the moment of record; None where
+        """(3,) shift of the reference tip between rest at the target and the moment of record; None where
         the needle was moved on purpose in between, or was not read twice."""
         first, last, seen = self.readings.get(BEFORE), self.readings.get(AT_RECORD), self.seen
         if first is None or last is None or (seen is not None and abs(float(seen["moved_since_mm"])) > MOVED_MM):
@@ -64,20 +64,20 @@ class TrialInputs:
 
 
 def inputs_of(row: Row, events: Sequence[Entry]) -> TrialInputs:
-    """Gather them from the journal entries of one trial; the last ``uncertainty`` counts.
+    """Gather the inputs from the journal entries of one trial; the last ``uncertainty`` counts.
 
-    Entries that cannot be read (damaged, or of another version) tell nothing: what they would have said is not known.
+    Entries that cannot be read (damaged, or of another version) count as absent: their content is not known.
     """
-    told: Mapping[str, Any] = {}
+    recorded: Mapping[str, Any] = {}
     readings: dict[str, Mapping[str, Any]] = {}
     for entry in events:
         if entry.kind == "uncertainty":
-            told = entry.data
+            recorded = entry.data
         elif entry.kind == "reference" and entry.data.get("measured") is True:
             readings[str(entry.data.get("moment"))] = entry.data
         elif entry.kind == "reference":  # a reading may be taken back when the needle has moved
             readings.pop(str(entry.data.get("moment")), None)
-    found = TrialInputs(row, told, readings)
+    found = TrialInputs(row, recorded, readings)
     try:
         measurement = measurement_parts(found, simulated=True)
         prediction_parts(found, None, 0.0)
@@ -92,7 +92,7 @@ def inputs_of(row: Row, events: Sequence[Entry]) -> TrialInputs:
 
 
 def measurement_parts(trial: TrialInputs, *, simulated: bool) -> tuple[Part, ...]:
-    """Of ``tte_mm``: what the instrument, its readings, the phantom's place and the aim point leave open."""
+    """Uncertainty of ``tte_mm``: the instrument, its readings, the phantom's place and the aim point."""
     stated = _stated(trial)
     return (
         _per_axis(INSTRUMENT, stated.get("reference instrument")),
@@ -125,14 +125,14 @@ def _aim(trial: TrialInputs, *, simulated: bool) -> Part:
 
 
 def _bending(trial: TrialInputs) -> Part:
-    """The whole deflection that is to be expected, as the rig charges it before a study (``experiments.decidable``)."""
-    name, sees = "needle bend, not seen", trial.told.get("sees_bending")
-    if not trial.told or sees is None:
+    """Whole expected deflection, as the rig charges it before a study (``experiments.decidable``)."""
+    name, sees = "needle bend, not seen", trial.recorded.get("sees_bending")
+    if not trial.recorded or sees is None:
         return _unknown(name, "no reference instrument")
-    bend_mm = float(trial.told["expected_deflection_mm"])
+    bend_mm = float(trial.recorded["expected_deflection_mm"])
     if sees:
         return _exact(name, "rig file", "the instrument sees the needle bend", bend_mm)
-    if trial.told.get("bending_included"):
+    if trial.recorded.get("bending_included"):
         return _exact(name, "certificate", "within the figure of the instrument", bend_mm)
     source = "bend of the needle by its data sheet, in full"
     return Part(name, bend_mm, "mm", bend_mm, "mm", "normal", None, bend_mm**2, "rig file", source, bend_mm**2 * _THREE)
@@ -150,7 +150,7 @@ def _per_axis(name: str, stated: Mapping[str, Any] | None) -> Part:
 
 
 def prediction_parts(trial: TrialInputs, drift_u_mm: float | None, drift_dof: float) -> tuple[Part, ...]:
-    """Of the error vector, from the image and what is stated alone; empty where no image led the needle.
+    """Uncertainty of the error vector, from the image and stated values alone; empty where no image guided the needle.
 
     ``drift_u_mm``: per axis, of the run's needles that were held as this one.
     """
@@ -163,7 +163,7 @@ def prediction_parts(trial: TrialInputs, drift_u_mm: float | None, drift_dof: fl
     flat = np.eye(3) - np.outer(normal, normal)
     beside = float(normal @ look @ normal)
     build, sound, holder, lag = (
-        float(trial.told["build_sd_mm"]),
+        float(trial.recorded["build_sd_mm"]),
         stated["speed of sound"],
         stated["holder pose"],
         stated["latency"],
@@ -196,7 +196,7 @@ def prediction_parts(trial: TrialInputs, drift_u_mm: float | None, drift_dof: fl
 
 
 def seen_mm(trial: TrialInputs) -> NDArray[np.float64] | None:
-    """(3,) tip minus aim point as both were seen when the needle stood: known, and so no uncertainty."""
+    """(3,) tip minus aim point as both were seen with the needle at rest: known, so not an uncertainty."""
     return None if trial.seen is None else _vector(trial.seen["tip_minus_aim_mm"])
 
 
@@ -209,7 +209,7 @@ def drift_of(trials: Sequence[TrialInputs]) -> tuple[float | None, float]:
 
 
 def shared_roots(trial: TrialInputs, measurement: Sequence[Part]) -> dict[str, NDArray[np.float64]]:
-    """What trials of one run share, by cause: (3, k) roots B, so that trials i and j have the covariance B_i B_j'.
+    """Errors that trials of one run share, by cause: (3, k) roots B, so that trials i and j have covariance B_i B_j'.
 
     One probe calibration serves the run, one gel a cartridge; one instrument and its registration serve the run too,
     since what scatters from reading to reading is a row of its own.
@@ -217,7 +217,7 @@ def shared_roots(trial: TrialInputs, measurement: Sequence[Part]) -> dict[str, N
     seen = trial.seen
     if seen is None:
         return {}
-    values, axes = np.linalg.eigh(np.asarray(trial.told["image_spread"], dtype=np.float64))
+    values, axes = np.linalg.eigh(np.asarray(trial.recorded["image_spread"], dtype=np.float64))
     root = axes * np.sqrt(np.clip(values, 0.0, None))
     sound = _vector(seen["sound_tip_mm_per_m_s"]) - _vector(seen["sound_aim_mm_per_m_s"])
     u_m_s = float(_stated(trial)["speed of sound"]["u"])
@@ -232,10 +232,10 @@ def shared_roots(trial: TrialInputs, measurement: Sequence[Part]) -> dict[str, N
 
 
 def _shared(stated: Mapping[str, Any], trial: TrialInputs) -> Part:
-    """Image calibration: what of its error at the tip is not shared with the aim point."""
+    """Image calibration: the part of its error at the tip that the aim point does not share."""
     seen = trial.seen or {}
     shifts = np.asarray(seen["image_shifts"], dtype=np.float64)
-    left = shifts @ np.asarray(trial.told["image_spread"], dtype=np.float64) @ shifts.T
+    left = shifts @ np.asarray(trial.recorded["image_spread"], dtype=np.float64) @ shifts.T
     whole = _matrix(seen["image_tip_mm2"])
     u = math.sqrt(float(np.trace(whole)))
     return Part(
@@ -255,7 +255,7 @@ def _scalar(name: str, value: float, unit: str, stated: Mapping[str, Any], per_u
 
 
 def _feed(moved_mm: float, sd_mm: float, axis: NDArray[np.float64]) -> Part:
-    """A tip that was confirmed where it stands owes nothing to the feed; one that was drawn back since does."""
+    """A tip confirmed where it stands has no feed error; one withdrawn since then has."""
     used = 1.0 if abs(moved_mm) > MOVED_MM else 0.0
     covariance = used * sd_mm**2 * np.outer(axis, axis)
     name, source = "needle feed since its confirmation", "carrier, or the marks of a hand [A]"
@@ -273,7 +273,7 @@ def _drift(u_mm: float | None, dof: float) -> Part:
 
 
 def _cancelled(stated: Mapping[str, Any]) -> Part:
-    """Where a base stands: aim point and tip are both seen through it, so that it drops out of their difference."""
+    """Place of a base: aim point and tip are both seen through it, so it drops out of their difference."""
     name, u = f"place of {stated['name']}", stated["u"]
     source = f"{stated['source']}, shared by aim and tip"
     return Part(
@@ -301,7 +301,7 @@ def _unknown(name: str, source: str) -> Part:
 
 
 def _stated(trial: TrialInputs) -> dict[str, Mapping[str, Any]]:
-    return {str(one["name"]): one for one in trial.told.get("inputs", [])}
+    return {str(one["name"]): one for one in trial.recorded.get("inputs", [])}
 
 
 def _vector(values: object) -> NDArray[np.float64]:

@@ -134,32 +134,32 @@ def _page(tmp_path: Path, **how: object) -> str:
 def test_a_study_that_was_stopped_says_on_its_cover_why_there_is_no_verdict(tmp_path: Path) -> None:
     page = _page(tmp_path, interrupted=("T027",), reason="stopped by the operator")
     assert "1 of 27 planned trials are missing (0 never closed, 1 interrupted and not repeated)" in page
-    assert "The study was not carried out as planned" in page and "a verdict does not" in page
+    assert "The study was not carried out as planned" in page and "but no verdict" in page
     assert "the run ended: stopped by the operator" in page and "to be repeated" not in page
 
 
-def test_the_method_says_whether_the_aim_is_the_drawing_s_or_the_cartridge_s(tmp_path: Path) -> None:
+def test_the_method_says_whether_the_aim_is_that_of_the_design_or_of_the_cartridge(tmp_path: Path) -> None:
     assert "Aim of the cartridge as built (27 trials)" in _page(tmp_path / "a")
     real = _page(tmp_path / "b", simulated=False)
-    assert "Aim by the drawing (27 trials)" in real and "as built" not in real
+    assert "Aim as designed (27 trials)" in real and "as built" not in real
 
 
-def test_a_temperature_of_the_line_is_not_told_as_that_of_the_gel(tmp_path: Path) -> None:
+def test_a_temperature_of_the_line_is_not_reported_as_that_of_the_gel(tmp_path: Path) -> None:
     line, gel = _page(tmp_path / "a"), _page(tmp_path / "b", simulated=False)
-    assert "21.3 °C; by the pressure cell, which sits in the line and not in the gel" in line
+    assert "21.3 °C; by the pressure cell, which is in the line and not in the gel" in line
     assert "21.3 °C" in gel and "by the pressure cell" not in gel
 
 
 def test_the_report_names_the_violations_that_nobody_could_see(tmp_path: Path) -> None:
     simulated, real = _page(tmp_path / "a"), _page(tmp_path / "b", simulated=False)
     assert "by closed trials: V4 (pleura, viscera: the phantom has no surrogate of either) in all 27." in simulated
-    assert "V1 on the way there" in real and "V2 in all 27; V3 in all 27;" in real
+    assert "V1 along the needle" in real and "V2 in all 27; V3 in all 27;" in real
     assert "none of the violations V1-V6 found" in real
 
 
 def test_the_cover_promises_no_risk_for_a_largest_value_and_none_for_dependent_trials(tmp_path: Path) -> None:
     page = _page(tmp_path)
-    assert "trials taken as independent" in page and "largest value (max)" in page
+    assert "trials treated as independent" in page and "largest value (max)" in page
     assert "Only the interval of a difference of mean errors" in page
 
 

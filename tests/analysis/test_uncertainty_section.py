@@ -72,7 +72,7 @@ def test_a_right_prediction_is_shown_without_a_warning(results: Results) -> None
 @pytest.mark.parametrize("size", [0.3, 2.5])
 def test_a_wrong_prediction_is_called_so(results: Results, size: float) -> None:
     text = _text(section(_filled(results, size), ()))
-    assert "The prediction is contradicted by what was found" in text
+    assert "The errors found contradict the prediction" in text
 
 
 def test_every_number_of_the_tables_is_in_results_json(results: Results) -> None:
