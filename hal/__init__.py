@@ -1,4 +1,4 @@
-"""Devices and everything below them; knows nothing of techniques."""
+"""Devices and everything below them; this room knows nothing about techniques."""
 
 import hal.arithmetic as _arithmetic  # before any number library: they choose their instructions when they are loaded
 

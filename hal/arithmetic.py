@@ -1,4 +1,4 @@
-"""One arithmetic on every processor: which instructions the number libraries may use, fixed before they are loaded.
+"""One arithmetic on every processor: fixes the instructions of the number libraries before they are loaded.
 
 numba compiles for the processor at hand, and NumPy, OpenCV and OpenBLAS choose their kernels by it; each choice rounds
 sums in an order of its own, so that the same seed gave other pixels on another processor. Here all four are held to one
@@ -37,7 +37,7 @@ TOO_LATE = ("numpy", "numba", "cv2", "scipy")
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """What the processor can do; empty where the system does not say (macOS, Windows) or is no x86-64."""
+    """Capabilities of the processor; empty where the system does not say (macOS, Windows) or is no x86-64."""
     try:
         lines = cpuinfo.read_text(errors="replace").splitlines()
     except OSError:

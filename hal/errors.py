@@ -1,4 +1,4 @@
-"""Everything that can go wrong on the rig, as one small tree.
+"""All errors of the rig, as one small tree.
 
 An error says which physical thing did not happen: device, action, what was expected, what was last
 seen, for how long, and what a person should check. The command line maps the tree to exit codes.
@@ -18,7 +18,7 @@ class ConfigError(RigError):
 
 
 class CalibrationRefused(ConfigError):
-    """The data given do not hold the calibration asked for; nothing was calibrated (exit code 2).
+    """The data cannot support the calibration; nothing was calibrated (exit code 2).
 
     ``code`` is one word for programs, ``figures`` the numbers that led to it, ``advice`` what a person should do.
     """
@@ -37,7 +37,7 @@ class CalibrationRefused(ConfigError):
 
 
 class LinkError(RigError):
-    """The connection to a device failed; carries the port and the command that was under way."""
+    """The connection to a device failed; carries the port and the pending command."""
 
     def __init__(self, message: str, *, port: str = "", command: str = "") -> None:
         super().__init__(message)
@@ -93,7 +93,7 @@ class SafetyStop(RigError):
 
 
 class Stopped(RigError):
-    """Raised out of a wait when the stop token was set: unwind, do not go on."""
+    """Raised out of a wait when the stop token was set: unwind, do not continue."""
 
 
 class RecordError(RigError):

@@ -1,4 +1,4 @@
-"""What the rig asks of each kind of device.
+"""Interfaces of all kinds of devices.
 
 A constructor does no input or output; ``open`` connects and identifies. Every method that talks to the
 device may raise ``LinkError`` (``NoReply``, ``BadReply``) or ``DeviceError`` and never waits without a
@@ -33,7 +33,7 @@ from hal.types import (
 
 @runtime_checkable
 class Device(Protocol):
-    """Common to all roles."""
+    """Methods common to all roles."""
 
     role: str
 
@@ -46,13 +46,13 @@ class Device(Protocol):
 
 @runtime_checkable
 class Interruptible(Protocol):
-    """Optional, for actuators whose actions take long before they begin, or that are a person's hands.
+    """Optional: for actuators whose actions begin late, or that are a person's hands.
 
     Everything else is called in the lane of the device and waits for the action under way; this is called beside it.
     """
 
     def interrupt(self) -> None:
-        """Take back the action under way, at once: from any thread, without waiting, nothing is sent over the line.
+        """Cancel the current action at once: from any thread, without waiting; nothing is sent over the line.
 
         A person is told to stop; an action that has not begun to move anything does not begin and raises
         ``DeviceError`` in its lane. What already moves is stopped by ``stop`` or ``make_safe``, which follow.
@@ -61,10 +61,11 @@ class Interruptible(Protocol):
 
 @runtime_checkable
 class Noticing(Protocol):
-    """Optional, for devices whose driver notices what stops nothing and yet matters to what is made of the readings."""
+    """Optional: for devices whose driver notices something that stops nothing and yet affects the use of the
+    readings."""
 
     def notices(self) -> dict[str, int]:
-        """What was noticed since ``open``, in words, and how often: ``clock set back by 80 ms``. From any thread."""
+        """Events noticed since ``open``, in words, with their counts: ``clock set back by 80 ms``. From any thread."""
 
 
 @runtime_checkable
@@ -125,7 +126,7 @@ class PressureSensor(Device, Protocol):
     def read(self) -> PressureReading: ...
 
     def zero(self) -> None:
-        """Make the present pressure read zero."""
+        """Make the present pressure read as zero."""
 
 
 @runtime_checkable
@@ -139,7 +140,7 @@ class ForceSensor(Device, Protocol):
 
 @runtime_checkable
 class ContactSensor(Device, Protocol):
-    """Tells whether the needle touches a conductive insert, and the pedal."""
+    """Reports whether the needle touches a conductive insert, and the state of the pedal."""
 
     def read(self) -> ContactReading: ...
 
@@ -156,12 +157,12 @@ class Ultrasound(Device, Protocol):
     """Gives frames."""
 
     def read(self) -> Frame | None:
-        """The newest frame that was not read yet, or None when there is no newer one."""
+        """Newest frame that was not read yet, or None when there is no newer one."""
 
     def settings(self) -> ImagingSettings: ...
 
     def apply(self, settings: ImagingSettings) -> ImagingSettings:
-        """Ask the scanner for settings; returns what it reports to use afterwards."""
+        """Ask the scanner for settings; returns the settings that it reports afterwards."""
 
 
 @runtime_checkable
@@ -178,7 +179,7 @@ class Tracker(Device, Protocol):
 
 @runtime_checkable
 class EStop(Device, Protocol):
-    """An emergency stop beside the wired one."""
+    """An emergency stop in addition to the wired one."""
 
     def read(self) -> bool:
         """True = pressed, absent or not readable."""
@@ -192,10 +193,10 @@ class Operator(Device, Protocol):
         """Show the instruction; one at a time."""
 
     def poll(self) -> OperatorResponse | None:
-        """The answer, or None while the operator is still at it."""
+        """Answer of the operator, or None while there is none yet."""
 
     def cancel(self) -> None:
-        """Stop: the instruction under way is off, hands hold still (after a person's reaction time)."""
+        """Stop: the current instruction is cancelled, hands hold still (after a person's reaction time)."""
 
     def show(self, text: str) -> None:
-        """Tell without asking."""
+        """Show a text without asking for an answer."""

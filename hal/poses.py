@@ -1,4 +1,4 @@
-"""Whether a matrix can be what it is given as: the pose of a rigid body, or the scale and place of an image.
+"""Plausibility of matrices: the pose of a rigid body, or the scale and place of an image.
 
 Every pose and every image matrix that comes from a tracker, a stream, a file or a person is judged by these
 functions, once, where it enters; what they answer names the fault, '' stands for none.
@@ -35,7 +35,7 @@ UPRIGHT_COSINE = 0.1
 
 
 def why_not_rigid(matrix: Matrix) -> str:
-    """What is wrong with a pose (4x4): not finite, an axis scaled, axes scaled or skewed, mirrored; '' for a rigid one.
+    """Fault of a pose (4x4): not finite, an axis scaled, axes scaled or skewed, mirrored; '' for a rigid one.
 
     A scaled row or column is told by its axis. A mirrored pose is a flipped axis, which one cannot be told: flipping
     any other one and turning gives the same matrix.
@@ -66,7 +66,7 @@ def why_not_rigid(matrix: Matrix) -> str:
 
 
 def why_no_pose(matrix: Matrix) -> str:
-    """What is wrong with a pose of a body on a bench: as ``why_not_rigid``, its last row, or too far away."""
+    """Fault of the pose of a body on a bench: as ``why_not_rigid``, its last row, or too far away; '' for none."""
     why = why_not_rigid(matrix) or _last_row(matrix)
     if why:
         return why
@@ -77,19 +77,19 @@ def why_no_pose(matrix: Matrix) -> str:
 
 
 def is_identity(matrix: Matrix) -> bool:
-    """Whether a pose is the unit matrix to the last bit."""
+    """True for a pose that is the unit matrix to the last bit."""
     return bool(np.array_equal(matrix, np.eye(4)))
 
 
 def why_not_tracked(name: str, matrix: Matrix) -> str:
-    """What is wrong with a tracker's pose ``AToB``: as ``why_no_pose``, or what is sent for a tool out of sight."""
+    """Fault of a tracker's pose ``AToB``: as ``why_no_pose``, or the value sent for a tool out of sight."""
     if is_identity(matrix) and name not in FRAME_GIVERS:
         return "is exactly the identity, which servers send for a tool that they do not see"
     return why_no_pose(matrix)
 
 
 def why_no_image(ImageToBody: Matrix, size_px: tuple[int, int] | None = None) -> str:
-    """What is wrong with a matrix from pixels (x column, y row) to a body; '' for a possible one.
+    """Fault of a matrix from pixels (x column, y row) to a body; '' for a possible one.
 
     Its first two columns hold the pixel pitch, so that it is no rotation. ``size_px``: columns and rows of the picture,
     where they are known. Which way a picture is mirrored cannot be told from it: a picture may be shown either way.
@@ -112,7 +112,7 @@ def why_no_image(ImageToBody: Matrix, size_px: tuple[int, int] | None = None) ->
 
 
 def why_no_pitch(pitch_mm: Sequence[float], size_px: tuple[int, int] | None = None) -> str:
-    """What is wrong with the distances of columns and of rows (mm): not positive, absurd, or of no picture."""
+    """Fault of the distances of columns and of rows (mm): not positive, absurd, or of no image."""
     low, high = PITCH_MM
     wide, tall = (float(value) for value in pitch_mm)
     if not all(low <= value <= high for value in (wide, tall)):
@@ -130,12 +130,12 @@ def why_no_pitch(pitch_mm: Sequence[float], size_px: tuple[int, int] | None = No
 
 
 def why_refused(name: str, matrix: Matrix) -> str:
-    """What is wrong with ``AToB`` as it is called: one from an image holds the pixel pitch, any other is a pose."""
+    """Fault of ``AToB`` by its name: one from an image holds the pixel pitch, any other is a pose."""
     return why_no_image(matrix) if name.startswith("Image") else why_no_pose(matrix)
 
 
 def image_matrix(numbers: Sequence[float]) -> Matrix:
-    """A matrix from pixels as a rig file gives it, row by row; raises ``ValueError`` for one that is none."""
+    """Matrix from pixels as a rig file states it, row by row; raises ``ValueError`` for an impossible one."""
     if len(numbers) != 16:
         raise ValueError("must be 16 finite numbers, row by row")
     matrix = np.array(numbers, dtype=np.float64).reshape(4, 4)

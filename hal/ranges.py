@@ -33,7 +33,7 @@ tendon 1750 m/s are the extremes that a speed of sound is set for [A]."""
 
 
 def why_no_imaging(settings: ImagingSettings) -> str:
-    """What is wrong with settings that a scanner reports or a rig file states; '' for possible ones.
+    """Fault of settings that a scanner reports or a rig file states; '' for possible ones.
 
     Depth and assumed speed scale every picture: a 0 or a value in other units would move all that is seen in it.
     """
@@ -45,7 +45,7 @@ def why_no_imaging(settings: ImagingSettings) -> str:
 
 
 def possible_imaging(settings: ImagingSettings) -> ImagingSettings:
-    """For the settings of drivers; raises ``ValueError``."""
+    """Validate imaging settings of a driver; raises ``ValueError``."""
     why = why_no_imaging(settings)
     if why:
         raise ValueError(why)
@@ -53,5 +53,5 @@ def possible_imaging(settings: ImagingSettings) -> ImagingSettings:
 
 
 def within(value: float, limits: Within) -> bool:
-    """Whether a value lies within both limits; NaN does not."""
+    """True when a value lies within both limits; NaN does not."""
     return limits[0] <= value <= limits[1]

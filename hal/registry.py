@@ -1,4 +1,4 @@
-"""Names of drivers: what a ``rig.toml`` may write, and where the code is.
+"""Names of drivers that a ``rig.toml`` may use, and the modules that hold their code.
 
 A new device is one driver file, one simulator file of the same stem, one line here and one transcript in
 ``tests/wire``. Third parties add lines through the entry-point group ``phantomrig.drivers``.
@@ -33,7 +33,7 @@ class DriverEntry:
     """True once a transcript of the real device exists in tests/wire."""
 
     def settings_model(self) -> type[BaseModel]:
-        """Raises ``ConfigError`` when the driver's code cannot be loaded, whatever is wrong with it."""
+        """Settings model of the driver; raises ``ConfigError`` when its code cannot be loaded, whatever the reason."""
         model = self._part(self.settings)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             text = f"{self.module}.{self.settings} is no settings model"
@@ -52,7 +52,7 @@ class DriverEntry:
 
 @dataclass(frozen=True)
 class BadPlugin:
-    """An installed plug-in that gives no driver: what it is called, who brought it, and why it is left out."""
+    """An installed plug-in that gives no driver: its name, its distribution, and why it is left out."""
 
     name: str
     distribution: str
@@ -187,7 +187,7 @@ GROUP = "phantomrig.drivers"
 
 
 def drivers() -> dict[str, DriverEntry]:
-    """Built-in drivers and those of installed plug-ins, by name. A name of ours always means ours."""
+    """Built-in drivers and those of installed plug-ins, by name. A built-in name always means the built-in driver."""
     return {**_plugins()[0], **{entry.name: entry for entry in BUILT_IN}}
 
 
@@ -225,7 +225,7 @@ def _loaded(point: EntryPoint) -> DriverEntry:
 
 
 def _told(error: BaseException) -> str:
-    """An error of foreign code on one line."""
+    """Error of foreign code on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no reason given'}"
 
 

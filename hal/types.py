@@ -1,4 +1,4 @@
-"""Values that cross the rooms of the house: frozen, with units in their names.
+"""Values that pass between the rooms: frozen, with units in their names.
 
 Frames of reference (``AToB`` maps A coordinates to B, 4x4, row-major, left multiplication, mm):
 
@@ -32,7 +32,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Identity:
-    """What a device says it is."""
+    """Identity that a device reports."""
 
     role: str
     driver: str
@@ -84,7 +84,7 @@ class NeedlePose:
 
 
 class MotionMode(enum.Enum):
-    """What a motion controller is doing."""
+    """Activity of a motion controller."""
 
     IDLE = "idle"
     MOVING = "moving"
@@ -166,7 +166,7 @@ class TemperatureReading:
 
 @dataclass(frozen=True)
 class Frame:
-    """One ultrasound image as it came over the link."""
+    """One ultrasound image as received over the link."""
 
     time_ns: int
     pixels: Pixels
@@ -197,7 +197,7 @@ class TrackedPose:
 
 @dataclass(frozen=True)
 class ImagingSettings:
-    """What the scanner is told; a driver that cannot set one reports it instead."""
+    """Settings sent to the scanner; a driver that cannot set one reports it instead."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     depth_mm: Annotated[float, Interval(ge=10.0, le=400.0)] = 90.0
@@ -241,7 +241,7 @@ class SafeReport:
 
 
 class InstructionKind(enum.Enum):
-    """What a person can be asked to do."""
+    """Kinds of actions that a person can be asked for."""
 
     CONFIRM = "confirm"
     POSITION_NEEDLE = "position_needle"
@@ -265,7 +265,7 @@ class InstructionKind(enum.Enum):
 
 @dataclass(frozen=True)
 class Instruction:
-    """One thing that the operator is asked to do, and how a person reads it."""
+    """One action that the operator is asked for, with the text that the person reads."""
 
     kind: InstructionKind
     text: str
@@ -286,7 +286,7 @@ BONE = "bone"
 
 @dataclass(frozen=True)
 class OperatorResponse:
-    """What the person answered."""
+    """Answer of a person."""
 
     time_ns: int
     done: bool

@@ -12,7 +12,7 @@ Window = tuple[float, float]
 
 
 def outside(value: float, window: Window) -> float:
-    """How far a value lies beyond its window: 0 inside, negative below, positive above; not finite: infinite."""
+    """Distance of a value from its window: 0 inside, negative below, positive above; not finite: infinite."""
     low, high = window
     if not math.isfinite(value):
         return math.inf

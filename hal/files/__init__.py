@@ -1,4 +1,4 @@
-"""Files that people write: one strict reader for every TOML file, and the bounds that every number in one has.
+"""Files that people write: one strict reader for all TOML files, and the bounds of every number in them.
 
 It stands in ``hal`` because phantoms, needles and drivers have files too, and nothing here may import upward.
 """

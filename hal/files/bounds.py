@@ -1,4 +1,4 @@
-"""Bounds that files share, and how a check across several keys says which of them is wrong."""
+"""Bounds that files share, and the errors of checks across several keys."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Matrix16 = tuple[Annotated[float, Field(ge=-10_000.0, le=10_000.0)], ...]
 
 
 def within(low: float, high: float, default: Any = ...) -> Any:
-    """A number of a file with its bounds, both included; without ``default`` the key is needed."""
+    """Number of a file with its bounds, both included; without ``default`` the key is required."""
     return Field(default=default, ge=low, le=high)
 
 
 def refusal(*faults: tuple[str, str]) -> PydanticCustomError:
-    """What a check across keys raises: per fault the key within the table (dotted, may be empty) and what is wrong.
+    """Error of a check across keys: for each fault the key within the table (dotted, may be empty) and what is wrong.
 
     All faults are told at once, each with the line of its key.
     """

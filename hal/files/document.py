@@ -1,4 +1,4 @@
-"""One TOML file as it was read, which can say on which line a key stands."""
+"""One TOML file as read, with the line number of every key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST_BYTES = 4_000_000
 
 @dataclass(frozen=True)
 class Document:
-    """``where`` is how messages call the file."""
+    """A parsed file; ``where`` is its name in messages."""
 
     where: str
     text: str
@@ -43,13 +43,13 @@ class Document:
         return value
 
     def place(self, path: tuple[str | int, ...]) -> str:
-        """``file, line 7: table.key``, as messages begin."""
+        """``file, line 7: table.key``, the beginning of a message."""
         line = self.line(path)
         where = self.where if line is None else f"{self.where}, line {line}"
         return f"{where}: {dotted(path)}" if path else where
 
     def unfit(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Values that no file of ours may hold, wherever they stand: not finite, or a date."""
+        """Values that no file may hold, wherever they are: not finite, or a date."""
         for path, value in leaves(self.data):
             if isinstance(value, float) and not math.isfinite(value):
                 yield path, "must be a finite number"
@@ -66,7 +66,7 @@ def dotted(path: tuple[str | int, ...]) -> str:
 
 
 def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """Every value in a parsed file that is no table and no array, with its path."""
+    """Every value in a parsed file that is neither table nor array, with its path."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from leaves(inner, (*path, key))

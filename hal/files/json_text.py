@@ -1,4 +1,4 @@
-"""JSON from outside: the one strict parser.
+"""The one strict parser for JSON from outside.
 
 ``json.loads`` alone takes NaN and Infinity, which JSON has not, numbers that no float can hold (``1e999`` becomes
 infinite) and a key that stands twice (the last one wins), and ends in ``RecursionError`` on what is nested without end.
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value that ``text`` (UTF-8) holds. Raises ``ValueError`` for everything that is not sound JSON."""
+    """Parse ``text`` (UTF-8). Raises ``ValueError`` for everything that is not sound JSON."""
     try:
         return json.loads(text, parse_constant=_constant, parse_float=_finite, object_pairs_hook=_once)
     except RecursionError:

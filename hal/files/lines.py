@@ -1,4 +1,4 @@
-"""The line on which every key of a TOML file stands; ``tomllib`` parses, but does not say where.
+"""Line of every key of a TOML file; ``tomllib`` parses, but does not give lines.
 
 Works on text that ``tomllib`` accepted, so nothing is checked here.
 """

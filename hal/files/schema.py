@@ -1,4 +1,4 @@
-"""What a file's schema says: which keys a table knows, and between which bounds each number lies.
+"""Keys that a file's schema knows in each table, and the bounds of each number.
 
 A schema is a pydantic model or a dataclass; tables inside tables, arrays and optional values are followed.
 """
@@ -42,7 +42,7 @@ class NumberField:
 
     @property
     def words(self) -> str:
-        """``must lie between 0 and 5``, as messages say it."""
+        """``must lie between 0 and 5``, for messages."""
         low, high = f"{self.low:.12g}", f"{self.high:.12g}"
         if not self.low_open and not self.high_open:
             return f"must lie between {low} and {high}"
@@ -51,7 +51,7 @@ class NumberField:
 
     @property
     def signs(self) -> str:
-        """``>= 0, <= 5``, as reference tables say it; empty for a number without bounds."""
+        """``>= 0, <= 5``, for reference tables; empty for a number without bounds."""
         signs = ((">" if self.low_open else ">=", self.low), ("<" if self.high_open else "<=", self.high))
         return ", ".join(f"{sign} {bound:.12g}" for sign, bound in signs if math.isfinite(bound))
 
@@ -80,7 +80,7 @@ def _unwrapped(kind: Any, notes: tuple[Any, ...] = ()) -> Iterator[_Node]:
 
 @cache
 def _members(kind: Any) -> dict[str, tuple[_Node, ...]]:
-    """What stands below a type: fields by key, elements of an array by ``*``, values of named keys by ``<name>``."""
+    """Members of a type: fields by key, elements of an array by ``*``, values of named keys by ``<name>``."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_table(kind):
         return {name: tuple(_unwrapped(inner, notes)) for name, (inner, notes) in _fields(kind).items()}
@@ -93,7 +93,7 @@ def _members(kind: Any) -> dict[str, tuple[_Node, ...]]:
 
 
 def is_table(kind: Any) -> bool:
-    """Whether a type is a table of a file: a model or a dataclass."""
+    """True for a type that is a table of a file: a model or a dataclass."""
     return inspect.isclass(kind) and (issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind))
 
 
@@ -124,7 +124,7 @@ def number_at(kind: Any, path: tuple[str | int, ...]) -> NumberField | None:
 
 
 def choices_at(kind: Any, path: tuple[str | int, ...]) -> tuple[str, ...]:
-    """Words that may stand at ``path``; empty when the schema lists none."""
+    """Words allowed at ``path``; empty when the schema lists none."""
     return tuple(
         str(word) for node in _nodes_at(kind, path) if get_origin(node.kind) is Literal for word in get_args(node.kind)
     )

@@ -1,4 +1,4 @@
-"""Plain data as TOML text: what a run used is written down in the format that it was read from."""
+"""Plain data as TOML text: a run's inputs are written in the format that they were read from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file against its schema: the value, or every fault of the file at once."""
+"""Check of a file against its schema: gives the value, or every fault of the file at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ID = "must be 1 to 64 of the characters A-Z a-z 0-9 _ . - and not begin with a 
 
 
 def validated(document: Document, schema: type[T], at: Place = ()) -> T:
-    """The file, or its table ``at``, as ``schema`` has it; raises one ``ConfigError`` with a line per fault."""
+    """Validate the file, or its table ``at``, against ``schema``; raises one ``ConfigError`` with a line per fault."""
     value, faults = faults_of(document, schema, at)
     if value is None or faults:
         raise ConfigError("\n".join(faults))
@@ -37,7 +37,7 @@ def validated(document: Document, schema: type[T], at: Place = ()) -> T:
 
 
 def faults_of(document: Document, schema: type[T], at: Place = ()) -> tuple[T | None, list[str]]:
-    """The value (None when the schema refuses it) and everything that is wrong, each with file, line, key and value.
+    """Value (None when the schema refuses it) and all faults, each with file, line, key and value.
 
     Types are strict: no text for a number, no 1 for true.
     """
@@ -62,7 +62,7 @@ def _adapter(schema: Any) -> TypeAdapter[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The data as JSON holds them: dates, numbers that are not finite or of more than 64 bits become words."""
+    """Data in the form of JSON: dates, numbers that are not finite or of more than 64 bits become words."""
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -109,7 +109,7 @@ def _is_finite(document: Document, path: Place) -> bool:
 
 
 def _said(text: str) -> str:
-    """pydantic's sentence in the words of the others."""
+    """Message of pydantic, reworded like the other messages."""
     return text.removeprefix("Value error, ").replace("Input should be", "must be").replace("Input should", "should")
 
 
@@ -155,7 +155,7 @@ def _short(text: str) -> str:
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?``, else what is known, else nothing."""
+    """``; did you mean 'x'?``, or the known names, or nothing."""
     known = sorted(set(known))
     found = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean {found[0]!r}?" if found else f"; known: {', '.join(known)}" if known else ""

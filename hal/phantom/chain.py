@@ -1,4 +1,4 @@
-"""Kinematic chain of the lumbar spine in the sagittal plane: where each bone's frame stands in the phantom."""
+"""Kinematic chain of the lumbar spine in the sagittal plane: the frame of each bone in the phantom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cartridge's ledger: what happened to one pour, append-only JSON lines.
+"""Ledger of a cartridge: the history of one pour, append-only JSON lines.
 
 Rule of independence: one insertion per root and side of a cartridge (design.md, Words).
 """
@@ -88,13 +88,13 @@ class Ledger:
         return self.append("condition", time_ns, temperature_c=temperature_c, age_h=age_h)
 
     def begin(self, time_ns: int, level: str, side: str, trial: str) -> Entry:
-        """Spend a root, before its needle enters; raises ``LimitViolation`` when it was used since the last remelt."""
+        """Spend a root before its needle enters; raises ``LimitViolation`` when it was used since the last remelt."""
         if not self.is_free(level, side):
             raise LimitViolation(f"insertions at {level} {side}", 2, "one per root and side of a cartridge")
         return self.append("begun", time_ns, level=level, side=side, trial=trial)
 
     def unused(self, time_ns: int, level: str, side: str, trial: str) -> Entry:
-        """The trial that began here ended before its needle entered: the root is free again."""
+        """Free the root again: the trial that began here ended before its needle entered."""
         return self.append("unused", time_ns, level=level, side=side, trial=trial)
 
     def insert(self, time_ns: int, track: PriorTrack) -> Entry:
@@ -109,12 +109,12 @@ class Ledger:
         )  # fmt: skip
 
     def rebuild(self, time_ns: int, trials: Sequence[str]) -> Entry:
-        """A simulated pour was made again, with the insertions of these trials and no others."""
+        """Rebuild a simulated pour with the insertions of these trials and no others."""
         return self.append("rebuilt", time_ns, trials=list(trials))
 
     @property
     def _begun(self) -> list[tuple[str, str, str]]:
-        """Level, side and trial of insertions that began and were not noted since: what became of them is unknown."""
+        """Level, side and trial of insertions that began and were not noted since: their outcome is unknown."""
         out: list[tuple[str, str, str]] = []
         for entry in self._entries:
             if entry.kind in ("remelted", "rebuilt"):
@@ -143,18 +143,18 @@ class Ledger:
 
     @property
     def used(self) -> tuple[tuple[str, str], ...]:
-        """Level and side of every root that has had its needle, or may have had it."""
+        """Level and side of every root that has been, or may have been, used."""
         sites = [(track.level, track.side) for track in self.tracks] + [(level, side) for level, side, _ in self._begun]
         return tuple(dict.fromkeys(sites))
 
     @property
     def lot(self) -> str:
-        """Of the pour; empty before it is noted."""
+        """Lot of the pour; empty before it is noted."""
         return next((str(e.values.get("lot") or "") for e in self._entries if e.kind == "poured"), "")
 
     @property
     def n_prior_tracks(self) -> int:
-        """Tracks and what may have become one."""
+        """Number of tracks, including insertions that may have become one."""
         return len(self.tracks) + len(self._begun)
 
     @property
@@ -179,7 +179,7 @@ class Ledger:
         return any(entry.kind == "retired" for entry in self._entries)
 
     def is_free(self, level: str, side: str) -> bool:
-        """Whether this root and side still wait for their one insertion."""
+        """True while this root and side still await their one insertion."""
         return (level, side) not in self.used
 
 

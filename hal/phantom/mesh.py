@@ -31,7 +31,7 @@ class SurfaceMesh:
 
     @property
     def is_watertight(self) -> bool:
-        """Every edge is used once in each direction."""
+        """True when every edge is used once in each direction."""
         edges = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]])
         n = len(self.vertices_mm)
         forward = np.sort(edges[:, 0] * n + edges[:, 1])
@@ -46,7 +46,7 @@ class SurfaceMesh:
 
 
 def read_mesh(path: Path, unit_mm: float = 1.0) -> SurfaceMesh:
-    """Read an ``.stl`` (binary or text) or ``.obj`` file; raises ``ConfigError`` saying what is wrong with it."""
+    """Read an ``.stl`` (binary or text) or ``.obj`` file; raises ``ConfigError`` with the fault."""
     readers = {".stl": _read_stl, ".obj": _read_obj}
     if path.suffix.lower() not in readers:
         raise ConfigError(f"surface {path}: only .stl and .obj are read")

@@ -1,4 +1,4 @@
-"""Needles on the shelf: size, tip and how they bend; figures and their sources stand in ``data/needles.toml``."""
+"""Needles on the shelf: size, tip and bending. Figures and their sources are in ``data/needles.toml``."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class NeedleSpec:
 
     @property
     def usable_mm(self) -> float:
-        """How deep the tip can go along the needle: never as deep as the needle is long."""
+        """Largest depth of the tip along the needle; it is always less than the needle's length."""
         return self.length_mm - HUB_MARGIN_MM
 
     @property
     def force_scale(self) -> float:
-        """Forces grow with the diameter (22G = 1)."""
+        """Factor of forces, which grow with the diameter (22G = 1)."""
         return self.od_mm / REFERENCE_OD_MM
 
     @property
@@ -73,7 +73,7 @@ class GaugeRow(_Strict):
 
 
 class BevelRow(_Strict):
-    """How a tip of one kind is deflected."""
+    """Deflection of a tip of one kind."""
 
     deflection_80_mm: float = within(0.0, 40.0)
     deflection_sd_mm: float = within(0.0, 10.0)

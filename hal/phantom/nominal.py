@@ -1,4 +1,4 @@
-"""The nominal phantom: the anatomy as drawn, before anybody poured it.
+"""The nominal phantom: the anatomy as designed, before anybody pours it.
 
 Frame Phantom: X lateral, + = the phantom's left; Y cranial, 0 = centre of the L4-5 disc; Z depth below the skin.
 """
@@ -49,7 +49,7 @@ class Layers:
 
 @dataclass(frozen=True, eq=False)
 class NominalPhantom:
-    """See ``load_phantom``. Everything in Phantom coordinates, mm; compare by identity."""
+    """The nominal phantom in Phantom coordinates, mm; compare by identity. See ``load_phantom``."""
 
     spec: PhantomSpec
     frames: dict[str, BoneFrame]
@@ -123,7 +123,7 @@ def _anatomy() -> dict[str, Any]:
 
 
 def _posed(spec: PhantomSpec) -> tuple[dict[str, BoneFrame], dict[str, BoneShape]]:
-    """Frames and shapes by name, for the variant asked for."""
+    """Frames and shapes by name, for the requested variant."""
     anatomy, a = _anatomy(), spec.anatomy
     shapes = {name: bone.scaled(a.scale) for name, bone in reference_bones().items()}
     heights = {name: h * a.scale for name, h in anatomy["height_mm"].items()}
@@ -271,7 +271,7 @@ def _load(name_or_path: str) -> NominalPhantom:
 
 
 def _outside(phantom: NominalPhantom) -> list[tuple[str, str]]:
-    """What of the drawing does not fit into the block: per fault the table to look at, and the words."""
+    """Parts of the design that do not fit into the block: for each fault its table and the message."""
     low, high = phantom.box_low_mm, phantom.box_high_mm
     found = []
     for (level, side), target in sorted(phantom.targets.items()):
@@ -287,5 +287,5 @@ def _outside(phantom: NominalPhantom) -> list[tuple[str, str]]:
 
 
 def load_phantom(name_or_path: str = "lumbar_ref") -> NominalPhantom:
-    """A phantom by name (``lumbar_ref``) or from a TOML file; raises ``ConfigError`` with the key that is wrong."""
+    """Load a phantom by name (``lumbar_ref``) or from a TOML file; raises ``ConfigError`` with the wrong key."""
     return _load(str(name_or_path))

@@ -1,4 +1,4 @@
-"""Schemas of the files that the drawing is made of: ``data/anatomy.toml`` and ``data/bone_model.toml``."""
+"""Schemas of the files that describe the design: ``data/anatomy.toml`` and ``data/bone_model.toml``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speed of sound in the bath or gel, and what it does to depths read from the image.
+"""Speed of sound in the bath or gel, and its effect on depths read from the image.
 
 A scanner turns time into depth with a fixed speed, mostly 1540 m/s: a depth shown is the true depth times assumed over
 true speed (Goldstein 2000). Only depths along the beams of a linear array are scaled so; columns are not.
@@ -31,7 +31,7 @@ _PLAUSIBLE_M_S = (1300.0, 1800.0)
 
 @dataclass(frozen=True)
 class SoundSpeed:
-    """Speed ``c_m_s`` with its standard uncertainty at ``temperature_c``, and how it changes with temperature."""
+    """Speed ``c_m_s`` with its standard uncertainty at ``temperature_c``, and its change with temperature."""
 
     c_m_s: float
     u_m_s: float
@@ -54,7 +54,7 @@ class SoundSpeed:
             raise ConfigError("a speed of sound needs uncertainties >= 0 and a temperature")
 
     def at(self, temperature_c: float, u_temperature_c: float = 0.0) -> SoundSpeed:
-        """At another temperature, by the linear slope (good to about 10 degC around the measured one)."""
+        """Speed at another temperature, by the linear slope (good to about 10 degC around the measured one)."""
         step = temperature_c - self.temperature_c
         u = math.hypot(self.u_m_s, step * self.u_slope_m_s_c, self.slope_m_s_c * u_temperature_c)
         return SoundSpeed(
@@ -62,7 +62,7 @@ class SoundSpeed:
         )
 
     def correction(self, assumed_m_s: float = ASSUMED_M_S) -> DepthCorrection:
-        """For images of a scanner that assumes ``assumed_m_s``."""
+        """Depth correction for images of a scanner that assumes ``assumed_m_s``."""
         return DepthCorrection(self.c_m_s / assumed_m_s, self.u_m_s / assumed_m_s, assumed_m_s)
 
     def as_json(self) -> dict[str, object]:
@@ -81,11 +81,11 @@ class DepthCorrection:
         return shown_mm * self.factor
 
     def shown_mm(self, true_mm: float) -> float:
-        """Where a true depth appears."""
+        """Depth at which the image shows a true depth."""
         return true_mm / self.factor
 
     def error_mm(self, true_mm: float) -> float:
-        """How much too deep (positive) an uncorrected image shows it."""
+        """Amount by which an uncorrected image shows it too deep (positive)."""
         return true_mm / self.factor - true_mm
 
     def u_true_mm(self, shown_mm: float, u_shown_mm: float = 0.0) -> float:
@@ -97,7 +97,7 @@ class DepthCorrection:
 
 
 def water(temperature_c: float, u_temperature_c: float = 0.2) -> SoundSpeed:
-    """Pure water at atmospheric pressure, 0 to 95 degC; raises ``ConfigError`` outside."""
+    """Speed of sound of pure water at atmospheric pressure, 0 to 95 degC; raises ``ConfigError`` outside."""
     if not 0.0 <= temperature_c <= 95.0:
         raise ConfigError(f"water at {temperature_c:g} degC: the speed of sound is known from 0 to 95 degC")
     c = sum(a * temperature_c**k for k, a in enumerate(_MARCZAK))
@@ -116,7 +116,7 @@ def from_depths(
     slope_m_s_c: float = WATER_GEL_SLOPE_M_S_C,
     u_slope_m_s_c: float = WATER_GEL_SLOPE_U_M_S_C,
 ) -> SoundSpeed:
-    """From reflectors at known depths under the face.
+    """Speed of sound from reflectors at known depths below the face.
 
     One depth is taken as it is. Of two or more the slope is fitted with a free offset, so that the delay of lens and
     membrane does not count. ``u_mm``: standard uncertainty of one true-minus-shown difference; with three or more
@@ -174,7 +174,7 @@ def from_row_pitch(
     slope_m_s_c: float = WATER_GEL_SLOPE_M_S_C,
     u_slope_m_s_c: float = WATER_GEL_SLOPE_U_M_S_C,
 ) -> SoundSpeed:
-    """From the row pitch that a wire phantom gives (``NWireCalibration.pitch_mm[1]``) and the scanner's own.
+    """Speed of sound from the row pitch of a wire phantom (``NWireCalibration.pitch_mm[1]``) and the scanner's own.
 
     ``u_phantom``: relative standard uncertainty of the wires' depths (0.1 mm over 30 mm). Linear arrays only.
     """

@@ -1,4 +1,4 @@
-"""The file of a phantom: what a user may write, checked."""
+"""The file of a phantom: its keys and their checks."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def phantom_names() -> tuple[str, ...]:
 
 
 def phantom_file(name_or_path: str) -> Path:
-    """Where a phantom's file stands; raises ``ConfigError`` when there is none."""
+    """Path of a phantom's file; raises ``ConfigError`` when there is none."""
     if name_or_path in phantom_names():
         return Path(str(files("hal.phantom").joinpath(f"data/{name_or_path}.toml")))
     path = Path(name_or_path)
@@ -147,7 +147,7 @@ def phantom_file(name_or_path: str) -> Path:
 
 
 def read_spec(name_or_path: str) -> PhantomSpec:
-    """Read a shipped phantom by name or a file by path; raises ``ConfigError`` with everything wrong and where."""
+    """Read a shipped phantom by name or a file by path; raises ``ConfigError`` with all faults and their places."""
     return validated(read_phantom(name_or_path), PhantomSpec)
 
 

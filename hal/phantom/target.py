@@ -1,4 +1,4 @@
-"""Where a needle should go: a nerve root, and the aim point beside it."""
+"""Targets of the needle: a nerve root, and the aim point beside it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Cylinder:
 
 @dataclass(frozen=True)
 class Target:
-    """One nerve root where it is to be reached (Phantom frame, mm)."""
+    """One nerve root and its target (Phantom frame, mm)."""
 
     level: str
     side: str
