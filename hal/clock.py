@@ -38,7 +38,7 @@ class Deadline(NamedTuple):
 
 
 class Task(Protocol):
-    """Something that the clock runs beside the caller."""
+    """A body of code that the clock runs beside the caller."""
 
     name: str
 
@@ -47,7 +47,7 @@ class Task(Protocol):
 
     @property
     def error(self) -> BaseException | None:
-        """What ended the task, if it ended by an exception."""
+        """Exception that ended the task, if one did."""
 
     def stop(self) -> None:
         """Make the task's next wait raise ``Stopped``."""
@@ -57,7 +57,7 @@ class Task(Protocol):
 
 
 class Signal(Protocol):
-    """Wakes the one task that waits for it: how a lane learns of a command before its next poll."""
+    """Wakes the one task that waits for it: a lane learns of a command before its next poll."""
 
     def set(self) -> None:
         """Wake the waiting task, or let its next ``wait`` return at once."""
@@ -70,7 +70,7 @@ class Signal(Protocol):
 
 
 class Clock(Protocol):
-    """Time as everything on the rig sees it."""
+    """Clock of everything on the rig."""
 
     @property
     def virtual(self) -> bool: ...
@@ -253,7 +253,7 @@ class VirtualClock:
         return self._now_ns
 
     def _next(self, waiting: tuple[int, int, greenlet.greenlet] | None = None) -> greenlet.greenlet:
-        """Whoever is due first, ``waiting`` among them; the time is then theirs."""
+        """The task that is due first, ``waiting`` among them; the time is then set to its moment."""
         queue = self._queue
         at_ns, order, due = heapq.heappop(queue) if waiting is None else heapq.heappushpop(queue, waiting)
         while self._overtaken and order in self._overtaken:
@@ -298,7 +298,7 @@ class VirtualClock:
 
 
 def utc_offset_ns(clock: Clock) -> int:
-    """What makes the clock's time a date: nanoseconds from 1970-01-01 00:00 UTC to its zero, as of now.
+    """Offset that makes the clock's time a date: nanoseconds from 1970-01-01 00:00 UTC to its zero, as of now.
 
     Simulated time has no date; it is shown to others as if it went on from now.
     """

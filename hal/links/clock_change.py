@@ -1,4 +1,4 @@
-"""What happens to the clock of a device: set back, set forward, standing still, a stamp that is simply wrong.
+"""Changes of a device's clock: set back, set forward, standing still, or a single wrong stamp.
 
 Only stamps and arrivals are there to tell by. On one connection nothing overtakes, so a stamp that falls is a clock
 that was set back, or a wrong stamp. A message that waits longer or shorter keeps the steps between its stamps; a clock
@@ -34,7 +34,7 @@ SET_BACK, SET_FORWARD, STANDS_STILL, BAD_STAMP, DRIFTS = (
 
 
 class Verdict(enum.Enum):
-    """What a stamp is good for."""
+    """Use that can be made of a stamp."""
 
     FOLLOWS = "follows the ones before"
     REPEATED = "says nothing new"
@@ -44,7 +44,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ClockChange:
-    """One thing that was noticed, and when its message arrived."""
+    """One noticed change, and the arrival of its message."""
 
     name: str
     by_ns: int
@@ -62,12 +62,12 @@ class _Stamp:
 
     @property
     def waited_ns(self) -> int:
-        """With the unknown offset of the clock in it."""
+        """Waiting time, which includes the unknown offset of the clock."""
         return self.arrival_ns - self.stamp_ns
 
 
 class ClockWatch:
-    """Holds each stamp against the ones before."""
+    """Compares each stamp with the ones before."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -104,7 +104,7 @@ class ClockWatch:
         return Verdict.FOLLOWS
 
     def _settle(self, doubt: tuple[_Stamp, ClockChange], now: _Stamp, last: _Stamp, source: str) -> Verdict:
-        """The stamp after a doubtful one belongs to the clock that it is nearer to."""
+        """Decide on a doubtful stamp: the stamp after it belongs to the clock that it is nearer to."""
         first, change = doubt
         if now == first:
             return Verdict.DOUBTFUL
@@ -136,7 +136,7 @@ class ClockWatch:
         return None
 
     def _odd_ns(self, step_ns: int, source: str) -> float:
-        """How much longer than usual a step between two stamps is; 0 where steps are not regular."""
+        """Excess of a step between two stamps over the usual one; 0 where steps are not regular."""
         steps = self._steps.get(source, ())
         if len(steps) < STEPS_N // 2:
             return 0.0

@@ -42,7 +42,7 @@ class DeviceTime:
         self._round_trip_ns = 0
 
     def notices(self) -> dict[str, int]:
-        """What was noticed about the device's clock, in words, and how often."""
+        """Changes noticed in the device's clock, in words, with their counts."""
         counts = self.watch.counts
         return {f"device clock: {name}": n for name, n in dict(counts).items() if n} if counts else {}
 
@@ -58,13 +58,13 @@ class DeviceTime:
 
     @property
     def offset_ns(self) -> int:
-        """What is added to a stamp; 0 until the first one arrived or when the clock is shared."""
+        """Offset added to a stamp; 0 until the first one arrived or when the clock is shared."""
         if self.shared or self._least is None:
             return 0
         return self._floor_ns(self._least) - self.transfer_ns
 
     def answered(self, sent_ns: int, stamp_ns: int, received_ns: int) -> None:
-        """A question was sent and received its stamped answer; the quickest one counts.
+        """Note that a question received its stamped answer; the quickest one counts.
 
         Each is wrong by half its round trip at most. One that disagrees by more has a wrong stamp, or the one before
         has; of two nobody can say which, and none is believed.

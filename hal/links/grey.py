@@ -1,4 +1,4 @@
-"""One grey value per pixel from whatever a capture chain delivers."""
+"""One grey value per pixel from any format that a capture chain delivers."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ Question = tuple[int, bytes]
 
 
 class _Master(ModbusClientMixin[ModbusPDU]):
-    """pymodbus requests over our link: one request, one reply, one deadline, never sent twice.
+    """pymodbus requests over our own link: one request, one reply, one deadline, never sent twice.
 
     A TCP connection numbers its questions: answers to older ones are passed over. An RTU line does not, so a frame is
     an answer when nothing else can be meant: the line was silent before the question, the frame has the shape of the
@@ -92,7 +92,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
         """Frames that belonged to no question, or to an older one."""
 
     def begin(self) -> None:
-        """The next question is a new one, not an old one asked again."""
+        """Mark the next question as new, not an old one asked again."""
         self._asked.clear()
 
     def execute(self, no_response_expected: bool, request: ModbusPDU) -> ModbusPDU:
@@ -120,7 +120,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
         self._quiet_ns = max(self._quiet_ns, int(quiet_s * NS_PER_S))
 
     def wait_for_it(self) -> None:
-        """Leave a device that is busy alone for a moment."""
+        """Leave a busy device alone for a moment."""
         self._clock.sleep(self._link.timeout_s * HUSH)
 
     def _answer(self, what: str, question: Question) -> Frame:
@@ -151,7 +151,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
             late_n += deadline.expired
 
     def _frame(self, what: str, question: Question) -> Frame | None:
-        """The next whole frame of what has come; raises ``BadReply`` for bytes that are none."""
+        """Next whole frame of the received bytes; raises ``BadReply`` for bytes that are none."""
         came = self._came
         try:
             frame, used = first_mbap(came) if self._numbered else first_rtu(came)
@@ -169,7 +169,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
         return frame.unit == question[0] and answers(question[1], frame.pdu)
 
     def _settle(self) -> None:
-        """Wait until the line may be used, and, where answers have no numbers, until nothing comes any more."""
+        """Wait until the line may be used and, where answers have no numbers, until it is silent."""
         if self._numbered and not self._adrift:
             if self._clock.now_ns() < self._free_ns:
                 self._clock.sleep_until(self._free_ns)
@@ -185,13 +185,13 @@ class _Master(ModbusClientMixin[ModbusPDU]):
         self._link.drain()
 
     def _unasked(self, data: bytes) -> None:
-        """Bytes that nobody waited for: they may be what a unit owed."""
+        """Handle bytes that nobody waited for: they may be an owed answer of a unit."""
         self.late_n += 1
         for question in [q for q in self._owed if q[0] == data[0]]:
             self._paid(question)
 
     def _paid(self, question: Question) -> int:
-        """One answer to it came; returns when it was asked, at the earliest."""
+        """Settle one owed answer; returns when its question was asked, at the earliest."""
         times = self._owed[question]
         asked_ns = times.pop(0)
         if not times:
@@ -199,7 +199,8 @@ class _Master(ModbusClientMixin[ModbusPDU]):
         return asked_ns
 
     def _await_owed(self, question: Question) -> None:
-        """Forget what cannot come any more; let come what could be taken for the answer to ``question``."""
+        """Drop owed answers that cannot come any more; await those that could be taken for the answer to
+        ``question``."""
         if not self._owed or self._numbered:
             return
         now_ns = self._clock.now_ns()
@@ -219,7 +220,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
             self._settle()
 
     def _be_alone(self, what: str) -> None:
-        """Spend the silence that the line must keep with listening: a second answer makes the first one doubtful."""
+        """Listen during the silence that the line must keep: a second answer makes the first one doubtful."""
         self._free_ns = self._clock.now_ns() + self._quiet_ns
         if self._numbered:
             return
@@ -229,7 +230,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
             raise self._bad(what, more)
 
     def _hear(self, until_ns: int) -> bytes:
-        """What arrives until then; ends with the first bytes."""
+        """Bytes that arrive until the deadline; ends with the first ones."""
         return self._link.read_some(Deadline(self._clock, max(until_ns, self._clock.now_ns())))
 
     @property
@@ -256,7 +257,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
         )
 
     def _half(self, what: str, question: Question) -> BadReply:
-        """A frame that stopped in the middle; the silence after it has been heard already."""
+        """Handle a frame that stopped in the middle; the silence after it has already passed."""
         self._paid(question)
         half = self._bad(what, self._came)
         self._free_ns = self._clock.now_ns() + self._quiet_ns
@@ -273,7 +274,7 @@ class _Master(ModbusClientMixin[ModbusPDU]):
         )
 
     def _spoilt(self) -> None:
-        """What has come is worth nothing, and the rest of it may still be on its way."""
+        """Discard the received bytes; the rest of the message may still be on its way."""
         self._came = b""
         self._adrift = True
         self._free_ns = self._clock.now_ns() + max(self._quiet_ns, self._hush_ns)
@@ -328,12 +329,12 @@ class ModbusLink:
 
     @property
     def late_n(self) -> int:
-        """Answers on this line that came late, twice or from elsewhere, and were not believed."""
+        """Number of answers on this line that came late, twice or from elsewhere, and were ignored."""
         return self._master.late_n
 
     @property
     def asked_ns(self) -> int:
-        """When the question of the last answer was sent: nothing younger can be proved of what it says."""
+        """Moment at which the question of the last answer was sent: its content cannot be shown to be younger."""
         return self._master.asked_ns
 
     def read_registers(self, address: int, count: int, *, function: int = 3) -> list[int]:

@@ -1,4 +1,4 @@
-"""Modbus frames as a master sees them: where one ends, whose it is, and whether it can answer a given question.
+"""Modbus frames as a master sees them: their end, their sender, and whether they can answer a given question.
 
 Sources: MODBUS application protocol specification V1.1b3 (shapes of the answers), MODBUS over serial line V1.02
 (RTU frame), MODBUS messaging on TCP/IP implementation guide V1.0b (MBAP header). Nothing is believed that is not of
@@ -50,7 +50,7 @@ class Frame:
 
 
 def first_rtu(data: bytes) -> tuple[Frame | None, int]:
-    """The frame at the start and the bytes that it took; None and 0 while it is not complete. Raises ``Damaged``."""
+    """First frame and the number of bytes that it took; None and 0 while it is not complete. Raises ``Damaged``."""
     start = len(data) - len(data.lstrip(_GLITCH))
     body = data[start:]
     if len(body) < _RTU_LEAST_BYTES:
@@ -75,7 +75,7 @@ def _rtu_length(body: bytes) -> int:
 
 
 def first_mbap(data: bytes) -> tuple[Frame | None, int]:
-    """As ``first_rtu``, for a TCP connection."""
+    """Like ``first_rtu``, for a TCP connection."""
     if len(data) < _MBAP.size + 1:
         return None, 0
     transaction, protocol, length, unit = _MBAP.unpack_from(data)
@@ -88,8 +88,8 @@ def first_mbap(data: bytes) -> tuple[Frame | None, int]:
 
 
 def answers(question: bytes, answer: bytes) -> bool:
-    """Whether a message can be the answer to ``question`` (both from the function code on): function, number of
-    values and, where the standard has them repeated, address and content.
+    """True when a message can be the answer to ``question`` (both from the function code on): function, number of
+    values and, where the standard repeats them, address and content agree.
     """
     function = question[0]
     if answer[0] == function | 0x80:

@@ -78,12 +78,12 @@ class Sequence:
 
     @property
     def orientation(self) -> str:
-        """How the rows and columns of the image lie on the probe, as written (``MFA``, ``UN``, ``XX``)."""
+        """Orientation of the image's rows and columns on the probe, as written (``MFA``, ``UN``, ``XX``)."""
         return self.header.get("UltrasoundImageOrientation", "")
 
     @property
     def simulated(self) -> bool:
-        """Whether its header says that a simulated rig made it."""
+        """True when the header says that a simulated rig made the recording."""
         return any(self.header.get(key, "").strip().lower() == "true" for key in SIMULATED_KEYS)
 
     def image(self, index: int) -> NDArray[np.generic]:
@@ -125,7 +125,7 @@ def frame_index(digits: str) -> int:
 
 
 def data_beside(path: Path, where: str) -> Path:
-    """The data file that a header names, which must lie beside it; raises ``ValueError``."""
+    """Data file that a header names, which must be beside it; raises ``ValueError``."""
     name = where.removeprefix("./")
     if "\0" in name or "/" in name or "\\" in name or name in ("", ".", "..") or name == path.name:
         raise ValueError(f"its data file {where[:60]!r} is no other file in the same folder; only such a one is read")
@@ -133,7 +133,7 @@ def data_beside(path: Path, where: str) -> Path:
 
 
 def unpacked(data: bytes, expected: int, window_bits: int) -> bytes:
-    """Exactly ``expected`` bytes out of a zlib or gzip stream, its checksum proven.
+    """Decompress exactly ``expected`` bytes of a zlib or gzip stream and verify its checksum.
 
     Raises ``ValueError`` when there are more, and when the stream is damaged or ends early (then, if nothing is
     damaged, it says how many bytes there are as its second argument). Never holds more than ``expected`` + 1 bytes.

@@ -39,12 +39,12 @@ BUFFER_MAX_BYTES = 1 << 16
 
 
 class BytePort(Protocol):
-    """What a link needs of the thing that moves its bytes; failures are ``OSError`` (pyserial's are)."""
+    """Interface of a port that moves bytes; failures are ``OSError`` (pyserial's are)."""
 
     def write(self, data: bytes) -> int | None: ...
 
     def await_bytes(self, at_ns: int) -> bytes:
-        """What has arrived, waiting for the first byte until ``at_ns``; empty when there was none."""
+        """Return what has arrived, waiting for the first byte until ``at_ns``; empty when there was none."""
 
     def reset_input_buffer(self) -> None: ...
 
@@ -104,7 +104,7 @@ class SerialLink:
         self._closed = False
 
     def deadline(self) -> Deadline:
-        """The link's ordinary patience with a reply, from now."""
+        """Deadline of the link's ordinary patience with a reply, from now."""
         return self._clock.deadline(self.timeout_s)
 
     def write(self, data: bytes) -> None:
@@ -115,7 +115,7 @@ class SerialLink:
             raise self._lost(error, f"send {_shown(data)}") from error
 
     def read_some(self, deadline: Deadline) -> bytes:
-        """What has arrived (at least one byte), or empty bytes when nothing came before the deadline."""
+        """Return what has arrived (at least one byte), or empty bytes when nothing came before the deadline."""
         if self._buffer:
             taken = bytes(self._buffer)
             self._buffer.clear()
@@ -148,7 +148,7 @@ class SerialLink:
         return self._take(n)
 
     def arrived(self, terminator: bytes) -> list[bytes]:
-        """Messages that have come by now, whole ones only and oldest first; what has begun stays. Never waits.
+        """Whole messages that have arrived by now, oldest first; an incomplete one stays. Never waits.
 
         Raises ``BadReply`` for a line that brings more without an end.
         """
@@ -171,7 +171,7 @@ class SerialLink:
 
     @property
     def unfinished(self) -> bool:
-        """True while bytes are here of which no whole message was made yet."""
+        """True while bytes are here that form no whole message yet."""
         return bool(self._buffer)
 
     def _babbles(self) -> BadReply:
@@ -180,7 +180,7 @@ class SerialLink:
         return BadReply(f"{self.url}: sends without an end: {_shown(babble)}", port=self.url, raw=babble)
 
     def drain(self) -> None:
-        """Throw away what has arrived up to now (late replies, noise)."""
+        """Discard what has arrived up to now (late replies, noise)."""
         self._buffer.clear()
         try:
             self._open_port().reset_input_buffer()

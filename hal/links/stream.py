@@ -34,7 +34,8 @@ class ByteStream(Protocol):
     """True when the peer stamps with this process's own clock (a simulated device in-process)."""
 
     def available(self) -> int:
-        """Bytes that ``read`` would give at once; raises ``LinkError`` when the peer is gone and all is read."""
+        """Number of bytes that ``read`` would return at once; raises ``LinkError`` when the peer is gone and all is
+        read."""
 
     def read(self, limit: int, deadline: Deadline) -> bytes:
         """One to ``limit`` bytes; raises ``NoReply`` when none came before the deadline."""
@@ -46,7 +47,7 @@ class ByteStream(Protocol):
 
 
 def open_stream(url: str, clock: Clock, timeout_s: float) -> ByteStream:
-    """Connect; raises ``ConfigError`` for an address that cannot be one and ``LinkError`` when nobody answers."""
+    """Connect; raises ``ConfigError`` for an impossible address and ``LinkError`` when nobody answers."""
     if url.startswith("rigsim://"):
         return InProcessStream(url, endpoint(url))
     parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Video through OpenCV: files on their container time stamps, frame grabbers and URLs as they come.
+"""Video through OpenCV: files by their container time stamps, frame grabbers and URLs as frames arrive.
 
 The only place that opens ``cv2.VideoCapture``. A file is pulled frame by frame; a live source is grabbed by a task
 of its own, so that reading never waits for a device that has stopped.
@@ -60,7 +60,8 @@ class VideoFile:
 
     @property
     def lost(self) -> str:
-        """What the container announces and the file did not give, once it is at its end; '' when it was complete.
+        """Frames that the container announces and the file did not give, once it is at its end; '' when it was
+        complete.
 
         The decoder passes over damaged and missing frames without a word. Some containers (``.mkv``) know a length
         and no number of frames, and the number made from it is wrong at an uneven rate: there the end is judged.

@@ -49,7 +49,7 @@ def publish(name: str, endpoint: Endpoint) -> None:
 
 
 def withdraw(name: str) -> None:
-    """Take an address back."""
+    """Withdraw a published address."""
     _endpoints.pop(name, None)
 
 

@@ -89,7 +89,7 @@ class Serial(SerialBase):  # type: ignore[misc]  # pyserial carries no types
             self._arrived += self._flight.popleft()[1]
 
     def await_bytes(self, at_ns: int) -> bytes:
-        """Everything that has arrived, waiting for the first byte until ``at_ns``; empty when it stays silent."""
+        """Return everything that has arrived, waiting for the first byte until ``at_ns``; empty when none came."""
         end = self._check()
         clock = end.clock
         while True:
@@ -138,7 +138,7 @@ class Serial(SerialBase):  # type: ignore[misc]  # pyserial carries no types
         self._arrived.clear()
 
     def reset_output_buffer(self) -> None:
-        """Nothing is held back on the way out."""
+        """Do nothing: output is never held back."""
 
     def flush(self) -> None:
         """``write`` returns when the last bit is out."""

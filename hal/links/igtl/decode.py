@@ -1,4 +1,4 @@
-"""From a checked packet to its message."""
+"""Decoding of a checked packet into its message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages out of packets with everything counted: nothing that arrived disappears without a number."""
+"""Messages from packets, with everything counted: nothing that arrived disappears without a number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hal.links.igtl.messages import Message
 
 
 class Inbox:
-    """Reads packets; counts by type what was understood, what is of unknown type and what was impossible."""
+    """Reads packets; counts by type those that were understood, of unknown type, and impossible."""
 
     def __init__(self) -> None:
         self.understood: Counter[str] = Counter()

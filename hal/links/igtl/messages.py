@@ -1,4 +1,4 @@
-"""OpenIGTLink message bodies that the rig speaks every day: transform, image, status, string, command, query.
+"""OpenIGTLink bodies in everyday use: transform, image, status, string, command, query.
 
 Each class reads and writes its own content (``decode``, ``content``); ``hal.links.igtl.decode`` turns a checked packet
 into one of them. Byte layouts: OpenIGTLink specification v2/v3, checked against the official test vectors.
@@ -44,7 +44,7 @@ STATUS_OK = 1
 
 
 class Message(Protocol):
-    """What every message can do."""
+    """Methods of every message."""
 
     @property
     def type(self) -> str: ...
@@ -98,7 +98,7 @@ _IMAGE_BYTES = 72
 
 @dataclass(frozen=True)
 class Image:
-    """Pixels with their place in space.
+    """Pixels with their position in space.
 
     ``coordinates`` says in which space the sender means its matrix; ``IndexToSpace`` is always RAS, as transforms are.
     ``pixels`` has shape (k, j, i) or (k, j, i, components). ``centre_matrix`` is what the wire carries: columns
@@ -283,7 +283,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Answer:
-    """``RTS_<TYPE>``: whether a query was granted."""
+    """``RTS_<TYPE>``: reply that grants or refuses a query."""
 
     type: str
     granted: bool

@@ -1,4 +1,4 @@
-"""What the rig tells the world over OpenIGTLink: frames, transforms and sensor values, for 3D Slicer and others.
+"""Publishing over OpenIGTLink: frames, transforms and sensor values, for 3D Slicer and others.
 
 ``Publisher`` is the sans-I/O half: whoever has a new value offers it (from any task, at once, never waiting), and
 every listener takes its own newest messages. A slow listener loses the older of two messages of one name, counted
@@ -49,7 +49,7 @@ NS_PER_MS = 1_000_000
 
 @dataclass(frozen=True)
 class _Offer:
-    """One message as it was offered: packed for each listener's header version when it is taken."""
+    """One offered message: packed for each listener's header version when the listener takes it."""
 
     message: Message
     device: str
@@ -60,12 +60,12 @@ class _Offer:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What is replaced by a newer one of the same."""
+        """Key under which a newer message replaces this one."""
         return ("TRANSFORM" if self.lost else self.message.type), self.device
 
 
 class Listener:
-    """One connected client: what waits for it and what it asked for."""
+    """One connected client: its waiting messages and its requests."""
 
     def __init__(self) -> None:
         self.version = 1
@@ -116,11 +116,11 @@ class Publisher:
         self._kept: dict[tuple[str, str], _Offer] = {}
         """Newest offer of every name, so that a new listener sees the whole scene at once and others can ask."""
 
-    # ---- what the rig says ------------------------------------------------------------------------------
+    # ---- what the rig sends ------------------------------------------------------------------------------
 
     def transform(self, name: str, AToB: Matrix, time_ns: int, *, valid: bool = True) -> None:
         """A pose under its name ``AToB`` (mm). An invalid one goes out as a STATUS "not found" under that name and
-        takes the tool out of the tracking data: nobody is told an old pose as if it were seen."""
+        takes the tool out of the tracking data: nobody gets an old pose as if the tool were seen."""
         if not valid:
             with self._lock:
                 self._poses.pop(name, None)
@@ -185,7 +185,7 @@ class Publisher:
                 listener.put(offer)
 
     def _track(self, time_ns: int) -> None:
-        """TDATA for those that asked for it, no faster than they asked."""
+        """Send TDATA to those that asked for it, no faster than they asked."""
         with self._lock:
             waiting = [one for one in self._listeners if one.tracking_ns is not None]
             if not waiting:
@@ -206,7 +206,7 @@ class Publisher:
             return tuple(self._listeners)
 
     def join(self, now_ns: int) -> Listener:
-        """A client connected: it gets what the rig is, and the newest pose, point and value of every name."""
+        """Add a client: it gets the state of the rig, and the newest pose, point and value of every name."""
         listener = Listener()
         listener.put(_Offer(Status(1, 0, "", self._state()), self.name, now_ns))
         with self._lock:
@@ -222,7 +222,7 @@ class Publisher:
                 self._listeners.remove(listener)
 
     def receive(self, listener: Listener, data: bytes, now_ns: int) -> None:
-        """Bytes of a client; raises ``BadReply`` when its stream cannot be followed any more."""
+        """Take bytes of a client; raises ``BadReply`` when its stream cannot be followed any more."""
         listener.parser.feed(data)
         while True:
             try:
@@ -274,7 +274,7 @@ class Publisher:
         return f"{self.name}: {'SIMULATED data' if self.simulated else 'live data'}"
 
     def take(self, listener: Listener) -> bytes:
-        """Everything that waits for one listener, packed; empty when nothing does."""
+        """All waiting messages of one listener, packed; empty when there are none."""
         with self._lock:
             offers = [*listener.texts, *listener.newest.values()]
             listener.texts.clear()

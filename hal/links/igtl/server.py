@@ -22,7 +22,7 @@ _READ_BYTES = 1 << 16
 
 @dataclass
 class _Client:
-    """A connection and what is half sent on it."""
+    """A connection and its partly sent bytes."""
 
     socket: socket.socket
     listener: Listener
@@ -66,7 +66,7 @@ class PublishServer:
 
     @property
     def error(self) -> BaseException | None:
-        """What ended the serving, if it ended by itself."""
+        """Error that ended the serving, if it ended by itself."""
         return self._task.error
 
     def close(self, timeout_s: float = 2.0) -> None:
@@ -123,7 +123,7 @@ class PublishServer:
             self._clients.append(_Client(connection, self.publisher.join(self._told_ns(now_ns)), moved_ns=now_ns))
 
     def _told_ns(self, now_ns: int) -> int:
-        """A moment in the time of whoever publishes, which may go by another clock."""
+        """Convert a moment to the time of the publisher, which may use another clock."""
         return now_ns + self._utc_offset_ns - self.publisher.utc_offset_ns
 
     def _read(self, client: _Client, now_ns: int) -> None:

@@ -55,7 +55,7 @@ class QuaternionTracking:
 
 
 class StartQuaternionTracking(StartTracking):
-    """``STT_QTDATA``: laid out as ``STT_TDATA``."""
+    """``STT_QTDATA``: same layout as ``STT_TDATA``."""
 
     type: ClassVar[str] = "STT_QTDATA"
 
