@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,9 @@ def test_a_helper_of_one_script_is_not_that_of_the_next(tmp_path: Path) -> None:
 def _python(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     """A script run by Python itself, as installed: our rooms come last in its search path."""
     text = f"import sys\nsys.path.append({str(ROOT)!r})\n{text}"
-    return subprocess.run([sys.executable, str(_script(folder, text))], capture_output=True, text=True, cwd=folder)
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(_script(folder, text))]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=alone)
 
 
 def test_folders_of_the_users_never_win_over_ours(tmp_path: Path) -> None:
