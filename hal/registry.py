@@ -47,7 +47,7 @@ class DriverEntry:
         try:
             return getattr(import_module(self.module), name)
         except (Exception, SystemExit) as error:  # somebody else's code may fail in any way; it is named and left out
-            raise ConfigError(f"driver {self.name!r} cannot be loaded: {_told(error)}") from error
+            raise ConfigError(f"driver {self.name!r} cannot be loaded: {_on_one_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _plugins() -> tuple[dict[str, DriverEntry], tuple[BadPlugin, ...]]:
         try:
             entry = _loaded(point)
         except (Exception, SystemExit) as error:
-            bad.append(BadPlugin(point.name, distribution, _told(error)))
+            bad.append(BadPlugin(point.name, distribution, _on_one_line(error)))
             continue
         if entry.name in taken:
             reason = f"its driver is named {entry.name!r}, like {taken[entry.name]}; the name must be its own"
@@ -224,7 +224,7 @@ def _loaded(point: EntryPoint) -> DriverEntry:
     return entry
 
 
-def _told(error: BaseException) -> str:
+def _on_one_line(error: BaseException) -> str:
     """Error of foreign code on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no reason given'}"
 

@@ -59,7 +59,7 @@ class Driver(PoseMotion):
         super().__init__(settings, clock, "XYABZC")
 
     def path_mm(self, start: tuple[float, ...], end: tuple[float, ...]) -> float:
-        """Length of the tip's way (an arc when angles change), or of the entry point's, whichever is longer."""
+        """Length of the tip's path (an arc when angles change), or of the entry point's, whichever is longer."""
         turns = start[2] != end[2] or start[3] != end[3]
         count = ARC_PIECES if turns else 1
         way, last = 0.0, _tip(start)

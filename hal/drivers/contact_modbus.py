@@ -24,7 +24,7 @@ class Input(BaseModel):
 
 
 class Settings(ModbusSettings):
-    """How the input module is connected and wired."""
+    """Connection and wiring of the input module."""
 
     nerve: Input = Input(address=0)
     vessel: Input = Input(address=1)
@@ -40,7 +40,8 @@ class Settings(ModbusSettings):
 
 
 class Driver(ModbusSensor[Settings]):
-    """Implements ``hal.interfaces.ContactSensor``; all inputs come in one request, none tells what module it is."""
+    """Implements ``hal.interfaces.ContactSensor``; one request reads all inputs, none of which identifies the
+    module."""
 
     role = "contact"
     what = "contact sensor"
@@ -50,7 +51,7 @@ class Driver(ModbusSensor[Settings]):
         return f"a module with {self._settings.count} digital inputs from address {self._settings.first}"
 
     def recognise(self, link: ModbusLink) -> Identity:
-        """It has as many inputs."""
+        """Require that the module has as many inputs."""
         self.read()
         return Identity(
             role=self.role, driver="modbus_contact", model="digital inputs on Modbus", simulated=link.simulated

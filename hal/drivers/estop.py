@@ -1,4 +1,4 @@
-"""Emergency stop by key and by signal: for a hand at the keyboard, beside the wired one, never instead of it.
+"""Emergency stop by key and by signal, for a hand at the keyboard: in addition to the wired stop, never instead of it.
 
 The wired stop is an input of the motion controllers (``HolderState.estop``) and cuts drive and pump by hardware.
 The controller connects the signal SIGUSR1 to ``press`` (Python hands signals to its main thread only).
@@ -14,7 +14,7 @@ from hal.types import Identity, SafeReport
 
 
 class Settings(BaseModel):
-    """Which ways there are to press it."""
+    """Ways of pressing the stop."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,6 +54,6 @@ class Driver:
         self._pressed = True
 
     def release(self) -> None:
-        """A person has released it; the controller's latch still wants its acknowledgement."""
+        """Note that a person has released the stop; the controller's latch still needs its acknowledgement."""
         self._pressed = False
         self._console.stop_requested = False

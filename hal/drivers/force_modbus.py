@@ -19,7 +19,7 @@ from hal.types import ForceReading, Identity
 
 
 class Settings(ModbusSettings):
-    """How the amplifier is connected and where it keeps the force."""
+    """Connection of the amplifier, and the register of the force."""
 
     role: Literal["needle_force", "probe_force"] = "needle_force"
     value_address: int = Field(default=0, ge=0, le=0xFFFF)
@@ -62,7 +62,7 @@ class Driver(ModbusSensor[Settings]):
         return f"a load-cell amplifier with a {self._settings.format} at register {self._settings.value_address}"
 
     def recognise(self, link: ModbusLink) -> Identity:
-        """A plausible force."""
+        """Require a plausible force."""
         self._value_n()
         driver = f"modbus_{self.role}"
         return Identity(role=self.role, driver=driver, model="load cell on Modbus", simulated=link.simulated)
@@ -73,7 +73,7 @@ class Driver(ModbusSensor[Settings]):
         return ForceReading(self._clock.now_ns(), value_n - self._host_tare_n)
 
     def tare(self) -> None:
-        """Make the present force read zero; sent once, proven by reading."""
+        """Make the present force read as zero; sent once, proven by reading."""
         settings, link = self._settings, self._opened()
         lost: LinkError | None = None
         try:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class IgtlSettings(BaseModel):
-    """Where the server is and how its stamps relate to the moment of measuring."""
+    """Address of the server, and the relation of its stamps to the moment of measuring."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

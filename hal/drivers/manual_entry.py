@@ -40,7 +40,7 @@ HOLDER_STEP_MM = 50.0
 
 
 class Settings(BaseModel):
-    """Common to all manual drivers."""
+    """Settings common to all manual drivers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -54,7 +54,7 @@ class Settings(BaseModel):
 
 
 class ManualDevice:
-    """Asks and waits; roles build on it."""
+    """Asks and waits; the roles build on it."""
 
     role = "manual"
     driver = "manual"
@@ -66,11 +66,11 @@ class ManualDevice:
         self.settings = settings
         self.clock = clock
         self._console = terminal or console()
-        self._taken_back = False
+        self._cancelled = False
 
     @property
     def patience_s(self) -> float:
-        """How long the controller waits for one read or action of this device."""
+        """Time that the controller waits for one read or action of this device."""
         return 3.0 * self.settings.answer_s + 1.0
 
     def open(self) -> Identity:
@@ -80,15 +80,15 @@ class ManualDevice:
         return Identity(self.role, self.driver, self.settings.instrument)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no port is held."""
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
         return SafeReport(self.role, True, "an instrument that only a person reads")
 
     def ask(self, question: str) -> str:
         """One typed line; raises ``NoReply`` at the deadline and ``DeviceError`` when the person declines or the
-        question is taken back."""
-        self._taken_back = False
+        question is cancelled."""
+        self._cancelled = False
         return self._ask(question)
 
     def _ask(self, question: str) -> str:
@@ -96,8 +96,8 @@ class ManualDevice:
         self._console.say(f">> {question} (n = cannot)")
         deadline = self.clock.deadline(self.settings.answer_s)
         while not deadline.expired:
-            if self._taken_back:
-                raise DeviceError(f"{self.role}: taken back: {question}", device=self.role, code="taken back")
+            if self._cancelled:
+                raise DeviceError(f"{self.role}: cancelled: {question}", device=self.role, code="cancelled")
             line = self._console.line()
             if line is not None:
                 if line.lower() in NO:
@@ -183,7 +183,7 @@ class ManualTemperature(ManualDevice):
 
 
 class ManualHolder(ManualDevice):
-    """A probe arm that a person sets by its scales. It stands where it was last read; moving it takes a person.
+    """A probe arm that a person sets by its scales. It stays where it was last read; only a person can move it.
 
     Implements ``hal.interfaces.Interruptible``. After a move that was not confirmed its scales are read again.
     """
@@ -199,18 +199,19 @@ class ManualHolder(ManualDevice):
         self._pose: Pose6 | None = None
 
     def read(self) -> HolderState:
-        """The pose on the scales: asked for once, afterwards as last set."""
+        """Pose on the scales: asked for once, afterwards as last set."""
         if self._pose is None:
             values = self.numbers("pose on the probe arm's scales: x y z (mm) A B C (deg)", 6)
             self._pose = Pose6(*values)
         return HolderState(self.clock.now_ns(), self._pose, MotionMode.IDLE)
 
     def step_toward(self, target: tuple[float, ...], speed_mm_s: float) -> tuple[float, ...]:
-        """A person sets the arm in one go."""
+        """Return the target itself: a person sets the arm in one move."""
         return target
 
     def jog(self, pose: Pose6, speed_mm_s: float) -> None:
-        """Have the arm set to a pose; raises ``LimitViolation`` for a move longer than a person sets at once."""
+        """Ask for the arm to be set to a pose; raises ``LimitViolation`` for a move longer than a person sets at
+        once."""
         here = self.read().pose
         path = float(np.linalg.norm(np.subtract(pose.as_tuple()[:3], here.as_tuple()[:3])))
         if path > HOLDER_STEP_MM:
@@ -221,12 +222,12 @@ class ManualHolder(ManualDevice):
         self._pose = pose
 
     def interrupt(self) -> None:
-        """The person who moves the arm is told at once; the question under way is off."""
-        self._taken_back = True
+        """Tell the person who moves the arm to stop, at once; the current question is cancelled."""
+        self._cancelled = True
         self._console.shout("!! STOP. Do not move the probe arm any further; clamp it where it is.")
 
     def stop(self) -> None:
-        """A clamped arm does not move by itself."""
+        """Do nothing: a clamped arm does not move by itself."""
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
         self._console.say("!! STOP. Leave the probe arm clamped where it is.")
@@ -234,7 +235,7 @@ class ManualHolder(ManualDevice):
 
 
 class ManualPump(ManualDevice):
-    """A hand-pushed syringe. The volume is what the person reads off the barrel afterwards.
+    """A hand-pushed syringe. The volume is the one that the person reads off the barrel afterwards.
 
     Implements ``hal.interfaces.Interruptible``. A push whose volume was not told is asked for by the next ``read``.
     """
@@ -252,13 +253,13 @@ class ManualPump(ManualDevice):
         """Somebody pushed, or may have, and the volume was not told."""
 
     def read(self) -> PumpState:
-        """The sum of what was read off the barrel; asks for a volume that is still missing."""
+        """Sum of the volumes read off the barrel; asks for a volume that is still missing."""
         if self._untold:
-            self._tell("the push was broken off: volume that went in, read off the barrel (mL), 0 for nothing")
+            self._tell("the push was interrupted: volume that went in, read off the barrel (mL), 0 for nothing")
         return PumpState(self.clock.now_ns(), False, self._total_ml, 0.0)
 
     def infuse(self, volume_ml: float, rate_ml_min: float) -> None:
-        """Returns when the person has pushed and read the barrel; raises ``DeviceError`` when it was taken back."""
+        """Return when the person has pushed and read the barrel; raises ``DeviceError`` when it was cancelled."""
         seconds = volume_ml / rate_ml_min * 60.0
         self._untold = True
         self._tell(
@@ -270,12 +271,12 @@ class ManualPump(ManualDevice):
         self._untold = False
 
     def interrupt(self) -> None:
-        """The person who pushes is told at once; the question under way is off."""
-        self._taken_back = True
+        """Tell the person who pushes to stop, at once; the current question is cancelled."""
+        self._cancelled = True
         self._console.shout("!! STOP pushing the syringe, now.")
 
     def stop(self) -> None:
-        """What is left to do once nobody waits for an answer any more: say it again."""
+        """Repeat the stop: nothing else can be done once nobody waits for an answer any more."""
         self._console.say("!! Stop pushing the syringe.")
 
     def clear(self) -> None:
@@ -299,10 +300,10 @@ class ManualTracker(ManualDevice):
         self.tip_uncertainty_mm = settings.uncertainty_mm
 
     def read(self) -> tuple[TrackedPose, ...]:
-        """The tip's position as a person measures it from the body on the phantom: asked once, one reading.
+        """Position of the tip as a person measures it from the body on the phantom: asked once, one reading.
 
         ``NeedleTipToTracker`` with the identity as its orientation, which is not measured; not valid, and saying why,
-        when the person cannot tell. Raises ``NoReply``, and ``DeviceError`` for a question that was taken back.
+        when the person cannot tell. Raises ``NoReply``, and ``DeviceError`` for a question that was cancelled.
         """
         matrix = np.eye(4)
         question = f"tip position from the body on the phantom, with the {self.settings.instrument}: x y z (mm)"

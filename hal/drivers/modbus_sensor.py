@@ -1,4 +1,4 @@
-"""What sensors on Modbus have in common: one unit behind one line, opened by a reading that fits, moving nothing."""
+"""Common part of sensors on Modbus: one unit behind one line, recognised by a plausible reading, moving nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hal.types import Identity, SafeReport
 
 
 class ModbusSettings(BaseModel):
-    """How a unit is connected."""
+    """Connection of a unit."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -41,24 +41,24 @@ class ModbusSensor(ABC, Generic[S]):
 
     @property
     def quiet_s(self) -> float | None:
-        """Silence between requests; None = what Modbus asks for."""
+        """Silence between requests; None = the silence that Modbus requires."""
         return None
 
     @property
     @abstractmethod
     def like(self) -> str:
-        """What the answers must look like, for a message: ``a KELLER X-line transmitter``."""
+        """Expected device, for a message: ``a KELLER X-line transmitter``."""
 
     @abstractmethod
     def recognise(self, link: ModbusLink) -> Identity:
-        """Ask until it is clear that the right kind of device answers; ``self._link`` is open."""
+        """Ask until it is certain that the right kind of device answers; ``self._link`` is open."""
 
     @abstractmethod
     def read(self) -> Any:
         """One reading with its time."""
 
     def open(self) -> Identity:
-        """Connect and recognise the device; raises ``LinkError`` when there is none, or another one."""
+        """Connect and recognise the device; raises ``LinkError`` when there is none, or a different one."""
         settings = self._settings
         link = open_modbus(
             settings.url, settings.unit, settings.baudrate, self._clock, timeout_s=settings.timeout_s,
@@ -84,7 +84,7 @@ class ModbusSensor(ABC, Generic[S]):
             self._link = None
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
-        """A sensor moves nothing: safe means that it still answers."""
+        """Check that the sensor still answers: it moves nothing."""
         try:
             reading = self.read()
         except RigError as error:
@@ -96,7 +96,7 @@ class ModbusSensor(ABC, Generic[S]):
         return "answers"
 
     def notices(self) -> dict[str, int]:
-        """Answers that were not believed because they came late, twice or from elsewhere."""
+        """Answers that were not accepted because they came late, twice or from elsewhere."""
         late_n = 0 if self._link is None else self._link.late_n
         return {"late, doubled or foreign answers on its line": late_n} if late_n else {}
 

@@ -1,4 +1,4 @@
-"""What a report without a checksum is measured by: where the axes were, what was asked of them, how fast they are.
+"""Plausibility of reports without a checksum: by the axes' last place, their orders, and their speed.
 
 A lost, doubled or flipped character leaves many reports in good shape and moves an axis by up to metres. A report that
 the axes cannot have reached is therefore asked for again, and believed when the next one says the same.
@@ -23,7 +23,7 @@ UNKNOWN_RATE_PER_S = 200.0
 
 @dataclass(frozen=True)
 class Reach:
-    """What the axes can do, in the controller's order."""
+    """Capabilities of the axes, in the controller's order."""
 
     step: tuple[float, ...]
     """One step, mm or degrees: nothing is finer."""
@@ -31,13 +31,13 @@ class Reach:
     """Largest speed of each axis, per second."""
 
     def tolerance(self, index: int) -> float:
-        """An axis comes to rest no farther from where it was sent: its step, and the rounding of the report."""
+        """Largest distance from the target at which an axis comes to rest: its step, and the rounding of the report."""
         return self.step[index] + COUNT
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """One report, in machine coordinates, with the earliest moment that it can be of and that of its arrival."""
+    """One report, in machine coordinates, with the earliest moment that it can describe and that of its arrival."""
 
     report: Report
     machine: tuple[float, ...]
@@ -46,7 +46,7 @@ class Sighting:
 
 
 class Belief:
-    """The newest report that was believed, and where the axes may be by now."""
+    """Newest report that was accepted, and the places where the axes may be by now."""
 
     def __init__(self) -> None:
         self.reach: Reach | None = None
@@ -55,18 +55,19 @@ class Belief:
         self._high: list[float] = []
 
     def forget(self) -> None:
-        """The axes may be anywhere (opened, homed): the next report needs a second one that says the same."""
+        """Assume that the axes may be anywhere (opened, homed): the next report needs a second one that agrees."""
         self._last = None
 
     def expect(self, machine: dict[int, float]) -> None:
-        """A move was sent: axes by index may be anywhere on the way to their targets (machine coordinates)."""
+        """Note a move that was sent: axes by index may be anywhere on the way to their targets (machine
+        coordinates)."""
         if self._last is not None:
             for index, value in machine.items():
                 self._low[index] = min(self._low[index], value)
                 self._high[index] = max(self._high[index], value)
 
     def doubt(self, seen: Sighting) -> str:
-        """Why this report is not believed alone; empty when it is."""
+        """Reason why this report alone is not accepted; empty when it is."""
         last = self._last
         if last is None:
             return "nothing is known yet"
@@ -91,7 +92,7 @@ class Belief:
         return ""
 
     def agree(self, first: Sighting, second: Sighting) -> bool:
-        """True when the second report bears the doubted first one out."""
+        """True when the second report confirms the doubtful first one."""
         a, b = first.report, second.report
         if (a.machine, a.estop, len(a.position)) != (b.machine, b.estop, len(b.position)):
             return False
@@ -104,7 +105,7 @@ class Belief:
         return True
 
     def believe(self, seen: Sighting) -> None:
-        """This is where the axes are."""
+        """Accept a report: the axes are there."""
         self._last = seen
         if seen.report.moving and len(self._low) == len(seen.machine):
             self._low = [min(a, b) for a, b in zip(self._low, seen.machine, strict=True)]

@@ -40,7 +40,7 @@ OFFSET_SETTLED = 0.0015
 CONFIRMING_N = 4
 """Reports that are asked for until two agree."""
 OFFSET_REPORTS_N = 40
-"""Reports until the work offset is told again: every 30 at the latest."""
+"""Reports until the work offset is repeated: every 30 at the latest."""
 OFFSET_S = 1.5
 """Longest time for that; a firmware that takes 20 ms for a report needs 0.6 s."""
 ANSWERS_N = 4
@@ -56,7 +56,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class MotionStatus:
-    """Where the axes are, work coordinates in the controller's order."""
+    """Positions of the axes, work coordinates in the controller's order."""
 
     time_ns: int
     """When the question was sent: the axes are read up to some ms later, never earlier, and no age is flattered."""
@@ -70,7 +70,7 @@ class MotionStatus:
 
 @dataclass(frozen=True)
 class Firmware:
-    """What the controller said about itself."""
+    """Identity that the controller reported."""
 
     name: str
     version: str
@@ -101,7 +101,7 @@ class GrblController:
         self._line = GrblLine(url, baudrate, clock, device, patience)
         self._belief = Belief()
         self._frame: tuple[float, ...] | None = None
-        """Work offset as it was opened with: positions are told in this frame."""
+        """Work offset as it was opened with: positions are reported in this frame."""
         self._offset: tuple[float, ...] | None = None
         """Work offset as last confirmed: what the controller itself counts with."""
         self._setup: Setup | None = None
@@ -113,7 +113,7 @@ class GrblController:
         """Connect and identify without moving anything; raises ``DeviceError`` for the wrong number of axes.
 
         A motion that is still running (of a host that went away) is stopped first. Modes of an earlier user that a
-        reset would forget are set back; what else it left is told (``Firmware.problems``).
+        reset would forget are set back; what else it left is reported (``Firmware.problems``).
         """
         self.close()
         self._line.open()
@@ -155,7 +155,7 @@ class GrblController:
         )
 
     def _first_status(self) -> MotionStatus:
-        """Ask until the controller answers and has told its work offset (every 30 reports at the latest)."""
+        """Ask until the controller answers and has reported its work offset (every 30 reports at the latest)."""
         deadline = self._clock.deadline(self._patience.start_s)
         for _ in range(OFFSET_REPORTS_N):
             try:
@@ -171,7 +171,7 @@ class GrblController:
         raise BadReply(f"{self.device} at {self.url} never reports its work offset (WCO)", port=self.url, command="?")
 
     def _frame_problems(self, setup: Setup) -> list[str]:
-        """The work offset of the reports against what ``$#`` adds up to: two witnesses, neither with a checksum."""
+        """Compare the reports' work offset with the sum of ``$#``: two sources, neither with a checksum."""
         wanted = setup.work_offset(self.axes)
         if self._frame is not None and not _alike(self._frame, wanted, OFFSET_TOLERANCE):
             self._first_status()  # the first one may have been damaged
@@ -191,7 +191,7 @@ class GrblController:
             )
 
     def _read_setup(self, identity: list[str], known: Setup | None = None) -> Setup:
-        """The controller's memory; each listing until two answers agree, or one agrees with what is ``known``."""
+        """Read the controller's memory: each listing until two answers agree, or one agrees with what is ``known``."""
         was = None if known is None else (known.places, known.homed_axes)
         places, homed = self._listing("$#", lambda lines: read_places(lines, self.axes), was)
         return Setup(
@@ -204,7 +204,7 @@ class GrblController:
         )
 
     def _listing(self, command: str, read: Callable[[list[str]], T], known: T | None = None) -> T:
-        """A listing has no checksum: it is believed when two answers in a row are equal. Raises ``BadReply``."""
+        """Read a listing, which has no checksum: two equal answers in a row are accepted. Raises ``BadReply``."""
         last = known
         problem: BadReply | None = None
         for _ in range(ANSWERS_N):
@@ -263,7 +263,7 @@ class GrblController:
 
     def _believed(self) -> Sighting:
         """The newest report, when it fits the one before and what was asked of the axes; else the first one that the
-        next bears out.
+        next confirms.
         """
         seen = self._sight()
         doubt = self._belief.doubt(seen)
@@ -275,18 +275,18 @@ class GrblController:
             doubt = "" if self._belief.agree(seen, again) else self._belief.doubt(again)
             seen = again
         raise BadReply(
-            f"{self.device} at {self.url} reports positions that no other report bears out ({doubt}); the last was "
+            f"{self.device} at {self.url} reports positions that no other report confirms ({doubt}); the last was "
             f"{_places(seen.machine)} in machine coordinates; check the cable and its shield",
             port=self.url,
             command="?",
         )
 
     def _hear_news(self, newest: Report) -> None:
-        """What reports announce once: another offset is believed when a second report tells it, too."""
-        if not (self._line.told or newest.news or newest.work_offset):
+        """Handle what reports announce once: another offset is accepted when a second report confirms it."""
+        if not (self._line.announced or newest.news or newest.work_offset):
             return
-        reports = [*self._line.told, newest]
-        self._line.told.clear()
+        reports = [*self._line.announced, newest]
+        self._line.announced.clear()
         for report in reports:
             if report.news and not self._changed:
                 self._changed = f"{report.news} (by another user): open the rig again when that was undone"
@@ -294,10 +294,10 @@ class GrblController:
         if doubted:
             self._confirm_offset(doubted[-1])
 
-    def _is_offset(self, told: tuple[float, ...]) -> bool:
-        return self._offset is not None and _alike(told, self._offset, OFFSET_SETTLED)
+    def _is_offset(self, offset: tuple[float, ...]) -> bool:
+        return self._offset is not None and _alike(offset, self._offset, OFFSET_SETTLED)
 
-    def _confirm_offset(self, told: tuple[float, ...]) -> None:
+    def _confirm_offset(self, reported: tuple[float, ...]) -> None:
         deadline = self._clock.deadline(OFFSET_S)
         for _ in range(OFFSET_REPORTS_N):
             if deadline.expired:
@@ -307,22 +307,22 @@ class GrblController:
                 continue
             if self._is_offset(again):
                 return
-            if _alike(again, told, OFFSET_SETTLED):
+            if _alike(again, reported, OFFSET_SETTLED):
                 before, self._offset = self._offset or (), again
                 self._changed = self._changed or (
                     f"the work offset was {_places(before)} and became {_places(again)} (by another user): positions "
                     "no longer mean what the calibration knew; set it back, or calibrate, and open the rig again"
                 )
                 return
-            told = again
+            reported = again
         raise BadReply(
-            f"{self.device} at {self.url} told a new work offset {_places(told)} that no other report bears out",
+            f"{self.device} at {self.url} reported a new work offset {_places(reported)} that no other report confirms",
             port=self.url,
             command="?",
         )
 
     def _compare_setup(self) -> None:
-        """Somebody else got an answer on this line: is everything as it was opened with?"""
+        """Compare the setup with that at opening, after somebody else got an answer on this line."""
         if self._setup is None:
             return
         try:
@@ -352,7 +352,7 @@ class GrblController:
         """One absolute jog, work coordinates, mm and degrees; the caller has checked limits and length.
 
         Sent once. When its acknowledgement is lost, status decides whether it was taken; raises ``NoReply``
-        when it was not (or that cannot be told) and ``DeviceError`` when it was refused.
+        when it was not (or that is unknown) and ``DeviceError`` when it was refused.
         """
         words = " ".join(f"{letter}{value:.3f}" for letter, value in target.items())
         line = f"$J=G90 G21 {words} F{feed_per_min:.1f}"
@@ -381,12 +381,14 @@ class GrblController:
         )
 
     def _settled(self, index: int) -> float:
-        """How near an axis comes to its target: two counts of the report, or its step where that is coarser."""
+        """Distance from its target within which an axis settles: two counts of the report, or its step where
+        coarser."""
         reach = self._belief.reach
         return SETTLED if reach is None else max(SETTLED, reach.tolerance(index))
 
     def _await_rest(self, patience_s: float, last: tuple[float, ...] | None = None) -> MotionStatus:
-        """Status once two positions in a row agree and the state says so; raises ``DeviceError`` at the deadline."""
+        """Status once two positions in a row agree and the state confirms it; raises ``DeviceError`` at the
+        deadline."""
         deadline = self._clock.deadline(patience_s)
         while True:
             status = self.status()
@@ -419,7 +421,7 @@ class GrblController:
             raise
 
     def leave_hold(self) -> MotionStatus:
-        """Soft reset out of Hold or Door at rest: what was held is dropped, the position is kept and compared."""
+        """Soft reset out of Hold or Door at rest: the held motion is dropped, the position is kept and compared."""
         before = self._await_rest(1.0)
         if before.mode is not MotionMode.HOLD:
             return before
@@ -436,7 +438,7 @@ class GrblController:
         return after
 
     def unlock(self) -> MotionStatus:
-        """Acknowledge an alarm (reset and ``$X``): a person has seen to its cause. The position may be wrong."""
+        """Acknowledge an alarm (reset and ``$X``) whose cause a person has removed. The position may be wrong."""
         self._line.reset()
         self._command("$X")
         self._line.forgive()
@@ -453,7 +455,7 @@ class GrblController:
 
 
 def _reach(setup: Setup, count: int) -> Reach:
-    """From steps per unit ($100...) and largest rates per minute ($110...)."""
+    """Capabilities from steps per unit ($100...) and largest rates per minute ($110...)."""
     steps = tuple(setup.settings.get(100 + index, 0.0) for index in range(count))
     return Reach(
         tuple(1.0 / value if value > 0.0 else COUNT for value in steps),
@@ -463,7 +465,7 @@ def _reach(setup: Setup, count: int) -> Reach:
 
 @lru_cache(maxsize=64)
 def _in_frame(machine: tuple[float, ...], frame: tuple[float, ...]) -> tuple[float, ...]:
-    """Work coordinates, in counts of the report; axes at rest are asked a thousand times."""
+    """Work coordinates, in counts of the report; cached, because axes at rest are asked a thousand times."""
     return tuple(round(p - o, 3) for p, o in zip(machine, frame, strict=True))
 
 

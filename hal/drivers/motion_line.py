@@ -1,4 +1,4 @@
-"""The line to a Grbl controller: which answer belongs to which question, and how old a report can be.
+"""The line to a Grbl controller: matches answers to questions, and dates reports.
 
 Questions carry no number. What has arrived is read, never thrown away, before the next question: alarms and restarts
 are noted, reports are counted against the questions that were asked. As long as every report was asked for, a report is
@@ -33,7 +33,7 @@ SHARED_S = 2.0
 """So long after a report that nobody asked for, or a slow one, an empty line goes before each question [A]."""
 UNREAD_S = 1.0
 """A controller that did not answer an empty line is sent none for so long [A]."""
-TOLD_MAX_N = 64
+ANNOUNCED_MAX_N = 64
 """Reports kept for the announcements in them; more than a second sender causes between two polls."""
 RESTARTED = "the controller restarted by itself: position not to be trusted"
 
@@ -45,7 +45,7 @@ _WELCOME = re.compile(r"Grbl.*|.*for help\]")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long the controller may take, seconds."""
+    """Patience with the controller, seconds."""
 
     reply_s: float = 0.25
     """No answer for so long is a fault; the firmwares answer ``?`` within 5 to 20 ms."""
@@ -60,7 +60,7 @@ USUAL = Patience()
 
 @dataclass(frozen=True)
 class Dated:
-    """A report, the earliest moment that it can be of, and when it came."""
+    """A report, the earliest moment that it can describe, and its arrival."""
 
     report: Report
     time_ns: int
@@ -74,7 +74,7 @@ class GrblLine:
         self.url = url
         self.device = device
         self.patience = patience
-        self.told: deque[Report] = deque(maxlen=TOLD_MAX_N)
+        self.announced: deque[Report] = deque(maxlen=ANNOUNCED_MAX_N)
         """Reports that came beside the one that was waited for, for what they announce."""
         self.unasked_n = 0
         """Reports since opening that nobody here asked for."""
@@ -97,7 +97,7 @@ class GrblLine:
         """Lines in a row that were read after their deadline."""
 
     def open(self) -> None:
-        """Connect; what an earlier user left in the buffer is not believed."""
+        """Connect; what an earlier user left in the buffer is ignored."""
         self.close()
         self._link = open_serial(self.url, self._baudrate, self._clock, timeout_s=self.patience.reply_s)
         self._link.drain()
@@ -106,7 +106,7 @@ class GrblLine:
         if self._link is not None:
             self._link.close()
             self._link = None
-        self.told.clear()
+        self.announced.clear()
         self._asked.clear()
         self._alarm, self._welcomed, self.spoken_to, self.unasked_n = "", False, False, 0
         self._shared_until_ns = self._slow_until_ns = self._unread_until_ns = -1
@@ -126,22 +126,22 @@ class GrblLine:
 
     @property
     def alarm(self) -> str:
-        """The first alarm or restart since opening, unlocking or homing: what follows it is its consequence."""
+        """First alarm or restart since opening, unlocking or homing: later ones are its consequence."""
         return self._alarm
 
     def forgive(self) -> None:
-        """Alarms and restarts up to now have been seen to."""
+        """Clear alarms and restarts up to now: their causes have been removed."""
         self._alarm = ""
 
     def forgive_restart(self) -> None:
-        """A restart was expected; an alarm is not forgiven."""
+        """Clear an expected restart; an alarm is not cleared."""
         if self._alarm == RESTARTED:
             self._alarm = ""
 
     # --- reading ------------------------------------------------------------------------------------------
 
     def _note(self, line: str) -> None:
-        """Keep what a line says by itself, whoever it was for."""
+        """Keep the announcements of a line, whoever it was for."""
         alarm = _ALARM.fullmatch(line)
         if alarm is not None:
             self._alarm = self._alarm or f"{line} {ALARMS.get(int(alarm[1]), '')}".strip()
@@ -161,14 +161,14 @@ class GrblLine:
                 self._slow_until_ns = until_ns
 
     def _tell(self, line: str) -> None:
-        """A report that nobody waits for: only its announcements count."""
+        """Take a report that nobody waits for: only its announcements count."""
         try:
-            self.told.append(parse_report(line))
+            self.announced.append(parse_report(line))
         except BadReply:
             pass  # a damaged report announces nothing
 
     def take_arrived(self) -> None:
-        """Read what has come by now and is no answer to what will be asked next; also what has begun to come.
+        """Read the lines that have come and answer no coming question; also the beginning of one.
 
         Raises ``BadReply`` when it has no end.
         """
@@ -201,7 +201,7 @@ class GrblLine:
             if line:
                 return line
 
-    def _heard(self, at_ns: int) -> str:
+    def _noted_line(self, at_ns: int) -> str:
         """Next line, noted; see ``_next_line``."""
         line = self._next_line(at_ns)
         self._note(line)
@@ -232,7 +232,7 @@ class GrblLine:
                 time_ns = since_ns
             try:
                 at_ns = self._clock.deadline(try_s).at_ns
-                while not (line := self._heard(at_ns)).startswith("<"):
+                while not (line := self._noted_line(at_ns)).startswith("<"):
                     continue
                 report = parse_report(line)
             except BadReply as error:
@@ -266,7 +266,7 @@ class GrblLine:
         sent_ns = self._clock.now_ns()
         at_ns = self._clock.deadline(patience_s).at_ns
         try:
-            while (line := self._heard(at_ns)) != "ok":
+            while (line := self._noted_line(at_ns)) != "ok":
                 if line.startswith("<"):
                     self._tell(line)
         except (NoReply, BadReply):
@@ -290,7 +290,7 @@ class GrblLine:
         at_ns = self._clock.deadline(max(patience_s, self.patience.reply_s)).at_ns
         try:
             while True:
-                line = self._heard(at_ns)
+                line = self._noted_line(at_ns)
                 if _ACKNOWLEDGE.fullmatch(line):
                     return line
                 if line.startswith("<"):
@@ -308,7 +308,7 @@ class GrblLine:
         last = self._clock.deadline(self.patience.lost_reply_s)
         while not last.expired:
             try:
-                line = self._heard(at_ns)
+                line = self._noted_line(at_ns)
             except NoReply:
                 return
             if line.startswith("<"):
@@ -331,6 +331,6 @@ class GrblLine:
             self.link.write(b"\x18")
             at_ns = self._clock.deadline(self.patience.start_s).at_ns
             while not self._welcomed:
-                self._heard(at_ns)
+                self._noted_line(at_ns)
         finally:
             self._restart_awaited = False

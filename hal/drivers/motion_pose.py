@@ -58,7 +58,7 @@ class AxisSettings(BaseModel):
 
 
 class MotionSettings(BaseModel):
-    """What a ``rig.toml`` says of one motion controller."""
+    """Settings of one motion controller in a ``rig.toml``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     url: str
@@ -126,10 +126,10 @@ class PoseMotion:
 
     @abstractmethod
     def path_mm(self, start: tuple[float, ...], end: tuple[float, ...]) -> float:
-        """How far the fastest point that matters moves between two poses (mm)."""
+        """Distance that the fastest relevant point moves between two poses (mm)."""
 
     def check_step(self, start: tuple[float, ...], end: tuple[float, ...]) -> None:
-        """Further limits of one jog; raises ``LimitViolation``."""
+        """Check further limits of one jog; raises ``LimitViolation``."""
 
     def open(self) -> Identity:
         """Connect and check axes, units, coordinate systems, offsets, reports, soft limits, homing and travel; nothing
@@ -168,7 +168,7 @@ class PoseMotion:
         )
 
     def _remembered(self, firmware: Firmware) -> str:
-        """Work offset and steps per unit, for the record: a calibration holds for these."""
+        """Work offset and steps per unit, for the record: a calibration depends on them."""
         axes = self._settings.axes
         offsets = " ".join(f"{c}{value:.3f}" for c, value in zip(axes, firmware.work_offset, strict=True))
         steps = " ".join(f"{c}{firmware.settings.get(100 + i, math.nan):g}" for i, c in enumerate(axes))
@@ -247,11 +247,11 @@ class PoseMotion:
 
     @property
     def queue_end_ns(self) -> int:
-        """When the motion that was sent ends by its planned durations; may be asked from any thread."""
+        """End of the motion that was sent, by its planned durations; may be asked from any thread."""
         return self._queue_end_ns
 
     def step_toward(self, target: tuple[float, ...], speed_mm_s: float) -> tuple[float, ...]:
-        """The farthest pose toward ``target`` that one jog from here may ask for (straight in all six numbers)."""
+        """Farthest pose toward ``target`` that one jog from here may ask for (straight in all six numbers)."""
         start = self._start()
         duration = self._duration_s(start, target, speed_mm_s)
         share = 1.0 if duration <= QUEUE_S else QUEUE_S / duration
@@ -293,7 +293,7 @@ class PoseMotion:
             self._clock.sleep(early_s)
 
     def _start(self) -> tuple[float, ...]:
-        """Where the next jog begins: the end of the queue while moving, else the position just read."""
+        """Start of the next jog: the end of the queue while moving, else the position just read."""
         now_ns = self._clock.now_ns()
         if self._goal is not None and now_ns < self._queue_end_ns:
             return self._goal
@@ -309,7 +309,7 @@ class PoseMotion:
             raise LimitViolation(f"{self.role}: speed (mm/s)", speed_mm_s, f"0 to {self._settings.max_speed_mm_s:g}")
 
     def _check_target(self, target: tuple[float, ...]) -> None:
-        """Every axis in its window, or on the way back into it; hand-set ones where they are."""
+        """Check that every axis is in its window, or on the way back into it, and hand-set ones are where they are."""
         refusal: LimitViolation | None = None
         windows = []
         for letter, value in zip(self._order, target, strict=True):
@@ -355,7 +355,7 @@ class PoseMotion:
         self._status = self._controller.stop()
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
-        """Stop where it is (never retract); safe once two positions in a row agree."""
+        """Stop in place (never retract); safe once two positions in a row agree."""
         self._goal, self._status, self._queue_end_ns = None, None, 0
         try:
             status = self._controller.stop(max(0.05, deadline.remaining_s))
@@ -371,6 +371,6 @@ class PoseMotion:
         self._status = self._controller.home()
 
     def unlock(self) -> None:
-        """Acknowledge an alarm after its cause was seen to; the position may be wrong until homed."""
+        """Acknowledge an alarm after its cause was removed; the position may be wrong until homed."""
         self._goal = None
         self._status = self._controller.unlock()

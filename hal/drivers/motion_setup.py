@@ -1,4 +1,4 @@
-"""What a Grbl controller remembers from its last user: ``$$``, ``$G``, ``$#``, ``$N``; read as a driver must.
+"""Settings that a Grbl controller remembers from its last user: ``$$``, ``$G``, ``$#``, ``$N``.
 
 Source: Grbl 1.1 commands and interface description; grblHAL reports (``[HOME:]``, ``$10`` bits, ``$481``).
 """
@@ -27,7 +27,7 @@ _MODES = re.compile(r"\[GC:((?:[GMTFS]-?\d+(?:\.\d*)?(?::[A-Z]+)?)(?: [GMTFS]-?\
 _PLACE = re.compile(rf"\[(G\d\d(?:\.\d)?|TLO):({COORDINATES})\]")
 _HOMED = re.compile(rf"\[HOME:{COORDINATES}:(\d+)\]")
 _OTHER = re.compile(r"\[(?:G51|[A-FH-Z][A-Z ]*):")
-"""Scaling, probe, tools and what a newer firmware may add: told in other words, or of no concern to a rig."""
+"""Scaling, probe, tools and what a newer firmware may add: reported in other words, or irrelevant to a rig."""
 _STARTUP = re.compile(r"\$N(\d)=(.*)")
 _FREE_TEXT = re.compile(r"\[MSG:.*\]")
 
@@ -51,7 +51,7 @@ class Setup:
     low end travels from 0 upward."""
 
     def work_offset(self, axes: str) -> tuple[float, ...]:
-        """What the places add up to in the first coordinate system: its origin, G92 and the tool's length."""
+        """Sum of the places in the first coordinate system: its origin, G92 and the tool's length."""
         count = len(axes)
         origin, shift = self.places.get("G54", (0.0,) * count), self.places.get("G92", (0.0,) * count)
         return tuple(a + b + c for a, b, c in zip(origin, shift, self._tool(axes), strict=True))
@@ -63,8 +63,8 @@ class Setup:
         return tuple(tool[0] if letter == "Z" else 0.0 for letter in axes)
 
     def inherited(self, axes: str) -> list[str]:
-        """What an earlier user left that would move the rig's frame or the axes by themselves; what to send against
-        it stands in each text.
+        """Settings left by an earlier user that would move the rig's frame or the axes by themselves; each text says what
+        to send against it.
         """
         found = []
         systems = [word for word in self.modes if re.fullmatch(r"G5[4-9](?:\.\d)?", word)]
@@ -83,15 +83,15 @@ class Setup:
         return found
 
     def _foreign_modes(self) -> list[tuple[str, str]]:
-        told = (("G51:", "G50"), ("G7", "G8"), ("G68", "G69"))
-        return [(word, back) for word in self.modes for start, back in told if word == start or word[:4] == start]
+        undo = (("G51:", "G50"), ("G7", "G8"), ("G68", "G69"))
+        return [(word, back) for word in self.modes for start, back in undo if word == start or word[:4] == start]
 
     def to_establish(self) -> tuple[str, ...]:
         """Words that set this user's modes back."""
         return tuple(ESTABLISHED[word] for word in self.modes if word in ESTABLISHED)
 
     def reports(self, grblhal: bool) -> list[str]:
-        """What is wrong with how it reports; empty when a driver can rely on it."""
+        """Faults of its reporting; empty when a driver can rely on it."""
         found = []
         mask = int(self.settings.get(10, 0.0))
         if grblhal and not mask & PIN_STATE:
@@ -107,7 +107,7 @@ class Setup:
         return found
 
     def travel(self, index: int) -> tuple[float, float] | None:
-        """Where an axis may be in machine coordinates, low and high; None when the firmware does not say."""
+        """Range of an axis in machine coordinates, low and high; None when the firmware does not say."""
         length = self.settings.get(130 + index)
         if length is None:
             return None
@@ -116,7 +116,7 @@ class Setup:
         return (-abs(length), 0.0)
 
     def differences(self, other: Setup) -> list[str]:
-        """What differs in ``other`` from here, but for the feed, the tool and the spindle's speed of the last line."""
+        """Differences of ``other`` from this setup, except feed, tool and spindle speed of the last line."""
         found = [
             f"${number} was {value:g} and is {other.settings.get(number, float('nan')):g}"
             for number, value in self.settings.items()
@@ -141,7 +141,7 @@ def _listed(values: tuple[float, ...]) -> str:
 
 
 def read_settings(lines: list[str]) -> dict[int, float]:
-    """Answer to ``$$``; raises ``BadReply`` for a line that is none of it, or a number that stands twice."""
+    """Answer to ``$$``; raises ``BadReply`` for a line that does not belong to it, or a number that occurs twice."""
     found: dict[int, float] = {}
     for line in lines:
         match = _SETTING.fullmatch(line)
@@ -164,7 +164,7 @@ def read_modes(lines: list[str]) -> tuple[str, ...]:
 
 
 def read_places(lines: list[str], axes: str) -> tuple[dict[str, tuple[float, ...]], int | None]:
-    """Answer to ``$#``: places by name, and the homed axes when told; raises ``BadReply``."""
+    """Answer to ``$#``: places by name, and the homed axes when reported; raises ``BadReply``."""
     places: dict[str, tuple[float, ...]] = {}
     homed: int | None = None
     for line in lines:

@@ -63,7 +63,7 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Report:
-    """What one ``<...>`` line said; positions in the order of the controller's axes, mm and degrees."""
+    """Content of one ``<...>`` line; positions in the order of the controller's axes, mm and degrees."""
 
     state: str
     substate: int
@@ -133,14 +133,14 @@ def parse_report(line: str) -> Report:
 
 
 def _news(fields: dict[str, str]) -> str:
-    told = (
+    news = (
         (fields.get("WCS", "G54") != "G54", f"coordinate system {fields.get('WCS')} became active"),
         (fields.get("MPG") == "1", "a pendant took control (MPG)"),
         (fields.get("Sc", "") != "", f"scaling of {fields.get('Sc')} became active (G51)"),
         (fields.get("D") == "1", "diameter mode became active (G7)"),
         (fields.get("H", "1")[0] == "0", "it is no longer homed"),
     )
-    return "; ".join(text for true, text in told if true)
+    return "; ".join(text for true, text in news if true)
 
 
 def _damaged(line: str, why: str) -> BadReply:

@@ -1,4 +1,4 @@
-"""An operator that nobody is: confirms after a fixed time, so that a study runs unattended.
+"""An automatic operator: confirms after a fixed time, so that a study runs unattended.
 
 For tests on simulated rigs only; it holds no needle and feels no bone, and refuses to be asked for either.
 """
@@ -16,7 +16,7 @@ ANSWERS = frozenset({InstructionKind.CONFIRM, InstructionKind.AT_TARGET, Instruc
 
 
 class Settings(BaseModel):
-    """How long an answer takes."""
+    """Duration of an answer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -59,7 +59,7 @@ class Driver:
         self._due_ns = self._clock.now_ns() + int(wait_s * NS_PER_S)
 
     def poll(self) -> OperatorResponse | None:
-        """``done`` once the time has passed; a scrub takes as long as its contact time."""
+        """Return ``done`` once the time has passed; a scrub takes as long as its contact time."""
         now_ns = self._clock.now_ns()
         if self._due_ns is None or now_ns < self._due_ns:
             return None
@@ -70,4 +70,4 @@ class Driver:
         self._due_ns = None
 
     def show(self, text: str) -> None:
-        """Nobody reads it."""
+        """Do nothing: nobody reads it."""

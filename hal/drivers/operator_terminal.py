@@ -37,7 +37,7 @@ NO = frozenset({"n", "no", "nein", "x"})
 
 
 class Console:
-    """Lines that a person types, and where they are shown what for.
+    """Lines that a person types, and the display of what they are for.
 
     ``stop`` always stops: it presses the key emergency stop where the rig has one, and counts as Ctrl-C where not.
     """
@@ -48,7 +48,7 @@ class Console:
         self._interrupt = interrupt
         self._lines: queue.Queue[str] = queue.Queue()
         self._thread: threading.Thread | None = None
-        self._to_say: queue.Queue[tuple[str, threading.Event]] = queue.Queue()
+        self._queue: queue.Queue[tuple[str, threading.Event]] = queue.Queue()
         self._voice: threading.Thread | None = None
         self._speaking = threading.Lock()
         self._mute = False
@@ -94,7 +94,7 @@ class Console:
 
     @property
     def stop_hint(self) -> str:
-        """What typing ``stop`` does on this rig."""
+        """Effect of typing ``stop`` on this rig."""
         return "stop = emergency stop" if self.stop_is_read else "stop = end the run, as Ctrl-C does"
 
     def drop(self) -> None:
@@ -108,25 +108,25 @@ class Console:
         self._put(text, SAY_S)
 
     def shout(self, text: str) -> None:
-        """As ``say``, beside a stop that waits behind the words."""
+        """Show a line like ``say``, but with a shorter wait: a stop waits behind the output."""
         self._put(text, SHOUT_S)
 
     def _put(self, text: str, wait_s: float) -> None:
-        said = threading.Event()
-        self._to_say.put((text, said))
+        shown = threading.Event()
+        self._queue.put((text, shown))
         with self._speaking:
             if self._voice is None:
                 self._voice = threading.Thread(target=self._speak, name="console words", daemon=True)
                 self._voice.start()
-        said.wait(0.0 if self._mute else wait_s)
-        self._mute = not said.is_set()
+        shown.wait(0.0 if self._mute else wait_s)
+        self._mute = not shown.is_set()
 
     def _speak(self) -> None:
         while True:
-            text, said = self._to_say.get()
+            text, shown = self._queue.get()
             with suppress(OSError, ValueError):  # lost, or closed: nobody reads it
                 print(text, file=self._sink, flush=True)
-            said.set()
+            shown.set()
 
 
 @cache
@@ -145,7 +145,7 @@ def parse_number(text: str) -> float | None:
 
 
 class Settings(BaseModel):
-    """How the person is addressed."""
+    """Address of the person."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -176,7 +176,7 @@ class Driver:
         self._instruction = None
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
-        """A person is told; nothing can be read back from them."""
+        """Tell the person to let go; nothing can be read back from a person."""
         self._instruction = None
         self._console.say("!! STOP. Let go of the needle, do not withdraw it, do not press the syringe.")
         return SafeReport(self.role, False, "told to let go; a person cannot be read back")
@@ -191,7 +191,7 @@ class Driver:
         self._console.say(f"{bell}>> {instruction.text}\n   {_hint(instruction)}; {self._console.stop_hint}")
 
     def poll(self) -> OperatorResponse | None:
-        """The answer once a line that fits has been typed."""
+        """Answer, once a line that fits has been typed."""
         instruction = self._instruction
         if instruction is None:
             return None
@@ -226,17 +226,17 @@ class Driver:
         return response
 
     def cancel(self) -> None:
-        """The instruction is off; said loudly, since nothing else can stop a hand."""
+        """Cancel the instruction, loudly, since nothing else can stop a hand."""
         if self._instruction is not None:
             self._instruction = None
-            self._console.say("!! STOP. Hold still: this instruction is off.")
+            self._console.say("!! STOP. Hold still: this instruction is cancelled.")
 
     def show(self, text: str) -> None:
         self._console.say(f"   {text}")
 
 
 def _resistance(line: str) -> tuple[bool, str]:
-    """``b``, ``bone``, or either with the depth read: whether resistance was met, and the rest of the line."""
+    """``b``, ``bone``, or either with the depth read: True when resistance was met, and the rest of the line."""
     word, _, rest = line.strip().partition(" ")
     met = word.lower() in ("b", BONE)
     return met, rest.strip() if met else line

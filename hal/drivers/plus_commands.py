@@ -28,7 +28,7 @@ is a unit that was taken for another, or a disturbed reply."""
 
 @dataclass(frozen=True)
 class GainScale:
-    """How the scanner's gain knob relates to decibels; differs from scanner to scanner."""
+    """Relation of the scanner's gain knob to decibels; it differs from scanner to scanner."""
 
     zero_percent: float = 50.0
     db_per_percent: float = 0.6
@@ -42,7 +42,7 @@ class GainScale:
 
 @dataclass(frozen=True)
 class CommandReply:
-    """What came back: ``values`` only holds parameters that the server reported with a value."""
+    """Reply to a command; ``values`` only holds parameters that the server reported with a value."""
 
     done: bool
     message: str
@@ -50,7 +50,7 @@ class CommandReply:
 
 
 def command_text(name: str, parameters: Iterable[tuple[str, float | None]] = (), device: str = "") -> str:
-    """The XML of one command; a parameter without a value is asked for."""
+    """XML of one command; a parameter without a value is queried."""
     root = ElementTree.Element("Command", {"Name": name})
     if device:
         root.set("UsDeviceId", device)
@@ -98,7 +98,7 @@ def parameters_of(settings: ImagingSettings, gain: GainScale) -> dict[str, float
 
 
 def settings_of(values: Mapping[str, float], base: ImagingSettings, gain: GainScale) -> ImagingSettings:
-    """Imaging settings of PLUS parameters; what the server did not report stays as in ``base``."""
+    """Imaging settings from PLUS parameters; what the server did not report stays as in ``base``."""
     return ImagingSettings(
         depth_mm=values.get("DepthMm", base.depth_mm),
         frequency_mhz=values.get("FrequencyMhz", base.frequency_mhz),

@@ -54,7 +54,7 @@ Pressure = Annotated[float, Field(ge=-1000.0, le=300_000.0)]
 
 
 class Settings(ModbusSettings):
-    """How the transmitter is connected, and what it must be."""
+    """Connection of the transmitter, and its expected properties."""
 
     unit: int = Field(default=1, ge=1, le=250)
     """250 is transparent: whatever transmitter is there answers."""
@@ -95,7 +95,7 @@ class Driver(ModbusSensor[Settings]):
         )
 
     def _check_kept(self, link: ModbusLink) -> None:
-        """Zero, gain and range as an earlier user may have left them; nobody can see them in a reading."""
+        """Check zero, gain and range as an earlier user may have left them; a reading does not show them."""
         low, high = self.range_kpa
         wanted = self._settings.range_kpa
         if wanted is not None and max(abs(wanted[0] - low), abs(wanted[1] - high)) > SINGLE_FLOAT_KPA:
@@ -140,7 +140,7 @@ class Driver(ModbusSensor[Settings]):
         return DeviceError(f"pressure sensor on {self._settings.url} {what}", device=self.role, code=code)
 
     def zero(self) -> None:
-        """Make the present pressure read zero; sent once, proven by reading.
+        """Make the present pressure read as zero; sent once, proven by reading.
 
         Raises ``DeviceError`` (code ``zero``) when it reads more than 5 kPa before: a line under pressure would then
         read too low ever after. Nothing is sent in that case.

@@ -1,4 +1,4 @@
-"""What a syringe pump can have dispensed: a count is believed at once when it is possible, else when it is confirmed.
+"""Plausibility of a syringe pump's count: a possible count is accepted at once, another one when confirmed.
 
 A line without check sum (New Era in Basic mode, Harvard) makes 0.015 mL of 0.075 mL by a single changed character. The
 plunger cannot jump: since the last reading it has moved at most at the rate that was set, and at rest not at all.
@@ -20,7 +20,7 @@ ENOUGH = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Dispensed:
-    """One answer of a pump that was asked for its count."""
+    """One answer of a pump to a query of its count."""
 
     status: str
     infused_ml: float
@@ -28,43 +28,43 @@ class Dispensed:
     step_ml: float
     """Last digit of the answer."""
     asked_ns: int
-    heard_ns: int
+    arrived_ns: int
 
 
 class Count:
     """Follows the dispensed total of one pump."""
 
     def __init__(self, fastest_ml_min: float) -> None:
-        """``fastest_ml_min``: what the pump can do at most, whoever told it to."""
+        """``fastest_ml_min``: the largest rate of the pump, whoever set it."""
         self._fastest_ml_min = fastest_ml_min
         self._last: Dispensed | None = None
         self._from_ml = 0.0
         self._target_ml = 0.0
         self._rate_ml_min = 0.0
-        self._told_to_stop = False
+        self._stop_sent = False
 
     def forget(self) -> None:
-        """The total was cleared: nothing is known of it."""
+        """Forget the total, which was cleared: nothing is known about it."""
         self._last = None
 
     def run(self, before_ml: float, volume_ml: float, rate_ml_min: float) -> None:
-        """An infusion is about to be started."""
+        """Note that an infusion is about to start."""
         self._from_ml, self._target_ml, self._rate_ml_min = before_ml, before_ml + volume_ml, rate_ml_min
-        self._told_to_stop = False
+        self._stop_sent = False
 
     def stop(self) -> None:
-        """The pump is told to stop, wherever it is."""
-        self._told_to_stop = True
+        """Note that the pump gets a stop, wherever it is."""
+        self._stop_sent = True
 
     def believe(self, now: Dispensed) -> None:
-        """The newest answer holds."""
+        """Accept the newest answer."""
         if now.status not in MOVING:
             self._rate_ml_min = 0.0
-            self._told_to_stop = False
+            self._stop_sent = False
         self._last = now
 
     def possible(self, now: Dispensed) -> bool:
-        """Whether the pump can have come so far, and is doing what it was told."""
+        """True when the pump can have come so far, and is doing what it was commanded."""
         last = self._last
         if last is None or now.withdrawn_ml != last.withdrawn_ml:
             return False
@@ -77,10 +77,10 @@ class Count:
         if not self._rate_ml_min:
             return now.status == last.status
         finished = now.infused_ml >= self._from_ml + ENOUGH * (self._target_ml - self._from_ml) - step_ml
-        return now.status == "I" or (now.status == "S" and (finished or self._told_to_stop))
+        return now.status == "I" or (now.status == "S" and (finished or self._stop_sent))
 
     def agree(self, first: Dispensed, second: Dispensed) -> bool:
-        """Whether two answers, one after the other, say the same."""
+        """True when two answers, one after the other, agree."""
         rate_ml_min = self._fastest_ml_min if first.status in MOVING else 0.0
         return (
             first.status == second.status
@@ -91,5 +91,5 @@ class Count:
 
 def _follows(first: Dispensed, second: Dispensed, rate_ml_min: float) -> bool:
     step_ml = max(first.step_ml, second.step_ml)
-    elapsed_min = (second.heard_ns - first.asked_ns) / NS_PER_S / 60.0
+    elapsed_min = (second.arrived_ns - first.asked_ns) / NS_PER_S / 60.0
     return -step_ml <= second.infused_ml - first.infused_ml <= rate_ml_min * RATE_MARGIN * elapsed_min + step_ml

@@ -1,8 +1,8 @@
 """Harvard Apparatus Pump 11 Elite and PHD Ultra, KD Scientific Legato: syringe pumps with the "Ultra" command set.
 
-Sources: PHD Ultra manual 5419-002, Pump 33 DDS manual 5419-013. The pump has no watchdog: what it was told it does, if
-need be alone. So an infusion is told in portions of ``portion_s``, each a target volume at which the pump stops by
-itself; the next one is told by the reading that finds the pump at its target. Whether a target may be moved while the
+Sources: PHD Ultra manual 5419-002, Pump 33 DDS manual 5419-013. The pump has no watchdog: it carries out its command,
+if need be alone. So an infusion is sent in portions of ``portion_s``, each a target volume at which the pump stops by
+itself; the reading that finds the pump at its target sends the next one. Whether a target may be moved while the
 pump runs is not documented, and nothing here relies on it.
 """
 
@@ -31,7 +31,7 @@ AWAIT_S = 0.12
 """A reading that finds so little of a portion left waits for its end, so that the flow stands as short as can be: more
 than the time between two readings of a pump at work."""
 STEP_S = 0.005
-TAKEN_BACK = "taken back"
+CANCELLED = "cancelled"
 """Code of the refusal that ``interrupt`` asked for."""
 
 
@@ -46,16 +46,16 @@ class Driver:
         self._count: PortionCount | None = None
         """None while it is not open."""
         self._alarm = ""
-        self._taken_back = False
+        self._cancelled = False
         self._rate_ml_min = 0.0
         self._sent_ns = 0
-        self._heard_ns = 0
+        self._last_read_ns = 0
         self._goal_ml: float | None = None
         """Total at which the infusion under way ends; None when none is."""
 
     @property
     def watchdog_s(self) -> float | None:
-        """How long it pumps by itself when nobody reads it: a portion; None: to the end of its volume."""
+        """Time that it pumps by itself when nobody reads it: a portion; None: to the end of its volume."""
         return self._settings.portion_s or None
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -97,27 +97,27 @@ class Driver:
         except RigError as error:
             return SafeReport(self.role, False, str(error))
         finally:
-            self._taken_back = False
+            self._cancelled = False
         return SafeReport(self.role, True, "stopped, read back")
 
     def interrupt(self) -> None:
-        """Take back an infusion that was not sent yet, and every portion that was not; from any thread, sends nothing.
+        """Cancel an infusion that was not sent yet, and every portion that was not; from any thread, sends nothing.
 
-        Holds until the stop that follows (``stop``, ``make_safe``) or until the one infusion that it takes back.
+        Holds until the stop that follows (``stop``, ``make_safe``) or until the one infusion that it cancels.
         """
-        self._taken_back = True
+        self._cancelled = True
 
     def notices(self) -> dict[str, int]:
-        """Bytes that were not believed: an answer that came late, twice or damaged."""
+        """Bytes that were not accepted: an answer that came late, twice or damaged."""
         late_n = 0 if self._count is None else self._count.line.late_n
         return {"bytes on its line that nobody waited for": late_n} if late_n else {}
 
     # -- what a pump does ---------------------------------------------------------------------------------------------
 
     def read(self) -> PumpState:
-        """State and dispensed volume; tells the pump the next portion of the infusion under way when one is due.
+        """State and dispensed volume; sends the next portion of the current infusion when one is due.
 
-        Between two portions the infusion still runs. Raises as ``infuse`` does when a portion could not be told; the
+        Between two portions the infusion still runs. Raises as ``infuse`` does when a portion could not be sent; the
         infusion is over then.
         """
         count = self._opened()
@@ -160,7 +160,7 @@ class Driver:
         line.attempt(f"irate {text}")
         line.expect("irate", float(text.split()[0]) / 1000.0)
         self._rate_ml_min = rate_ml_min
-        self._heard_ns = self._clock.now_ns()
+        self._last_read_ns = self._clock.now_ns()
         self._goal_ml = count.total_ml(seen) + volume_ml
         try:
             self._tell(count, self._next_portion(volume_ml))
@@ -173,7 +173,7 @@ class Driver:
         try:
             self._stop(self._clock.deadline(STOP_S))
         finally:
-            self._taken_back = False
+            self._cancelled = False
 
     def clear(self) -> None:
         """Set the dispensed total to zero and acknowledge an alarm; refused while running."""
@@ -186,10 +186,10 @@ class Driver:
     # -- portions -----------------------------------------------------------------------------------------------------
 
     def _go_on(self, count: PortionCount, seen: Dispensed) -> Dispensed:
-        """The infusion under way, one reading later: as it was, told its next portion, or over."""
-        silent_s = (seen.asked_ns - self._heard_ns) / NS_PER_S
-        self._heard_ns = seen.asked_ns
-        if self._taken_back or self._alarmed():
+        """Update the current infusion at this reading: unchanged, given its next portion, or over."""
+        silent_s = (seen.asked_ns - self._last_read_ns) / NS_PER_S
+        self._last_read_ns = seen.asked_ns
+        if self._cancelled or self._alarmed():
             self._goal_ml = None
             return seen
         if self._settings.portion_s and silent_s > self._settings.portion_s:
@@ -204,25 +204,25 @@ class Driver:
                 return seen
         assert self._goal_ml is not None
         left_ml = self._goal_ml - count.total_ml(seen)
-        if self._taken_back or left_ml < LEAST_ML or not count.through(seen):
+        if self._cancelled or left_ml < LEAST_ML or not count.through(seen):
             self._goal_ml = None  # over, or stopped by somebody else
             return seen
         try:
             self._tell(count, self._next_portion(left_ml))
         except DeviceError as error:
-            if error.code != TAKEN_BACK:
+            if error.code != CANCELLED:
                 raise
-            self._goal_ml, self._taken_back = None, True  # a reading is no failure: the stop is on its way
+            self._goal_ml, self._cancelled = None, True  # a reading is no failure: the stop is on its way
         return count.newest()
 
     def _await_end(self, count: PortionCount, seen: Dispensed) -> Dispensed:
-        """The end of a portion that is close, unless the infusion is taken back meanwhile."""
+        """Await the end of a portion that is close, unless the infusion is cancelled meanwhile."""
         end_ns = self._sent_ns + int(count.portion_ml / self._rate_ml_min * 60.0 * NS_PER_S)
         if end_ns - self._clock.now_ns() > AWAIT_S * NS_PER_S:
             return seen
-        while self._clock.now_ns() < end_ns and not self._taken_back:
+        while self._clock.now_ns() < end_ns and not self._cancelled:
             self._clock.sleep(STEP_S)
-        return seen if self._taken_back else count.newest()
+        return seen if self._cancelled else count.newest()
 
     def _next_portion(self, left_ml: float) -> float:
         """Equal parts, each at most what goes in during ``portion_s``."""
@@ -250,12 +250,12 @@ class Driver:
             self._resolve(count, None)
 
     def _resolve(self, count: PortionCount, lost: LinkError | None) -> None:
-        """Find out what became of ``irun`` without sending it again."""
+        """Find out the effect of ``irun`` without sending it again."""
         try:
             now = count.newest()
         except LinkError as error:
             raise LinkError(
-                f"pump on {self._settings.url}: irun was sent, its answer was lost and the pump does not answer since: "
+                f"pump on {self._settings.url}: irun was sent, its answer was lost and the pump has not answered since: "
                 f"it may have infused up to {count.portion_ml:g} mL; check cable and pump display before going on",
                 port=self._settings.url,
                 command="irun",
@@ -271,11 +271,11 @@ class Driver:
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def _look_once_more(self) -> None:
-        """Before the plunger moves, and on the way there: what stops the pump waits behind this in the lane."""
-        if self._taken_back:
-            self._taken_back = False
+        """Check for a cancellation before the plunger moves: a stop waits behind this action in the lane."""
+        if self._cancelled:
+            self._cancelled = False
             raise self._opened().line.refused(
-                "irun", "the infusion was taken back before it began; nothing was infused", TAKEN_BACK
+                "irun", "the infusion was cancelled before it began; nothing was infused", CANCELLED
             )
 
     def _stop(self, deadline: Deadline) -> None:
@@ -329,7 +329,7 @@ class Driver:
 
     def _withdrew(self, what: str) -> DeviceError:
         return self._opened().line.refused(
-            "ivolume", f"{what}, which nothing here asks for; was it used at its own keys?", "changed"
+            "ivolume", f"{what}, which no command asked for; was it run at its own keys?", "changed"
         )
 
     def _opened(self) -> PortionCount:

@@ -1,4 +1,4 @@
-"""What a Harvard pump has infused in all, counted over portions that it counts from zero, one by one."""
+"""Total volume infused by a Harvard pump, counted over portions, each of which the pump counts from zero."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEP_ML = 2e-4
 
 
 class PortionCount:
-    """Asks for the count and believes it as ``hal.drivers.pump_count`` says."""
+    """Asks for the count and checks it as ``hal.drivers.pump_count`` does."""
 
     def __init__(self, line: HarvardLine, clock: Clock, diameter_mm: float) -> None:
         self.line = line
@@ -31,32 +31,32 @@ class PortionCount:
         """The pump's count when it was told to count from zero, until it was seen to."""
 
     def total_ml(self, seen: Dispensed) -> float:
-        """Infused since the last clear."""
+        """Volume infused since the last clear."""
         return self._before_ml + seen.infused_ml
 
     def through(self, seen: Dispensed) -> bool:
-        """Whether the portion has been infused (a pump counts to 1 %)."""
+        """True when the portion has been infused (a pump counts to 1 %)."""
         return seen.infused_ml >= ENOUGH * self.portion_ml - STEP_ML
 
     def run(self, portion_ml: float, rate_ml_min: float) -> None:
-        """A portion is about to be started, from a count of zero."""
+        """Note that a portion is about to start, from a count of zero."""
         self.portion_ml = portion_ml
         self._count.run(0.0, portion_ml, rate_ml_min)
 
     def stop(self) -> None:
-        """The pump is told to stop, wherever it is."""
+        """Note that the pump gets a stop, wherever it is."""
         self._count.stop()
 
     def forget(self) -> None:
-        """The pump was told to clear its counts."""
+        """Note that the pump was sent the command to clear its counts."""
         self._count.forget()
 
     def cleared(self) -> None:
-        """Its counts were seen to be zero, and so is the total."""
+        """Note that its counts were seen to be zero; so is the total."""
         self._before_ml = self._zeroing_ml = 0.0
 
     def from_zero(self) -> None:
-        """Have the pump count from zero and see that it does; what it had counted is kept here."""
+        """Have the pump count from zero and verify it; its earlier count is kept here."""
         seen = self.newest()
         if seen.infused_ml == 0.0:
             return
@@ -87,14 +87,14 @@ class PortionCount:
         )
 
     def stands(self) -> str:
-        """Empty when two answers, each asked for once, agree on a plunger at rest; else what they say."""
+        """Empty when two answers, each asked for once, agree on a plunger at rest; else their content."""
         first, second = self.once(1), self.once(1)
         if {first.status, second.status}.isdisjoint(MOVING) and abs(second.infused_ml - first.infused_ml) <= STEP_ML:
             return ""
         return f"{first.status}, {second.status} and {second.infused_ml:g} mL"
 
     def once(self, attempts: int = READ_ATTEMPTS) -> Dispensed:
-        """One answer, not judged."""
+        """Read one answer without judging it."""
         asked_ns = self._clock.now_ns()
         reply = self.line.ask("ivolume", attempts)
         self.line.check("ivolume", reply)

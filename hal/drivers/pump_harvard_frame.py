@@ -48,12 +48,12 @@ class Reply:
 
     @property
     def status(self) -> str:
-        """As ``hal.drivers.pump_count`` names it: I, W, or S for a pump that stands for whatever reason."""
+        """Status by the names of ``hal.drivers.pump_count``: I, W, or S for a pump that stands still for any reason."""
         return {INFUSING: "I", WITHDRAWING: "W"}.get(self.prompt, "S")
 
     @property
     def refusal(self) -> str:
-        """The pump's words when it did not do what it was told, else empty."""
+        """Message of the pump when it refused a command, else empty."""
         return "; ".join(line.strip() for line in self.lines) if self._refused else ""
 
     @property
@@ -61,7 +61,7 @@ class Reply:
         return bool(self.lines) and self.lines[0].strip().lower().startswith(REFUSALS)
 
     def fits(self, command: str) -> bool:
-        """Whether it can be the answer to ``command``: refused, or data of the right shape, or none."""
+        """True when this can be the answer to ``command``: refused, or data of the right shape, or none."""
         if self._refused:
             return True
         if command not in _QUERIES:
@@ -105,12 +105,12 @@ def decode(raw: bytes, url: str) -> Reply:
 
 
 def volume_text(volume_ml: float) -> str:
-    """A volume as the pump takes it, to the nanolitre."""
+    """Volume in the pump's format, to the nanolitre."""
     return f"{_plain('volume (uL)', volume_ml / ML['ul'])} ul"
 
 
 def rate_text(rate_ml_min: float) -> str:
-    """A rate as the pump takes it."""
+    """Rate in the pump's format."""
     return f"{_plain('rate (uL/min)', rate_ml_min / ML['ul'])} ul/min"
 
 

@@ -1,4 +1,4 @@
-"""The line to a Harvard pump: one command, one answer of the shape that the command has, nothing older.
+"""The line to a Harvard pump: one command, one answer of that command's shape, nothing older.
 
 The protocol numbers nothing. After an answer that did not come in time the next command waits until it came or cannot
 come any more; bytes that nobody waited for are waited out. Reads are repeated, all else is sent once.
@@ -27,7 +27,7 @@ SAME_SHARE = 1e-3
 
 
 class HarvardLine:
-    """Owns the link; keeps in mind what the prompts said."""
+    """Owns the link and remembers the prompts."""
 
     def __init__(self, link: SerialLink, clock: Clock, address: int) -> None:
         self.link = link
@@ -63,7 +63,7 @@ class HarvardLine:
         return reply
 
     def ask(self, query: str, attempts: int = READ_ATTEMPTS) -> Reply:
-        """A read, repeated when its answer is lost or damaged; also one that the pump refuses to answer."""
+        """Send a read; repeat it when its answer is lost or damaged, or when the pump refuses to answer."""
         for _ in range(attempts - 1):
             with contextlib.suppress(NoReply, BadReply):
                 return self.exchange(query)
@@ -76,7 +76,7 @@ class HarvardLine:
         return reply.value(query)
 
     def attempt(self, command: str) -> None:
-        """A setting: sent once. A lost answer is no error here, since the caller reads the setting back."""
+        """Send a setting once. A lost answer is no error here, since the caller reads the setting back."""
         try:
             reply = self.exchange(command)
         except (NoReply, BadReply):
@@ -89,11 +89,11 @@ class HarvardLine:
         self.expect(name, expected)
 
     def expect(self, name: str, expected: float | None) -> None:
-        """Read a setting; a wrong one is read again, since one changed character makes one."""
+        """Read a setting; a wrong one is read again, since one altered character can make it wrong."""
         self.expect_answer(name, f"{expected}", lambda reply: _same(reply.value(name), expected))
 
     def expect_answer(self, query: str, asked: str, holds: Callable[[Reply], bool]) -> None:
-        """As ``expect``, judged on the whole answer; raises ``DeviceError``."""
+        """Like ``expect``, applied to the whole answer; raises ``DeviceError``."""
         for _ in range(2):
             reply = self.ask(query)
             self.check(query, reply)
@@ -126,7 +126,7 @@ class HarvardLine:
             self.alarm = self.alarm or ALARMS[reply.prompt]
 
     def _settle(self) -> None:
-        """Wait for silence, and for an answer that was given up."""
+        """Wait for silence, and for an abandoned answer."""
         now_ns = self._clock.now_ns()
         if self._owed_ns is not None:
             self._dirty |= bool(self._hear(self._owed_ns + int(LATEST_S * NS_PER_S)))
@@ -139,7 +139,7 @@ class HarvardLine:
         self._dirty = False
 
     def _hear(self, until_ns: int) -> bytes:
-        """What arrives until then; ends with the first bytes."""
+        """Bytes that arrive until the deadline; ends with the first ones."""
         return self.link.read_some(Deadline(self._clock, max(until_ns, self._clock.now_ns())))
 
 

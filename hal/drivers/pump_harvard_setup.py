@@ -1,4 +1,4 @@
-"""Who is on the line, and what a Harvard pump must be told before it may infuse.
+"""Identification of a Harvard pump, and the settings that it needs before it may infuse.
 
 Established at opening, looked at again before every infusion.
 """
@@ -19,7 +19,7 @@ out; no target time, which would end an infusion early and also ends a ramp; no 
 
 
 class Settings(BaseModel):
-    """How the pump is connected, and what may be asked of it."""
+    """Connection of the pump, and limits of what may be asked of it."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -49,7 +49,7 @@ class Settings(BaseModel):
 
 
 def identify(line: HarvardLine, settings: Settings) -> tuple[str, str]:
-    """Model and firmware. Whatever the pump is at, it is brought to end its answers with XON and to echo nothing."""
+    """Model and firmware. Whatever the pump's state, it is set to end its answers with XON and to echo nothing."""
     last: LinkError | None = None
     for _ in range(IDENTIFY_ATTEMPTS):
         for first in ("poll on", "echo off"):  # one that echoes, or has no such switch, answers as it likes
@@ -74,7 +74,7 @@ def identify(line: HarvardLine, settings: Settings) -> tuple[str, str]:
 
 
 def establish(line: HarvardLine, settings: Settings) -> None:
-    """Everything that an earlier user may have left and an infusion relies on; read back where it can be read.
+    """Set everything that an earlier user may have left and an infusion relies on; read it back where possible.
 
     The program "infuse only" cannot be (the words of the answer to ``load`` are not known): the direction is seen in
     every prompt and in the withdrawn volume.
@@ -99,7 +99,7 @@ def establish(line: HarvardLine, settings: Settings) -> None:
 
 
 def verify(line: HarvardLine, settings: Settings) -> None:
-    """What was set at opening still holds; raises ``DeviceError`` (code ``changed``) when it does not."""
+    """Verify that the settings made at opening still hold; raises ``DeviceError`` (code ``changed``) otherwise."""
     try:
         line.expect("diameter", float(f"{settings.diameter_mm:g}"))
         line.expect("svolume", float(f"{settings.syringe_ml:g}"))

@@ -36,7 +36,7 @@ the power comes back, and keys that do not stop the pump."""
 
 
 class Settings(BaseModel):
-    """How the pump is connected, and what may be asked of it."""
+    """Connection of the pump, and limits of what may be asked of it."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -66,11 +66,11 @@ class Driver:
         self._count = Count(math.pi * (settings.diameter_mm / 20.0) ** 2 * FASTEST_CM_MIN)
         self._alarm = ""
         self._rate_ml_min = 0.0
-        self._taken_back = False
+        self._cancelled = False
 
     @property
     def watchdog_s(self) -> float | None:
-        """How long it pumps by itself when it hears nothing; None in Basic mode: to the end of its volume."""
+        """Time that it pumps by itself without a command; None in Basic mode: to the end of its volume."""
         return float(self._settings.safe_mode_s) or None
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -117,26 +117,26 @@ class Driver:
         except RigError as error:
             return SafeReport(self.role, False, str(error))
         finally:
-            self._taken_back = False
+            self._cancelled = False
         return SafeReport(self.role, True, "stopped, read back")
 
     def interrupt(self) -> None:
-        """Take back an infusion whose RUN was not sent yet; from any thread, sends nothing.
+        """Cancel an infusion whose RUN was not sent yet; from any thread, sends nothing.
 
         Setting volume and rate takes eight exchanges, and what stops the pump waits behind them in the lane. Holds
-        until that stop (``stop``, ``make_safe``) or until the one infusion that it takes back.
+        until that stop (``stop``, ``make_safe``) or until the one infusion that it cancels.
         """
-        self._taken_back = True
+        self._cancelled = True
 
     def notices(self) -> dict[str, int]:
-        """Bytes that were not believed: an answer that came late, twice or damaged, or an alarm by itself."""
+        """Bytes that were not accepted: an answer that came late, twice or damaged, or an unprompted alarm."""
         late_n = 0 if self._line is None else self._line.late_n
         return {"bytes on its line that nobody waited for": late_n} if late_n else {}
 
     # -- what a pump does ---------------------------------------------------------------------------------------------
 
     def read(self) -> PumpState:
-        """State and dispensed volume; also the heartbeat of the watchdog."""
+        """State and dispensed volume; also serves as heartbeat of the watchdog."""
         seen = self._dispensed()
         self._check_direction(seen)
         running = seen.status in MOVING
@@ -183,7 +183,7 @@ class Driver:
         try:
             self._stop(self._clock.deadline(STOP_S))
         finally:
-            self._taken_back = False
+            self._cancelled = False
 
     def clear(self) -> None:
         """Set the dispensed total to zero and acknowledge a latched alarm; refused while running."""
@@ -195,10 +195,10 @@ class Driver:
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def _look_once_more(self) -> None:
-        """Before the plunger moves, and on the way there: what stops the pump waits behind this in the lane."""
-        if self._taken_back:
-            self._taken_back = False
-            raise self._refused("RUN", "the infusion was taken back before it began; nothing was infused")
+        """Check for a cancellation before the plunger moves: a stop waits behind this action in the lane."""
+        if self._cancelled:
+            self._cancelled = False
+            raise self._refused("RUN", "the infusion was cancelled before it began; nothing was infused")
 
     def _identify(self, line: PumpLine) -> tuple[str, str]:
         """Model and firmware. A pump in either mode understands a Safe packet; plain text is tried as well."""
@@ -227,7 +227,7 @@ class Driver:
         ) from last
 
     def _choose_mode(self, line: PumpLine, watchdog_s: int) -> None:
-        """Basic or Safe. Sent as a Safe packet, which both modes accept; sending it twice changes nothing."""
+        """Choose Basic or Safe mode, by a Safe packet, which both modes accept; sending it twice changes nothing."""
         for attempt in range(1, READ_ATTEMPTS + 1):
             line.safe = True
             try:
@@ -243,7 +243,7 @@ class Driver:
         raise self._refused("SAF", "the pump keeps reporting an alarm")
 
     def _program(self) -> None:
-        """Phase 1 infuses a fixed volume, phase 2 stops."""
+        """Write the program: phase 1 infuses a fixed volume, phase 2 stops."""
         settings = self._settings
         self._put("SAF", "", settings.safe_mode_s)
         for switch in KEPT_OFF:
@@ -257,7 +257,7 @@ class Driver:
         self._put("DIR", "INF", "INF")
 
     def _verify(self) -> None:
-        """What was set at opening still holds; raises ``DeviceError`` (code ``changed``) when it does not."""
+        """Verify that the settings made at opening still hold; raises ``DeviceError`` (code ``changed``) otherwise."""
         self._same("SAF", self._settings.safe_mode_s)
         self._same("PHN", 1)
         self._same("FUN", "RAT")
@@ -275,7 +275,7 @@ class Driver:
             self._put(switch, "0", 0)
 
     def _set_volume(self, volume_ml: float, dispensed_ml: float) -> None:
-        """Microlitres as long as volume and total fit four digits."""
+        """Set the volume, in microlitres as long as volume and total fit four digits."""
         unit = "UL" if dispensed_ml + volume_ml <= FOUR_DIGITS_ML else "ML"
         text = number("volume", volume_ml * UL_PER_ML if unit == "UL" else volume_ml)
         self._attempt(f"VOL{unit}")
@@ -291,12 +291,12 @@ class Driver:
         self._expect("RAT", f"{text} {unit}", _quantity(text, unit))
 
     def _resolve_run(self, lost: LinkError | None, before_ml: float, volume_ml: float) -> None:
-        """Find out what became of RUN without sending it again."""
+        """Find out the effect of RUN without sending it again."""
         try:
             now = self._dispensed()
         except LinkError as error:
             raise LinkError(
-                f"pump on {self._settings.url}: RUN was sent, its answer was lost and the pump does not answer since: "
+                f"pump on {self._settings.url}: RUN was sent, its answer was lost and the pump has not answered since: "
                 f"it may have infused up to {volume_ml:g} mL; check cable and pump display before going on",
                 port=self._settings.url,
                 command="RUN",
@@ -334,7 +334,7 @@ class Driver:
                 raise self._refused("CLD", f"the {what} volume still reads {left_ml:g} mL")
 
     def _dispensed(self) -> Dispensed:
-        """The total; one that is not possible after the last one, or not expected, is asked for once more."""
+        """Read the total; one that is impossible after the last one, or not expected, is read once more."""
         before: Dispensed | None = None
         for _ in range(2 * READ_ATTEMPTS):
             now = self._dispensed_once()
@@ -363,14 +363,14 @@ class Driver:
     def _check_direction(self, seen: Dispensed) -> None:
         if seen.withdrawn_ml > 0.0:
             raise self._refused(
-                "DIS", f"it has withdrawn {seen.withdrawn_ml:g} mL, which nothing here asks for; was it used at its own"
+                "DIS", f"it has withdrawn {seen.withdrawn_ml:g} mL, which no command asked for; was it run at its own"
                 " keys?", "changed",
             )  # fmt: skip
 
     # -- one exchange -------------------------------------------------------------------------------------------------
 
     def _exchange(self, command: str) -> Reply:
-        """Send once, read one answer; keeps an alarm in mind."""
+        """Send once, read one answer; remembers an alarm."""
         if self._line is None:
             raise LinkError(f"pump on {self._settings.url} is not open", port=self._settings.url, command=command)
         reply = self._line.exchange(command)
@@ -379,7 +379,7 @@ class Driver:
         return reply
 
     def _note_alarm(self, letter: str) -> None:
-        """The first one is the cause; what follows from it does not take its place."""
+        """Note the first alarm, which is the cause; its consequences do not replace it."""
         self._alarm = self._alarm or ALARMS[letter]
 
     def _asked(self, query: str) -> Reply:
@@ -400,7 +400,7 @@ class Driver:
             last = None
         if last is not None:
             raise last
-        raise self._refused(query, f"no answer but alarms and errors in {READ_ATTEMPTS} attempts")
+        raise self._refused(query, f"only alarms and errors in {READ_ATTEMPTS} attempts")
 
     def _ask(self, query: str) -> Reply:
         reply = self._asked(query)
@@ -408,7 +408,7 @@ class Driver:
         return reply
 
     def _attempt(self, command: str) -> None:
-        """A setting: sent once. A lost answer is no error here, since the caller reads the setting back."""
+        """Send a setting once. A lost answer is no error here, since the caller reads the setting back."""
         try:
             reply = self._exchange(command)
         except (NoReply, BadReply):
@@ -417,13 +417,13 @@ class Driver:
             self._check(command, reply)
 
     def _put(self, name: str, value: str, expected: float | str) -> None:
-        """Set and read back; without a value only read."""
+        """Set a value and read it back; without a value only read."""
         if value:
             self._attempt(name + value)
         self._expect(name, f"{expected}", _setting(expected))
 
     def _expect(self, query: str, asked: str, holds: Callable[[str], bool]) -> None:
-        """Read a setting; a wrong one is read again, since one changed character makes one."""
+        """Read a setting; a wrong one is read again, since one altered character can make it wrong."""
         data = self._ask(query).data
         if not holds(data):
             data = self._ask(query).data

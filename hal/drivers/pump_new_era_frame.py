@@ -68,16 +68,16 @@ class Reply:
         return self.data if self.data in ERRORS else ""
 
     def fits(self, command: str) -> bool:
-        """Whether it can be the answer to ``command``: an alarm, an error, or data of the right shape."""
+        """True when this can be the answer to ``command``: an alarm, an error, or data of the right shape."""
         return self.data == "" if self.alarm else bool(self.error) or self.match(command) is not None
 
     def match(self, query: str) -> re.Match[str] | None:
-        """The parts of its data, in the shape that ``query`` is answered in."""
+        """Parts of the data, by the shape of the answer to ``query``."""
         return _SHAPES[kind_of(query)].fullmatch(self.data)
 
 
 def kind_of(command: str) -> str:
-    """The shape of its answer; commands of one kind can be mistaken for one another by their answers."""
+    """Shape of the answer; commands of one kind can be mistaken for one another by their answers."""
     return _QUERIES.get(command, "status")
 
 
@@ -91,7 +91,7 @@ def encode(address: int, command: str, *, safe: bool) -> bytes:
 
 
 def receive(link: SerialLink, deadline: Deadline) -> Reply:
-    """Read one answer in whichever framing it comes (a change of mode is answered in the new one).
+    """Read one answer in either framing (a change of mode is answered in the new one).
 
     Raises ``NoReply`` or ``BadReply``.
     """
@@ -120,7 +120,7 @@ def decode(payload: bytes, link: SerialLink) -> Reply:
 
 
 def number(quantity: str, value: float) -> str:
-    """A value as the pump takes it: four digits at most, three decimals at most, 0.001 to 9999."""
+    """Value in the pump's format: at most four digits, at most three decimals, 0.001 to 9999."""
     for decimals in (3, 2, 1, 0):
         if value >= 0.0005 and round(value, decimals) < 10 ** (4 - decimals):
             return f"{value:.{decimals}f}"
@@ -128,7 +128,7 @@ def number(quantity: str, value: float) -> str:
 
 
 def resolution(text: str) -> float:
-    """What one step of the last digit of a number is worth, in its unit."""
+    """Value of one step of a number's last digit, in its unit."""
     return float(10.0 ** -len(text.partition(".")[2]))
 
 

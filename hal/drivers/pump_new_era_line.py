@@ -1,4 +1,4 @@
-"""The line to a New Era pump: one command, one answer of the shape that the command has, nothing older.
+"""The line to a New Era pump: one command, one answer of that command's shape, nothing older.
 
 The protocol numbers nothing. After an answer that did not come in time the next command whose answer could be mistaken
 for it waits; bytes that nobody waited for are waited out.
@@ -81,7 +81,7 @@ class PumpLine:
         return reply
 
     def _settle(self, command: str) -> None:
-        """Wait for silence, and for answers that could be taken for the one to ``command``."""
+        """Wait for silence, and for answers that could be taken for the answer to ``command``."""
         now_ns = self._clock.now_ns()
         for other in [c for c, sent_ns in self._owed.items() if now_ns - sent_ns >= LATEST_S * NS_PER_S]:
             del self._owed[other]
@@ -95,5 +95,5 @@ class PumpLine:
         self._dirty = False
 
     def _hear(self, until_ns: int) -> bytes:
-        """What arrives until then; ends with the first bytes."""
+        """Bytes that arrive until the deadline; ends with the first ones."""
         return self.link.read_some(Deadline(self._clock, max(until_ns, self._clock.now_ns())))

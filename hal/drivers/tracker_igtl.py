@@ -33,7 +33,7 @@ FUTURE_NS = 20_000_000
 
 
 class Settings(IgtlSettings):
-    """Tools and what the instrument is worth as a reference."""
+    """Tools, and the instrument's accuracy as a reference."""
 
     tools: tuple[str, ...] = ()
     """Names (``AToB``) that must be there when opening; empty: whatever comes."""
@@ -116,7 +116,7 @@ class Driver:
         self._link.close()
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
-        """Receiving poses moves nothing: there is no state to leave."""
+        """Report a safe state: receiving poses moves nothing."""
         return SafeReport(self.role, True, "receives poses only; nothing to stop")
 
     def read(self) -> tuple[TrackedPose, ...]:
@@ -133,14 +133,14 @@ class Driver:
         return tuple(self._renewed(pose, now_ns) for pose in self._poses.values())
 
     def _renewed(self, pose: TrackedPose, now_ns: int) -> TrackedPose:
-        """A pose that grows old without a word of its tool is not where the tool is."""
+        """The pose, marked invalid when its tool has not renewed it: the tool may be elsewhere."""
         age_s = (now_ns - pose.time_ns) / NS_PER_S
         if not pose.valid or age_s <= self._settings.renewed_s + self._settings.latency_ms / 1000:
             return pose
         return replace(pose, valid=False, why=f"has not been renewed for {age_s:.1f} s")
 
     def notices(self) -> dict[str, int]:
-        """What happened to the clock of the device, and messages that were dropped as damaged."""
+        """Changes of the device's clock, and messages that were dropped as damaged."""
         clock = self._time.notices()
         damaged = {"damaged messages dropped": self._link.damaged_n} if self._link.damaged_n else {}
         return dict(self._noticed + Counter(clock)) | damaged if self._noticed or clock else damaged

@@ -34,7 +34,7 @@ from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
 
 
 class Settings(IgtlSettings):
-    """How to reach and how to read the scanner."""
+    """Connection of the scanner, and the interpretation of its images."""
 
     device: str = Field("Image_Probe", min_length=1, max_length=20)
     """Device name of the IMAGE messages: image frame, underscore, frame that the matrix maps to."""
@@ -60,7 +60,7 @@ class Settings(IgtlSettings):
 
 
 class Driver:
-    """Keeps the newest frame; counts what nobody read."""
+    """Keeps the newest frame; counts those that nobody read."""
 
     role = "ultrasound"
 
@@ -110,11 +110,11 @@ class Driver:
         self._link.close()
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
-        """Receiving images moves nothing: there is no state to leave."""
+        """Report a safe state: receiving images moves nothing."""
         return SafeReport(self.role, True, "receives images only; nothing to stop")
 
     def notices(self) -> dict[str, int]:
-        """What happened to the clock of the device, and messages that were dropped as damaged."""
+        """Changes of the device's clock, and messages that were dropped as damaged."""
         clock = self._time.notices()
         damaged = {"damaged messages dropped": self._link.damaged_n} if self._link.damaged_n else {}
         return dict(self._noticed + Counter(clock)) | damaged if self._noticed or clock else damaged
@@ -226,7 +226,7 @@ class Driver:
         return self._imaging
 
     def apply(self, settings: ImagingSettings) -> ImagingSettings:
-        """Send what differs, once; then ask what is in force. A refused parameter raises ``DeviceError``."""
+        """Send the differing settings once, then ask which are in force. A refused parameter raises ``DeviceError``."""
         if self._fixed is not None and settings.depth_mm != self._settings.imaging.depth_mm:
             raise ConfigError(
                 f"the ImageToProbe calibration holds for {self._settings.imaging.depth_mm:g} mm depth, not for"

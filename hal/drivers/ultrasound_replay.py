@@ -18,7 +18,7 @@ from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
 
 
 class Settings(BaseModel):
-    """Which recording, and what one pixel is."""
+    """The recording, and the size of its pixels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -82,11 +82,11 @@ class Driver:
         self._sequence = None
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
-        """A recording moves nothing: there is no state to leave."""
+        """Report a safe state: a recording moves nothing."""
         return SafeReport(self.role, True, "plays a recording; nothing to stop")
 
     def read(self) -> Frame | None:
-        """The newest frame that is due and was not read, or None."""
+        """Newest frame that is due and was not read, or None."""
         sequence = self._sequence
         if sequence is None:
             raise LinkError(f"the recording {self._settings.file} is not open", port=str(self._settings.file))
@@ -115,5 +115,5 @@ class Driver:
         return self._settings.imaging
 
     def apply(self, settings: ImagingSettings) -> ImagingSettings:
-        """A recording cannot be changed: reports what it was made with."""
+        """Report the settings of the recording, which cannot be changed."""
         return self._settings.imaging

@@ -25,7 +25,7 @@ Pitch = Annotated[float, Field(ge=0.001, le=10.0)]
 
 
 class Settings(BaseModel):
-    """Source, image area and what one pixel is. Give ``ImageToProbe``, or ``pixel_mm`` with ``face_px``."""
+    """Source, image area and size of a pixel. Give ``ImageToProbe``, or ``pixel_mm`` with ``face_px``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -100,11 +100,11 @@ class Driver:
         self._live = self._file = None
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
-        """Receiving pictures moves nothing: there is no state to leave."""
+        """Report a safe state: receiving images moves nothing."""
         return SafeReport(self.role, True, "receives pictures only; nothing to stop")
 
     def read(self) -> Frame | None:
-        """The newest picture that was not read, or None; raises ``LinkError`` when the source went silent."""
+        """Newest image that was not read, or None; raises ``LinkError`` when the source went silent."""
         if self._live is not None:
             picture = self._live.newest(self._settings.silence_s)
             return None if picture is None or picture.number == self._last else self._frame(picture, 0)
@@ -132,7 +132,7 @@ class Driver:
         return self._settings.imaging
 
     def apply(self, settings: ImagingSettings) -> ImagingSettings:
-        """A video signal carries no commands: reports what is set by hand."""
+        """Report the settings made by hand: a video signal carries no commands."""
         return self._settings.imaging
 
 

@@ -50,8 +50,8 @@ def faults_of(document: Document, schema: type[T], at: Place = ()) -> tuple[T | 
     except ValidationError as error:
         for item in error.errors(include_url=False):
             found += _faults(document, schema, at, item)
-    told = {path for path, _ in found}
-    found += [(path, text) for path, text in spoilt.items() if path not in told]
+    refused = {path for path, _ in found}
+    found += [(path, text) for path, text in spoilt.items() if path not in refused]
     lines = [_line(document, path, text) for path, text in dict.fromkeys(found)]
     return value, lines
 
@@ -96,7 +96,7 @@ def _faults(document: Document, schema: Any, at: Place, item: ErrorDetails) -> I
         return [(path, f"must be {' or '.join(repr(c) for c in choices)}{hint if 'did you mean' in hint else ''}")]
     if kind == "string_pattern_mismatch" and "{0,63}" in str(item["ctx"]["pattern"]):
         return [(path, _ID)]
-    return [(path, _said(item["msg"]))]
+    return [(path, _reworded(item["msg"]))]
 
 
 def _known(schema: Any, inner: Place, key: str) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def _is_finite(document: Document, path: Place) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _said(text: str) -> str:
+def _reworded(text: str) -> str:
     """Message of pydantic, reworded like the other messages."""
     return text.removeprefix("Value error, ").replace("Input should be", "must be").replace("Input should", "should")
 

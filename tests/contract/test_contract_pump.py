@@ -200,7 +200,7 @@ def test_an_infusion_that_is_watched_is_whole_whatever_the_pump_does_alone(bench
 
 def test_an_interrupted_infusion_does_not_begin(bench: Bench) -> None:
     bench.driver.interrupt()
-    with pytest.raises(DeviceError, match="taken back before it began"):
+    with pytest.raises(DeviceError, match="cancelled before it began"):
         bench.driver.infuse(0.2, 3.0)
     assert not bench.driver.read().running
     assert bench.driver.read().dispensed_ml == 0.0

@@ -32,7 +32,7 @@ class IgtlLink:
         self._parser = Parser(url)
         self._bad_in_a_row = 0
         self._tried_ns: int | None = None
-        self._heard_ns = 0
+        self._last_arrival_ns = 0
         self._utc_offset_ns = 0
         """What makes our time a date, for messages to another machine."""
 
@@ -51,7 +51,7 @@ class IgtlLink:
             self._parser = Parser(self.url)
             self._bad_in_a_row = 0
             self._stream = open_stream(self.url, self._clock, self._timeout_s)
-            self._heard_ns = self._clock.now_ns()
+            self._last_arrival_ns = self._clock.now_ns()
             self._utc_offset_ns = 0 if self._stream.shares_clock else utc_offset_ns(self._clock)
 
     def keep(self, reconnect_s: float, silence_s: float) -> None:
@@ -61,7 +61,7 @@ class IgtlLink:
         """
         now_ns = self._clock.now_ns()
         if self._stream is not None:
-            silent_s = (now_ns - self._heard_ns) / NS_PER_S
+            silent_s = (now_ns - self._last_arrival_ns) / NS_PER_S
             if silent_s > silence_s and not self._stream.available():
                 self.close()
                 raise LinkError(
@@ -132,7 +132,7 @@ class IgtlLink:
             if packet is None:
                 return
             self._bad_in_a_row = 0
-            self._heard_ns = self._clock.now_ns()
+            self._last_arrival_ns = self._clock.now_ns()
             self.received[packet.type] += 1
             packets.append(packet)
 

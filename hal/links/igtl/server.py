@@ -120,9 +120,9 @@ class PublishServer:
                 return
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._clients.append(_Client(connection, self.publisher.join(self._told_ns(now_ns)), moved_ns=now_ns))
+            self._clients.append(_Client(connection, self.publisher.join(self._publisher_ns(now_ns)), moved_ns=now_ns))
 
-    def _told_ns(self, now_ns: int) -> int:
+    def _publisher_ns(self, now_ns: int) -> int:
         """Convert a moment to the time of the publisher, which may use another clock."""
         return now_ns + self._utc_offset_ns - self.publisher.utc_offset_ns
 
@@ -130,7 +130,7 @@ class PublishServer:
         data = client.socket.recv(_READ_BYTES)
         if not data:
             raise EOFError
-        self.publisher.receive(client.listener, data, self._told_ns(now_ns))
+        self.publisher.receive(client.listener, data, self._publisher_ns(now_ns))
 
     def _drop(self, client: _Client, why: str) -> None:
         if client not in self._clients:

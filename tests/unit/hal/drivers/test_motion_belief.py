@@ -63,7 +63,7 @@ def test_reports_that_never_agree_are_no_position(bench: GrblBench) -> None:
     driver.open()
     for digit in b"23456789":
         bench.line.damages.append(lambda d, digit=digit: d.replace(b"MPos:-1", b"MPos:-" + bytes((digit,))))  # type: ignore[misc]
-    with pytest.raises(BadReply, match="no other report bears out"):
+    with pytest.raises(BadReply, match="no other report confirms"):
         driver.read()
     bench.line.damages = []
     assert driver.read().pose.x_mm == pytest.approx(12.345)

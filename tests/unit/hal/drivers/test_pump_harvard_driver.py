@@ -168,7 +168,7 @@ def test_a_reading_that_waits_for_the_end_of_a_portion_ends_with_an_interruption
     assert bench.line.count(b"irun") == 1
 
 
-def test_a_portion_taken_back_while_it_is_told_is_no_fault_of_the_reading(bench: Bench) -> None:
+def test_a_portion_cancelled_while_it_is_sent_is_no_fault_of_the_reading(bench: Bench) -> None:
     """A reading that failed here would end the polling of a healthy pump."""
     bench.driver.infuse(0.5, 3.0)
     bench.clock.sleep(0.95)

@@ -95,7 +95,7 @@ def test_an_infusion_that_is_interrupted_while_it_is_set_up_does_not_begin(bench
         return answer
 
     bench.line.spoil = spoil
-    with pytest.raises(DeviceError, match="taken back before it began"):
+    with pytest.raises(DeviceError, match="cancelled before it began"):
         bench.driver.infuse(0.2, 3.0)
     assert bench.line.count(b"RUN") == 0
     assert bench.pump.motor.infused_ml == 0.0

@@ -261,11 +261,11 @@ def test_a_person_who_pushes_is_told_to_stop_while_the_question_waits_and_then_a
     driver.interrupt()
     thread.join(PATIENCE_S)
     assert not thread.is_alive(), "not only after the patience with an answer"
-    assert isinstance(errors[0], DeviceError) and "taken back" in str(errors[0])
+    assert isinstance(errors[0], DeviceError) and "cancelled" in str(errors[0])
     assert "!! STOP pushing" in shown(console)
     answers(console, keyboard, ["0.2"])
     assert driver.read().dispensed_ml == 0.2
-    assert "broken off" in shown(console)
+    assert "interrupted" in shown(console)
     answers(console, keyboard, ["0.5"])
     driver.infuse(0.5, 3.0)
     assert driver.read().dispensed_ml == pytest.approx(0.7)
@@ -284,7 +284,7 @@ def test_an_interruption_between_two_tries_of_one_question_is_not_forgotten(cons
     console.say = interrupted
     keyboard.type("much")
     thread.join(PATIENCE_S)
-    assert not thread.is_alive() and "taken back" in str(errors[0])
+    assert not thread.is_alive() and "cancelled" in str(errors[0])
 
 
 def test_a_push_that_nobody_confirms_is_asked_for_before_the_next_count(console, keyboard):
@@ -304,7 +304,7 @@ def test_a_person_who_sets_the_probe_arm_is_told_to_stop_and_its_scales_are_read
     thread, errors = under_way(console, lambda: driver.jog(Pose6(11, 2, 3, 0, 0, 90), 10.0))
     driver.interrupt()
     thread.join(PATIENCE_S)
-    assert not thread.is_alive() and "taken back" in str(errors[0])
+    assert not thread.is_alive() and "cancelled" in str(errors[0])
     assert "!! STOP. Do not move the probe arm" in shown(console)
     answers(console, keyboard, ["6 2 3 0 0 90"])
     assert driver.read().pose.x_mm == 6
