@@ -63,8 +63,8 @@ class Setup:
         return tuple(tool[0] if letter == "Z" else 0.0 for letter in axes)
 
     def inherited(self, axes: str) -> list[str]:
-        """Settings left by an earlier user that would move the rig's frame or the axes by themselves; each text says what
-        to send against it.
+        """Settings left by an earlier user that would move the rig's frame or the axes by themselves; each text
+        says what to send against it.
         """
         found = []
         systems = [word for word in self.modes if re.fullmatch(r"G5[4-9](?:\.\d)?", word)]

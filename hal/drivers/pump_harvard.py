@@ -255,7 +255,7 @@ class Driver:
             now = count.newest()
         except LinkError as error:
             raise LinkError(
-                f"pump on {self._settings.url}: irun was sent, its answer was lost and the pump has not answered since: "
+                f"pump on {self._settings.url}: irun was sent, its answer was lost, the pump has not answered since: "
                 f"it may have infused up to {count.portion_ml:g} mL; check cable and pump display before going on",
                 port=self._settings.url,
                 command="irun",
