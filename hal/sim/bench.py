@@ -76,7 +76,7 @@ class StatedDevice:
 
 @dataclass(frozen=True)
 class BenchSpec:
-    """What a bench is made from, besides the seeds."""
+    """Definition of a bench, apart from the seeds."""
 
     settings: SimSettings
     frames: Mapping[str, Matrix]
@@ -164,25 +164,25 @@ class Bench:
         return {"operator": self._asked}
 
     def hand_over(self, by_hand: bool) -> None:
-        """Who holds the needle from now on: the operator's hand or the carrier."""
+        """Set who holds the needle from now on: the operator's hand or the carrier."""
         self.world.needle_source = self.operator.hand if by_hand else self.carrier
         self.world.hand_stiffness_n_mm = HAND_STIFFNESS_N_MM if by_hand else None
 
     def close(self) -> None:
-        """Take the addresses back."""
+        """Withdraw the addresses."""
         for address in self._published:
             wire.withdraw(address)
         self._published = []
 
 
 def _seed(bench_seed: int, role: str) -> int:
-    """Every device's errors are its own."""
+    """Seed of one device, so that its errors are its own."""
     roles = list(STANDARD)
     return bench_seed + (roles.index(role) if role in STANDARD else len(roles))
 
 
 def _level_mm(built: AsBuilt) -> float:
-    """From the L5 to the L4 root along the drawn phantom's Y."""
+    """Distance from the L5 to the L4 root along Y of the designed phantom."""
     upper, lower = (built.nominal.target(level, "left").nerve_centre_mm for level in ("L4", "L5"))
     return float(upper[1] - lower[1])
 
@@ -218,7 +218,7 @@ def _poured(s: SimSettings, cartridge_seed: int) -> AsBuilt:
 
 @lru_cache(maxsize=1)
 def _poured_before(phantom: str, cartridge_seed: int, errors: BuildErrors) -> AsBuilt:
-    """The pour takes two seconds and nothing ever changes it: tracks and fluid are kept by the world."""
+    """Pour from the cache: a pour takes two seconds and never changes, since the world keeps tracks and fluid."""
     return build(load_phantom(phantom), cartridge_seed, errors)
 
 

@@ -1,4 +1,4 @@
-"""Pour a nominal phantom: the cartridge as built, which nobody but the world knows."""
+"""Pour a nominal phantom: the cartridge as built, which only the world knows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPEED_PER_DAY_OPEN = 0.5
 
 @dataclass(frozen=True)
 class BuildErrors:
-    """How far a pour departs from its drawing (standard deviations) and the state it is in; assumed values."""
+    """Deviations of a pour from its design (standard deviations) and its state; assumed values."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     vertebra_sd_mm: Annotated[float, Field(ge=0.0, le=10.0)] = 0.4
@@ -52,7 +52,7 @@ class BuildErrors:
 
     @classmethod
     def none(cls) -> BuildErrors:
-        """Built exactly as drawn."""
+        """Built exactly as designed."""
         return cls(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -71,7 +71,7 @@ class AsBuilt:
     sound_speed_m_s: float
     """Mean over the gel at its temperature and age."""
     scale: float
-    """As-built size over drawn size."""
+    """As-built size over designed size."""
 
     def target(self, level: str, side: str) -> Target:
         """The true root of a level and side; raises ``ConfigError`` through the nominal phantom when unknown."""
@@ -79,7 +79,7 @@ class AsBuilt:
         return self.targets[level, side]
 
     def structure_at(self, point_mm: Vector) -> str:
-        """What is at a point: ``L4.lamina``, ``L4_left.nerve``, ``L4_left.artery``, or a material's name."""
+        """Structure at a point: ``L4.lamina``, ``L4_left.nerve``, ``L4_left.artery``, or a material's name."""
         point = np.asarray(point_mm, dtype=np.float64)
         label = int(self.volume.label_at(point[None, :])[0])
         name = by_label()[label].name
@@ -146,16 +146,16 @@ def _carried(points_mm: NDArray[np.float64], before: BoneFrame, after: BoneFrame
 
 
 def _as_built_target(
-    drawn: Target, cord: Cord, frames: tuple[BoneFrame, BoneFrame], offset: NDArray[np.float64], scale: float
+    nominal: Target, cord: Cord, frames: tuple[BoneFrame, BoneFrame], offset: NDArray[np.float64], scale: float
 ) -> Target:
-    centre = (_carried(drawn.nerve_centre_mm, *frames) + offset) * scale
+    centre = (_carried(nominal.nerve_centre_mm, *frames) + offset) * scale
     channel = None
-    if drawn.channel is not None:
-        rim = _carried(drawn.channel.rim_mm, *frames) * scale
-        inner = _carried(drawn.channel.inner_mm, *frames) * scale
-        channel = Cylinder(rim, inner, drawn.channel.radius_mm * scale)
+    if nominal.channel is not None:
+        rim = _carried(nominal.channel.rim_mm, *frames) * scale
+        inner = _carried(nominal.channel.inner_mm, *frames) * scale
+        channel = Cylinder(rim, inner, nominal.channel.radius_mm * scale)
     return Target(
-        drawn.level, drawn.side, centre, axis_at(cord.line_mm, centre), drawn.nerve_radius_mm * scale, channel
+        nominal.level, nominal.side, centre, axis_at(cord.line_mm, centre), nominal.nerve_radius_mm * scale, channel
     )
 
 

@@ -1,4 +1,4 @@
-"""From ``[[sim.faults]]`` to a bench on which these faults happen: on lines, in devices, to the operator."""
+"""Bench on which the ``[[sim.faults]]`` happen: on lines, in devices, to the operator."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ class FaultPlan:
         return FaultyCore(core, schedule, self._seed) if schedule else core
 
     def touched(self, port: ContactPort) -> ContactPort:
-        """What the contact module's circuits see."""
+        """The contact module's circuits, with the faults among them."""
         shorts = [(fault.input, self._span(fault)) for fault in self._of("contact", "short")]
         return ShortedInputs(port, shorts) if shorts else port
 
     def seen(self, port: TrackerPort) -> TrackerPort:
-        """What the tracker sees."""
+        """The tracker's view, with the faults among them."""
         hidden = [self._span(fault) for fault in self._of("tracker", "hidden")]
         return HiddenStylus(port, hidden) if hidden else port
 
     def asked(self, operator: Operator, clock: Clock) -> Operator:
-        """The operator as the rig meets him."""
+        """The operator, with the faults that concern the operator."""
         declines = [self._span(fault) for fault in self._of("operator", "declines")]
         absent = [self._span(fault) for fault in self._of("operator", "absent")]
         return MoodyOperator(operator, clock.now_ns, declines, absent) if declines or absent else operator
 
     def happen_to(self, world: World, cores: Mapping[str, WireCore]) -> None:
-        """Note what shall happen to pump, motion controllers and bench; before ``on``.
+        """Note the faults of pump, motion controllers and bench; before ``on``.
 
         Raises ``ConfigError`` for a fault that the simulator of that device does not know.
         """
@@ -109,7 +109,7 @@ class FaultPlan:
 
 
 def _part(role: str, core: WireCore, name: str, fault: BenchFault) -> Any:
-    """What a simulator offers for a fault; raises ``ConfigError`` when it offers nothing of the kind."""
+    """Part of a simulator that a fault acts on; raises ``ConfigError`` when it has none of the kind."""
     part = getattr(core, name, None)
     if part is None:
         raise ConfigError(f"sim.faults: the simulator of this {role} knows no fault {fault.kind!r}")

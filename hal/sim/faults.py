@@ -1,4 +1,4 @@
-"""Faults on the line of a simulated device: what cables, adapters and firmwares do on a bad day.
+"""Faults on the line of a simulated device: those of cables, adapters and firmwares.
 
 ``FaultyCore`` stands between a ``WireCore`` and its mount and follows a schedule in simulated time; with the
 same seed the same bytes are hit. A *reply* is what the device hands over at one moment. The device behind
@@ -20,7 +20,7 @@ from hal.links.wire import Endpoint, WireCore
 
 
 class FaultKind(Enum):
-    """What goes wrong."""
+    """Kind of fault."""
 
     DROP_REPLY = "drop_reply"
     """The device's bytes are lost."""

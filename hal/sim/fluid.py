@@ -1,4 +1,4 @@
-"""Hydraulics from plunger to tissue: a compliance, a resistance, and the back-pressure of what the tip is in.
+"""Hydraulics from plunger to tissue: a compliance, a resistance, and the back-pressure of the tissue at the tip.
 
 ``C dP/dt = Q_in - (P - P_tissue) / R``, solved exactly over each step for constant inflow, so that any step is stable;
 volume is conserved to rounding. Pressure in kPa gauge, volume in mL (microlitres inside), time in s, Phantom frame.
@@ -38,7 +38,7 @@ class InjectedBolus(Bolus):
 
     @property
     def radius_mm(self) -> float:
-        """Of the sphere of this volume, or of the penny's disc."""
+        """Radius of the sphere of this volume, or of the penny's disc."""
         return float(self.semi_axes_mm[0])
 
 
@@ -101,7 +101,7 @@ class Hydraulics:
         return tuple(pool.shown() for pool in self._pools if pool.volume_ml > 0.0)
 
     def forget_pools(self) -> None:
-        """A fresh cartridge."""
+        """Start a fresh cartridge."""
         self._pools.clear()
         self._pool = None
         self._site = Site(None, (0.0, 0.0, 0.0), None)
@@ -166,7 +166,7 @@ class Hydraulics:
             site.rest(dt_s)
 
     def _still(self, pressure_kpa: float, dt_s: float, site: Site) -> None:
-        """Nothing leaves: the tip feels the line's pressure."""
+        """Step without flow: the tip feels the line's pressure."""
         self.line_pressure_kpa = self.tip_pressure_kpa = pressure_kpa
         self.outflow_ml_min = 0.0
         if site.opened:

@@ -30,7 +30,7 @@ def end_loss_kpa_min2_ml2(bore_mm: float, density_kg_m3: float) -> float:
 
 @dataclass(frozen=True)
 class LineSpec:
-    """What is screwed together between plunger and tip."""
+    """The parts screwed together between plunger and tip."""
 
     compliance_ul_kpa: float = 0.5
     """Syringe, line and air bubbles together: 0.3 (small syringe, pressure line) to 5 (20 mL plastic, soft line)."""

@@ -1,4 +1,4 @@
-"""Back-pressure of what the tip is in: it opens at one pressure and then keeps another, by context.
+"""Back-pressure of the tissue at the tip: it opens at one pressure and then keeps another, by context.
 
 Contexts and figures: ``facts/domain.md`` 3.3. The material gives opening and plateau in kPa; the shapes between them
 are assumptions of this model. A site is one place of the tip; its figures vary by a seeded factor.
@@ -74,7 +74,7 @@ def _joint(opening: float, plateau: float, volume: float, time: float, phase: fl
 
 @dataclass(frozen=True)
 class Context:
-    """How one kind of tissue answers."""
+    """Response of one kind of tissue."""
 
     shape: Shape
     gives_back: bool = False
@@ -128,11 +128,11 @@ class Site:
         self.held = 1.0
 
     def pressure_kpa(self, time_s: float) -> float:
-        """What the tissue keeps at the tip once it is open."""
+        """Pressure that the tissue keeps at the tip once it is open."""
         return self.held * self.context.shape(self.opening_kpa, self.plateau_kpa, self.volume_ml, time_s, self.phase)
 
     def rest(self, dt_s: float) -> None:
-        """No flow: the pool sinks in."""
+        """Time without flow: the pool sinks in."""
         if self.context.gives_back:
             return  # blood and liquor have their own pressure
         self.held = HELD_FRACTION + (self.held - HELD_FRACTION) * math.exp(-dt_s / HELD_TAU_S)

@@ -1,4 +1,4 @@
-"""A hand that holds the needle: moves to where it means to, with tremor, and stops when it feels to.
+"""A hand that holds the needle: it moves to its target with tremor, and stops when it feels resistance.
 
 It stands in the place of a needle carrier (``AxesSource`` with the same six axes), so that the world does not
 care who holds the needle. Tremor: 8 Hz, 50-200 um rms (``facts/domain.md`` section 6).
@@ -38,12 +38,12 @@ class Hand:
         self._stroke = Stroke(0, 0, home, home)
 
     def start(self, after: NeedlePose, now_ns: int, duration_s: float) -> None:
-        """Begin a movement from wherever the hand is now."""
+        """Begin a movement from the hand's present place."""
         before = self._voluntary(now_ns)
         self._stroke = Stroke(now_ns, now_ns + int(duration_s * 1e9), before, np.array(after.as_tuple()))
 
     def freeze(self, now_ns: int) -> None:
-        """Stop where this movement is at ``now_ns`` (which may lie a reaction time ahead)."""
+        """Stop the movement at its place at ``now_ns`` (which may lie a reaction time ahead)."""
         there = self._voluntary(now_ns)
         s = self._stroke
         self._stroke = Stroke(s.start_ns, min(now_ns, s.end_ns), s.before, there)

@@ -1,4 +1,4 @@
-"""Voxels of bone surfaces."""
+"""Voxels from bone surfaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens on a bad day to a device or to the bench itself, beside what its line does (``hal.sim.faults``).
+"""Faults of a device or of the bench itself, in addition to those of its line (``hal.sim.faults``).
 
 A mishap is a moment and an act: a switch closes, a plunger jams, somebody hits the emergency stop. ``MishapCore``
 stands between a core and its line and lets due acts happen the next time that anything looks at the device.
@@ -37,7 +37,7 @@ class Mishap:
 
 
 class MishapCore:
-    """A ``WireCore`` to which things happen; anything else (``axes_at``, ...) is the inner core's."""
+    """A ``WireCore`` that suffers faults; anything else (``axes_at``, ...) is the inner core's."""
 
     def __init__(self, core: WireCore, mishaps: Sequence[Mishap]) -> None:
         self.core = core

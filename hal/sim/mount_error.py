@@ -1,4 +1,4 @@
-"""How the needle truly sits in the carrier: beside its axis, too far in or out, and bent before it was used."""
+"""True seat of the needle in the carrier: beside its axis, too far in or out, and bent before use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MountError:
         return self == MountError()
 
     def local_mm(self, pose: NeedlePose) -> tuple[float, float, float]:
-        """The tip off the place that the axes name, needle frame."""
+        """Offset of the tip from the place that the axes give, needle frame."""
         turn = math.radians(pose.bevel_deg)
         c, s = math.cos(turn), math.sin(turn)
         free_mm = max(0.0, pose.feed_mm + GUIDE_MM)

@@ -85,7 +85,7 @@ def _tell_opened(core: WireCore, now_ns: int) -> None:
 
 
 def _tell_date(core: WireCore, offset_ns: int) -> None:
-    """Devices whose messages carry dates stamp with them from now on."""
+    """Make devices whose messages carry dates stamp with dates from now on."""
     stamp_utc: Callable[[int], None] | None = getattr(core, "stamp_utc", None)
     if stamp_utc is not None:
         stamp_utc(offset_ns)
@@ -250,14 +250,14 @@ class Mount:
         """A descriptor that is no client became readable."""
 
     def _keeps(self, client: _Client) -> bool:
-        """What happens to unread data: False disconnects the client."""
+        """Policy for unread data: False disconnects the client."""
         return len(client.pending) <= _PENDING_BYTES
 
     def _hang_up(self, client: _Client) -> None:
         """Close one client's connection."""
 
     def _release(self) -> None:
-        """Close what listens."""
+        """Close the listening socket."""
 
 
 class _TcpMount(Mount):

@@ -1,4 +1,4 @@
-"""A needle in the phantom: where its tip really goes, what it feels, and the channel it leaves.
+"""A needle in the phantom: the true path of its tip, the forces on it, and the channel that it leaves.
 
 Bending. The bevel cuts an arc of constant curvature away from its opening (``y = kappa s^2 / 2``, fitted to
 Rand 2016), scaled by gauge and by gel stiffness (linear in E / 18 kPa, clipped to 0.4..1.5), so turning the
@@ -39,7 +39,7 @@ FREE_MARGIN_MM = 5.0
 
 
 class Tissue(Protocol):
-    """What the needle asks of the phantom."""
+    """Properties of the phantom that the needle needs."""
 
     def label_at(self, point: Vector) -> int: ...
 
@@ -93,7 +93,7 @@ class Needle:
 
     @property
     def settled(self) -> bool:
-        """True when time alone changes nothing any more."""
+        """True when time alone no longer changes anything."""
         return self._force.settled
 
     @property
@@ -201,7 +201,7 @@ class Needle:
                 self._tangent = _unit((b[0] - a[0], b[1] - a[1], b[2] - a[2]))
 
     def _leave(self, feed_mm: float) -> None:
-        """The tip is out of the skin; the channel is remembered."""
+        """Note that the tip left the skin; the channel is remembered."""
         self._arc = self._slack = 0.0
         self.bone_contact = self.buckled = False
         self._force.clear()
@@ -306,7 +306,7 @@ class Needle:
         return self._tissue.material(self._label_at(beside)).youngs_kpa >= BONE_KPA
 
     def _drag(self, axis: tuple[Point, Point]) -> None:
-        """The carrier's axis moved with the needle inside."""
+        """Move the cut channel with the carrier's axis while the needle is inside."""
         track = self._track
         assert track is not None
         skin = np.array(track.point(0.0))
@@ -372,7 +372,7 @@ def _frame(direction: Point) -> tuple[Point, Point]:
 
 
 def _meet_skin(axis: tuple[Point, Point], skin: Vector) -> Vector:
-    """Where an axis crosses the plane of depth of ``skin``."""
+    """Point where an axis crosses the plane of depth of ``skin``."""
     entry, direction = np.array(axis[0]), np.array(axis[1])
     met: Vector = entry + direction * (skin[2] - entry[2]) / max(direction[2], 1e-6)
     return met

@@ -1,4 +1,4 @@
-"""The channel that a needle has cut: points at fixed arc spacing, with the friction up to each of them."""
+"""The channel cut by a needle: points at fixed arc spacing, with the friction up to each of them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class CutChannel:
         return np.array([*nodes, tip], dtype=np.float64)
 
     def cut_off(self, arc_mm: float) -> Vector:
-        """Forget what lies beyond ``arc_mm``; returns it as a polyline."""
+        """Remove what lies beyond ``arc_mm``; returns it as a polyline."""
         whole = self.polyline(self.length_mm)
         tip, friction = self.point(arc_mm), self.friction(arc_mm)
         keep = min(int(arc_mm / SPACING_MM), len(self._nodes) - 1) + 1

@@ -1,7 +1,7 @@
 """A simulated operator: reads instructions, acts with the hand, answers after a human time.
 
 He feels force and bone through the world and places the needle relative to what he palpated; where the needle
-ends comes out of the hand, the bending and the tissue. No error of the result is ever drawn.
+ends results from the hand, the bending and the tissue. The error of the result is never drawn at random.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FEEL_PERIOD_S = 0.05
 
 @dataclass(frozen=True)
 class Profile:
-    """How one kind of operator acts (``data/operators.toml``)."""
+    """Behaviour of one kind of operator (``data/operators.toml``)."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     reaction_lo_s: Annotated[float, Field(ge=0.0, le=5.0)]
@@ -102,7 +102,7 @@ class SimulatedOperator:
         return SafeReport("operator", True, "the hand holds still")
 
     def show(self, text: str) -> None:
-        """A notice needs no answer."""
+        """Do nothing: a notice needs no answer."""
 
     def begin(self, instruction: Instruction) -> None:
         if self._ready is not None:
@@ -143,7 +143,7 @@ class SimulatedOperator:
         return answer
 
     def cancel(self) -> None:
-        """He hears the stop and freezes after his reaction time."""
+        """Freeze after the reaction time."""
         reaction_s = float(self._rng.uniform(self._who.reaction_lo_s, self._who.reaction_hi_s))
         self.hand.freeze(self._clock.now_ns() + int(reaction_s * NS_PER_S))
         self.stylus.freeze(self._clock.now_ns() + int(reaction_s * NS_PER_S))
@@ -170,14 +170,14 @@ class SimulatedOperator:
         self._answer(reaction_s + self._who.confirm_s, "depth", 0.0)
 
     def _name(self, instruction: Instruction, reaction_s: float) -> None:
-        """He does what he is told and reads the label."""
+        """Read the label, as asked."""
         self._answer(reaction_s + self._who.confirm_s, instruction.manner[-1])
 
     def _scrub(self, instruction: Instruction, reaction_s: float) -> None:
         self._answer(reaction_s + instruction.amount)
 
     def _touch(self, instruction: Instruction, reaction_s: float) -> None:
-        """The stylus: one round over divots, or one divot for a while."""
+        """Touch with the stylus: one round over divots, or one divot for a while."""
         begins_ns = self._clock.now_ns() + int(reaction_s * NS_PER_S)
         ready_ns = self.stylus.begin(instruction, begins_ns, self._rng)
         self._answer((ready_ns - self._clock.now_ns()) / NS_PER_S + self._who.confirm_s, "touched")
@@ -205,12 +205,12 @@ class SimulatedOperator:
         nominal = self._world.built.nominal
         # Below L5 the next thing that a finger feels in the midline is the sacral crest.
         bone, landmark = ("sacrum", "S1.median_crest") if level == "S1" else (level, f"{level}.spinous_tip")
-        drawn, before = nominal.landmarks[landmark], nominal.frames[bone]
+        landmark_mm, before = nominal.landmarks[landmark], nominal.frames[bone]
         after = next(f for b, f in zip(scene.bones, scene.frames, strict=True) if b.name == bone)
-        return np.asarray(after.to_phantom((drawn - before.origin_mm) @ before.rotation))
+        return np.asarray(after.to_phantom((landmark_mm - before.origin_mm) @ before.rotation))
 
     def _position(self, instruction: Instruction, reaction_s: float) -> None:
-        """Set the needle on the skin: from his own mark, or where the instruction's pose says."""
+        """Set the needle on the skin: at the operator's own mark, or where the instruction's pose says."""
         wanted = instruction.needle
         if wanted is None:
             raise DeviceError("POSITION_NEEDLE without a pose", device="operator")
@@ -226,7 +226,7 @@ class SimulatedOperator:
         self._answer(reaction_s + self._who.position_s, "placed")
 
     def _step(self, asked_mm: float) -> float:
-        """How far the hand goes when it is told to go so far."""
+        """Distance that the hand moves for an instructed distance."""
         spread = min(self._who.step_sd * asked_mm, self._who.depth_mark_sd_mm)
         return max(0.05, asked_mm + float(self._rng.normal(0.0, spread)))
 
@@ -274,7 +274,7 @@ class SimulatedOperator:
         return NeedlePose(pose.x_mm, pose.y_mm, pose.lateral_deg, pose.tilt_deg, feed_mm, pose.bevel_deg)
 
     def _feel(self, now_ns: int) -> None:
-        """Strong resistance makes the hand stop after his reaction time."""
+        """Stop the hand at strong resistance, after the reaction time."""
         if now_ns < self._next_feel_ns or now_ns >= self.hand.done_ns:
             return
         self._next_feel_ns = now_ns + int(FEEL_PERIOD_S * NS_PER_S)

@@ -1,4 +1,4 @@
-"""Where everything truly stands: the rig's nominal frames plus seeded mounting and calibration errors.
+"""True placement of everything: the rig's nominal frames plus seeded mounting and calibration errors.
 
 Nothing here is an error of the result; it is what a bench has after a careful set-up, and guidance sees only
 the nominal transforms of ``rig.toml``. Default spreads follow the error budget of ``facts/domain.md`` 7.3
@@ -20,7 +20,7 @@ from hal.types import Matrix
 
 @dataclass(frozen=True)
 class PlacementErrors:
-    """Standard deviations per axis of how the true placement differs from the nominal one."""
+    """Standard deviations per axis of the true placement about the nominal one."""
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     phantom_mm: Annotated[float, Field(ge=0.0, le=50.0)] = 2.0
@@ -76,7 +76,7 @@ def _disturbed(nominal: Matrix, rng: np.random.Generator, sd_mm: float, sd_deg: 
 def place(
     nominal: dict[str, Matrix], errors: PlacementErrors, seed: int, cartridge_seed: int, level_mm: float = 0.0
 ) -> Placement:
-    """Draw the true placement; ``level_mm`` is the way from one level to the next along the phantom's Y.
+    """Draw the true placement; ``level_mm`` is the distance between levels along the phantom's Y.
 
     ``seed`` fixes the bench (holder, carrier, tracker, probe), ``cartridge_seed`` how this cartridge sits in
     its fixture. ``nominal`` holds ``PhantomToRig``, ``HolderToRig``, ``CarrierToRig`` and ``TrackerToRig``.

@@ -1,4 +1,4 @@
-"""What simulated devices need of the world, and what the world needs of them.
+"""Ports between the simulated devices and the world, in both directions.
 
 The world is pulled: it is advanced to a moment when somebody asks for a value, and asks the actuators
 where they were. Device cores hold one of these ports, never the world itself.
@@ -29,7 +29,7 @@ class PlungerSource(Protocol):
 
 
 class PressurePort(Protocol):
-    """What a pressure transmitter in the line feels."""
+    """Pressure at a transmitter in the line."""
 
     def line_pressure_kpa(self, now_ns: int) -> float: ...
 
@@ -37,7 +37,7 @@ class PressurePort(Protocol):
 
 
 class ForcePort(Protocol):
-    """What load cells at needle and probe feel."""
+    """Forces on the load cells at needle and probe."""
 
     def needle_force_n(self, now_ns: int) -> float: ...
 
@@ -45,7 +45,7 @@ class ForcePort(Protocol):
 
 
 class ContactPort(Protocol):
-    """What the conductive inserts and the pedal close."""
+    """Circuits that the conductive inserts and the pedal close."""
 
     def touches(self, now_ns: int) -> tuple[bool, bool, bool]:
         """Needle on a nerve insert, needle in a vessel insert, foot pedal pressed."""
@@ -58,14 +58,14 @@ class EStopPort(Protocol):
 
 
 class ImagePort(Protocol):
-    """What the scanner sees."""
+    """View of the scanner."""
 
     def render(self, now_ns: int, settings: ImagingSettings) -> Pixels:
         """Grey image of the moment, shape (rows, columns)."""
 
 
 class TrackerPort(Protocol):
-    """What a tracker sees."""
+    """View of a tracker."""
 
     def tracked(self, now_ns: int) -> dict[str, Matrix | None]:
         """Transforms by name (``NeedleTipToTracker``, ``ProbeToTracker``, ``PhantomToTracker``); None = not seen."""

@@ -1,4 +1,4 @@
-"""``[sim]`` of a rig file: what the simulated bench is like; parameters of the simulation, not findings."""
+"""``[sim]`` of a rig file: properties of the simulated bench; parameters of the simulation, not findings."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class SimSettings(BaseModel):
     build: BuildErrors = BuildErrors()
     placement: PlacementErrors = PlacementErrors()
     needle_mount: MountError = MountError()
-    """How the needle sits in the carrier: not drawn, but as stated (none by default)."""
+    """Seat of the needle in the carrier: as stated, not random (none by default)."""
     bench_seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
     """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds. Left out, a
     study draws its benches from its own seed, and everything else (calibrations, ports) stands on bench 1."""
@@ -125,23 +125,23 @@ class SimSettings(BaseModel):
 
     @property
     def poured(self) -> BuildErrors:
-        """How the cartridge is poured, at the temperature of the bench."""
+        """Build errors and state of the pour, at the temperature of the bench."""
         return replace(self.build, temperature_c=self.temperature_c)
 
     @property
     def bench(self) -> int:
-        """Seed of the bench at hand."""
+        """Seed of the present bench."""
         return BENCH_UNLESS_DRAWN if self.bench_seed is None else self.bench_seed
 
     def shifted(self, by_levels: bool) -> SimSettings:
-        """The same with cartridges that may stand a level off."""
+        """The same settings with cartridges that may stand a level off."""
         if not by_levels:
             return self
         return self.model_copy(update={"placement": replace(self.placement, level_shift=True)})
 
-    def on_bench(self, drawn: int | None) -> SimSettings:
-        """The same with the bench that was drawn, unless one is given."""
-        return self if self.bench_seed is not None else self.model_copy(update={"bench_seed": drawn})
+    def on_bench(self, bench_seed: int | None) -> SimSettings:
+        """The same settings on the bench of this seed, unless the file gives one."""
+        return self if self.bench_seed is not None else self.model_copy(update={"bench_seed": bench_seed})
 
     def at_age(self, age_h: float | None) -> SimSettings:
         """The same bench with a cartridge of this age."""

@@ -1,4 +1,4 @@
-"""Which simulator stands for which driver, and what it is built with.
+"""Simulator of each driver, and the parts that it is built with.
 
 A simulator is found by the name of the driver whose device it is. Built-in ones lie in ``hal.sim.devices`` under the
 driver's own file name; third parties declare theirs in the entry-point group ``phantomrig.simulators`` under the
@@ -36,7 +36,7 @@ TCP = frozenset({"tcp"})
 
 
 class Surroundings(PressurePort, ForcePort, EStopPort, ImagePort, Protocol):
-    """What the world lets a device feel; the device never holds the world itself."""
+    """Part of the world that a device can feel; the device never holds the world itself."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Imaging:
 
 @dataclass(frozen=True)
 class SimPlace:
-    """Where a simulator is put."""
+    """Place of a simulator on the bench."""
 
     role: str
     driver: str

@@ -89,7 +89,7 @@ class Stylus:
         return legs[0].end_ns, at + NS_PER_S
 
     def freeze(self, now_ns: int) -> None:
-        """The hand holds still from ``now_ns`` on (which may lie a reaction time ahead)."""
+        """Hold the hand still from ``now_ns`` on (which may lie a reaction time ahead)."""
         self._frozen_ns = now_ns if self._frozen_ns is None else min(now_ns, self._frozen_ns)
 
     def pose_at(self, now_ns: int) -> Matrix:

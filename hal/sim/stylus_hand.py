@@ -1,4 +1,4 @@
-"""What the simulated operator does with the stylus when he is asked to touch."""
+"""The simulated operator's use of the stylus: touching and swivelling."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class StylusHand:
         return ends_ns if what == "fiducials" else seated_ns
 
     def freeze(self, now_ns: int) -> None:
-        """The hand holds still from ``now_ns`` on."""
+        """Hold the hand still from ``now_ns`` on."""
         self._stylus.freeze(now_ns)
 
     def _first(self, names: list[str]) -> Vector:
@@ -60,7 +60,7 @@ class StylusHand:
         return divots[names[0] if names else min(divots)]
 
     def _stop(self, at_mm: Vector, rest_s: float, sway_deg: float, turns: float = 0.0) -> Stop:
-        """The shaft comes from above, and from outside at a divot in a side wall of the box."""
+        """Rest of the tip; the shaft comes from above, and from outside at a divot in a side wall of the box."""
         middle = 0.5 * (self._world.built.nominal.box_low_mm + self._world.built.nominal.box_high_mm)
         way = np.array([0.0, 0.0, 1.0])
         if at_mm[2] > 0.0:

@@ -1,4 +1,4 @@
-"""The world under oath: what is true at the moments that scoring asks about.
+"""The world's witness: the truth at the moments that scoring needs.
 
 Implements ``rig.setup.witness.Witness``.
 """

@@ -49,7 +49,7 @@ class _Moment:
 
 
 class Tissue:
-    """What the needle asks of the phantom."""
+    """Properties of the phantom that the needle needs."""
 
     def __init__(self, built: AsBuilt) -> None:
         self._volume = built.volume
@@ -165,7 +165,7 @@ class World:
         self._time_ns = to_ns
 
     def _give(self, feed_mm: float) -> float:
-        """How far a hand yields under the needle's force (mm): a hand is a spring, not a machine.
+        """Distance that a hand yields under the needle's force (mm): a hand is a spring, not a machine.
 
         Relaxed step by step: the needle on bone is twenty times stiffer than the hand.
         """

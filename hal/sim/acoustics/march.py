@@ -1,4 +1,4 @@
-"""Label march: what each line meets on its way down, in several elevation slices (Numba kernel).
+"""Label march: the materials that each line meets on its way down, in several elevation slices (Numba kernel).
 
 Along a line the two-way amplitude T falls by ``10^(-2 alpha f ds / 20)`` per step and by ``1 - R^2`` at an
 interface with R = (Z2 - Z1)/(Z2 + Z1); the interface sends back ``T |R| ang(theta)``, where ``ang`` is a

@@ -1,4 +1,4 @@
-"""Everything of a frame that depends on the settings only: tables by sample, kernels, maps."""
+"""Everything in a frame that depends only on the settings: tables by sample, kernels, maps."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _waist(depth_mm: NDArray[np.float64], reach_mm: NDArray[np.float64]) -> NDAr
 def plan(
     probe: ProbeGeometry, settings: ImagingSettings, scene: PreparedScene, quality: str, sound_speed_m_s: float
 ) -> Plan:
-    """Work the tables out (some 10 ms; keep the result)."""
+    """Compute the tables (some 10 ms; keep the result)."""
     grid = ScanGrid.of(probe, settings, quality)
     beam = Beam(settings.frequency_mhz, cycles=CYCLES[quality])
     sample_mm = grid.sample_mm * sound_speed_m_s / settings.sound_speed_m_s

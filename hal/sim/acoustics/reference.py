@@ -1,4 +1,4 @@
-"""The kernels once more, slowly and readably, in NumPy: what the compiled ones are tested against."""
+"""The kernels again, slow and readable, in NumPy: the compiled ones are tested against them."""
 
 from __future__ import annotations
 

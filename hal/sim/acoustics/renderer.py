@@ -41,7 +41,7 @@ NOISE_TABLE = 1 << 17
 
 
 class Content(TypedDict, total=False):
-    """What a frame shows beside the gel, and how the probe meets the skin (see ``Renderer.render``)."""
+    """Content of a frame beside the gel, and the contact of probe and skin (see ``Renderer.render``)."""
 
     needle: EchoNeedle | None
     boluses: Sequence[Bolus]

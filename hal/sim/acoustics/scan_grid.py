@@ -38,7 +38,7 @@ class ScanGrid:
 
     @classmethod
     def of(cls, probe: ProbeGeometry, settings: ImagingSettings, quality: str = "full", pixels: int = 512) -> ScanGrid:
-        """Grid that a probe and its settings give; ``quality`` is ``full`` or ``fast``."""
+        """Grid of a probe and its settings; ``quality`` is ``full`` or ``fast``."""
         linear = probe.linear
         half = probe.footprint_mm / 2 if linear else math.radians(probe.field_of_view_deg) / 2
         return cls(

@@ -1,4 +1,4 @@
-"""The gel as the beam sees it: labels, materials, and what is worked out of them once."""
+"""The gel as the beam sees it: labels, materials, and values computed from them once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LabelVolume(Protocol):
 
 @dataclass(frozen=True)
 class Scene:
-    """What is imaged."""
+    """Scene of the scanner: labels and materials."""
 
     labels: NDArray[np.uint8]
     """Shape (nx, ny, nz), axes along the ``Phantom`` axes."""

@@ -1,4 +1,4 @@
-"""What a frame shows besides the gel: a needle, injected fluid, old needle tracks."""
+"""Contents of a frame besides the gel: a needle, injected fluid, old needle tracks."""
 
 from __future__ import annotations
 

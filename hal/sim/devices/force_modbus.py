@@ -74,7 +74,7 @@ class ForceAmplifier(ModbusSlave):
 
 
 def simulator(place: SimPlace) -> SimDevice:
-    """The amplifier of the needle's cell, or of the probe's: by its role."""
+    """Amplifier of the needle's load cell or the probe's, by its role."""
     which: Literal["needle", "probe"] = "probe" if place.role == "probe_force" else "needle"
     core = ForceAmplifier(place.surroundings, which, seed=place.seed)
     tcp_core = ForceAmplifier(place.surroundings, which, seed=place.seed, mbap=True)

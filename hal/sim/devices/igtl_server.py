@@ -1,4 +1,4 @@
-"""What every simulated OpenIGTLink server does: listen, answer queries, keep to its client's header version."""
+"""Common part of the simulated OpenIGTLink servers: listen, answer queries, keep to the client's header version."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ class IgtlServer(ABC):
         self._utc_offset_ns = offset_ns
 
     def stamp(self, time_ns: int) -> int:
-        """The stamp of a moment."""
+        """Stamp of a moment."""
         return time_ns + self._utc_offset_ns
 
     # ---- line -------------------------------------------------------------------------------------------
 
     def line_opened(self, now_ns: int) -> None:
-        """A client connected: it starts with the newest sample and owes nothing to the one before it."""
+        """A client connected: it starts with the newest sample and does not get earlier ones."""
         self._parser = Parser()
         self._replies.clear()
         self._version = 1

@@ -31,7 +31,7 @@ class ModbusFault(Exception):
 
 
 class RegisterBank(Protocol):
-    """What a device keeps behind its Modbus address; every method may raise ``ModbusFault``."""
+    """Registers of a device behind its Modbus address; every method may raise ``ModbusFault``."""
 
     functions: frozenset[int]
     """Function codes that the device knows."""
@@ -201,7 +201,7 @@ class ModbusSlave:
 
 
 def _rtu_length(data: bytes | bytearray) -> int | None:
-    """Length of the request that starts here; None when more bytes are needed to tell.
+    """Length of the request that starts here; None when more bytes are needed to know it.
 
     A function that this table does not know is taken as one frame with all that has come so far.
     """

@@ -1,4 +1,4 @@
-"""Axes of a simulated controller in the order of a pose, with what was set by hand filled in."""
+"""Axes of a simulated controller in the order of a pose; hand-set values are filled in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a simulated motion controller is: firmware personality, axes, and its mechanical imperfection."""
+"""Configuration of a simulated motion controller: firmware, axes, mechanical imperfection."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class GrblCore:
         self._now = now_ns
 
     def _work_off(self, now_ns: int) -> None:
-        """Everything that was to happen up to now."""
+        """Execute everything that was due up to now."""
         while self._events and self._events[0][0] <= now_ns:
             at, _, kind, data = heapq.heappop(self._events)
             self._settle(at)

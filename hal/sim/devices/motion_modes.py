@@ -1,4 +1,4 @@
-"""What a simulated controller keeps between lines: coordinate systems, offsets, modes; ``$G``, ``$#``, ``$N``.
+"""State of a simulated controller between lines: coordinate systems, offsets, modes; ``$G``, ``$#``, ``$N``.
 
 Source: Grbl 1.1h gcode.c and report.c; grblHAL report.c (``G49 G98 G50`` in ``$G``, ``[HOME:]`` and a tool offset per
 axis in ``$#``).
@@ -48,7 +48,7 @@ class Modes:
         self.reset()
 
     def reset(self) -> None:
-        """A soft reset forgets all but what is stored: modes, G92 and the tool's length."""
+        """Soft reset: forget everything except what is stored: modes, G92 and the tool's length."""
         count = len(self._letters)
         self.shift = np.zeros(count)
         self.tool = np.zeros(count)

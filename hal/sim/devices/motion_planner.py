@@ -87,12 +87,12 @@ class Planner:
 
     @property
     def end_ns(self) -> int:
-        """When the planned motion comes to rest."""
+        """Moment at which the planned motion comes to rest."""
         return self._segments[-1].end_ns
 
     @property
     def target(self) -> Axes:
-        """Where the queued motion ends."""
+        """Position at which the queued motion ends."""
         if self._blocks:
             last = self._blocks[-1]
             return last.start + last.unit * last.length
@@ -136,7 +136,7 @@ class Planner:
         return sum(1 for block in self._blocks if block.end_ns > at_ns)
 
     def first_end_ns(self, at_ns: int) -> int:
-        """When the next place in the queue becomes free."""
+        """Moment at which the next place in the queue becomes free."""
         return next((block.end_ns for block in self._blocks if block.end_ns > at_ns), at_ns)
 
     def add(self, target: Axes, speed: float, at_ns: int) -> bool:
@@ -180,7 +180,7 @@ class Planner:
         self._plan(left, max(at_ns, self.end_ns))
 
     def halt(self, at_ns: int) -> None:
-        """Steps stop at once (reset in motion)."""
+        """Stop the steps at once (reset in motion)."""
         if self.moving(at_ns):
             self._cut(at_ns)
         self._blocks = []

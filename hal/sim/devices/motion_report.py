@@ -1,4 +1,4 @@
-"""The ``<...>`` line of the simulated controllers, and which of its fields come when.
+"""The ``<...>`` line of the simulated controllers, and the reports in which each of its fields appears.
 
 Source: Grbl 1.1h and grblHAL report.c (``report_realtime_status``).
 """
@@ -19,7 +19,7 @@ BUSY_RATIO, REST_RATIO = 10, 30
 
 @dataclass(frozen=True)
 class Moment:
-    """What a controller is at the moment of a report."""
+    """State of a controller at the moment of a report."""
 
     state: str
     moving: bool
@@ -38,45 +38,45 @@ class Moment:
 
 
 class Reports:
-    """Counts reports: work offset and overrides are told now and then, news once."""
+    """Counts reports: work offset and overrides are included now and then, news once."""
 
     def __init__(self, firmware: Firmware) -> None:
         self._firmware = firmware
         self._hal = firmware is Firmware.GRBLHAL
         self._turn = 0
-        self._system_told = True
+        self._system_reported = True
         self.full = False
         """The next one tells everything (grblHAL, 0x87)."""
 
     def restart(self) -> None:
-        """After a reset, or a new offset: the next report tells it."""
+        """After a reset, or a new offset: the next report includes it."""
         self._turn = 0
 
     def new_system(self) -> None:
         """Another coordinate system became active: grblHAL names it once."""
-        self._system_told = False
+        self._system_reported = False
 
     def line(self, now: Moment, mask: int) -> str:
         """One report; ``mask`` is ``$10``, of which Grbl 1.1 has two bits and tells the rest always."""
-        told = mask if self._hal else mask | ~3
+        fields = mask if self._hal else mask | ~3
         position = now.machine if mask & 1 else now.machine - now.offset
         parts = [f"<{now.state}|{'MPos' if mask & 1 else 'WPos'}:{_list(position)}"]
         if mask & 2:
             free = PLANNER_BLOCKS[self._firmware] - now.queued
             parts.append(f"Bf:{free},{RX_BYTES[self._firmware] - now.pending}")
-        if told & 8:
+        if fields & 8:
             parts.append(f"FS:{now.feed_per_min:.0f},0")
-        if now.pins and told & 16:
+        if now.pins and fields & 16:
             parts.append(f"Pn:{now.pins}")
         full, self.full = self.full, False
         turn = self._turn % (BUSY_RATIO if now.moving else REST_RATIO)
         self._turn += 1
-        if (turn == 0 or full) and told & 32:
+        if (turn == 0 or full) and fields & 32:
             parts.append(f"WCO:{_list(now.offset)}")
-        if full or (self._hal and not self._system_told):
+        if full or (self._hal and not self._system_reported):
             parts.append(f"WCS:{now.system}")
-        self._system_told = True
-        if (turn == 1 or full) and told & 64:
+        self._system_reported = True
+        if (turn == 1 or full) and fields & 64:
             parts.append("Ov:100,100,100")
         if full:
             homed = [] if now.homed is None else [f"H:{int(now.homed)}"]

@@ -1,4 +1,4 @@
-"""The motor of a simulated Harvard pump: one run at a time, computed up to the time that is asked."""
+"""The motor of a simulated Harvard pump: one run at a time, computed up to the requested time."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Refused(Exception):
 
 
 def argument_error(argument: str, why: str = "") -> Refused:
-    """As the Pump 33 manual shows it: what is wrong, and below it, indented, why."""
+    """Error in the form of the Pump 33 manual: what is wrong, and below it, indented, why."""
     return Refused(f"Argument error: {argument}", *([f"   {why}"] if why else []))
 
 

@@ -1,4 +1,4 @@
-"""The pumping program of a New Era pump: phases, motor and dispensed totals, computed up to the time that is asked."""
+"""The pumping program of a New Era pump: phases, motor and dispensed totals, computed up to the requested time."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class Motor:
         self._fail("E", now_ns)
 
     def _jump(self, name: str, argument: str, number: int) -> int:
-        """Phases that only steer the program: where it goes on."""
+        """Follow phases that only steer the program; returns where it continues."""
         if name == "JMP":
             return int(argument)
         if name == "LOP":

@@ -33,7 +33,7 @@ class Plunger:
     """Turns motor travel into volume. All state in mm of plunger travel; positive is towards infusion."""
 
     def __init__(self, figures: PlungerFigures, seed: int, bore_mm: float | None) -> None:
-        """``bore_mm``: true inner diameter of the syringe; None = exactly what the pump is told."""
+        """``bore_mm``: true inner diameter of the syringe; None = exactly the pump's setting."""
         self.figures = figures
         self.bore_mm = bore_mm
         self.gain = 1.0 + random.Random(seed).uniform(-figures.flow_error, figures.flow_error)
@@ -41,46 +41,46 @@ class Plunger:
         self._slack_mm = figures.play_mm
         """Motor travel towards infusion before the plunger follows; the other way it is play minus this."""
 
-    def area_mm2(self, told_mm: float) -> float:
-        """Area that presses on the fluid, for a pump that was told the diameter ``told_mm``."""
-        return math.pi * (self.bore_mm or told_mm) ** 2 / 4.0
+    def area_mm2(self, set_mm: float) -> float:
+        """Area that presses on the fluid, for a pump that is set to the diameter ``set_mm``."""
+        return math.pi * (self.bore_mm or set_mm) ** 2 / 4.0
 
-    def move(self, volume_ml: float, told_mm: float) -> float:
-        """The motor travels by what would be ``volume_ml`` with the syringe that the pump was told of.
+    def move(self, volume_ml: float, set_mm: float) -> float:
+        """The motor travels by what would be ``volume_ml`` with the syringe that the pump is set to.
 
         Returns the part (0..1) of the travel that was lost in the play before the plunger followed.
         """
-        travel_mm = volume_ml * 1000.0 / (math.pi * told_mm**2 / 4.0)
+        travel_mm = volume_ml * 1000.0 / (math.pi * set_mm**2 / 4.0)
         if travel_mm >= 0.0:
             taken_mm = min(self._slack_mm, travel_mm)
         else:
             taken_mm = -min(self.figures.play_mm - self._slack_mm, -travel_mm)
         self._slack_mm -= taken_mm
-        self.displaced_ml += (travel_mm - taken_mm) * self.area_mm2(told_mm) * self.gain / 1000.0
+        self.displaced_ml += (travel_mm - taken_mm) * self.area_mm2(set_mm) * self.gain / 1000.0
         return taken_mm / travel_mm if travel_mm else 0.0
 
     def rest(self) -> None:
         """The motor stopped: the drive train relaxes."""
         self._slack_mm = min(self.figures.play_mm, self._slack_mm + self.figures.relax_mm)
 
-    def stalls(self, pressure_kpa: float, told_mm: float, speed_fraction: float) -> bool:
+    def stalls(self, pressure_kpa: float, set_mm: float, speed_fraction: float) -> bool:
         """True when the fluid pushes back harder than the motor can."""
         figures = self.figures
         limit_n = figures.force_slow_n + (figures.force_fast_n - figures.force_slow_n) * min(1.0, speed_fraction)
-        return pressure_kpa * 1e-3 * self.area_mm2(told_mm) + figures.friction_n > limit_n
+        return pressure_kpa * 1e-3 * self.area_mm2(set_mm) + figures.friction_n > limit_n
 
 
 class PlungerPath:
-    """What a plunger has displaced by when."""
+    """Volume that a plunger has displaced, over time."""
 
     def __init__(self) -> None:
         self._path_ns: list[int] = [0]
         self._path_ml: list[float] = [0.0]
 
-    def move(self, plunger: Plunger, volume_ml: float, told_mm: float, from_ns: int, to_ns: int) -> None:
+    def move(self, plunger: Plunger, volume_ml: float, set_mm: float, from_ns: int, to_ns: int) -> None:
         """The motor travels by ``volume_ml`` (negative: back) in that time."""
         before_ml = plunger.displaced_ml
-        lost = plunger.move(volume_ml, told_mm)
+        lost = plunger.move(volume_ml, set_mm)
         self._corner(from_ns + int(lost * (to_ns - from_ns)), before_ml)
         self._corner(to_ns, plunger.displaced_ml)
 

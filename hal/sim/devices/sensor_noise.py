@@ -1,4 +1,4 @@
-"""What a sensor makes of a physical value: low-pass, offset that drifts, and noise."""
+"""Imperfections of a sensor: low-pass, offset that drifts, and noise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Imperfection:
 
 
 class Channel:
-    """One analogue channel, evaluated when it is asked."""
+    """One analogue channel, evaluated on request."""
 
     def __init__(self, figures: Imperfection, seed: int) -> None:
         self._random = random.Random(seed)

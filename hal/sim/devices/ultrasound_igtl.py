@@ -114,7 +114,7 @@ class UltrasoundCore(IgtlServer):
     # ---- commands ---------------------------------------------------------------------------------------
 
     def _execute(self, text: str, name: str) -> tuple[bool, str, dict[str, str]]:
-        """Whether it was done, a message, and parameter values (empty text: refused)."""
+        """Success, a message, and parameter values (empty text: refused)."""
         try:
             element = ElementTree.fromstring(text)
         except ElementTree.ParseError as problem:
