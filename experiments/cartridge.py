@@ -20,7 +20,7 @@ from experiments.protocol.plan import PlannedCartridge, PlannedTrial
 from experiments.protocol.technique import Technique
 from experiments.put_aside import clear_unbegun, put_aside
 from experiments.rebuild import Rebuilding, Relay
-from experiments.steps import STEPS, reassess
+from experiments.steps import reassess, steps_of
 from experiments.trial.device_fault import DEVICE_FAULT
 from experiments.trial.needle_hand import ABOVE_SKIN_MM, OUT_MM_S, CarrierHand
 from experiments.trial.stream_recorder import streaming
@@ -323,14 +323,14 @@ def _one(
     witness = None if bench is None else bench.witness
     trial = Trial(planned, technique, anatomy(job.phantom), controller, trial_record, witness, scene=scene, about=about,
                   calibrated=job.calibrated)  # fmt: skip
-    about["guidance"] = trial.guidance
+    about["guidance"] = trial.hand.by
     if bench is not None:
         bench.hand_over(not isinstance(trial.hand, CarrierHand))
     block.ledger.begin(controller.clock.now_ns(), planned.level, planned.side, planned.trial_id)
     with streaming(controller, trial_record) as streams:
         trial.before_close = streams.finish
         try:
-            return str(run_trial(trial, STEPS, reassess, lead)["outcome"]), None
+            return str(run_trial(trial, steps_of(trial), reassess, lead)["outcome"]), None
         except (SafetyStop, LinkError, DeviceError) as stop:
             return trial.log.ended, stop
         finally:

@@ -1,21 +1,19 @@
 """Where is the tip? Direct view, commanded small motion, small test injection - in the order the technique says.
 
 The prediction comes from the feed and the bending model, the answer from the image; a confirmed tip corrects the
-model for the next step. In plane one frame against its like without the needle is enough; out of plane the image plane
-is fanned over the predicted tip.
+model for the next step. What a direct view is, the guide knows: in plane one frame against its like without the needle
+is enough; out of plane the image plane is fanned over the predicted tip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from experiments.steps.confirm_by_motion import look_by_motion
-from experiments.steps.confirm_in_plane import acquire_in_plane, look_beside, look_in_plane
-from experiments.steps.confirm_out_of_plane import acquire_by_fan, look_by_fan, plane_through
 from experiments.steps.confirm_prediction import predict
+from experiments.steps.guide import Guide
 from experiments.trial.sight import View
 from experiments.trial.trial import Trial
 from experiments.trial.uncertainty import depth_u_mm, note_tip
@@ -26,36 +24,19 @@ from rig.guidance.scan_lines import invert_affine
 from rig.instruments.syringe import inject
 
 
-def acquire(trial: Trial) -> None:
-    """First sight of the needle after the skin: carrier and image are calibrated to about a millimetre only."""
-    if _out_of_plane(trial):
-        acquire_by_fan(trial)
-    else:
-        acquire_in_plane(trial)
-
-
-def confirm_tip(
-    trial: Trial, direct: Callable[[Trial], Confirmation] | None = None, *, fluid: bool = True
-) -> Confirmation:
+def confirm_tip(trial: Trial, guide: Guide, *, fluid: bool = True) -> Confirmation:
     """Try the technique's methods until one confirms; the last answer carries all reasons.
 
-    ``direct`` takes the place of the direct view and of the probe moves that follow when it fails; without ``fluid``
-    the test injection is kept for later.
+    Without ``fluid`` the test injection is kept for later.
     """
     answers: list[Confirmation] = []
     for method in trial.technique.advance.confirm_order:
-        if method == "direct" and direct is not None:
-            answers.append(direct(trial))
-        elif method == "direct" and _out_of_plane(trial):
-            answers.append(look_by_fan(trial))
-        elif method == "direct":
-            answers.append(look_in_plane(trial))
-            beside = None if answers[-1].confirmed else look_beside(trial)
-            answers += [] if beside is None else [beside]
+        if method == "direct":
+            answers += guide.look(trial)
         elif method == "motion":
-            answers.append(look_by_motion(trial))
-        elif method == "fluid" and fluid and _fluid_left(trial):
-            answers.append(_fluid(trial))
+            answers.append(look_by_motion(trial, guide))
+        elif fluid and _fluid_left(trial):
+            answers.append(_fluid(trial, guide))
         if answers and answers[-1].confirmed:
             break
     best = first_confirmed(answers)
@@ -96,11 +77,10 @@ def _fluid_left(trial: Trial) -> bool:
     return trial.log.test_ml + advance.fluid_ml + 2 * injection.test_ml <= injection.test_total_max_ml + 1e-9
 
 
-def _fluid(trial: Trial) -> Confirmation:
+def _fluid(trial: Trial, guide: Guide) -> Confirmation:
     advance = trial.technique.advance
     prediction = predict(trial)
-    if _out_of_plane(trial):
-        trial.sight.move(plane_through(trial, prediction.tip_mm))
+    guide.show(trial, prediction.tip_mm)
     before = trial.sight.take("fluid before")
     inject(
         trial.controller, advance.fluid_ml, advance.fluid_rate_ml_min, test=True, line=trial.line_model(),
@@ -112,7 +92,3 @@ def _fluid(trial: Trial) -> Confirmation:
         before.pixels, after.pixels, trial.image_to_probe(after), after.ProbeToRig, prediction.tip_mm, advance.fluid_ml
     )
     return confirm_fluid(prediction, seen, after.ProbeToRig)
-
-
-def _out_of_plane(trial: Trial) -> bool:
-    return trial.technique.plane == "out_of_plane"

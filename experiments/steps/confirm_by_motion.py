@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.steps.confirm_out_of_plane import plane_through
 from experiments.steps.confirm_prediction import predict
+from experiments.steps.guide import Guide
 from experiments.trial.sight import View
 from experiments.trial.trial import Trial
 from hal.types import Matrix
@@ -17,20 +17,15 @@ from rig.guidance.bending import TipPrediction
 from rig.guidance.confirmation import Confirmation, confirm_motion, confirm_motion_sweep
 from rig.guidance.needle_motion import MotionView, find_motion
 
-BESIDE_MM = (-2.0, -1.0, 1.0, 2.0)
-"""Planes beside the working one along the elevation axis: with it a sweep over twice the thickness of the slice."""
 
-
-def look_by_motion(trial: Trial) -> Confirmation:
+def look_by_motion(trial: Trial, guide: Guide) -> Confirmation:
     """Withdraw and advance by ``motion_mm``; within the blind limit that is also part of the way.
 
     The other planes are looked at only when the working plane has shown the motion where it should be.
     """
     amount, speed = trial.technique.advance.motion_mm, trial.technique.advance.near_speed_mm_s
     prediction = predict(trial)
-    across = trial.technique.plane == "out_of_plane"
-    if across:
-        trial.sight.move(plane_through(trial, prediction.tip_mm))
+    guide.show(trial, prediction.tip_mm)
     home = trial.sight.ProbeToRig
     deep = trial.sight.take("motion before")
     left_mm = trial.controller.travel.limit_mm - trial.controller.travel.since_confirmed_mm
@@ -39,10 +34,9 @@ def look_by_motion(trial: Trial) -> Confirmation:
     back = predict(trial)
     seen = _moved(trial, prediction, drawn, deep)
     answer = confirm_motion(prediction, seen, deep.ProbeToRig)
-    beside = [] if across or not answer.confirmed else [_beside(home, mm) for mm in BESIDE_MM]
+    beside = [_beside(home, mm) for mm in guide.beside_mm] if answer.confirmed else []
     drawn_beside = [trial.sight.look(pose, "motion after") for pose in beside]
-    # A person goes back over track that the needle has just left; what marks and hand leave open is no new ground.
-    trial.hand.advance(amount, speed, blind=trial.hand.by == "freehand")
+    trial.hand.regain(amount, speed)
     if beside:
         looks = [(deep.ProbeToRig, seen)]
         for pose, drawn_here in zip(reversed(beside), reversed(drawn_beside), strict=True):

@@ -91,6 +91,13 @@ def look_in_plane(trial: Trial) -> Confirmation:
     return answer
 
 
+def look_in_plane_and_beside(trial: Trial) -> list[Confirmation]:
+    """One frame, and the places beside it when the tip is not seen."""
+    answer = look_in_plane(trial)
+    beside = None if answer.confirmed else look_beside(trial)
+    return [answer] if beside is None else [answer, beside]
+
+
 def look_beside(trial: Trial) -> Confirmation | None:
     """The tip is not seen: small probe moves along the elevation axis, needle at rest (``facts/domain.md`` 4.2).
 
@@ -110,7 +117,7 @@ def look_beside(trial: Trial) -> Confirmation | None:
 
 def follow_tip(trial: Trial) -> None:
     """Of the places with an empty frame, the one whose plane is nearest to the predicted tip."""
-    if trial.technique.plane == "out_of_plane" or not trial.empty:
+    if not trial.empty:
         return
     tip = predict(trial).tip_mm
     poses = [e.ProbeToRig for e in trial.empty]

@@ -26,6 +26,11 @@ def plane_through(trial: Trial, point_rig_mm: Vector) -> Matrix:
     return crossing_pose(face, line, point_rig_mm, trial.technique.advance.fan_tilt_deg)
 
 
+def show_in_plane(trial: Trial, point_rig_mm: Vector) -> None:
+    """Bring the image plane to a point of the needle."""
+    trial.sight.move(plane_through(trial, point_rig_mm))
+
+
 def take_empty_planes(trial: Trial) -> None:
     """Before the needle enters: frames of planes that cross the planned needle every millimetre."""
     assert trial.plan is not None

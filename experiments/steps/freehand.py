@@ -15,18 +15,17 @@ from experiments.steps.confirm_in_plane import empty_frame
 from experiments.steps.confirm_out_of_plane import fan_and_prediction, first_sight
 from experiments.steps.confirm_prediction import predict
 from experiments.steps.view_target import pressed
+from experiments.trial.needle_hand import HAND_VARIANCE
 from experiments.trial.sight import View
 from experiments.trial.trial import Trial
 from hal.types import Matrix, Pose6, Vector
 from rig.geometry.transforms import from_pose6
-from rig.guidance.bending import FACTOR_SD, Bending
+from rig.guidance.bending import Bending
 from rig.guidance.confirmation import Confirmation, ConfirmationLimits, Method, confirm_direct
 from rig.guidance.fan_planes import Reach
 from rig.guidance.needle import NeedleView, StripSettings, find_needle
 from rig.guidance.needle_crossing import elevation_from_sweep
 
-ENTRY_SD_MM, ANGLE_SD_DEG = 2.0, 4.0
-"""How well a hand places entry and angle: between expert and novice (``facts/domain.md`` 6)."""
 MEMORY = 0.8
 """Weight of what was known against the newest look: about five looks (8 mm of way) are remembered."""
 OFFSETS_MM = tuple(float(v) for v in np.arange(-6.0, 6.1, 1.5))
@@ -53,17 +52,10 @@ FAN_WIDE = Reach(behind_mm=12.0, ahead_mm=12.0, radius_mm=8.0)
 FAN_AWAY_MM = 9.0
 
 
-def hand_prior(bending: Bending) -> Bending:
-    """The bending model before anybody has seen where the hand put the needle."""
-    spread = [FACTOR_SD**2, *[np.radians(ANGLE_SD_DEG) ** 2] * 2, *[ENTRY_SD_MM**2] * 2]
-    return replace(bending, covariance=np.diag(spread))
-
-
 def forget(bending: Bending) -> Bending:
     """A hand and gel that was cut and dragged are not the model's straight guide: older looks count less and less."""
     covariance = bending.covariance / MEMORY
-    prior = np.diag(hand_prior(bending).covariance)
-    scale = np.sqrt(np.minimum(1.0, prior / np.diag(covariance)))
+    scale = np.sqrt(np.minimum(1.0, HAND_VARIANCE / np.diag(covariance)))
     return replace(bending, covariance=covariance * np.outer(scale, scale))
 
 
@@ -119,10 +111,8 @@ def _look(trial: Trial, ProbeToRig: Matrix, settings: StripSettings, label: str)
     return _Look(seen, view)
 
 
-def acquire_by_hand(trial: Trial) -> bool:
+def acquire_in_grid(trial: Trial) -> bool:
     """First sight of a needle that a person placed: where it entered, where it points, how deep it is."""
-    if trial.technique.plane == "out_of_plane":
-        return _acquire_wide_fan(trial)
     assert trial.bending is not None
     looks = [_look(trial, empty.ProbeToRig, WIDE, "acquire") for empty in trial.empty]
     looks = [k for k in looks if k.seen.found and abs(k.seen.along_mm) <= ALONG_MM]
@@ -238,7 +228,8 @@ def _row(trial: Trial, home: Matrix) -> list[Matrix]:
 # ---- out of plane ----------------------------------------------------------------------------------------------
 
 
-def _acquire_wide_fan(trial: Trial) -> bool:
+def acquire_by_wide_fan(trial: Trial) -> bool:
+    """First sight of a needle that a person placed across the image."""
     assert trial.bending is not None
     tip = first_sight(trial, FAN_WIDE, FAN_AWAY_MM)
     if tip is None:

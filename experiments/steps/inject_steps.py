@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 
 from experiments.protocol.states import State
-from experiments.steps.advance import aim_rig
 from experiments.steps.confirm import detections
 from experiments.steps.confirm_prediction import predict
+from experiments.steps.plan_path import aim_rig
 from experiments.trial.reference import note_reference
 from experiments.trial.trial import Trial
 from experiments.trial.uncertainty import write_uncertainty
@@ -25,8 +25,7 @@ BACK_MM = 1.0
 def at_target(trial: Trial) -> State:
     """The operator agrees; the needle rests while the reference instrument is read."""
     trial.log.t_final_ns = trial.now_ns
-    if trial.technique.plane != "landmark":
-        trial.log.believed_aim_rig_mm = aim_rig(trial)
+    trial.log.believed_aim_rig_mm = aim_rig(trial)
     if trial.controller.rig.operator is not None:
         answer = trial.controller.ask(Instruction(InstructionKind.AT_TARGET, "needle at the target: agreed?"), 600.0)
         if not answer.done:
@@ -35,11 +34,10 @@ def at_target(trial: Trial) -> State:
     return State.TEST_INJECT
 
 
-def test_inject(trial: Trial) -> State:
-    """A small injection: it must flow, and where there is an image it should show at the tip."""
+def test_inject(trial: Trial, *, pictures: bool) -> State:
+    """A small injection: it must flow, and where there are pictures it should show at the tip."""
     injection = trial.technique.injection
-    image = trial.technique.plane != "landmark"
-    before = trial.sight.take("test before") if image else None
+    before = trial.sight.take("test before") if pictures else None
     result = inject(
         trial.controller, injection.test_ml, injection.rate_ml_min, test=True, line=trial.line_model(),
         note=partial(trial.note_injection, test=True), tell=trial.note_pressure,
@@ -77,12 +75,12 @@ def draw_back(trial: Trial, reason: str) -> State:
     return State.TEST_INJECT
 
 
-def inject_step(trial: Trial) -> State:
+def inject_step(trial: Trial, *, pictures: bool) -> State:
     """The injection itself; the reference tip at its start is the tip of record. It is begun once in a trial."""
     injection = trial.technique.injection
     note_reference(trial, "at_injection")
     write_uncertainty(trial)
-    if trial.technique.plane != "landmark":
+    if pictures:
         view = trial.sight.take("before injection")
         trial.sight.keep(view, "at_injection", detections(view, trial.log.confirmed_tip_rig_mm))
         trial.log.image_axes = np.asarray(np.linalg.inv(trial.PhantomToRig)[:3, :3] @ view.ProbeToRig[:3, :3]).T

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from experiments.protocol.states import State
 from experiments.trial.log import unit
-from experiments.trial.needle_hand import OperatorHand
+from experiments.trial.needle_hand import by_person
 from experiments.trial.trial import Trial
 from hal.types import Instruction, InstructionKind, NeedlePose
 from rig.guidance.needle_line import direction_from_angles
@@ -33,9 +33,8 @@ def palpate(trial: Trial) -> State:
 
 def blind_advance(trial: Trial) -> State:
     """From the mark along the nominal direction to the nominal depth; at bone a little back and past it."""
-    landmark, advance = trial.technique.landmark, trial.technique.advance
-    hand = trial.hand
-    assert landmark is not None and isinstance(hand, OperatorHand)
+    landmark, advance, hand = trial.technique.landmark, trial.technique.advance, by_person(trial.hand)
+    assert landmark is not None
     turn, lean = WALK_OFF_DEG[min(trial.log.redirections_n, len(WALK_OFF_DEG) - 1)]
     lateral, tilt = landmark.lateral_deg + turn, landmark.tilt_deg + lean
     dx, dy = landmark.entry_offset_mm

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.protocol.states import State
-from experiments.steps.freehand import hand_prior
+from experiments.steps.guide import Guide
 from experiments.steps.view_target import pressed, target_rig
 from experiments.trial.log import unit
 from experiments.trial.trial import Trial
@@ -24,6 +24,8 @@ SLIDE_MAX_MM = 20.0
 OPEN_MIN = 0.6
 """Share of open rays to the target that sliding the probe must keep."""
 NEAR_FIELD_MM = 3.0
+SHAFT_SEEN_MM = 16.0
+"""Length of shaft in the picture from which a view can confirm the tip."""
 APART_DEG = 4.0
 """A new path must differ this much from one that was given up."""
 
@@ -47,13 +49,19 @@ def aim(trial: Trial) -> FixedAim:
     return FixedAim(t.nerve_centre_mm, t.nerve_axis, t.nerve_radius_mm, t.aim_mm(trial.approach_direction))
 
 
-def plan_step(trial: Trial) -> State:
+def aim_rig(trial: Trial) -> Vector:
+    """The aim point as registered, Rig frame."""
+    T = trial.PhantomToRig
+    return np.asarray(T[:3, :3] @ aim(trial).fixed_mm + T[:3, 3])
+
+
+def plan_step(trial: Trial, guide: Guide) -> State:
     """Choose the path; no path is an answer and ends the trial."""
     path, rig = trial.technique.path, trial.controller.rig
     assert path is not None
     needle = rig.config.needle
     rules = PathRules(
-        in_plane=trial.technique.plane == "in_plane",
+        in_plane=guide.in_plane,
         lateral_range_deg=(path.lateral_deg.lo, path.lateral_deg.hi),
         tilt_range_deg=(path.tilt_deg.lo, path.tilt_deg.hi),
         lateral_preferred_deg=path.lateral_deg.preferred,
@@ -83,13 +91,9 @@ def plan_step(trial: Trial) -> State:
     trial.event("plan", ok=plan.ok, reason=plan.reason, candidates_n=plan.candidates_n, rejected=plan.rejected)
     if not plan.ok:
         raise trial.stop(f"no path: {plan.reason}")
-    if rules.in_plane:
-        plan = towards_entry(trial, plan)
-    trial.plan = plan
+    trial.plan = plan = guide.view_of(trial, plan)
     trial.controller.travel.declare_clear(plan.feed_mm - trial.technique.advance.near_bone_zone_mm)
-    trial.bending = nominal_bending(NeedleLine(plan.entry_mm, plan.direction), trial.needle)
-    if trial.guidance == "freehand":
-        trial.bending = hand_prior(trial.bending)
+    trial.bending = trial.hand.unseen(nominal_bending(NeedleLine(plan.entry_mm, plan.direction), trial.needle))
     trial.bending_before = trial.bending
     RigToPhantom = np.linalg.inv(trial.PhantomToRig)[:3, :3]
     trial.log.planned_axis = unit(RigToPhantom @ plan.direction)
@@ -129,6 +133,12 @@ def towards_entry(trial: Trial, plan: Plan) -> Plan:
         if view.open_fraction >= OPEN_MIN:
             return replace(plan, ProbeToRig=pose)
     return plan
+
+
+def shaft_seen_mm(trial: Trial) -> float:
+    """In plane: feed at which enough of the planned needle lies in the working view."""
+    assert trial.plan is not None
+    return first_seen_feed_mm(trial.plan, trial.controller.rig.config.probe) + SHAFT_SEEN_MM
 
 
 def first_seen_feed_mm(plan: Plan, probe: ProbeGeometry) -> float:

@@ -24,13 +24,13 @@ BASELINE_KPA = 0.3
 OPERATOR_S = 600.0
 
 
-def setup(trial: Trial) -> State:
-    """Everything before the probe touches the phantom."""
+def setup(trial: Trial, then: State) -> State:
+    """Everything before the probe, or the palpating finger, touches the phantom."""
     for item in trial.technique.checklist:
         if item.when == "before" and item.id != "PRE9":
             do_item(trial, item)
     prime_line(trial)
-    return State.PALPATE if trial.technique.plane == "landmark" else State.LONGITUDINAL
+    return then
 
 
 def do_item(trial: Trial, item: ChecklistItem) -> None:

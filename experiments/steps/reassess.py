@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.protocol.states import State
-from experiments.steps.advance import aim_rig, redirect
 from experiments.steps.confirm_prediction import predict
 from experiments.steps.inject_steps import draw_back
 from experiments.steps.landmark import walk_off
+from experiments.steps.plan_path import aim_rig
+from experiments.steps.redirect import redirect
 from experiments.trial.needle_hand import DECLINED
 from experiments.trial.trial import Trial
 from rig.safety.stop import HoldRequested

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from experiments.trial.needle_hand import OperatorHand
+from experiments.trial.needle_hand import by_person
 from experiments.trial.trial import Trial
 from hal.types import Vector
 from rig.geometry.transforms import invert
@@ -64,8 +64,8 @@ def _feed_to(bending: Bending, goal: Vector) -> float:
 
 def turn_towards(trial: Trial, goal: Vector) -> None:
     """Have the needle tilted so that its way meets the aim point; the model is turned with it, less certain."""
-    hand = trial.hand
-    assert trial.bending is not None and isinstance(hand, OperatorHand)
+    hand = by_person(trial.hand)
+    assert trial.bending is not None
     ahead = outlook(trial, goal)
     bending = trial.bending
     feed = max(0.0, hand.feed_mm)

@@ -7,12 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
+from experiments.protocol.technique import Technique
 from experiments.trial.log import TrialLog
 from hal.errors import SafetyStop
 from hal.ranges import within
 from hal.types import BONE, Instruction, InstructionKind, Matrix, NeedlePose, OperatorResponse
 from rig.control.controller import Controller
 from rig.geometry.transforms import invert
+from rig.guidance.bending import FACTOR_SD, Bending
 from rig.guidance.needle_line import NeedleLine, angles_from_direction
 from rig.instruments.jogs import check_reach, move_needle, rotate_bevel
 from rig.safety.stop import HoldRequested, Severity, Trip
@@ -34,6 +36,12 @@ DECLINED = "operator_declined"
 """Source of the hold, or of the stop, when a person answers that something cannot be done."""
 WITHDRAW_ASKED_N = 3
 """How often a person is asked to withdraw before the rig is stopped with the needle where it is [A]."""
+HAND_STEP_MM = 1.6
+"""What a person is asked for at a time, so that a step that comes out longer stays under 2 mm."""
+ENTRY_SD_MM, ANGLE_SD_DEG = 2.0, 4.0
+"""How well a hand places entry and angle: between expert and novice (``facts/domain.md`` 6)."""
+HAND_VARIANCE = np.array([FACTOR_SD**2, *[np.radians(ANGLE_SD_DEG) ** 2] * 2, *[ENTRY_SD_MM**2] * 2])
+"""Of ``Bending.mean`` before anybody has seen where the hand put the needle."""
 PLACE_MM_S = 5.0
 OUT_MM_S = 10.0
 
@@ -42,6 +50,9 @@ class NeedleHand(Protocol):
     """Places, advances and withdraws the needle; positions are what the hand believes, not what is true."""
 
     by: str
+    """robot, freehand or landmark, as the trial row says."""
+    repeatable: bool
+    """Sent along the same path it goes the same way, so that a path that failed is not tried again."""
 
     def place(self, line: NeedleLine, bevel_deg: float) -> None:
         """Bring the needle to its entry point outside the skin."""
@@ -51,6 +62,9 @@ class NeedleHand(Protocol):
 
     def withdraw(self, amount_mm: float, speed_mm_s: float) -> None: ...
 
+    def regain(self, amount_mm: float, speed_mm_s: float) -> None:
+        """Forward again over track that the needle has just left."""
+
     def turn_bevel(self, bevel_deg: float) -> None: ...
 
     def out(self) -> float:
@@ -58,6 +72,13 @@ class NeedleHand(Protocol):
 
     def seen(self, feed_mm: float, sd_mm: float) -> None:
         """The image says how deep the tip is along the needle."""
+
+    def unseen(self, nominal: Bending) -> Bending:
+        """The bending model of a needle that this hand has placed and nobody has looked at."""
+
+    @property
+    def step_max_mm(self) -> float:
+        """Longest step that may be asked for now."""
 
     @property
     def feed_mm(self) -> float: ...
@@ -75,6 +96,7 @@ class CarrierHand:
     """The needle carrier."""
 
     by = "robot"
+    repeatable = True
 
     def __init__(self, controller: Controller, log: TrialLog) -> None:
         self._controller = controller
@@ -106,6 +128,9 @@ class CarrierHand:
         pose = self._pose()
         move_needle(self._controller, replace(pose, feed_mm=pose.feed_mm - amount_mm), speed_mm_s)
 
+    def regain(self, amount_mm: float, speed_mm_s: float) -> None:
+        self.advance(amount_mm, speed_mm_s)
+
     def turn_bevel(self, bevel_deg: float) -> None:
         rotate_bevel(self._controller, bevel_deg)
 
@@ -117,6 +142,15 @@ class CarrierHand:
 
     def seen(self, feed_mm: float, sd_mm: float) -> None:
         """A carrier knows its feed: what the image disagrees by is kept by the trial (``feed_bias_mm``)."""
+
+    def unseen(self, nominal: Bending) -> Bending:
+        return nominal
+
+    @property
+    def step_max_mm(self) -> float:
+        """A turn of the bevel moves the tip of a needle with run-out a little: that is travel since it was
+        confirmed."""
+        return self._controller.travel.room_mm
 
     @property
     def feed_mm(self) -> float:
@@ -134,24 +168,23 @@ class CarrierHand:
 
 
 class OperatorHand:
-    """A person: every movement is an instruction with a confirmation.
+    """A person who goes by feel: every movement is an instruction with a confirmation.
 
     Depth is what was asked for, what the marks on the shaft say and, where there is a picture, what it shows; each
-    weighed by its spread. ``guided``: the image is looked at between steps, so that travel without a confirmed tip is
-    limited as for a carrier and strong resistance that the person reports is a hold.
+    weighed by its spread.
 
     "Cannot" is an answer: nothing is believed to have moved, and ``HoldRequested`` (source ``operator_declined``) is
     raised. A withdrawal that cannot be done is asked for again, then raises ``SafetyStop``: the needle is still in.
     """
 
-    by = "freehand"
+    by = "landmark"
+    repeatable = False
     WAIT_S = 600.0
     """A person may take this long for one instruction."""
 
-    def __init__(self, controller: Controller, log: TrialLog, *, guided: bool = False) -> None:
+    def __init__(self, controller: Controller, log: TrialLog) -> None:
         self._controller = controller
         self._log = log
-        self._guided = guided
         self._CarrierToRig: Matrix = controller.rig.frames.get("Carrier", "Rig")
         self._told: NeedlePose | None = None
         self._feed_mm = -ABOVE_SKIN_MM
@@ -199,8 +232,6 @@ class OperatorHand:
 
     def _believe(self, feed_mm: float, sd_mm: float) -> None:
         self._feed_mm, self._feed_sd_mm = feed_mm, sd_mm
-        if self._guided:
-            self._controller.travel.moved_to(feed_mm)
 
     def _moved(self, amount_mm: float, read_mm: float | None) -> None:
         """Asked for, then weighed against the mark."""
@@ -242,8 +273,9 @@ class OperatorHand:
 
     def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
         self._controller.require_no_hold()
-        if self._guided and not blind:
-            self._controller.travel.check(self.feed_mm + amount_mm)
+        self._feed(amount_mm, speed_mm_s)
+
+    def _feed(self, amount_mm: float, speed_mm_s: float) -> OperatorResponse:
         check_reach(self._feed_mm + amount_mm, self._controller.rig.config.needle)
         slow = ("slow",) if speed_mm_s <= 1.0 else ()
         text = f"Advance {amount_mm:.1f} mm{', slowly (1 mm/s)' if slow else ''}, stop at resistance"
@@ -251,8 +283,7 @@ class OperatorHand:
         self._moved(amount_mm, answer.value)
         if answer.text == BONE and answer.value is None:
             self._stopped_midway = True
-        if self._guided and answer.text == BONE:
-            raise HoldRequested(Trip("needle_force_felt", Severity.HOLD, "the operator felt strong resistance"))
+        return answer
 
     def withdraw(self, amount_mm: float, speed_mm_s: float) -> None:
         text = f"Withdraw {amount_mm:.1f} mm"
@@ -266,6 +297,10 @@ class OperatorHand:
             f"the operator, asked {WITHDRAW_ASKED_N} times, could not: {text}; the needle is still in the phantom",
             source=DECLINED,
         )
+
+    def regain(self, amount_mm: float, speed_mm_s: float) -> None:
+        """What marks and hand leave open is no new ground."""
+        self.advance(amount_mm, speed_mm_s, blind=True)
 
     def turn_bevel(self, bevel_deg: float) -> None:
         now = self._told.bevel_deg if self._told else 0.0
@@ -301,6 +336,13 @@ class OperatorHand:
         self._stopped_midway = False
         return max(0.0, depth_mm)
 
+    def unseen(self, nominal: Bending) -> Bending:
+        return replace(nominal, covariance=np.diag(HAND_VARIANCE))
+
+    @property
+    def step_max_mm(self) -> float:
+        return HAND_STEP_MM
+
     @property
     def feed_mm(self) -> float:
         if self._stopped_midway:
@@ -320,6 +362,32 @@ class OperatorHand:
         return NeedleLine.from_pose(pose, self._CarrierToRig)
 
 
-def longest_axis_error_deg(a: NeedleLine, b: NeedleLine) -> float:
-    """Angle between two needle axes."""
-    return float(np.degrees(np.arccos(np.clip(a.direction @ b.direction, -1.0, 1.0))))
+class GuidedHand(OperatorHand):
+    """A person whose needle is looked at between steps: travel without a confirmed tip is limited as for a carrier, and
+    strong resistance that the person reports is a hold."""
+
+    by = "freehand"
+
+    def _believe(self, feed_mm: float, sd_mm: float) -> None:
+        super()._believe(feed_mm, sd_mm)
+        self._controller.travel.moved_to(feed_mm)
+
+    def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
+        self._controller.require_no_hold()
+        if not blind:
+            self._controller.travel.check(self.feed_mm + amount_mm)
+        if self._feed(amount_mm, speed_mm_s).text == BONE:
+            raise HoldRequested(Trip("needle_force_felt", Severity.HOLD, "the operator felt strong resistance"))
+
+
+def by_person(hand: NeedleHand) -> OperatorHand:
+    """The same hand, for what only a person can be asked to do."""
+    assert isinstance(hand, OperatorHand)
+    return hand
+
+
+def hand_of(technique: Technique, controller: Controller, log: TrialLog) -> NeedleHand:
+    """Who holds the needle of a trial: a person where nobody looks or the rig has no carrier."""
+    if technique.plane == "landmark":
+        return OperatorHand(controller, log)
+    return GuidedHand(controller, log) if controller.rig.carrier is None else CarrierHand(controller, log)

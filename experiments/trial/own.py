@@ -127,7 +127,7 @@ class OwnTrial:
         """
         if not 0.0 <= short_of_mm <= SHORT_OF_MAX_MM:
             raise ProcedureFault(f"advance(short_of_mm={short_of_mm!r}): 0 to {SHORT_OF_MAX_MM:g} mm")
-        if short_of_mm and self._trial.technique.plane == "landmark":
+        if short_of_mm and not self._walk.has(State.ADVANCE):
             raise ProcedureFault("advance(short_of_mm=...): without an image nobody knows how far the tip is")
         before, self._trial.short_of_mm = self._trial.short_of_mm, short_of_mm
         if self._walk.state is State.AT_TARGET and before > short_of_mm:

@@ -6,7 +6,7 @@ Steps are functions ``Trial -> State`` in ``experiments.steps``. A stop rule (``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from experiments.protocol.states import State
 from experiments.protocol.technique import Path_, Technique
 from experiments.trial.device_fault import DEVICE_FAULT, KINDS, Ports, fault_of
 from experiments.trial.log import TrialLog
-from experiments.trial.needle_hand import CarrierHand, NeedleHand, OperatorHand
+from experiments.trial.needle_hand import NeedleHand, hand_of
 from experiments.trial.scoring import drawn_truth, score
 from experiments.trial.shared_errors import SeenTip, SharedErrors
 from experiments.trial.sight import Sight, View
@@ -146,12 +146,7 @@ class Trial:
         speed = self.technique.scan.speed_mm_s if self.technique.scan else 30.0
         self.sight = Sight(self.controller, self.record, self.log, speed, self.scene)
         self.PhantomToRig = self.controller.rig.frames.get("Phantom", "Rig")
-        by_hand = self.technique.plane == "landmark" or self.controller.rig.carrier is None
-        self.hand: NeedleHand = (
-            OperatorHand(self.controller, self.log, guided=self.technique.plane != "landmark")
-            if by_hand
-            else CarrierHand(self.controller, self.log)
-        )
+        self.hand: NeedleHand = hand_of(self.technique, self.controller, self.log)
 
     # ---- short names that steps use ------------------------------------------------------------------------
 
@@ -170,11 +165,6 @@ class Trial:
         """The corridor of an ultrasound technique."""
         assert self.technique.path is not None
         return self.technique.path
-
-    @property
-    def guidance(self) -> str:
-        """robot, freehand or landmark."""
-        return "landmark" if self.technique.plane == "landmark" else self.hand.by
 
     @property
     def approach_direction(self) -> Vector:
@@ -244,11 +234,15 @@ Reassess = Callable[[Trial, HoldRequested, State], State]
 class Walk:
     """The way of a trial from state to state; a stop rule that fires in one is answered by ``reassess``."""
 
-    def __init__(self, trial: Trial, steps: dict[State, Step], reassess: Reassess) -> None:
+    def __init__(self, trial: Trial, steps: Mapping[State, Step], reassess: Reassess) -> None:
         self.trial = trial
         self.state = State.SETUP
         """The next one."""
         self._steps, self._reassess, self._entered_n = steps, reassess, 0
+
+    def has(self, state: State) -> bool:
+        """Whether trials of this kind go through the state."""
+        return state in self._steps
 
     def to(self, *ends: State) -> None:
         """Go on until one of these states is the next."""
@@ -277,7 +271,7 @@ class ProcedureFault(RigError):
     """A procedure of the user's own raised something itself, or asked for what is not possible where it stands."""
 
 
-def run_trial(trial: Trial, steps: dict[State, Step], reassess: Reassess, lead: Lead = all_states) -> dict[str, Any]:
+def run_trial(trial: Trial, steps: Mapping[State, Step], reassess: Reassess, lead: Lead = all_states) -> dict[str, Any]:
     """Go through the states; returns the trial row. Raises ``SafetyStop``, ``LinkError``, ``DeviceError`` or
     ``ProcedureFault`` after the record was closed, so that the caller ends the cartridge."""
     log = trial.log
@@ -349,7 +343,7 @@ def _answer(trial: Trial, hold: HoldRequested, state: State, reassess: Reassess)
     raise TrialEnded("stopped", f"stop rules kept firing: {hold.reason}")
 
 
-def _leave_phantom(trial: Trial, steps: dict[State, Step]) -> Exception | None:
+def _leave_phantom(trial: Trial, steps: Mapping[State, Step]) -> Exception | None:
     """After a stopped trial the needle leaves the gel and the checklist is closed; a fault here ends the cartridge."""
     for state in (State.WITHDRAW, State.CHECKOUT):
         trial.event("state.entered", state=state.value)

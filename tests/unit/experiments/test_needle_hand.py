@@ -6,7 +6,7 @@ import pytest
 from tiny_devices import Bench, TinyOperator
 
 from experiments.trial.log import TrialLog
-from experiments.trial.needle_hand import ABOVE_SKIN_MM, DECLINED, WITHDRAW_ASKED_N, OperatorHand
+from experiments.trial.needle_hand import ABOVE_SKIN_MM, DECLINED, WITHDRAW_ASKED_N, GuidedHand, OperatorHand
 from hal.clock import VirtualClock
 from hal.errors import LimitViolation, SafetyStop
 from hal.types import Instruction, InstructionKind, NeedlePose, OperatorResponse
@@ -48,7 +48,7 @@ class Freehand:
         self.person = bench.operator = Person(clock, bench.log)
         self.controller = bench.controller()
         self.controller.start()
-        self.hand = OperatorHand(self.controller, TrialLog(), guided=guided)
+        self.hand = (GuidedHand if guided else OperatorHand)(self.controller, TrialLog())
 
     def at(self, feed_mm: float) -> Freehand:
         """With a needle that stands so deep."""

@@ -168,7 +168,8 @@ def own_trial(plane: str = "L4_LM", state: State = State.SETUP) -> OwnTrial:
     rig_ = SimpleNamespace(rig=SimpleNamespace(ultrasound=object()))
     trial = SimpleNamespace(technique=load_technique(plane), log=log, controller=rig_, sight=None)
     own = Measure(name="rest_s", unit="s", text="rest")
-    return OwnTrial(SimpleNamespace(state=state, trial=trial), {"rest_s": own})
+    walk = SimpleNamespace(state=state, trial=trial, has=lambda state: trial.technique.plane != "landmark")
+    return OwnTrial(walk, {"rest_s": own})
 
 
 @pytest.mark.parametrize(
