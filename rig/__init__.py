@@ -1,4 +1,4 @@
-"""The controller: what a rig can do, whatever the experiment.
+"""The controller: the abilities of a rig, whatever the experiment.
 
 ``rig.open("bench.toml")`` opens a rig to work with by hand (``rig.by_hand``).
 """

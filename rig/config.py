@@ -1,4 +1,4 @@
-"""``rig.toml``: which devices a rig has, where they stand, and its limits.
+"""``rig.toml``: the devices of a rig, their places, and its limits.
 
 Everything wrong with a file is reported in one ``ConfigError`` with the file, the key path and, for a
 misspelt key, the nearest known one (``hal.files``).
@@ -63,7 +63,7 @@ class _Strict(BaseModel):
 
 
 class RigSection(_Strict):
-    """What this bench is called, and whether it exists."""
+    """Name of the bench, and whether it is simulated."""
 
     name: str = Field(min_length=1)
     simulated: bool
@@ -94,14 +94,14 @@ class Placement(_Strict):
         return m
 
     def covariance(self) -> NDArray[np.float64]:
-        """(6, 6), as ``UncertainTransform.rigid``: of what is stated."""
+        """Covariance of the stated uncertainties, (6, 6), as ``UncertainTransform.rigid`` takes it."""
         own = np.diag([np.radians(self.uncertainty_deg) ** 2] * 3 + [self.uncertainty_mm**2] * 3)
         matrix = self.as_matrix()
         return UncertainTransform.about(matrix, own, matrix[:3, 3]).covariance if self.uncertainty_deg else own
 
 
 class Frames(_Strict):
-    """Where the bases stand; nominal, calibration refines them."""
+    """Places of the bases; nominal, refined by calibration."""
 
     HolderToRig: Placement = Placement()
     CarrierToRig: Placement = Placement()
@@ -152,7 +152,7 @@ class Needle(_Strict):
 
     @property
     def gauge(self) -> int:
-        """Sets the force limit."""
+        """Gauge, which sets the force limit."""
         return int(load_needle(self.name).gauge.rstrip("G"))
 
     @property
@@ -161,17 +161,17 @@ class Needle(_Strict):
 
     @property
     def usable_mm(self) -> float:
-        """How deep its tip can go."""
+        """Largest depth of the tip."""
         return load_needle(self.name).usable_mm
 
     @property
     def mount(self) -> NeedleMount:
-        """How it sits in the carrier."""
+        """Seat of the needle in the carrier."""
         return NeedleMount(self.tip_offset_mm, self.run_out_mm)
 
 
 class Gel(_Strict):
-    """What is known of the gel: depths in the image are corrected with its speed of sound at its temperature."""
+    """Stated properties of the gel: depths in the image are corrected with its speed of sound at its temperature."""
 
     sound_speed_m_s: float = Field(default=1545.0, gt=1300.0, lt=1800.0)
     """As measured (``phantomrig calibrate sound-speed``); the default is that of the muscle gel's recipe."""
@@ -184,7 +184,7 @@ class Gel(_Strict):
     """Folder of the ledgers of a bench's blocks, one per block; beside the rig file unless absolute."""
 
     def speed(self, temperature_c: float | None) -> SoundSpeed:
-        """At the gel's present temperature; at the stated one when nobody measures it."""
+        """Speed of sound at the gel's present temperature; at the stated one when nobody measures it."""
         stated = SoundSpeed(
             self.sound_speed_m_s, self.u_sound_speed_m_s, self.temperature_c, WATER_GEL_SLOPE_M_S_C,
             WATER_GEL_SLOPE_U_M_S_C, "as stated in the rig file",
@@ -205,7 +205,7 @@ class Line(_Strict):
 
     @property
     def model(self) -> LineModel:
-        """As the pressure rule uses it."""
+        """Line model of the pressure rule."""
         return LineModel(self.compliance_ul_kpa, self.resistance_kpa_min_ml, self.k_line)
 
 
@@ -222,7 +222,7 @@ class Safety(_Strict):
 
 
 class Calibrations(_Strict):
-    """Where the certificates of this rig are kept."""
+    """Folder of this rig's certificates."""
 
     folder: str = ""
     """Beside the rig file unless absolute; empty = none. What stands there replaces ``[frames]`` and ``[gel]``."""
@@ -249,12 +249,12 @@ class RigConfig(_Strict):
 
     @property
     def document(self) -> Document:
-        """The text that this was read from: it knows on which line a key stands."""
+        """The file that this was read from; it gives the line of each key."""
         return self._document or Document(str(self.path or "rig file"), "", {})
 
     @property
     def calibration_folder(self) -> Path | None:
-        """The folder of certificates; None when the rig file names none."""
+        """Folder of the certificates; None when the rig file names none."""
         if not self.calibrations.folder:
             return None
         beside = self.path.parent if self.path is not None else Path()
@@ -262,7 +262,8 @@ class RigConfig(_Strict):
 
     @property
     def pump_watchdog_s(self) -> float | Undeclared | None:
-        """As the pump's driver declares it; 0 where a person pushes, or the simulated bench brings its own pump."""
+        """Watchdog that the pump's driver declares; 0 where a person pushes, or the simulated bench brings its own
+        pump."""
         settings = self.driver_settings("pump")
         if settings is None:
             return 0.0
@@ -270,7 +271,7 @@ class RigConfig(_Strict):
         return getattr(pump, "watchdog_s", Undeclared()) if getattr(pump, "polled", True) else 0.0
 
     def check_run_on(self, volume_ml: float, rate_ml_min: float) -> None:
-        """Raise ``LimitViolation`` for an infusion that this rig could not be left alone with."""
+        """Raise ``LimitViolation`` for an infusion that would be unsafe if nobody watched the rig."""
         watchdog_s = self.pump_watchdog_s
         if not isinstance(watchdog_s, Undeclared):
             check_run_on(
@@ -279,7 +280,7 @@ class RigConfig(_Strict):
 
     @property
     def ledger_folder(self) -> Path | None:
-        """The folder of the ledgers of a bench's blocks; None for a simulated rig, whose gel ends with its run."""
+        """Folder of the ledgers of a bench's blocks; None for a simulated rig, whose gel ends with its run."""
         if self.rig.simulated:
             return None
         return (self.path.parent if self.path is not None else Path()) / self.gel.ledgers
@@ -328,7 +329,7 @@ def _texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:
 
 
 def _followed(text: str) -> str:
-    """A port by the name that the system has for it: a link (``/dev/pump``) may lead to a simulator's terminal."""
+    """Resolve a port to the system's name: a link (``/dev/pump``) may lead to a simulator's terminal."""
     try:
         return str(Path(text).resolve()) if text.startswith("/") else text
     except (OSError, RuntimeError):  # a link that leads in a circle, or a name that is too long
@@ -379,7 +380,7 @@ def _device_problems(config: RigConfig) -> Iterator[str]:
 
 
 def _pump_problems(config: RigConfig) -> Iterator[tuple[Place, str]]:
-    """What a pump may still push once the host has died."""
+    """Faults of the volume that a pump may still push once the host has died."""
     watchdog_s, pump = config.pump_watchdog_s, ("devices", "pump")
     if isinstance(watchdog_s, Undeclared):
         name = config.devices["pump"]["driver"]
@@ -399,12 +400,12 @@ def parse_config(
 
 
 def checked(document: Document, *, path: Path | None = None, check_drivers: bool = True) -> RigConfig:
-    """A rig file as it was read; raises one ``ConfigError`` that lists everything wrong with it."""
+    """Check a rig file that was read; raises one ``ConfigError`` that lists everything wrong with it."""
     config, problems = faults_of(document, RigConfig)
     if "path" in document.data:
         problems.append(f"{document.place(('path',))}: unknown key")
     looked_at = config
-    if looked_at is None:  # the devices are checked all the same, so that everything wrong is told at once
+    if looked_at is None:  # the devices are checked all the same, so that everything wrong is reported at once
         tables = {key: document.data[key] for key in ("rig", "devices") if key in document.data}
         looked_at, _ = faults_of(Document(document.where, document.text, tables), RigConfig)
     if looked_at is not None:
@@ -421,7 +422,7 @@ def checked(document: Document, *, path: Path | None = None, check_drivers: bool
 
 
 def config_file(path: Path | str) -> Path:
-    """Where a rig file stands, by path, or a shipped one by name; raises ``ConfigError`` with the nearest names."""
+    """Path of a rig file, or of a shipped one by name; raises ``ConfigError`` with the nearest names."""
     file = Path(path)
     if file.exists():
         return file

@@ -29,7 +29,7 @@ from rig.lanes import Channel, Lane
 
 @dataclass
 class Rig:
-    """An opened rig. A role that is None is not there: what it would measure is reported as not measured."""
+    """An opened rig. A role that is None is absent: its quantity is reported as not measured."""
 
     config: RigConfig
     clock: Clock
@@ -67,14 +67,14 @@ class Rig:
         return frozenset(role for role, channel in self.channels.items() if channel.period_ns == 0)
 
     def device(self, role: str) -> Device:
-        """The device of a role; raises ``ConfigError`` when the rig has none."""
+        """Device of a role; raises ``ConfigError`` when the rig has none."""
         device = getattr(self, role, None) if role in ROLES else None
         if device is None:
             raise ConfigError(f"this rig ({self.config.rig.name}) has no {role}")
         return cast(Device, device)
 
     def close(self) -> list[str]:
-        """Stop the lanes and close every device; returns what did not close, in words."""
+        """Stop the lanes and close every device; returns in words what did not close."""
         problems = [f"lane {lane.name} is still busy" for lane in dict.fromkeys(self.lanes.values()) if not lane.stop()]
         for role in self.channels:
             try:

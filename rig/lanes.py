@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sample(Generic[T]):
-    """A reading and when it began; when it was measured, where that was before."""
+    """A reading, the moment at which it began and, if earlier, the moment at which it was measured."""
 
     value: T
     time_ns: int
 
 
 class Ticket(Generic[T]):
-    """A command on its way: queued, started, done. It is executed once or, when cancelled before its start, never."""
+    """A submitted command: queued, started, done. It runs once or, when cancelled before its start, never."""
 
     __slots__ = ("_action", "_deciding", "cancelled", "doing", "done", "error", "result", "started")
 
@@ -48,7 +48,7 @@ class Ticket(Generic[T]):
         """Either it is started or it is taken back, whichever thread comes first."""
 
     def cancel(self) -> bool:
-        """Take the command back; False when it has started already."""
+        """Cancel the command; False when it has already started."""
         with self._deciding:
             if not self.started:
                 self.cancelled = True
@@ -122,7 +122,7 @@ class Channel(Generic[T]):
                 self.due_ns = next_ns if on_grid else began_ns + self.period_ns
 
     def fail(self, error: Exception) -> None:
-        """The device counts as failed and is not read any more."""
+        """Mark the device as failed; it is not read any more."""
         with self._planning:
             self.fault = error
             self.due_ns = None
@@ -144,7 +144,7 @@ class Deadman(Protocol):
     """Stops a device when the scan stands still."""
 
     def look(self, now_ns: int) -> None:
-        """Called in the lane's task before its readings."""
+        """Check the scan; called in the lane's task before its readings."""
 
 
 class Lane:
@@ -186,7 +186,7 @@ class Lane:
 
     @property
     def error(self) -> BaseException | None:
-        """What ended the task unexpectedly."""
+        """Error that ended the task unexpectedly."""
         return self._task.error if self._task is not None else None
 
     def submit(self, action: Callable[[], T], doing: str) -> Ticket[T]:
@@ -207,21 +207,21 @@ class Lane:
         self._signal.set()
 
     def cancel_pending(self) -> int:
-        """Take back every command that has not started; returns how many."""
+        """Cancel every command that has not started; returns how many."""
         n = 0
         while (ticket := self._next()) is not None:
             n += ticket.cancel()
         return n
 
     def _next(self) -> Ticket[Any] | None:
-        """The oldest command; the lane and whoever takes commands back may both ask, on threads of their own."""
+        """Oldest command; the lane and a caller who cancels may both ask, on threads of their own."""
         try:
             return self._queue.popleft()
         except IndexError:
             return None
 
     def _look_urgently(self) -> None:
-        """Read what is urgent and due: a row of commands, or of other readings, must not keep it waiting."""
+        """Read what is urgent and due: a series of commands, or of other readings, must not delay it."""
         for channel in self._urgent:
             if channel.due_ns is not None and channel.due_ns <= self._clock.now_ns():
                 channel.poll(self._clock)

@@ -1,4 +1,4 @@
-"""What happens to an opened rig between two calls of the person who works with it.
+"""The state of an opened rig between two calls of the person who works with it.
 
 On the wall clock a thread goes on scanning: guards, emergency stop, motion that nobody ordered. In virtual time the
 clock stands between calls, and nothing can happen.
@@ -33,7 +33,7 @@ class PromptInterrupt(Interrupt):
 
 
 class BetweenCalls:
-    """One call at a time, and a scan while there is none."""
+    """One call at a time, and a background scan while there is none."""
 
     def __init__(self, controller: Controller, interrupt: PromptInterrupt) -> None:
         self._controller = controller
@@ -54,7 +54,8 @@ class BetweenCalls:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Nobody else scans inside the block; what stopped or held the rig since the last call is raised first."""
+        """Keep the background scan out of the block; anything that stopped or held the rig since the last call is
+        raised first."""
         with self._lock:
             outer = self._interrupt.in_call
             self._interrupt.in_call = True
@@ -70,7 +71,7 @@ class BetweenCalls:
                 self._interrupt.in_call = outer
 
     def end(self) -> None:
-        """No further scans of its own."""
+        """End the background scans."""
         self._ending.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5.0)

@@ -1,4 +1,4 @@
-"""An opened rig at a prompt: its tools, its readings, its record, and the safe state at the end however it comes."""
+"""An opened rig at a prompt: its tools, its readings, its record, and the safe state however the work ends."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def open_rig(
 
 @contextmanager
 def nothing_is_opened() -> Iterator[None]:
-    """Inside the block ``open_rig`` refuses."""
+    """Make ``open_rig`` refuse inside the block."""
     _shut.append(None)
     try:
         yield
@@ -73,7 +73,7 @@ def nothing_is_opened() -> Iterator[None]:
 
 
 def close_all() -> None:
-    """Safe state and closed ports for whatever is still open in this process."""
+    """Put everything that is still open in this process into the safe state and close its ports."""
     for rig in list(_open):
         rig.close()
 
@@ -95,7 +95,7 @@ def _folder(out: str | Path | None) -> Path:
 
 
 class OpenedRig:
-    """All devices of one rig, watched. Nothing that is done here gives a verdict."""
+    """All devices of one rig, watched. Work with it never gives a verdict."""
 
     def __init__(self, stated: RigConfig, folder: Path, phantom: str, seed: int) -> None:
         self.folder = folder
@@ -140,7 +140,7 @@ class OpenedRig:
         self.close()
 
     def close(self) -> None:
-        """Safe state, closed ports, closed record; a second call does nothing."""
+        """Put the rig into its safe state, close ports and record; a second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -165,13 +165,13 @@ class OpenedRig:
 
     @property
     def stopped(self) -> str:
-        """Why the rig is in its safe state; empty while it runs."""
+        """Reason why the rig is in its safe state; empty while it runs."""
         stop = self._controller.stopped
         return "" if stop is None else str(stop)
 
     @property
     def time_s(self) -> float:
-        """On the rig's clock."""
+        """Time on the rig's clock."""
         return self._controller.clock.now_ns() / 1e9
 
     def wait(self, seconds: float) -> None:
@@ -180,7 +180,7 @@ class OpenedRig:
             self._controller.wait(seconds)
 
     def read(self) -> dict[str, float | str | bool]:
-        """Everything that can be read now, by ``role.quantity_unit``; a picture is taken with ``eye.frame``."""
+        """Everything that can be read now, by ``role.quantity_unit``; for a frame call ``eye.frame``."""
         found: dict[str, float | str | bool] = {}
         with self._desk.doing("read") as controller:
             for role in controller.rig.channels:
@@ -189,12 +189,12 @@ class OpenedRig:
         return found
 
     def reference(self) -> TipAtRest:
-        """The tip by the reference instrument, Phantom frame, needle at rest; says why when it is not measured."""
+        """Tip by the reference instrument, Phantom frame, needle at rest; gives the reason when it is not measured."""
         with self._desk.doing("reference") as controller:
             return read_tip(controller, controller.rig.frames.get("Reference", "Phantom"))
 
     def temperature(self) -> GelTemperature:
-        """Of the gel, by the best thermometer of the rig."""
+        """Temperature of the gel, by the best thermometer of the rig."""
         with self._desk.doing("temperature") as controller:
             return gel_temperature(controller)
 
@@ -204,18 +204,18 @@ class OpenedRig:
             return controller.ask(Instruction(InstructionKind.CONFIRM, text), ANSWER_S)
 
     def note(self, text: str) -> None:
-        """A remark for the record."""
+        """Write a remark into the record."""
         with self._call():
             self._controller.journal.append("note", {"text": text})
 
     def release(self) -> bool:
-        """After a stop and a look at the rig: go on. False while the cause is still there."""
+        """Leave a stop after a look at the rig. False while the cause is still there."""
         with self._call():
             return self._controller.acknowledge()
 
 
 def _flatten(name: str, value: object, found: dict[str, float | str | bool]) -> None:
-    """Numbers and words of a reading under dotted names; matrices and times are left to who asks for them."""
+    """Numbers and words of a reading under dotted names, without matrices and times."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         tool = f"{name}.{value.name}" if hasattr(value, "name") and not isinstance(value, enum.Enum) else name
         for field in dataclasses.fields(value):

@@ -1,4 +1,4 @@
-"""The rig's devices as a person at a prompt uses them. Every call scans while it waits and obeys every limit."""
+"""The rig's devices for a person at a prompt. Every call scans while it waits and obeys every limit."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ OUT_MM = 1.0
 
 @dataclass(frozen=True)
 class Desk:
-    """What every tool works with: the controller, and the turn to use it."""
+    """Shared part of the tools: the controller, and the turn to use it."""
 
     controller: Controller
     call: Callable[[], AbstractContextManager[None]]
 
     @contextmanager
     def doing(self, what: str, **how: object) -> Iterator[Controller]:
-        """One call: its name goes into the journal before it acts, with what it was asked."""
+        """Run one call: its name and arguments go into the journal before it acts."""
         with self.call():
             self.controller.journal.append("by_hand", {"what": what, **how})
             yield self.controller
@@ -72,7 +72,7 @@ class Probe:
     def over(
         self, x_mm: float, y_mm: float, *, press_mm: float = 0.0, turn_deg: float = 0.0, speed_mm_s: float = PROBE_MM_S
     ) -> Pose6:
-        """Put the face over a place of the phantom, upright, by where the rig file has the phantom.
+        """Place the face over a point of the phantom, upright, using the phantom's place in the rig file.
 
         ``turn_deg``: 0 is transverse, 90 longitudinal; ``press_mm``: how far it presses into the skin.
         """
@@ -108,7 +108,7 @@ class Needle:
 
     @property
     def depth_mm(self) -> float:
-        """How far the tip is beyond the skin along the needle, by the carrier; negative in air."""
+        """Depth of the tip below the skin along the needle, by the carrier; negative in air."""
         return depth_mm(self.pose, self._desk.controller.rig.config.needle.mount)
 
     def place(self, *, speed_mm_s: float | None = None, **axes: float) -> NeedlePose:
@@ -134,7 +134,7 @@ class Needle:
             return advance(controller, mm, speed) if mm > 0.0 else withdraw(controller, -mm, speed)
 
     def tip_seen(self, how: str) -> None:
-        """The tip is where the carrier says: the person at the prompt saw it, and ``how`` is kept in the record."""
+        """Confirm that the tip is where the carrier says: the person saw it, and ``how`` is kept in the record."""
         if not how.strip():
             raise ValueError("say how the tip was seen: it is what the record keeps")
         with self._desk.doing("needle.tip_seen", how=how, feed_mm=self.pose.feed_mm) as controller:
@@ -168,7 +168,7 @@ class Syringe:
 
 
 def _known(axes: dict[str, float], pose: type[Pose6] | type[NeedlePose], whose: str) -> dict[str, Any]:
-    """The axes that were named; raises ``DeviceError`` for one that the device has not."""
+    """Axes that were named; raises ``DeviceError`` for one that the device does not have."""
     names = tuple(field.name for field in fields(pose))
     for name in axes:
         if name not in names:

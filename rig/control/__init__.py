@@ -1,1 +1,1 @@
-"""Lanes, the scan with its guards, holds and stop, and who commands through it."""
+"""Lanes, the scan with its guards, holds and stop, and the commands that go through it."""

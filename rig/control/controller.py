@@ -1,4 +1,4 @@
-"""The controller: what the steps of a procedure ask of a rig, scanned all the while.
+"""The controller: carries out the requests of a procedure and scans all the while.
 
 Nothing on a rig waits but through ``wait``, ``wait_until``, ``command``, ``read``, ``frame`` and ``ask``: each of them
 scans at 50 Hz (``rig.control.scan``).
@@ -38,12 +38,12 @@ class Controller(ScanLoop):
         return self.finish(ticket, self._patience_s(role) if timeout_s is None else timeout_s)
 
     def _patience_s(self, role: str) -> float:
-        """Longest time for one exchange; devices that a person answers for say more."""
+        """Longest time for one exchange; devices that a person answers for declare more."""
         patience: float = getattr(getattr(self.rig, role), "patience_s", EXCHANGE_S)
         return patience
 
     def finish(self, ticket: Ticket[T], timeout_s: float = EXCHANGE_S) -> T:
-        """Wait for a submitted command; a command that has not started is taken back when the wait ends badly."""
+        """Wait for a submitted command; a command that has not started is cancelled when the wait ends badly."""
         try:
             self.wait_until(lambda: ticket.done, timeout_s, ticket.doing)
         except BaseException:
@@ -58,7 +58,7 @@ class Controller(ScanLoop):
     # -- inputs ------------------------------------------------------------------------------------------
 
     def newest(self, role: str) -> Any:
-        """The newest reading of a role, or None: not there, or not read yet."""
+        """Newest reading of a role, or None when the role is absent or not read yet."""
         channel = self.rig.channels.get(role)
         return None if channel is None or channel.sample is None else channel.sample.value
 
@@ -92,7 +92,7 @@ class Controller(ScanLoop):
             self.tick()
 
     def _image(self, patience_s: float) -> tuple[Frame | None, str]:
-        """The newest unread frame, or None and why the link brought none.
+        """Newest unread frame, or None and the reason why the link brought none.
 
         A lost link is not final here, unlike with other devices: nothing but the caller depends on an image, and the
         driver connects again by itself.

@@ -1,6 +1,6 @@
-"""Bringing a rig to rest: whatever can be reached beside the lanes, then the lanes, then the words, then the proof.
+"""Bringing a rig to rest: first what is reachable without the lanes, then the lanes, the messages and the proof.
 
-``safe_state`` knows order and deadlines; here is what surrounds it: once per incident, told, and written down.
+``safe_state`` knows order and deadlines; this module does the rest: once per incident, with a message, written down.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Halt:
         """What could not be interrupted and is not written down yet."""
 
     def forget(self) -> None:
-        """The incident is over: the next one is made safe anew."""
+        """End the incident: the next one brings the rig to rest anew."""
         self._reports = None
 
     def interrupt(self, roles: Iterable[str]) -> None:
-        """At once and beside the lanes: a person who pushes is told, a command that has not begun is not begun."""
+        """Interrupt at once, without the lanes: a person who pushes is told to stop, a waiting command is not begun."""
         failed: list[dict[str, Any]] = []
         for role in roles:
             interrupt = getattr(getattr(self._rig, role, None), "interrupt", None)
@@ -54,9 +54,9 @@ class Halt:
         self._failed.extend(failed)
 
     def make_safe(self, reason: str, *, tell: bool, trip: Trip | None = None) -> tuple[SafeReport, ...]:
-        """Everything to rest, once per incident. ``trip``: what stopped the rig, which a person is told afterwards.
+        """Bring everything to rest, once per incident. ``trip``: what stopped the rig, shown to a person afterwards.
 
-        Deeds before words: every command is on its way before anybody is told and before anything is written down. A
+        Actions before messages: every command is on its way before anything is shown or written down. A
         terminal or a disk that hangs then delays the words only.
         """
         if self._reports is None:
@@ -79,12 +79,12 @@ class Halt:
         return self._reports
 
     def note_failed(self) -> None:
-        """Write down what could not be interrupted; after the stops that follow have been sent."""
+        """Journal what could not be interrupted, after the stops that follow have been sent."""
         while self._failed:
             self._note("interrupt_failed", self._failed.pop(0))
 
     def _say_why(self, reason: str) -> None:
-        """Through the lane: a terminal that is lost, or that hangs, is not waited for."""
+        """Show the reason through a lane: a terminal that is lost, or that hangs, is not waited for."""
         operator = self._rig.operator
         if operator is None:
             return
@@ -92,13 +92,13 @@ class Halt:
         moving = "; ".join(f"{r.device} NOT proven safe ({r.detail})" for r in unproven)
         warning = f" {moving}: cut its power." if moving else ""
         text = f"The rig has stopped: {reason}.{warning} Leave the needle where it is."
-        said = self._rig.lanes[PERSON].submit(lambda: operator.show(text), "say why the rig has stopped")
+        shown = self._rig.lanes[PERSON].submit(lambda: operator.show(text), "say why the rig has stopped")
         patience = self._clock.deadline(SAY_S)
-        while not said.done and not patience.expired:
+        while not shown.done and not patience.expired:
             self._clock.sleep(0.001)
 
     def still_moving(self) -> tuple[str, ...]:
-        """Actuators that say themselves, by their newest reading, that they have not come to rest."""
+        """Actuators whose newest reading says that they have not come to rest."""
         newest = {
             role: channel.sample.value
             for role in ACTUATORS

@@ -1,4 +1,4 @@
-"""A process that watches devices must not stop to tidy up: its long-lived objects are kept out of garbage collection.
+"""Garbage collection must not stop a process that watches devices: long-lived objects are kept out of it.
 
 Python's full collection walks every object of the process and stops all its threads: about 200 000 objects after the
 imports and the preparation of guidance, 0.1 to 0.2 s, as long as a watched pressure may stay unread.

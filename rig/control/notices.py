@@ -1,4 +1,4 @@
-"""What drivers notice and nothing stops for: written down and told to the operator when it happens.
+"""Events that drivers notice and that stop nothing: journalled and shown to the operator as they happen.
 
 A device clock that was set back, an answer that came twice: the readings were put right, and whoever judges them later
 should know.
@@ -19,7 +19,7 @@ class NoticeBoard:
     """Looks at the devices of one opened rig; ``total_n`` counts everything that was noticed."""
 
     def __init__(self, rig: Rig, append: Callable[[str, dict[str, Any]], object]) -> None:
-        """``append``: the journal's."""
+        """``append``: the method of the journal."""
         self.total_n = 0
         self._rig = rig
         self._append = append
@@ -28,7 +28,7 @@ class NoticeBoard:
         self._known: dict[str, Counter[str]] = {role: Counter() for role in self._devices}
 
     def look(self) -> None:
-        """Called on every scan."""
+        """Collect the notices; called on every scan."""
         for role, device in self._devices.items():
             for what, n in device.notices().items():
                 if n != self._known[role][what]:

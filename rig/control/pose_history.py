@@ -1,4 +1,4 @@
-"""Where a carrier was at a moment in the past: frames carry times, poses are interpolated to them."""
+"""Past poses of a carrier: frames carry times, poses are interpolated to them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PoseHistory:
         return len(self._times_ns)
 
     def add(self, sample: Sample[HolderState] | Sample[CarrierState]) -> None:
-        """Listener of the carrier's channel."""
+        """Take a reading, as listener of the carrier's channel."""
         state = sample.value
         if self._times_ns and state.time_ns <= self._times_ns[-1]:
             return

@@ -1,4 +1,4 @@
-"""How much a pump has pumped since an infusion began: its own count while it is there, bounds when it is not."""
+"""Volume pumped since an infusion began: the pump's own count where there is one, otherwise bounds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ microlitres."""
 
 
 class PumpCount:
-    """One infusion as its pump reports it. Nobody has to be able to ask at the end: what is not known is bounded."""
+    """One infusion as its pump reports it. If nobody can ask at the end, the unknown volume is bounded."""
 
     def __init__(self, controller: Controller, before: PumpState, volume_ml: float, rate_ml_min: float) -> None:
         self.sent = False
@@ -53,7 +53,8 @@ class PumpCount:
             self._lost_ns = sample.time_ns
 
     def settled(self, after: PumpState) -> PumpedVolume:
-        """By a report that was asked for after the infusion ended: the count, where the pump stands and has kept it."""
+        """Settle by a report requested after the infusion ended: the count, if the pump stands still and has kept
+        it."""
         if self._lost_ns is None and not after.running:
             return PumpedVolume.counted(self._counted_ml)
         return self._bounds(self._lost_ns)
@@ -79,7 +80,7 @@ class PumpCount:
         return self._bounds(min(ends) if ends else None)
 
     def unanswered(self) -> PumpedVolume:
-        """The pump was stopped, and holds kept its count from being asked for."""
+        """Note that the pump was stopped, and that holds prevented asking for its count."""
         return self._bounds(self._controller.clock.now_ns())
 
     @property
@@ -87,12 +88,13 @@ class PumpCount:
         return max(0.0, self._highest.value.dispensed_ml - self._before_ml)
 
     def _watchdog_ns(self) -> int | None:
-        """When a pump that hears nothing any more stands by itself at the latest; None without a watchdog."""
+        """Latest moment at which a pump without commands stops by itself; None without a watchdog."""
         seconds = getattr(self._controller.rig.pump, "watchdog_s", None)
         return self._controller.clock.now_ns() + int(seconds * NS_PER_S) if seconds else None
 
     def _bounds(self, stands_ns: int | None) -> PumpedVolume:
-        """From the last count to what the rate gives until the pump stands, at most to the end of its program."""
+        """Bounds from the last count to the volume at its rate until the pump stands, at most to the end of its
+        program."""
         least_ml = self._counted_ml
         most_ml = self._volume_ml
         if stands_ns is not None:

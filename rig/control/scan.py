@@ -44,13 +44,13 @@ PAUSE_MAX_S = 1800.0
 
 
 class JournalWriter(Protocol):
-    """Where decisions are written down; the record room has the real one."""
+    """Interface of the journal; the record room has the real one."""
 
     def append(self, kind: str, data: dict[str, Any]) -> object: ...
 
 
 class StopRule(Protocol):
-    """A condition that somebody adds for a while (``Controller.watching``); called on every scan."""
+    """A temporary condition (``Controller.watching``) that is called on every scan."""
 
     def __call__(self, now_ns: int) -> Trip | None: ...
 
@@ -111,7 +111,7 @@ class ScanLoop:
         self._heeded = False
         """Whether the emergency-stop inputs are judged as attended ones."""
         self._delivered: set[str] = set()
-        """Hold conditions that the technique has been told of and that are still true."""
+        """Hold conditions that were reported to the technique and are still true."""
         self._pauses: set[str] = set()
         self._running = False
         self._stop: SafetyStop | None = None
@@ -126,7 +126,7 @@ class ScanLoop:
         return deadman
 
     def _disarm(self) -> None:
-        """The safe state is on its way through the lanes: a stop of their own would only follow it."""
+        """Disarm the lanes' own stops: the safe state is on its way, and they would only follow it."""
         for deadman in self._deadmen.values():
             deadman.attend(False, self.clock.now_ns())
 
@@ -158,7 +158,7 @@ class ScanLoop:
             self.journal.append("hold_at_start", {"source": hold.source, "reason": hold.reason})
 
     def close(self) -> tuple[SafeReport, ...]:
-        """End of the run: safe state (once), signals given back. Never raises for a device that fails."""
+        """End the run: safe state (once), signals given back. Never raises for a device that fails."""
         reports = self.make_safe("end of run", tell=False)
         self._running = False
         self.interrupt.restore()
@@ -177,7 +177,7 @@ class ScanLoop:
 
     @property
     def stopped(self) -> SafetyStop | None:
-        """Why the rig is in its safe state; None while it runs."""
+        """Reason why the rig is in its safe state; None while it runs."""
         return self._stop
 
     def self_test(self) -> tuple[Proof, ...]:
@@ -245,7 +245,7 @@ class ScanLoop:
         return self.estop.update(pressed)
 
     def _estop_words(self) -> str:
-        """Pressed, or only not readable: a person must look at different things."""
+        """Wording for a pressed stop and for one that is only unreadable: a person must check different things."""
         for channel in self._estop_channels:
             if channel.fault is not None:
                 return (
@@ -262,7 +262,7 @@ class ScanLoop:
             self._hold(fresh)
 
     def _hold(self, trip: Trip) -> NoReturn:
-        """Stop what moves, then tell the technique."""
+        """Stop what moves, then inform the technique."""
         self._delivered.add(trip.source)
         stopping: list[tuple[str, Ticket[None]]] = []
         self.halt.interrupt(role for role in ACTUATORS if self._attended[role])
@@ -307,14 +307,15 @@ class ScanLoop:
         raise SafetyStop(self._stop.reason, source=self._stop.source)
 
     def make_safe(self, reason: str, *, tell: bool = True) -> tuple[SafeReport, ...]:
-        """The safe state, once per incident: a second call returns the first one's reports and sends nothing.
+        """Bring about the safe state, once per incident: a second call returns the first one's reports and sends
+        nothing.
 
         The person at the needle is told first, unless the run has simply ended (``tell`` False).
         """
         return self.halt.make_safe(reason, tell=tell)
 
     def acknowledge(self) -> bool:
-        """A person has looked: leave the stopped state. False while the cause is still there.
+        """Leave the stopped state after a person has looked. False while the cause is still there.
 
         Every watched device is read anew first: the newest values are from before the stop, and a silent sensor's
         age must not begin to count again.
@@ -337,7 +338,7 @@ class ScanLoop:
         return True
 
     def _read_all_anew(self) -> bool:
-        """One reading of every watched device; False when one of them failed or did not answer in time."""
+        """Read every watched device once; False when one of them failed or did not answer in time."""
         reading = [(g.channel, self.rig.lanes[g.role].request(g.role)) for g in self._guard_list if not g.channel.fault]
         deadline = self.clock.deadline(EXCHANGE_S)
         while not all(ticket.done for _, ticket in reading) and not deadline.expired:
@@ -348,28 +349,28 @@ class ScanLoop:
 
     @property
     def active_holds(self) -> tuple[Trip, ...]:
-        """Hold conditions of the devices that are true now, told or not."""
+        """Hold conditions of the devices that are true now, reported or not."""
         return tuple(trip for guard in self._guard_list for trip in guard.holds)
 
     def require_no_hold(self) -> None:
-        """Before the needle goes deeper or fluid flows: a hold that is still true is raised again."""
+        """Raise a hold that is still true, before the needle goes deeper or fluid flows."""
         for trip in self.active_holds:
             self.refuse(trip)
         self.require_no_pause()
 
     def refuse(self, trip: Trip) -> NoReturn:
-        """Something that is about to begin must not; nothing moves, so that nothing is stopped."""
+        """Refuse an action that is about to begin; nothing moves, so nothing is stopped."""
         self.journal.append("hold", {**trip.as_dict(), "stopped": [], "still": True})
         raise HoldRequested(trip)
 
     @property
     def paused_by(self) -> tuple[str, ...]:
-        """Who asks that nothing moves now: the foot pedal while it is pressed, the console."""
+        """Source of a pause now: the foot pedal while it is pressed, or the console."""
         pedal = [trip.reason for trip in self.active_holds if trip.source == PEDAL]
         return (*pedal, *sorted(self._pauses))
 
     def require_no_pause(self) -> None:
-        """Before anything moves, in any direction: somebody may have a hand in the bench."""
+        """Raise during a pause, before anything moves in any direction: somebody may have a hand in the bench."""
         if self.paused_by:
             raise HoldRequested(Trip(PAUSE, Severity.HOLD, f"paused: {', '.join(self.paused_by)}"))
 
@@ -396,7 +397,7 @@ class ScanLoop:
         self._pauses.add(reason)
 
     def resume(self, reason: str) -> bool:
-        """Take one reason back; True when none is left."""
+        """Withdraw one reason for a pause; True when none is left."""
         self._pauses.discard(reason)
         return not self._pauses
 
@@ -431,11 +432,11 @@ class ScanLoop:
             self._heed_estops()
 
     def attended(self, role: str) -> bool:
-        """Whether something depends on a role at present."""
+        """True when something depends on a role at present."""
         return self._attended[role] > 0
 
     def _heed_estops(self) -> None:
-        """While anything depends on the rig, an emergency-stop input that falls silent is judged strictly."""
+        """Judge an emergency-stop input that falls silent strictly while anything depends on the rig."""
         heed = any(self._attended.values())
         if heed is not self._heeded:
             self._heeded = heed
@@ -478,7 +479,7 @@ class ScanLoop:
     def wait_until(
         self, predicate: Callable[[], bool], timeout_s: float, doing: str, seen: Callable[[], str] | None = None
     ) -> None:
-        """Scan until something has happened; raises ``DeviceError`` that says what did not.
+        """Scan until something has happened; raises ``DeviceError`` that says what did not happen.
 
         ``doing`` reads after "did not happen:", ``seen`` gives what was seen last.
         """

@@ -1,4 +1,4 @@
-"""Files that other programs of the field read and write: sequences, transforms, points, DICOM, Perk Tutor logs.
+"""File formats of the field: sequences, transforms, points, DICOM, Perk Tutor logs.
 
 Reading never changes anything; writing appears whole or not at all. A file that cannot be used raises one
 ``ConfigError`` that says what is wrong with it.

@@ -1,7 +1,7 @@
-"""Ultrasound DICOM read: pixels in their true colours, calibrated regions in mm, times of all frames.
+"""Reading ultrasound DICOM: pixels in their true colours, calibrated regions in mm, times of all frames.
 
 Frame times are decimal milliseconds in the file and become integer nanoseconds exactly. Colours of compressed
-frames are those that the JPEG stream declares, whatever the header says; every correction is told in ``remarks``.
+frames are those that the JPEG stream declares, whatever the header says; every correction is listed in ``remarks``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RUN_LENGTH_GAIN = 64
 
 @dataclass(frozen=True)
 class UltrasoundFile:
-    """What an ultrasound DICOM file holds."""
+    """Content of an ultrasound DICOM file."""
 
     path: Path
     pixels: NDArray[np.generic] = field(repr=False)
@@ -92,7 +92,7 @@ def _read(path: Path) -> UltrasoundFile:
 
 
 def pydicom_module() -> Any:
-    """The library, imported when it is needed; raises ``ConfigError`` when it is not installed."""
+    """The library, imported on demand; raises ``ConfigError`` when it is not installed."""
     try:
         import pydicom
     except ImportError:
@@ -240,10 +240,10 @@ def _from_jpeg(dataset: Any, count: int, path: Path, remarks: list[str]) -> NDAr
         raise ConfigError(f"{path}: its compressed frames were cut off or are damaged: {error}") from None
     if len(streams) != count:
         raise ConfigError(f"{path}: was cut off: {len(streams)} of {count} compressed frames are there")
-    said = str(dataset.PhotometricInterpretation)
+    stated = str(dataset.PhotometricInterpretation)
     meant = stream_colours(streams[0])
-    if meant in ("RGB", "YBR") and not said.startswith(meant):
-        remarks.append(f"the header says {said} but the JPEG stream is {meant}; the stream was believed")
+    if meant in ("RGB", "YBR") and not stated.startswith(meant):
+        remarks.append(f"the header says {stated} but the JPEG stream is {meant}; the stream was believed")
     for n, stream in enumerate(streams):
         if b"\xff\xd9" not in stream[-8:]:
             raise ConfigError(f"{path}: was cut off: frame {n + 1} of {count} has no end")

@@ -1,4 +1,4 @@
-"""Ultrasound DICOM written: a clip with its region in cm and the time of every frame.
+"""Writing ultrasound DICOM: a clip with its region in cm and the time of every frame.
 
 Uncompressed, Ultrasound Multi-frame Image Storage (PS3.4 B.5). Times go out as a FrameTimeVector in milliseconds
 with six decimals, so that integer nanoseconds come back exactly. Identifiers are made from the content: the same

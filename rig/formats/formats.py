@@ -1,4 +1,4 @@
-"""One door for recordings of every format, chosen by the ending of the name."""
+"""One entry point for recordings of every format, chosen by the ending of the name."""
 
 from __future__ import annotations
 

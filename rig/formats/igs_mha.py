@@ -71,7 +71,7 @@ def write_mha(sequence: Sequence, path: Path, *, compressed: bool = True) -> Pat
 
 
 def stored(pixels: NDArray[np.generic] | None, path: Path) -> NDArray[np.generic] | None:
-    """Pixels as they go to a file: contiguous, little-endian. Raises ``ConfigError`` for a type without a name."""
+    """Pixels in the layout of a file: contiguous, little-endian. Raises ``ConfigError`` for a type without a name."""
     if pixels is None:
         return None
     kind = f"{pixels.dtype.kind}{pixels.dtype.itemsize}"
@@ -118,7 +118,7 @@ def _lines(sequence: Sequence, pixels: NDArray[np.generic] | None, packed: int |
 
 
 def _with(fields: dict[str, str], made: dict[str, str]) -> dict[str, str]:
-    """Header fields with the new values in their old places; empty ones are left out."""
+    """Header fields with the new values in their old positions; empty ones are left out."""
     after = "CompressedData"
     result: dict[str, str] = {}
     for name, value in fields.items():

@@ -165,7 +165,7 @@ def read_nrrd(path: Path, *, with_pixels: bool = True) -> Sequence:
 
 
 def _pitch(words: list[str]) -> tuple[str, str] | None:
-    """Two positive numbers as they are written, else None."""
+    """Two positive numbers as written, else None."""
     try:
         if len(words) == 2 and all(0.0 < float(word) < float("inf") for word in words):
             return words[0], words[1]

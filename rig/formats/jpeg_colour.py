@@ -1,4 +1,4 @@
-"""What a JPEG stream says about its own colours; file headers around it are often wrong.
+"""Colours that a JPEG stream declares; file headers around it are often wrong.
 
 Rules of libjpeg (JFIF 1.02; Adobe technical note 5116): a JFIF marker means YCbCr, an Adobe marker says which by
 its transform byte, and without either the component names decide ('R', 'G', 'B' = RGB, otherwise YCbCr).

@@ -1,4 +1,4 @@
-"""Poses of tools out of whatever was recorded: a trial, a sequence, a Perk Tutor log.
+"""Poses of tools from any recording: a trial, a sequence, a Perk Tutor log.
 
 A trial gives ``ProbeToRig`` at every frame that guidance consumed, and every stream whose fields are the axes of a
 carrier: six of a probe holder (``ProbeToHolder``) or of a needle carrier (``NeedleToCarrier``), or the sixteen
@@ -44,13 +44,13 @@ def trial_tracks(trial: RecordedTrial) -> dict[str, PoseTrack]:
 
 
 def recorded_mount(trial: RecordedTrial) -> NeedleMount:
-    """How the needle sat in its carrier, as the rig knew it; on the axis for a record that does not say."""
-    said = trial.meta.get("needle_mount")
-    return ON_AXIS if said is None else NeedleMount(tuple(said["offset_mm"]), tuple(said["run_out_mm"]))
+    """Recorded seat of the needle in its carrier; on the axis for a record that does not state it."""
+    mount = trial.meta.get("needle_mount")
+    return ON_AXIS if mount is None else NeedleMount(tuple(mount["offset_mm"]), tuple(mount["run_out_mm"]))
 
 
 def stream_track(stream: Stream, mount: NeedleMount = ON_AXIS) -> tuple[str, PoseTrack] | None:
-    """Name and poses of a stream that holds the axes of a carrier; None for one that does not."""
+    """Name and poses of a stream that holds the axes of a carrier; None for any other stream."""
     fields = set(stream.values)
     if fields >= set(HOLDER):
         return "ProbeToHolder", _posed(stream, HOLDER, lambda row: from_pose6(Pose6(*row)))
@@ -120,7 +120,7 @@ def increasing(times: NDArray[np.int64], matrices: NDArray[np.float64]) -> PoseT
 
 
 def require_tracks(tracks: Mapping[str, PoseTrack], what: str) -> Mapping[str, PoseTrack]:
-    """Those tracks that can be a motion (two samples or more); raises ``ConfigError`` when there is none."""
+    """Tracks that can be a motion (two samples or more); raises ``ConfigError`` when there is none."""
     usable = {name: track for name, track in tracks.items() if len(track.time_ns) > 1}
     if not usable:
         raise ConfigError(f"{what}: holds no moving tool (no transform with two valid, timed poses)")

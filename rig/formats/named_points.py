@@ -1,4 +1,4 @@
-"""Named points for the calibration commands, in whatever form a site keeps them."""
+"""Named points for the calibration commands, in every format that sites use."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_named_points(path: Path) -> Fiducials:
 
 
 def write_named_points(path: Path, points: Fiducials, *, simulated: bool) -> None:
-    """Write a table that :func:`read_named_points` reads back as it was, name by name and to the last digit.
+    """Write a table that :func:`read_named_points` reads back unchanged, name by name and to the last digit.
 
     Plain names stand as ``name x y z``; others (``#1``, with blanks or commas) in quotes in a table with commas. Raises
     ``ConfigError`` for a name that no line can hold (before anything is written) and for an unwritable place.
@@ -76,7 +76,7 @@ def write_named_points(path: Path, points: Fiducials, *, simulated: bool) -> Non
 
 
 def labelled_simulated(path: Path) -> bool:
-    """Whether a remark line of a points file begins with ``# simulated``; raises ``ConfigError`` for no text file."""
+    """True when a remark line of a points file begins with ``# simulated``; raises ``ConfigError`` for no text file."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Making sequences of tracked frames, and the checks that a sequence from elsewhere has to pass.
+"""Making sequences of tracked frames, and the checks that a sequence from elsewhere must pass.
 
 In memory a recording is ``hal.links.sequence.Sequence``: global fields and per-frame fields as text, in order,
 and pixels of shape (frames, rows, columns[, components]). Text is what makes a round trip exact: numbers that we
@@ -34,7 +34,7 @@ ELEMENT_NAMES = {kind: name for name, kind in ELEMENTS.items()}
 
 @dataclass(frozen=True)
 class FrameEntry:
-    """One frame to be recorded: time since the recorder's zero, poses ``AToB`` (mm) and fields of our own."""
+    """One frame to be recorded: time since the recorder's zero, poses ``AToB`` (mm) and further fields."""
 
     time_ns: int
     transforms: Mapping[str, Matrix] = field(default_factory=dict)
@@ -70,7 +70,7 @@ def make_recording(
     header: Mapping[str, str] | None = None,
     orientation: str = "MFA",
 ) -> Sequence:
-    """A recording of our own frames; ``pixels`` (frames, rows, columns[, components]) or None for poses only.
+    """Sequence of new frames; ``pixels`` (frames, rows, columns[, components]) or None for poses only.
 
     Raises ``ConfigError`` for names that cannot be written or a wrong number of images.
     """

@@ -1,4 +1,4 @@
-"""Calibrated regions of an ultrasound image: which part is image, and how many mm one pixel is.
+"""Calibrated regions of an ultrasound image: the part that is image, and the mm per pixel.
 
 Source: DICOM PS3.3 C.8.5.5 (US Region Calibration). Physical deltas come in **cm**.
 """
@@ -98,5 +98,5 @@ def judge_scale(region: Region, depth_mm: float | None, name: str) -> None:
 
 
 def box(region: Region) -> str:
-    """The region as a person writes it."""
+    """Corners of the region, for messages."""
     return f"({region.left},{region.top})-({region.right},{region.bottom})"

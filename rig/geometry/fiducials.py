@@ -1,4 +1,4 @@
-"""A set of named points, and what it can tell by its shape alone."""
+"""A set of named points, and the properties that follow from its shape alone."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Fiducials:
         return len(self.names)
 
     def only(self, names: tuple[str, ...]) -> Fiducials:
-        """The named ones, in that order; raises ``ConfigError`` for one that is not there."""
+        """The named points, in that order; raises ``ConfigError`` for one that is not there."""
         missing = [n for n in names if n not in self.names]
         if missing:
             raise ConfigError(f"points {', '.join(missing)} are not in the set ({', '.join(self.names)})")

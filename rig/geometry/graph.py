@@ -86,7 +86,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class LoopGap:
-    """How far the two ways round a loop differ, at one end frame's origin."""
+    """Difference between the two ways round a loop, at the origin of one end frame."""
 
     step: str
     around: tuple[str, ...]
@@ -121,7 +121,7 @@ class FrameGraph:
 
     @staticmethod
     def of(graph: TransformGraph, names: tuple[str, ...]) -> FrameGraph:
-        """Steps ``names`` of a plain graph, taken as exact."""
+        """Steps ``names`` of a plain graph, treated as exact."""
         out = FrameGraph()
         for name in names:
             out.add(name, graph.get(*frames_of(name)))
@@ -235,7 +235,7 @@ class FrameGraph:
         return Chain(source, target, _product(source, ways[0]), ways[0])
 
     def loops(self) -> tuple[LoopGap, ...]:
-        """Closure of every loop that redundant steps make: the check of two calibrations against each other."""
+        """Closure of every loop of redundant steps, which checks two calibrations against each other."""
         plain = FrameGraph()
         out = []
         for step in self._steps.values():

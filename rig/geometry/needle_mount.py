@@ -1,4 +1,4 @@
-"""How the needle sits in its carrier: where alone a carrier pose becomes a tip, and a line becomes a carrier pose.
+"""Seat of the needle in its carrier: the one place that maps a carrier pose to a tip, and a line to a carrier pose.
 
 A needle that is not quite on the carrier's axis has its tip ``offset_mm`` away from where the axes say (needle frame,
 ``from_needle_pose``), and a part ``run_out_mm`` of it that turns with the bevel. Its shaft stays parallel to the axis.

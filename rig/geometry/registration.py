@@ -99,7 +99,7 @@ def make_surface(points: Points, neighbours: int = 12) -> Surface:
 
 @dataclass(frozen=True)
 class PosePrior:
-    """What is known of the pose before the fit, as standard deviations about the start pose."""
+    """Prior knowledge of the pose before the fit, as standard deviations about the start pose."""
 
     translation_sd_mm: tuple[float, float, float] = (10.0, 10.0, 10.0)
     rotation_sd_deg: tuple[float, float, float] = (5.0, 5.0, 5.0)
@@ -171,7 +171,7 @@ def fit_to_surface(
     min_inliers: int = 40,
     max_sd_mm: float = 5.0,
 ) -> SurfaceFit:
-    """Rigid pose that lays measured points on a surface: point-to-plane iterations (Chen & Medioni 1992).
+    """Rigid pose that fits measured points to a surface: point-to-plane iterations (Chen & Medioni 1992).
 
     The gate closes from ``start_distance_mm`` to ``end_distance_mm``; the worst ``trim_fraction`` is left out
     (Chetverikov et al. 2005) and the rest carries Tukey weights. ``correlated_points`` is the number of neighbouring

@@ -1,4 +1,4 @@
-"""Whether a recorded pose is a rigid one: judged by ``hal.poses``, as where poses come in over a wire."""
+"""Check that a recorded pose is rigid: by ``hal.poses``, as where poses arrive over a wire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the parts of a fitted surface lie where one rigid pose puts them?
+"""Check that the parts of a fitted surface lie where one rigid pose places them.
 
 A rigid fit of a spine that is not the one drawn leaves small residuals: points slide along a smooth surface, and what
 does not fit is left out as an outlier. Each part fitted by itself then lies elsewhere than the whole, by as much as the

@@ -1,4 +1,4 @@
-"""Errors of a rigid fit of fiducials: what is to be expected at a target.
+"""Errors of a rigid fit of fiducials: the expected error at a target.
 
 FLE: localisation error of one fiducial, the root of its mean square length. FRE: residual of the fit at the fiducials;
 it says whether the fiducials fit each other and nothing about accuracy at a target. TRE: error at a point that took no
@@ -35,7 +35,7 @@ def predicted_tre_mm(fiducials: ArrayLike, targets: ArrayLike, fle_mm: float) ->
 
 
 def expected_fre_mm(n: int, fle_mm: float) -> float:
-    """Root mean square residual to be expected; far above it the fiducials do not fit, far below FLE is overstated."""
+    """Expected root mean square residual; far above it the fiducials do not fit, far below FLE is overstated."""
     return float(fle_mm * np.sqrt(1.0 - 2.0 / n))
 
 

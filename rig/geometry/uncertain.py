@@ -55,7 +55,7 @@ _TO_RIGID = np.linalg.pinv(_RIGID)
 
 
 def is_rigid(matrix: Matrix, tolerance: float = 1e-4) -> bool:
-    """Whether the upper left 3x3 is a proper rotation (no scale, no mirror)."""
+    """True when the upper left 3x3 is a proper rotation (no scale, no mirror)."""
     r = np.asarray(matrix)[:3, :3]
     return bool(np.allclose(r @ r.T, np.eye(3), atol=tolerance) and np.linalg.det(r) > 0)
 
@@ -74,7 +74,7 @@ class UncertainTransform:
 
     @staticmethod
     def rigid(matrix: Matrix, covariance: ArrayLike | None = None) -> UncertainTransform:
-        """From a 6x6 covariance (rotation vector about B's origin in rad, translation in mm); None is exact.
+        """Transform from a 6x6 covariance (rotation vector about B's origin in rad, translation in mm); None is exact.
 
         Raises ``ConfigError`` when the covariance is not symmetric and positive.
         """
@@ -88,7 +88,7 @@ class UncertainTransform:
 
     @staticmethod
     def stated(matrix: Matrix, covariance: ArrayLike) -> UncertainTransform:
-        """From what a calibration states: nothing (exact), 6x6 as ``rigid``, or 12x12 as ``spread``.
+        """Transform from a calibration's statement: nothing (exact), 6x6 as ``rigid``, or 12x12 as ``spread``.
 
         Raises ``ConfigError`` for another shape, and when it is not symmetric and positive.
         """
@@ -100,7 +100,7 @@ class UncertainTransform:
 
     @staticmethod
     def about(matrix: Matrix, covariance: ArrayLike, centre_mm: ArrayLike) -> UncertainTransform:
-        """Like ``rigid`` with the rotations taken about a point of B (a surface fit reports them so)."""
+        """Like ``rigid``, with the rotations taken about a point of B (as a surface fit reports them)."""
         move = np.eye(6)
         # q + w x (q - c) + t = q + w x q + (t - w x c), and -(w x c) = cross(c) w
         move[3:, :3] = cross_matrix(centre_mm)

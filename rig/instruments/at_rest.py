@@ -1,4 +1,4 @@
-"""What is read between two trials, when nothing moves: a hold is waited out there, it ends nothing."""
+"""Readings between two trials, when nothing moves: there a hold is waited out and ends nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rig.control.controller import Controller
 from rig.safety.stop import HoldRequested
 
 ATTEMPTS_MAX_N = 4
-"""A condition is told once while it lasts: more attempts than stop rules that could fire in a row [A]."""
+"""A condition is reported once while it lasts: more attempts than stop rules that could fire in a row [A]."""
 
 
 def read_at_rest(controller: Controller, role: str) -> Any:

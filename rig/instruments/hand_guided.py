@@ -1,4 +1,4 @@
-"""A person moves axes or pump by hand: the one time at which they may do what nobody ordered."""
+"""A person moves axes or pump by hand: the one time at which they may move without an order."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _check_fit(controller: Controller) -> None:
 
 
 def _where(controller: Controller, roles: tuple[str, ...]) -> dict[str, object]:
-    """The newest reports, for the journal."""
+    """Newest reports, for the journal."""
     found: dict[str, object] = {}
     for role in roles:
         state = controller.newest(role)

@@ -1,4 +1,4 @@
-"""Moves that scan while they go: short absolute jogs, limits first, arrival by read-back, nothing sent twice.
+"""Moves that scan while they run: short absolute jogs, limits first, arrival by read-back, nothing sent twice.
 
 A Grbl controller has no host watchdog, so never more than 200 ms of motion are queued and a needle step is at
 most 1 mm: if the host dies, the rig stops by itself within that. A jog whose reply was lost is an unknown
@@ -45,16 +45,16 @@ _SLOPE_FLOOR_N = 1.0
 
 @runtime_checkable
 class Queued(Protocol):
-    """A driver that knows how long what was sent keeps it moving."""
+    """A driver that knows how long the commands sent keep it moving."""
 
     @property
     def queue_end_ns(self) -> int:
-        """On the rig's clock; in the past when nothing is queued."""
+        """End of the queue on the rig's clock; in the past when nothing is queued."""
 
 
 @runtime_checkable
 class Paced(Protocol):
-    """A driver that says how far one full jog reaches: it knows levers and the speeds of single axes."""
+    """A driver that computes the reach of one full jog: it knows levers and the speeds of single axes."""
 
     def step_toward(self, target: tuple[float, ...], speed_mm_s: float) -> tuple[float, ...]:
         """The farthest pose toward ``target`` that 200 ms of motion reach."""
@@ -71,7 +71,7 @@ class NeedleAdvance:
 
 
 def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> HolderState:
-    """Take the probe to ``pose`` (``ProbeToHolder``); returns the state read back on arrival.
+    """Move the probe to ``pose`` (``ProbeToHolder``); returns the state read back on arrival.
 
     ``speed_mm_s`` is that of the fastest point of the probe face, at most (a driver may go slower in turns).
     Raises ``LimitViolation`` before anything is sent, ``DeviceError`` when it did not arrive.
@@ -106,7 +106,7 @@ def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> Holder
 
 
 def _bar_pressing(controller: Controller, start: Pose6, pose: Pose6) -> None:
-    """While the probe is pressed too hard it may only be taken back: more along its axis than sideways.
+    """Allow a probe that is pressed too hard only to be withdrawn: more along its axis than sideways.
 
     Sliding and turning press as well, and the hold that stopped one move must not be answered by the next.
     """
@@ -121,7 +121,8 @@ def _bar_pressing(controller: Controller, start: Pose6, pose: Pose6) -> None:
 
 
 def check_probe(pose: Pose6, speed_mm_s: float, limits: MotionLimits, start: Pose6 | None = None) -> None:
-    """Workspace, angles and speed of the probe holder; from ``start`` outside, a step on the way back is allowed."""
+    """Check workspace, angles and speed of the probe holder; from a ``start`` outside, a step on the way back is
+    allowed."""
     here = pose if start is None else start
     limits.holder.check("probe", pose.x_mm, pose.y_mm, pose.z_mm, (here.x_mm, here.y_mm, here.z_mm))
     angles = {"A": (here.a_deg, pose.a_deg), "B": (here.b_deg, pose.b_deg), "C": (here.c_deg, pose.c_deg)}
@@ -138,9 +139,9 @@ def move_needle(
     blind: bool = False,
     felt: Callable[[float], None] | None = None,
 ) -> NeedleAdvance:
-    """Take the needle carrier to ``pose``; returns what was read back on arrival.
+    """Move the needle carrier to ``pose``; returns what was read back on arrival.
 
-    ``felt`` is told the largest axial force (N) on the way deeper, however the move ends: a move that the force itself
+    ``felt`` receives the largest axial force (N) on the way deeper, however the move ends: a move that the force itself
     has stopped felt the largest of all.
 
     While the needle is inserted only feed and bevel may change. Going deeper needs that no hold condition is
@@ -209,7 +210,7 @@ def depth_mm(pose: NeedlePose, mount: NeedleMount) -> float:
 def check_needle(
     start: NeedlePose, pose: NeedlePose, speed_mm_s: float, limits: MotionLimits, mount: NeedleMount = ON_AXIS
 ) -> None:
-    """Workspace of axes and tip, angles, speed, and that an inserted needle is not moved sideways."""
+    """Check workspace of axes and tip, angles, speed, and that an inserted needle is not moved sideways."""
     before_mm, after_mm = depth_mm(start, mount), depth_mm(pose, mount)
     limits.needle_entry.check("needle", pose.x_mm, pose.y_mm, pose.feed_mm, (start.x_mm, start.y_mm, start.feed_mm))
     limits.needle_entry.check("needle tip", pose.x_mm, pose.y_mm, after_mm, (start.x_mm, start.y_mm, before_mm))
@@ -292,7 +293,7 @@ def _length(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def _seconds(device: object, start: Pose6 | NeedlePose, target: Pose6 | NeedlePose, speed_mm_s: float) -> float:
-    """How long the whole move takes at this speed: asked of the driver where it can say, else all axes alike."""
+    """Duration of the whole move at this speed: by the driver where it knows it, else as if all axes were alike."""
     a, b = start.as_tuple(), target.as_tuple()
     length = _length(a, b)
     if isinstance(device, Paced) and length > 0.0:

@@ -1,9 +1,9 @@
-"""The reference instrument: where the needle's tip truly is, read independently of the image, with the needle at rest.
+"""The reference instrument: the true tip of the needle, read independently of the image, with the needle at rest.
 
 Whoever reads it, a trial or a calibration, reads it here. Only new readings count: taken after the needle came to rest,
 newer than the one before, finite, of a proper rotation, within reach of the phantom. Up to a quarter of them may be
 impossible or outliers, which are counted; with more, or when the rest scatters beyond what the instrument claims, the
-tip is *not measured*, and the reason is told.
+tip is *not measured*, and the reason is given.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ UNSTATED_U_MM = 0.3
 
 
 class Cause(enum.Enum):
-    """Why a tip was not measured."""
+    """Reason why a tip was not measured."""
 
     MEASURED = "measured"
     NO_INSTRUMENT = "no tracker"
@@ -65,13 +65,13 @@ class Cause(enum.Enum):
 
     @property
     def device_fault(self) -> bool:
-        """Whether the instrument itself failed: decided without anybody having seen an error of placement."""
+        """True when the instrument itself failed; decided before anybody saw an error of placement."""
         return self in (Cause.FROZEN, Cause.IMPOSSIBLE, Cause.OUTLIERS, Cause.SCATTERED)
 
 
 @dataclass(frozen=True)
 class TipAtRest:
-    """What the instrument says of one resting tip. Positions in the frame that was asked for, mm."""
+    """The instrument's measurement of one resting tip. Positions in the requested frame, mm."""
 
     cause: Cause
     reason: str = ""
@@ -96,8 +96,8 @@ class TipAtRest:
         return self.cause is Cause.MEASURED
 
     def as_event(self) -> dict[str, object]:
-        """For a journal: counts always, the reason where there is one."""
-        told: dict[str, object] = {
+        """Event for a journal: always the counts, and the reason where there is one."""
+        event: dict[str, object] = {
             "measured": self.measured,
             "readings_n": self.readings_n,
             "outliers_n": self.outliers_n,
@@ -106,12 +106,12 @@ class TipAtRest:
             "unseen_n": self.unseen_n,
         }
         if self.measured:
-            return told | {"spread_mm": self.spread_mm}
-        return told | {"cause": self.cause.value, "device_fault": self.cause.device_fault, "reason": self.reason}
+            return event | {"spread_mm": self.spread_mm}
+        return event | {"cause": self.cause.value, "device_fault": self.cause.device_fault, "reason": self.reason}
 
 
 def tip_now(controller: Controller) -> Vector | None:
-    """Where the tracker shows the tip now, in its own frame; None out of sight. A person who measures is not asked."""
+    """Tip as the tracker shows it now, in its own frame; None out of sight. A person who measures is not asked."""
     tracker = controller.rig.tracker
     if tracker is None or not getattr(tracker, "polled", True):
         return None
@@ -129,13 +129,13 @@ def judged_after_move(found: TipAtRest, now_mm: Vector | None, moved_mm: float =
     if found.seen_mm is None or now_mm is None:
         return found
     if stuck(found.seen_mm, now_mm):
-        cause, told = Cause.FROZEN, "where it was before the needle moved, to a hundredth of a millimetre"
+        cause, fault = Cause.FROZEN, "where it was before the needle moved, to a hundredth of a millimetre"
     else:
         seen_mm = float(np.linalg.norm(now_mm - found.seen_mm))
         if seen_mm >= SEEN_SHARE * moved_mm:
             return found
-        cause, told = Cause.IMPOSSIBLE, f"moved by {seen_mm:.2g} mm, and the needle was moved by {moved_mm:.0f} mm"
-    reason = f"the tracker shows {TIP} {told}; {_ADVICE[cause]}"
+        cause, fault = Cause.IMPOSSIBLE, f"moved by {seen_mm:.2g} mm, and the needle was moved by {moved_mm:.0f} mm"
+    reason = f"the tracker shows {TIP} {fault}; {_ADVICE[cause]}"
     return replace(found, cause=cause, reason=reason, tip_mm=None, axis=None)
 
 
@@ -167,7 +167,7 @@ def _by_name(poses: tuple[TrackedPose, ...]) -> Mapping[str, TrackedPose]:
 
 
 def _typed(tip: TrackedPose, ReferenceToFrame: Matrix | None) -> TipAtRest:
-    """A person's one measurement, made from the body on the phantom."""
+    """Measurement by a person, one reading, made from the body on the phantom."""
     if not tip.valid:
         return TipAtRest(Cause.NOT_TOLD, tip.why or "the person who measures gave no position", unseen_n=1)
     at = np.eye(4) if ReferenceToFrame is None else ReferenceToFrame
@@ -189,7 +189,7 @@ def _why_far(tip_mm: Vector) -> str:
 
 
 class _Taken:
-    """Looks at one rest, and what is new among them."""
+    """Looks at one rest, and their new readings."""
 
     def __init__(self, begun_ns: int, ReferenceToFrame: Matrix | None) -> None:
         self._begun_ns = begun_ns
@@ -204,15 +204,15 @@ class _Taken:
 
     @property
     def new_n(self) -> int:
-        """New readings so far, impossible ones among them."""
+        """Number of new readings so far, including impossible ones."""
         return len(self._tips) + self._looks[Look.IMPOSSIBLE]
 
     def look(self, poses: Mapping[str, TrackedPose], now_ns: int) -> None:
-        """Take what one look at the tracker brought."""
+        """Take the result of one look at the tracker."""
         tip = poses.get(TIP)
-        said = judge(tip, self._newest_ns, now_ns)
-        if said.look is not Look.NEW or tip is None:
-            self._count(TIP, said)
+        judged = judge(tip, self._newest_ns, now_ns)
+        if judged.look is not Look.NEW or tip is None:
+            self._count(TIP, judged)
             return
         self._newest_ns = tip.time_ns
         why = why_not_tracked(TIP, tip.matrix)
@@ -223,20 +223,20 @@ class _Taken:
             self._tips.append(tip.matrix)
         else:
             body = poses.get(BODY)
-            said = judge(body, tip.time_ns - TOGETHER_NS - 1, now_ns)
-            if said.look is not Look.NEW or body is None:
-                self._count(BODY, said)
+            judged = judge(body, tip.time_ns - TOGETHER_NS - 1, now_ns)
+            if judged.look is not Look.NEW or body is None:
+                self._count(BODY, judged)
                 return
             self._tips.append(self._to_frame @ np.linalg.inv(body.matrix) @ tip.matrix)
         self._looks[Look.NEW] += 1
         self._raw_mm.append(tip.matrix[:3, 3])
 
-    def _count(self, name: str, said: Judged) -> None:
-        self._looks[said.look] += 1
-        self._why[said.look] = f"{name} {said.why}"
+    def _count(self, name: str, judged: Judged) -> None:
+        self._looks[judged.look] += 1
+        self._why[judged.look] = f"{name} {judged.why}"
 
     def result(self, u_mm: float, now_ns: int) -> TipAtRest:
-        """Judge all of them together."""
+        """Judge all readings together."""
         looks = self._looks
         new_n, bad_n, good_n = self.new_n, looks[Look.IMPOSSIBLE], len(self._tips)
         waited = f"{(now_ns - self._begun_ns) / NS_PER_S:.1f} s"

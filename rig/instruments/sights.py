@@ -1,4 +1,4 @@
-"""What a look at a tracker is worth: whether a pose is new, young and possible, and which of several belong together.
+"""Value of a look at a tracker: whether a pose is new, recent and possible, and which of several belong together.
 
 Mathematics without a rig: ``rig.instruments.reference`` and the calibrations that listen to a tracker use it.
 """
@@ -30,7 +30,7 @@ STUCK_STEP_MM = 5.0
 
 
 class Look(enum.Enum):
-    """What one look at one tool brought."""
+    """Result of one look at one tool."""
 
     NEW = "new"
     OLD = "old"
@@ -42,7 +42,7 @@ class Look(enum.Enum):
 
 @dataclass(frozen=True)
 class Judged:
-    """A look and why it is no reading; empty for a new one."""
+    """A look and the reason why it is no reading; empty for a new one."""
 
     look: Look
     why: str = ""
@@ -67,7 +67,7 @@ def judge(pose: TrackedPose | None, newer_than_ns: int, now_ns: int) -> Judged:
 
 @dataclass(frozen=True)
 class Together:
-    """Positions that belong together, and how many do not."""
+    """Positions that belong together, and the number of those that do not."""
 
     kept: NDArray[np.bool_] = field(repr=False)
     mean_mm: Vector = field(repr=False)
@@ -80,7 +80,7 @@ class Together:
 
 
 def together(points_mm: NDArray[np.float64], u_mm: float) -> Together:
-    """Positions (n, 3) of one resting tip without those that its instrument cannot have given.
+    """Positions (n, 3) of one resting tip, without those that its instrument cannot have given.
 
     ``u_mm``: what the instrument claims, standard, per axis. An outlier lies further from the median of all than one
     sound set in ``1 / CHANCE`` would have any reading.
@@ -102,5 +102,5 @@ def spread_limit_mm(u_mm: float, n: int) -> float:
 
 
 def stuck(before_mm: Vector, after_mm: Vector) -> bool:
-    """Whether a tracker shows the tip where it was although the needle moved by ``STUCK_STEP_MM`` or more."""
+    """True when a tracker shows the tip unmoved although the needle moved by ``STUCK_STEP_MM`` or more."""
     return float(np.linalg.norm(after_mm - before_mm)) < STUCK_MM

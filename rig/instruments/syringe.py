@@ -30,13 +30,13 @@ SETTLE_S = (0.4, 3.0)
 COMPLETE_SHARE = 0.95
 """Less of the volume than this by the pump's own count is not the volume: a syringe pump counts to 1 % [A]."""
 COUNT_TRIES = 4
-"""The pump's count is asked for again after so many holds less one; each stop rule is told once, and there are not more
+"""The pump's count is asked for again after so many holds less one; each stop rule is reported once, and there are not more
 that can come within one exchange [A]."""
 
 
 @dataclass(frozen=True)
 class InjectionResult:
-    """What was pumped and what the line said. Pressures are at the tip, line loss removed; NaN = not measured."""
+    """Volume and pressures of an injection. Pressures are at the tip, line loss removed; NaN = not measured."""
 
     verdict: Verdict
     reason: str
@@ -63,11 +63,11 @@ class InjectionResult:
 
     @property
     def delivered_ml(self) -> float:
-        """What left the tip: pumped minus stored; NaN when the pumped volume is not known."""
+        """Volume that left the tip: pumped minus stored; NaN when the pumped volume is not known."""
         return self.pumped_ml - self.stored_ml
 
     def as_dict(self) -> dict[str, str | float | bool | None]:
-        """For the journal: everything but the traces."""
+        """Content for the journal: everything but the traces."""
         number = {
             name: None if value != value else value
             for name, value in (
@@ -83,7 +83,7 @@ class InjectionResult:
 
 
 def line_model(controller: Controller) -> LineModel:
-    """The rig file's line as the pressure rule uses it."""
+    """Line of the rig file as the pressure rule uses it."""
     return controller.rig.config.line.model
 
 
@@ -158,7 +158,7 @@ def inject(
 
 
 def _book(controller: Controller, result: InjectionResult, note: Callable[[InjectionResult], None] | None) -> None:
-    """The one place where an infusion becomes part of the limits, of the journal and of whoever asked for it."""
+    """Book an infusion with the limits, the journal and the caller; the one place that does so."""
     controller.volumes.add(result.pumped, test=result.test)
     controller.journal.append("infusion", dict(result.as_dict()))
     if note is not None:
@@ -218,7 +218,7 @@ class _Run:
         """The line has discharged as long as it takes."""
 
     def take_baseline(self) -> None:
-        """Pressure before the pump runs: what the balance counts from.
+        """Read the pressure before the pump runs, from which the balance counts.
 
         Raises ``HoldRequested`` for a value that no line at rest can have.
         """
@@ -245,7 +245,7 @@ class _Run:
         return None
 
     def counted(self, count: PumpCount) -> tuple[PumpedVolume, HoldRequested | None]:
-        """What the pump counted, and the hold that came while it was asked: a hold takes the question back with
+        """Volume that the pump counted, and the hold that came while it was asked: a hold cancels the question with
         everything else on its way to the pump, so it is asked again."""
         came: HoldRequested | None = None
         for _ in range(COUNT_TRIES):
@@ -256,7 +256,7 @@ class _Run:
         return count.unanswered(), came
 
     def judge(self, ended_by: HoldRequested | None, pumped: PumpedVolume) -> tuple[Verdict, str]:
-        """What the injection was; the reason in words."""
+        """Verdict on the injection, with the reason in words."""
         if ended_by is not None:
             verdict = Verdict.STOPPED
             if ended_by.source in OWN_HOLDS:
@@ -283,7 +283,7 @@ class _Run:
         self._ended_ns = min(now_ns, self._began_ns + int(self.nominal_s * NS_PER_S))
 
     def _pump_at(self, time_ns: int) -> tuple[float, float]:
-        """Rate and pumped volume that were commanded up to a moment; the pump's count settles it at the end."""
+        """Rate and pumped volume commanded up to a moment; the pump's count corrects it at the end."""
         if self._began_ns is None or time_ns <= self._began_ns:
             return 0.0, 0.0
         end_ns = self._began_ns + int(self.nominal_s * NS_PER_S) if self._ended_ns is None else self._ended_ns
@@ -291,7 +291,7 @@ class _Run:
         return rate, self._rate_ml_min / 60.0 * (min(time_ns, end_ns) - self._began_ns) / NS_PER_S
 
     def rule(self, now_ns: int) -> Trip | None:
-        """Stop rule: takes each new reading once and judges the newest."""
+        """Stop rule: take each new reading once and judge the newest."""
         channel = self._controller.rig.channels.get("pressure")
         if channel is None or channel.sample is None or channel.sample is self._seen or not self.monitored:
             return None
@@ -317,7 +317,7 @@ class _Run:
         return f"{state.dispensed_ml:.3f} mL, {'running' if state.running else 'stopped'} {state.alarm}".strip()
 
     def settle(self, ended_by: HoldRequested | None) -> HoldRequested | None:
-        """Let the line discharge; readings go on, pressure rules do not (the pump stands).
+        """Let the line discharge; readings continue, pressure rules do not (the pump stands still).
 
         Returns the hold that the technique must answer, if one came: then nothing is waited for.
         """
@@ -340,14 +340,14 @@ class _Run:
         return None if ended_by is not None else self._wrong_fall()
 
     def leave_line(self) -> None:
-        """What is in the line now, for the next look at it at rest; the highest reading where nobody waited for it to
+        """Note the pressure in the line for the next check at rest; the highest reading where nobody waited for it to
         fall."""
         readings = [r.sensor_kpa for r in self.watch.readings]
         if readings:
             self._controller.line_at_rest.left(readings[-1] if self._settled else max(readings))
 
     def _wrong_fall(self) -> HoldRequested | None:
-        """The sensor's answer to the end of a flow that went on to the end."""
+        """Fault of the sensor's response to the end of a flow that ran to completion."""
         if self._ended_ns is None:
             return None
         trip = self.watch.fall_fault(self._rate_ml_min, self._ended_ns)

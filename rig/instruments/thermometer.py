@@ -19,7 +19,7 @@ PLACES = {"temperature": "in the gel", "pressure": "in the line, not in the gel"
 
 @dataclass(frozen=True)
 class GelTemperature:
-    """One reading and who gave it; ``celsius`` is None where nobody measures."""
+    """One reading and its role; ``celsius`` is None where nobody measures."""
 
     celsius: float | None
     by: str

@@ -17,7 +17,7 @@ them is work for nothing. A slower scanner is simply waited for longer."""
 
 @dataclass(frozen=True)
 class View:
-    """One frame and where the probe was when it was taken."""
+    """One frame with the pose of the probe at its moment."""
 
     frame: Frame
     ProbeToRig: Matrix = field(repr=False)

@@ -18,7 +18,7 @@ from rig.live.source import Source, open_source
 
 
 class Settings(BaseModel):
-    """Which recording, and at what pace."""
+    """The recording, and its pace."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -32,7 +32,7 @@ class Settings(BaseModel):
 
 
 class _Player(ABC):
-    """Common to the devices: opening, the timeline, closing."""
+    """Part common to the devices: opening, the timeline, closing."""
 
     role = ""
 
@@ -60,13 +60,13 @@ class _Player(ABC):
 
     @abstractmethod
     def _prepare(self, source: Source) -> None:
-        """Take from the recording what this role plays; raises ``ConfigError`` when it is not in it."""
+        """Take the role's part of the recording; raises ``ConfigError`` when it is missing."""
 
     def close(self) -> None:
         self._source = None
 
     def make_safe(self, deadline: Deadline) -> SafeReport:
-        """A recording moves nothing: there is no state to leave."""
+        """Report a safe state: a recording moves nothing."""
         return SafeReport(self.role, True, "plays a recording; nothing to stop")
 
     def _playing(self) -> Source:
@@ -75,7 +75,7 @@ class _Player(ABC):
         return self._source
 
     def played_ns(self, recorded_ns: int) -> int:
-        """When a moment of the recording is played."""
+        """Moment at which a moment of the recording is played."""
         since_ns = recorded_ns - self._origin_ns
         return self._start_ns + (since_ns if self._settings.speed == 1.0 else round(since_ns / self._settings.speed))
 
@@ -91,7 +91,7 @@ class _Player(ABC):
         return index
 
     def _recorded_ns(self, played_ns: int) -> int:
-        """The moment of the recording that is played at a time (exact at speed 1)."""
+        """Moment of the recording that is played at a time (exact at speed 1)."""
         return self._origin_ns + round((played_ns - self._start_ns) * self._settings.speed)
 
     def _following(self, times_ns: NDArray[np.int64]) -> int | None:

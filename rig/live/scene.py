@@ -18,18 +18,18 @@ from rig.geometry.transforms import from_pose6
 
 SAID = ("state.entered", "hold", "trip", "redirection", "reference")
 """Events that go out as texts."""
-TOLD = ("trial_id", "state", "source", "reason", "moment")
-"""What of them is said, in this order."""
+SHOWN = ("trial_id", "state", "source", "reason", "moment")
+"""Values of an entry that are shown, in this order."""
 
 
 class LiveScene:
-    """What one publisher is told by a rig and by the trials on it. Coordinates: Rig frame, mm."""
+    """Feeds one publisher from a rig and from the trials on it. Coordinates: Rig frame, mm."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
     def attach(self, rig: Rig) -> None:
-        """Tell poses of both carriers, pressure and forces, each with every reading of the rig's own lanes."""
+        """Publish poses of both carriers, pressure and forces, each with every reading of the rig's own lanes."""
         publisher = self._publisher
         publisher.simulated = rig.simulated
         publisher.utc_offset_ns = utc_offset_ns(rig.clock)
@@ -69,11 +69,12 @@ class LiveScene:
                 rig.channels[role].listeners.append(listener)
 
     def frame(self, frame: Frame, ProbeToRig: Matrix) -> None:
-        """A frame at the place where it was taken."""
+        """Publish a frame at the place where it was taken."""
         self._publisher.frame(frame, ProbeToRig)
 
     def event(self, kind: str, data: Mapping[str, Any], time_ns: int) -> None:
-        """An entry of a trial's journal: the plan as a path, a confirmed tip as a point, states and stops as texts."""
+        """Publish an entry of a trial's journal: the plan as a path, a confirmed tip as a point, states and stops as
+        texts."""
         if kind == "plan.chosen":
             entry, aim = _point(data["entry_rig_mm"]), _point(data["aim_rig_mm"])
             self._publisher.path("Plan", entry, aim, time_ns)
@@ -81,8 +82,8 @@ class LiveScene:
         elif kind == "tip" and data["confirmed"]:
             self._publisher.points("Tip", {"tip by the image": _point(data["tip_rig_mm"])}, time_ns)
         elif kind in SAID:
-            told = [str(data[key]) for key in TOLD if key in data]
-            self._publisher.text(f"{kind}: {', '.join(told)}", time_ns)
+            shown = [str(data[key]) for key in SHOWN if key in data]
+            self._publisher.text(f"{kind}: {', '.join(shown)}", time_ns)
 
 
 def _base(rig: Rig, name: str) -> Matrix | None:

@@ -1,4 +1,4 @@
-"""What is played: tracks, images and signals of one recording, with one common zero of time."""
+"""Source of a playback: tracks, images and signals of one recording, with one common zero of time."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Source:
 
     @property
     def origin_ns(self) -> int:
-        """The earliest time of anything in it."""
+        """Earliest time in the recording."""
         return min(self._ends(0))
 
     @property
     def end_ns(self) -> int:
-        """The latest time of anything in it."""
+        """Latest time in the recording."""
         return max(self._ends(-1))
 
     def _ends(self, at: int) -> list[int]:
@@ -65,7 +65,7 @@ class Source:
 
 
 def open_source(path: Path, ImageToProbe: Matrix | None = None) -> Source:
-    """A trial's folder, a sequence, a Perk Tutor log, a DICOM clip or a video; raises ``ConfigError``.
+    """Open a trial's folder, a sequence, a Perk Tutor log, a DICOM clip or a video; raises ``ConfigError``.
 
     ``ImageToProbe`` is needed for images whose frames carry no such transform (identity is never assumed: such
     images are left out).
