@@ -30,8 +30,8 @@ SETTLE_S = (0.4, 3.0)
 COMPLETE_SHARE = 0.95
 """Less of the volume than this by the pump's own count is not the volume: a syringe pump counts to 1 % [A]."""
 COUNT_TRIES = 4
-"""The pump's count is asked for again after so many holds less one; each stop rule is reported once, and there are not more
-that can come within one exchange [A]."""
+"""The pump's count is asked for again after so many holds less one; each stop rule is reported once, and there are not
+more that can come within one exchange [A]."""
 
 
 @dataclass(frozen=True)
