@@ -142,7 +142,7 @@ def _refused(name: str, lot: str, ledger: Ledger, still_to_do: Sequence[PlannedT
     if ledger.retired:
         return f"Block {name} is retired. "
     used = [f"{t.level} {t.side}" for t in still_to_do if not ledger.is_free(t.level, t.side)]
-    return f"Block {name} will not do: {', '.join(used)} was used. " if used else ""
+    return f"Block {name} cannot be used: {', '.join(used)} was used. " if used else ""
 
 
 def note_insertion(ledger: Ledger, trial: Trial) -> None:

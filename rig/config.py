@@ -388,7 +388,8 @@ def _pump_problems(config: RigConfig) -> Iterator[tuple[Place, str]]:
     elif problem := dose_problem(config.limits.volume, watchdog_s):
         yield pump, problem
     if config.limits.pressure.line_kpa > config.line.rating_kpa:
-        text = f"{config.limits.pressure.line_kpa:g}: the line bears line.rating_kpa = {config.line.rating_kpa:g}"
+        rating = f"line.rating_kpa = {config.line.rating_kpa:g}"
+        text = f"{config.limits.pressure.line_kpa:g}: the line is rated for {rating}"
         yield ("limits", "pressure", "line_kpa"), text
 
 

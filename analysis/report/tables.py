@@ -290,7 +290,7 @@ def anomalies(results: Results) -> Table:
     """Known anomalies of the version that made the record, where this run may be affected."""
     rows = tuple((a.id, a.title, a.effect, a.look, ", ".join(a.trials) or "the run", a.mended_in)
                  for a in results.anomalies)  # fmt: skip
-    titles = ("Anomaly", "What was wrong", "Effect", "How to see it", "Where", "Mended in")
+    titles = ("Anomaly", "What was wrong", "Effect", "How to see it", "Where", "Fixed in")
     return Table(titles, rows, "llllll", (1.2, 2.0, 2.6, 2.6, 0.9, 0.6))
 
 

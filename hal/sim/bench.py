@@ -139,7 +139,7 @@ class Bench:
             source = getattr(devices[role], what)
             if source is None:
                 raise ConfigError(
-                    f"the simulator of {devices[role].driver} tells no {what}, so the world cannot follow the {role}"
+                    f"the simulator of {devices[role].driver} gives no {what}, so the world cannot follow the {role}"
                 )
             sources[role] = source
         world = self.world

@@ -53,11 +53,11 @@ def open_rig(
         SafetyStop: an interlock does not pass its self-test, or the emergency stop is pressed.
     """
     if _shut:
-        raise ConfigError("a rig is opened before the first study of a script that is only read for its procedures")
+        raise ConfigError("no rig is opened before the first study of a script that is only read for its procedures")
     if _open:
         raise ConfigError(
-            f"the rig {_open[0].name} is still open in this process: close it first (rig.close_all() when no name is "
-            "left for it)"
+            f"the rig {_open[0].name} is still open in this process: close it first (with "
+            "rig.close_all() if you no longer have its name)"
         )
     return OpenedRig(load_config(str(rig_file)), _folder(out), phantom, seed)
 
@@ -90,7 +90,7 @@ def _folder(out: str | Path | None) -> Path:
     except OSError as error:
         raise RecordError(f"{folder} cannot be used for the record: {error.strerror}") from error
     if used:
-        raise RecordError(f"{folder} is not empty; work by hand gets a folder of its own")
+        raise RecordError(f"{folder} is not empty; work by hand needs a folder of its own")
     return folder
 
 

@@ -136,7 +136,7 @@ class Needle:
     def tip_seen(self, how: str) -> None:
         """Confirm that the tip is where the carrier says: the person saw it, and ``how`` is kept in the record."""
         if not how.strip():
-            raise ValueError("say how the tip was seen: it is what the record keeps")
+            raise ValueError("say how the tip was seen: the record keeps these words")
         with self._desk.doing("needle.tip_seen", how=how, feed_mm=self.pose.feed_mm) as controller:
             controller.travel.confirm()
 

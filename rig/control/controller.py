@@ -52,7 +52,7 @@ class Controller(ScanLoop):
         if ticket.error is not None:
             raise ticket.error
         if ticket.cancelled:
-            raise DeviceError(f"taken back before it began: {ticket.doing}")
+            raise DeviceError(f"cancelled before it began: {ticket.doing}")
         return ticket.result  # type: ignore[return-value]
 
     # -- inputs ------------------------------------------------------------------------------------------

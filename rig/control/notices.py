@@ -40,5 +40,5 @@ class NoticeBoard:
         self._append("device_noticed", {"device": role, "what": what, "count": n})
         operator = self._rig.operator
         if n == new_n and operator is not None and PERSON in self._rig.lanes:  # once; the journal has every one
-            text = f"Noticed at the {role}: {what}. The run goes on; it is written down."
-            self._rig.lanes[PERSON].submit(lambda: operator.show(text), f"tell what was noticed at the {role}")
+            text = f"Noticed at the {role}: {what}. The run continues; the record has a note."
+            self._rig.lanes[PERSON].submit(lambda: operator.show(text), f"show what was noticed at the {role}")

@@ -1,4 +1,4 @@
-"""Where the tip should be, from what was commanded: a bevelled needle bends away from its opening.
+"""Predicted tip from the commands: a bevelled needle bends away from its opening.
 
 Prior: constant curvature in the direction opposite to the bevel opening, integrated over the feed
 (``facts/domain.md`` 3.5: y = kappa s^2 / 2; Rand 2016 for 22G in ballistic gel, +- 40 % for other gels assumed).
@@ -66,7 +66,7 @@ class Bending:
     confirmed_n: int = 0
 
     def with_bevel(self, feed_mm: float, bevel_deg: float) -> Bending:
-        """From ``feed_mm`` on the bevel opening points to ``bevel_deg``."""
+        """Model whose bevel opening points to ``bevel_deg`` from ``feed_mm`` on."""
         kept = tuple(s for s in self.bevel if s.start_mm < feed_mm)
         return replace(self, bevel=(*kept, BevelSegment(feed_mm, bevel_deg)))
 
@@ -141,7 +141,7 @@ def bevel_in_plane(line: NeedleLine, plane_normal: Vector, bend_towards: Vector)
 
 @dataclass(frozen=True)
 class BevelAdvice:
-    """Whether and where to turn the bevel."""
+    """Advice whether to turn the bevel, and to which angle."""
 
     flip: bool
     bevel_deg: float

@@ -1,4 +1,4 @@
-"""Errors that all frames of one gel and one probe calibration share, and what is left of them at the aim point.
+"""Errors that all frames of one gel and one probe calibration share, and their remainder at the aim point.
 
 Bone and needle are seen in the same image with the same speed of sound. What moves the bone moves the registered aim
 point with it; a tip that is confirmed in that image moves too. Only the difference of the two is an error of where the
@@ -24,7 +24,7 @@ Shifts = NDArray[np.float64]
 
 
 def point_shifts(point_rig_mm: Vector, ProbeToRig: Matrix) -> Shifts:
-    """Of a point that one frame shows, along the axes of the Rig frame."""
+    """Shifts of a point that one frame shows, along the axes of the Rig frame."""
     return np.asarray(frame_shifts(np.asarray(point_rig_mm, dtype=np.float64)[None, :], ProbeToRig)[0])
 
 
@@ -61,5 +61,5 @@ def pose_shifts(
 
 
 def aim_shifts(fit: SurfaceFit, moved: NDArray[np.float64], aim_phantom_mm: Vector) -> Shifts:
-    """What each parameter moves the registered aim point by, along the axes of the Phantom frame."""
+    """Shift of the registered aim point per parameter, along the axes of the Phantom frame."""
     return np.stack([fit.moved_point(moved[:, k], aim_phantom_mm) for k in range(moved.shape[1])], axis=1)

@@ -1,4 +1,4 @@
-"""May the needle be advanced? The rule ``tip_confirmed``.
+"""The rule ``tip_confirmed``, which decides whether the needle may be advanced.
 
 The tip is confirmed when an independent view of it agrees with the predicted tip within ``agree_mm``. A confirmation
 of a tip that is somewhere else is the worst error of the rig, so each method has its own reasons to abstain; the
@@ -25,7 +25,7 @@ from rig.guidance.needle_motion import FluidView, MotionView
 
 
 class Method(enum.Enum):
-    """What confirmed the tip, in the order of preference."""
+    """Method that confirmed the tip, in the order of preference."""
 
     DIRECT = "direct"
     MOTION = "motion"
@@ -166,7 +166,7 @@ def confirm_direct(
 def confirm_motion(
     prediction: TipPrediction, motion: MotionView, ProbeToRig: Matrix, limits: ConfirmationLimits | None = None
 ) -> Confirmation:
-    """A commanded feed of 0.5-1 mm moved something at the predicted tip."""
+    """Confirm by motion: a commanded feed of 0.5-1 mm moved something at the predicted tip."""
     lim = limits or ConfirmationLimits()
     if not motion.found:
         return _none(prediction, motion.reason)
@@ -190,7 +190,7 @@ def confirm_motion(
 def confirm_motion_sweep(
     prediction: TipPrediction, looks: Sequence[tuple[Matrix, MotionView]], limits: ConfirmationLimits | None = None
 ) -> Confirmation:
-    """The same commanded motion seen from parallel planes: the tip in all three directions.
+    """Confirm by the same commanded motion in parallel planes: the tip in all three directions.
 
     ``looks`` are ``(ProbeToRig, view)`` of at least three planes at most 2 mm apart. Two things must hold. The plane
     nearest to the predicted tip must confirm by itself (``confirm_motion``), so that a needle that turned away is not
@@ -236,7 +236,7 @@ def confirm_motion_sweep(
 
 
 def confirm_fan(prediction: TipPrediction, fan: FanTip, limits: ConfirmationLimits | None = None) -> Confirmation:
-    """The dot of an out-of-plane needle ends at the predicted tip (a direct view)."""
+    """Confirm that the dot of an out-of-plane needle ends at the predicted tip (a direct view)."""
     lim = limits or ConfirmationLimits()
     if not fan.found:
         return _none(prediction, fan.reason)
@@ -258,7 +258,7 @@ def confirm_fan(prediction: TipPrediction, fan: FanTip, limits: ConfirmationLimi
 def confirm_fluid(
     prediction: TipPrediction, fluid: FluidView, ProbeToRig: Matrix, limits: ConfirmationLimits | None = None
 ) -> Confirmation:
-    """A test injection made a patch at the predicted tip."""
+    """Confirm by fluid: a test injection made a patch at the predicted tip."""
     lim = limits or ConfirmationLimits()
     if not fluid.found:
         return _none(prediction, fluid.reason, fluid.distance_mm)
@@ -277,7 +277,7 @@ def confirm_fluid(
 def confirm_fluid_sweep(
     prediction: TipPrediction, looks: Sequence[tuple[Matrix, FluidView]], limits: ConfirmationLimits | None = None
 ) -> Confirmation:
-    """The same test injection seen from at least three parallel planes (frames before and after in each).
+    """Confirm by the same test injection in at least three parallel planes (frames before and after in each).
 
     One plane cannot tell a patch beside it from one in it: a bolus of 0.2 mL is 7 mm wide. Its middle over the planes
     can.

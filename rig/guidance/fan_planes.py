@@ -1,4 +1,4 @@
-"""Image planes that cross an out-of-plane needle about its tip, and what is seen in them.
+"""Image planes that cross an out-of-plane needle about its tip, and the dots seen in them.
 
 The face stands over the point where it can; near the needle's entry it stays aside and the plane is tilted to it.
 """
@@ -33,7 +33,7 @@ Difference = tuple[Pixels, Matrix, Matrix]
 
 @dataclass(frozen=True)
 class Reach:
-    """Which planes of a fan are looked at, and how far aside of the prediction a dot is looked for."""
+    """Planes of a fan to look at, and the distance from the prediction within which a dot is searched."""
 
     behind_mm: float = FAN_BEHIND_MM
     ahead_mm: float = FAN_AHEAD_MM
@@ -75,7 +75,7 @@ def planned_fan(
 
 
 def crossing_mm(ProbeToRig: Matrix, line: NeedleLine) -> float:
-    """Where along the needle a plane crosses it; NaN where it runs along the plane."""
+    """Position along the needle where a plane crosses it; NaN where it runs along the plane."""
     normal = ProbeToRig[:3, 1]
     steep = float(line.direction @ normal)
     return float((ProbeToRig[:3, 3] - line.entry_mm) @ normal) / steep if abs(steep) > 0.05 else float("nan")

@@ -52,7 +52,7 @@ class StripSettings:
     max_plane_offset_mm: float = 5.0
     over_clutter: float = 1.25
     """How far the row must stand out above the best row anywhere around it. Simulated frames of the seeds 421-424: 88 %
-    of the needles do, and no frame without one; lines laid at random into a recorded spine without a needle: 8 of 420
+    of the needles do, and no frame without one; lines placed at random into a recorded spine without a needle: 8 of 420
     do, where the contrast alone said yes to 236."""
     min_row_mm: float = 6.0
     """A row that ends so near to the start of the strip is no needle that came from there."""
@@ -60,7 +60,7 @@ class StripSettings:
 
 @dataclass(frozen=True)
 class NeedleView:
-    """Where the image sees the needle."""
+    """Needle as the image shows it."""
 
     found: bool
     reason: str
@@ -152,7 +152,7 @@ def contrast_of(values: FloatImage) -> FloatImage:
 
 
 def change_of(values: FloatImage, reference: FloatImage) -> FloatImage:
-    """What became brighter since the reference, smoothed a little."""
+    """Increase in brightness since the reference, slightly smoothed."""
     return np.asarray(cv2.GaussianBlur(np.maximum(values - reference, -10.0), (5, 3), sigmaX=1.0, sigmaY=0.7),
                       dtype=np.float32)  # fmt: skip
 
@@ -206,7 +206,7 @@ def _clutter(
     pixels: Pixels, reference: Pixels | None, ImageToProbe: Matrix, ProbeToRig: Matrix, tip_rig_mm: Vector,
     strip: Strip, cfg: StripSettings,
 ) -> tuple[float, int]:  # fmt: skip
-    """Mean contrast of the best row where no needle is expected, and how many places could be looked at.
+    """Mean contrast of the best row where no needle is expected, and the number of places that could be checked.
 
     Bone, fascia and speckle make bright rows too: a needle has to beat those of its own frame.
     """

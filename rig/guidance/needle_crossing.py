@@ -1,4 +1,4 @@
-"""Out-of-plane needle: the dot where it crosses the image, and how bright an echo is over the slice's thickness.
+"""Out-of-plane needle: the dot where it crosses the image, and the brightness of an echo over the slice's thickness.
 
 A dot by itself is only a section of shaft; ``needle_fan`` tells the tip from dots of several planes.
 """
@@ -68,7 +68,7 @@ def find_dot(
 
 @dataclass(frozen=True)
 class Elevation:
-    """Where across the slice an echo lies, from frames at several elevations."""
+    """Position of an echo across the slice, from frames at several elevations."""
 
     found: bool
     reason: str

@@ -77,7 +77,7 @@ def tip_by_plateau(dots: Sequence[DotView], depth_axes: Sequence[Vector], line: 
 
 
 def _aside(dot: DotView, depth_axis: Vector, line: NeedleLine) -> Vector:
-    """Where a dot lies beside the needle's line, seen across the beam and the needle."""
+    """Distance of a dot from the needle's line, seen across the beam and the needle."""
     across = np.cross(line.direction, depth_axis)
     across = across / np.linalg.norm(across)
     return np.asarray(((dot.position_rig_mm - line.entry_mm) @ across) * across)

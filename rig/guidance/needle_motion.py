@@ -1,4 +1,4 @@
-"""Needle tip from what changes: a commanded small feed, and a small test injection.
+"""Needle tip from changes in the image: a commanded small feed, and a small test injection.
 
 Frames before and after differ by speckle that did not move (nothing), by the tip that moved (bright where it is now),
 and by fluid (dark where there was texture).

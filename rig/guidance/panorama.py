@@ -17,7 +17,7 @@ BIN_MM = 1.0
 
 @dataclass(frozen=True)
 class SweepFrame:
-    """Bone of one frame and where the probe was."""
+    """Bone of one frame, with the pose of the probe."""
 
     surface: BoneSurface = field(repr=False)
     ProbeToRig: Matrix = field(repr=False)

@@ -26,7 +26,7 @@ Distance = Callable[[Points], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class PathRules:
-    """What a technique allows; lengths in mm, angles in degrees as for the carrier, lateral positive = from the
+    """Rules that a technique sets; lengths in mm, angles in degrees as for the carrier, lateral positive = from the
     target's side.
     """
 

@@ -1,4 +1,4 @@
-"""Scan lines of the probe seen again in the image: from pixels to a (line, range) grid.
+"""Scan lines of the probe recovered from the image: from pixels to a (line, range) grid.
 
 A frame is a scan-converted picture; bone shadows and range errors live along the scan lines. The lines of a
 curved array start on its face (radius R, centre of curvature at z = -R of the Probe frame) and run radially;
@@ -25,7 +25,7 @@ RANGE_STEP_MM = 0.25
 
 @dataclass(frozen=True)
 class ScanLines:
-    """Where the lines start and point, in the Probe frame."""
+    """Origins and directions of the lines, in the Probe frame."""
 
     starts_mm: NDArray[np.float64] = field(repr=False)
     """Shape (lines, 2): x and z of the start on the face."""

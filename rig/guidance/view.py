@@ -1,4 +1,4 @@
-"""Is this a view to work with, and if not, which small move of the probe comes next.
+"""Quality of a view, and the next small move of the probe when it is not good enough.
 
 Exit guard of state ST4 (``facts/domain.md`` 4.2): at least half of the aperture sees the target past bone, the target
 stands 6 dB above what black is, and it lies in the middle third of the displayed depth.
@@ -55,7 +55,7 @@ def _aperture(probe: ProbeGeometry) -> NDArray[np.float64]:
 
 
 def open_elements_in_image(surface: BoneSurface, probe: ProbeGeometry, target_probe_mm: Vector) -> NDArray[np.bool_]:
-    """For every element whether its ray to the target crosses the bone surface seen in the image, shape (elements,)."""
+    """True for every element whose ray to the target misses the bone surface in the image, shape (elements,)."""
     start = _aperture(probe)
     end = np.array([target_probe_mm[0], target_probe_mm[2]])
     run = np.linspace(0.05, 0.985, 90)

@@ -2,7 +2,7 @@
 
 Writing: ``RunFolder.create`` -> ``plan``, ``devices``, ``cartridge`` (or ``CartridgeRecord`` in a worker) ->
 ``trial`` -> ``streams``, ``frames``, ``event``, ``truth``, ``close`` -> ``adopt`` -> ``seal``.
-Reading: ``RunFolder.open`` -> ``RecordedRun``. Checking: ``verify_run``; ``anomalies_of`` tells which known faults of
+Reading: ``RunFolder.open`` -> ``RecordedRun``. Checking: ``verify_run``; ``anomalies_of`` says which known faults of
 earlier versions a folder may have.
 """
 

@@ -77,7 +77,7 @@ class Finding:
     def words(self) -> str:
         """One sentence for a person."""
         where = f" Trials: {', '.join(self.trials)}." if self.trials else ""
-        return f"{self.title}. Effect: {self.effect}. To see it: {self.look}. Mended in {self.mended_in}.{where}"
+        return f"{self.title}. Effect: {self.effect}. To see it: {self.look}. Fixed in {self.mended_in}.{where}"
 
 
 @cache
@@ -93,7 +93,7 @@ def parse_anomalies(text: str) -> tuple[Anomaly, ...]:
     ids = [anomaly.id for anomaly in found]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
-        raise ConfigError(f"{LIST}: {', '.join(twice)} stands there twice")
+        raise ConfigError(f"{LIST}: {', '.join(twice)} occurs twice")
     return found
 
 
@@ -113,7 +113,7 @@ def _parsed(table: Mapping[str, Any]) -> Anomaly:
 
 
 def anomalies_of(run: RecordedRun, known: tuple[Anomaly, ...] | None = None) -> tuple[Finding, ...]:
-    """The known anomalies that a run folder may have, by the version that made it and by what it holds.
+    """Known anomalies that a run folder may have, by the version that made it and by its contents.
 
     A folder that does not say its version may have any of them.
     """
@@ -134,7 +134,7 @@ def anomalies_of(run: RecordedRun, known: tuple[Anomaly, ...] | None = None) -> 
 
 
 def versions_of(run: RecordedRun) -> tuple[str, ...]:
-    """Every version of phantomrig that wrote in this folder."""
+    """All versions of phantomrig that wrote in this folder."""
     found: dict[str, None] = {}
     for entry in run.chain.entries:
         software = entry.data.get("software")
@@ -144,7 +144,7 @@ def versions_of(run: RecordedRun) -> tuple[str, ...]:
 
 
 def _met(condition: Mapping[str, Any], run: RecordedRun) -> tuple[str, ...] | None:
-    """The trials that meet a condition (empty: the whole run does); None when it is not met."""
+    """Trials that meet a condition (empty: the whole run does); None when it is not met."""
     if "simulated" in condition and condition["simulated"] != run.simulated:
         return None
     drivers, roles = _devices(run)
@@ -180,7 +180,7 @@ def _met(condition: Mapping[str, Any], run: RecordedRun) -> tuple[str, ...] | No
 
 
 def _devices(run: RecordedRun) -> tuple[set[str], set[str]]:
-    """Drivers and roles: as identified, else (a run that was killed) as the rig file names them."""
+    """Drivers and roles: as identified, else (in a run that was killed) as the rig file names them."""
     if run.devices:
         return {d.identity.driver for d in run.devices}, {d.identity.role for d in run.devices}
     if not (run.path / "rig.toml").is_file():

@@ -1,4 +1,4 @@
-"""A file that only grows, whose last complete write survives a full disk."""
+"""A file that only grows and whose last complete write survives a full disk."""
 
 from __future__ import annotations
 

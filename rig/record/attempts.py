@@ -1,4 +1,4 @@
-"""Attempts at a trial: one that was interrupted is set aside under a name of its own, and its trial is run again.
+"""Attempts at a trial: an interrupted one is set aside under a name of its own, and its trial is run again.
 
 Nothing of a record is rewritten for that: the folder of the attempt moves from ``trials/T002`` to
 ``trials/T002.interrupted1`` and its truth beside it, byte for byte, and the journal says so (``trial.set_aside``).
@@ -23,7 +23,7 @@ TRUTHS = "trials.jsonl"
 
 
 def attempts(chain: Chain) -> Iterator[tuple[str, Entry]]:
-    """Every entry of a trial with the name of the attempt that it is of, in order."""
+    """Entries of a trial, each with the name of its attempt, in order."""
     moved: dict[str, list[tuple[int, str]]] = {}
     for entry in chain.entries:
         if entry.kind == SET_ASIDE:
@@ -36,7 +36,7 @@ def attempts(chain: Chain) -> Iterator[tuple[str, Entry]]:
 
 
 def trial_of(name: str) -> str:
-    """The trial that an attempt was one at; a trial's own name otherwise."""
+    """Trial of an attempt; a trial's own name otherwise."""
     return name.partition(MARK)[0]
 
 
@@ -58,7 +58,7 @@ def set_aside(run: Path, trial_id: str, journal: Journal, reason: str) -> str:
 
 
 def finish_moves(run: Path, chain: Chain) -> None:
-    """Move what a process that was killed had only said it would move. Raises ``RecordError``."""
+    """Complete moves that a process announced before it was killed. Raises ``RecordError``."""
     for entry in chain.entries:
         trial_id, name = str(entry.data.get("trial_id")), str(entry.data.get("as"))
         if entry.kind == SET_ASIDE and not (run / "trials" / name).exists() and (run / "trials" / trial_id).exists():
@@ -86,7 +86,7 @@ def _truth_aside(folder: Path, trial_id: str, name: str) -> None:
 
 
 def truth_lines(run: Path) -> Iterator[tuple[str, bytes]]:
-    """Every truth of a run folder with the attempt that it is of, unparsed; lines that are no truth are left out."""
+    """All truths of a run folder with their attempts, unparsed; lines that are no truth are left out."""
     folder, aside = run / "truth", set_aside_names(run)
     for path in [folder / TRUTHS, *sorted(folder.glob("*.json"))]:
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""Canonical bytes of a value: RFC 8785 JSON, so that a hash of it can be repeated by anybody."""
+"""Canonical bytes of a value: RFC 8785 JSON, so that anybody can repeat a hash of it."""
 
 from __future__ import annotations
 

@@ -220,17 +220,18 @@ LARGEST = {"mm": 200.0, "deg": 180.0, "s": 86_400.0, "mL": 20.0, "kPa": 1000.0, 
 
 
 def columns_of(study: Mapping[str, Any]) -> tuple[Column, ...]:
-    """The columns of a run: ours, then the measures that its study (``study.toml``) declares."""
+    """Columns of a run: the standard ones, then the measures that its study (``study.toml``) declares."""
     own = study.get("measures", ())
     return COLUMNS + tuple(Column(m["name"], unit_of(m["unit"]), "float", m["text"]) for m in own)
 
 
 def unit_of(written: str) -> str:
-    """The unit of a measure as tables print it: that of a pure number, ``1``, is none."""
+    """Unit of a measure as tables print it; the unit ``1`` of a pure number prints as none."""
     return "" if written == "1" else written
 
 
 def columns_in(run: Path) -> tuple[Column, ...]:
-    """The columns of a run folder; ours alone where it has no study. Raises ``ConfigError`` for a damaged one."""
+    """Columns of a run folder; only the standard ones where it has no study. Raises ``ConfigError`` for a damaged
+    one."""
     path = run / "study.toml"
     return columns_of(read(path, path.name).data) if path.exists() else COLUMNS

@@ -1,4 +1,4 @@
-"""What analysis made from a record: named with its hashes in ``derived.json``, so that an edit shows."""
+"""Files that analysis made from a record: listed with their hashes in ``derived.json``, so that an edit shows."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LIST = "derived.json"
 
 
 def made_files(run: Path) -> list[str]:
-    """Everything in the folder that analysis makes, but the list of it."""
+    """Everything in the folder that analysis makes, except the list itself."""
     found = [path for name in DERIVED for path in sorted([run / name, *(run / name).glob("**/*")])]
     return sorted(path.relative_to(run).as_posix() for path in found if path.is_file() and path.name != LIST)
 
 
 def write_derived(run: RecordedRun) -> None:
-    """Name what was made, and from which record. Raises ``RecordError``."""
+    """List the files that were made, and the record that they were made from. Raises ``RecordError``."""
     content = {
         "files": {name: sha256_file(run.path / name) for name in made_files(run.path)},
         "journal_head": run.chain.head,
@@ -35,11 +35,11 @@ def _as_bytes(content: object) -> bytes:
 
 
 def derived_faults(run: RecordedRun) -> tuple[str, ...]:
-    """What does not hold of results and report, one sentence each; empty when they are as made from this record, or
+    """Faults of results and report, one sentence each; empty when they are as made from this record, or
     were not made."""
     present = made_files(run.path)
     if not (run.path / LIST).is_file():
-        return tuple(f"{name} is there without {LIST}: nothing tells what it was made from" for name in present)
+        return tuple(f"{name} is there without {LIST}: nothing says what it was made from" for name in present)
     try:
         written = (run.path / LIST).read_bytes()
         content = parse_json(written)

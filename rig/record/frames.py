@@ -1,4 +1,4 @@
-"""Ultrasound frames that guidance consumed: compressed without loss, with pose, time and what was found in them.
+"""Ultrasound frames that guidance consumed: compressed without loss, with pose, time and detections.
 
 ``frames.h5``: ``time_ns``, ``sequence_n``, ``dropped_n`` (n), ``ImageToProbe`` and ``ProbeToRig`` (n, 4, 4),
 ``detections`` (JSON text), ``label``, ``sha256`` of the pixels (n), ``pixel_set`` and ``pixel_index`` (n, -1 =
@@ -215,7 +215,7 @@ class FrameReader:
         self.heads = tuple(heads)
 
     def kept(self, n: int) -> bool:
-        """Whether the pixels of frame ``n`` were kept."""
+        """True when the pixels of frame ``n`` were kept."""
         return bool(self._packed[n][2]) if self._packed else self._places[n][1] >= 0
 
     def pixels(self, n: int) -> Pixels | None:

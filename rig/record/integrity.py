@@ -14,7 +14,7 @@ from rig.record.rows import csv_bytes
 
 
 def verify_run(path: Path, *, unfinished: bool = False) -> tuple[str, ...]:
-    """Return everything that does not hold, one sentence each; empty when the record is intact.
+    """Everything in the record that does not hold, one sentence each; empty when the record is intact.
 
     ``unfinished``: what a kill leaves behind is no fault (no seal, a cut last line, a cartridge that the root chain has
     not adopted yet). Raises ``ConfigError`` when the folder is not a run folder at all.
@@ -127,7 +127,7 @@ UNBEGUN = frozenset({"meta.json", "streams.seg", "frames.seg"})
 
 
 def _stranger_faults(run: RecordedRun, unfinished: bool) -> list[str]:
-    """Trials and truths that no journal began; a kill may come between a trial's folder and its first word."""
+    """Trials and truths that no journal began; a kill may come between a trial's folder and its first entry."""
     begun = {name for chain in run.cartridge_chains.values() for name, _ in attempts(chain)}
     folders = tuple((run.path / "trials").glob("*"))
     left = {p.name for p in folders if unfinished and p.is_dir() and {f.name for f in p.iterdir()} <= UNBEGUN}
@@ -153,7 +153,7 @@ def _manifest_faults(run: RecordedRun) -> list[str]:
 
 
 def _manifest_words_faults(run: RecordedRun, manifest: Manifest) -> list[str]:
-    """What the manifest says beside the hashes of files, held against what the journal says."""
+    """Statements of the manifest, other than hashes of files, that the journal contradicts."""
     if (run.path / MANIFEST).read_bytes() != manifest.as_bytes():
         return ["manifest.json is not in the form that it was written in"]
     bound = run.closed.get("manifest")
@@ -172,5 +172,5 @@ def _manifest_words_faults(run: RecordedRun, manifest: Manifest) -> list[str]:
 
 
 def manifest_is_bound(run: RecordedRun) -> bool:
-    """Whether every word of the manifest is covered by the journal; runs before 0.2.0 bound its hashes only."""
+    """True when the journal covers every statement of the manifest; runs before 0.2.0 bound its hashes only."""
     return run.manifest is not None and isinstance(run.closed.get("manifest"), str)

@@ -1,4 +1,4 @@
-"""The journal: what happened, in order, each entry bound to the one before by its hash.
+"""The journal: the events in order, each entry bound to the one before by its hash.
 
 One JSON line per entry: ``{"body": {actor, data, kind, seq, time_ns}, "hash": hex, "prev": hex}`` with
 ``hash = SHA-256(prev bytes || RFC 8785 JSON of body)``; the first entry's ``prev`` is 64 zeros. Times are

@@ -1,4 +1,4 @@
-"""What a study set out to do, and with what: planned trials and devices, as the record keeps them."""
+"""Plan of a study and its equipment: planned trials and devices, as the record keeps them."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class RecordedRun:
 
     @property
     def opened(self) -> Mapping[str, Json]:
-        """Data of the first journal entry: study, seed, software, hashes of the files asked for."""
+        """Data of the first journal entry: study, seed, software, hashes of the input files."""
         return self.chain.entries[0].data if self.chain.entries else {}
 
     @cached_property
@@ -67,7 +67,7 @@ class RecordedRun:
 
     @cached_property
     def versions(self) -> dict[str, Json]:
-        """Software that wrote last in this folder, by name."""
+        """Software that last wrote in this folder, by name."""
         found = [e.data["software"] for e in self.chain.entries if isinstance(e.data.get("software"), dict)]
         return dict(found[-1]) if found and isinstance(found[-1], dict) else {}
 
@@ -78,7 +78,7 @@ class RecordedRun:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Of its trial table: ours, then the measures of its study."""
+        """Columns of the trial table: the standard ones, then the measures of the study."""
         return columns_of(self.study)
 
     def toml(self, name: str) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class RecordedRun:
 
     @cached_property
     def certificates(self) -> tuple[dict[str, Any], ...]:
-        """The calibrations that were in force, by identity, as their certificates say; empty without any."""
+        """Calibrations that were in force, by identity, as their certificates state them; empty without any."""
         found = []
         for path in sorted((self.path / "calibrations").glob("*.json")):
             try:
@@ -120,7 +120,7 @@ class RecordedRun:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """The rows of all trials that were closed, in planned order."""
+        """Rows of all closed trials, in planned order."""
         try:
             return tuple(read_rows(self.path))
         except RecordError as error:
@@ -128,7 +128,7 @@ class RecordedRun:
 
     @cached_property
     def simulated(self) -> bool:
-        """True unless every device and every row says that it is real: what cannot be shown to be real is labelled."""
+        """True unless every device and every row is known to be real: anything else is labelled simulated."""
         devices = [device.identity.simulated for device in self.devices]
         rows = [row["simulated"] is not False for row in self.rows]
         declared = bool(self.opened.get("simulated", True)) or (self.manifest is not None and self.manifest.simulated)

@@ -72,9 +72,9 @@ def csv_bytes(rows: Sequence[Row], names: Sequence[str] = NAMES) -> bytes:
 
 def dictionary_bytes(columns: Sequence[Column] = COLUMNS) -> bytes:
     """``trials.dictionary.json``: name, kind, unit and meaning of every column."""
-    told = [{"name": c.name, "kind": c.kind, "unit": c.unit, "text": c.text} for c in columns]
+    entries = [{"name": c.name, "kind": c.kind, "unit": c.unit, "text": c.text} for c in columns]
     note = f"numbers have at most {DECIMALS} decimals; an empty cell was not measured"
-    return (json.dumps({"columns": told, "note": note, "schema": 1}, indent=1) + "\n").encode()
+    return (json.dumps({"columns": entries, "note": note, "schema": 1}, indent=1) + "\n").encode()
 
 
 _ARROW = {"text": pa.string(), "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}

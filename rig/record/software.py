@@ -1,4 +1,4 @@
-"""Which software made the record."""
+"""Software that made the record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = (
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of Python and of what else can change a number; ``absent`` when not installed.
+    """Versions of Python and of everything else that can change a number; ``absent`` when not installed.
 
     ``arithmetic`` says which instructions calculated (``hal.arithmetic``): with the same versions, the same C library
     and the same word here, the same seed gives the same bytes.

@@ -18,7 +18,7 @@ from rig.record.streams import StreamWriter, finish_streams
 
 
 class TrialRecord:
-    """What one insertion leaves behind; ``close`` must be reached however the trial ends."""
+    """Record of one insertion; ``close`` must be reached however the trial ends."""
 
     def __init__(self, run: Path, trial_id: str, journal: Journal, meta: Mapping[str, object]) -> None:
         self.trial_id = trial_id
@@ -36,7 +36,7 @@ class TrialRecord:
         self.event("trial.started", meta)
 
     def event(self, kind: str, data: Mapping[str, object] | None = None) -> Entry:
-        """Journal something that happened in this trial (step, hold, confirmation, injection start, ...)."""
+        """Journal an event of this trial (step, hold, confirmation, injection start, ...)."""
         return self.journal.append(kind, {**(data or {}), "trial_id": self.trial_id})
 
     def truth(self, data: Mapping[str, object]) -> None:
@@ -60,7 +60,7 @@ class TrialRecord:
 
 
 def close_killed(run: Path, trial_id: str, journal: Journal, row: Mapping[str, object]) -> None:
-    """Close the record of a trial whose process was killed: its segments become HDF5, its row says what is known.
+    """Close the record of a trial whose process was killed: its segments become HDF5, its row holds what is known.
 
     A kill may have come in the middle of closing: what stands already is kept. Raises ``RecordError``.
     """
@@ -80,7 +80,7 @@ def _write_row(run: Path, folder: Path, row: Mapping[str, object]) -> None:
 
 
 def _journal_closed(run: Path, trial_id: str, journal: Journal) -> None:
-    """The last entry of a trial: the hashes of all its files."""
+    """Write the last entry of a trial: the hashes of all its files."""
     folder = run / "trials" / trial_id
     row = parse_json((folder / "row.json").read_bytes())
     files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}

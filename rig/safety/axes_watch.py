@@ -1,8 +1,8 @@
-"""Axes do what was ordered and nothing else: they stand where they were last read at rest, or they are on their way.
+"""Watch over the axes: they stand where they were last read at rest, or they are on their ordered way.
 
 Judged on what the controller of the axes reports, attended or idle. An order is a corridor: in each axis between the
 place where the move began and the farthest target sent so far. What leaves the corridor, moves without an order, goes
-faster than was ordered, or stands elsewhere than where it was read at rest is a hard stop: the pose of everything that
+faster than was ordered, or is not where it was last read at rest is a hard stop: the pose of everything that
 was measured since is in doubt.
 """
 
@@ -33,7 +33,7 @@ NAMES = {"holder": ("x", "y", "z", "A", "B", "C"), "carrier": ("x", "y", "latera
 
 
 class Phase(enum.Enum):
-    """What the axes may do."""
+    """Motion that the axes are allowed."""
 
     UNKNOWN = "unknown"
     """Never read, or a person had the bench: the next reading at rest is believed."""
@@ -44,7 +44,7 @@ class Phase(enum.Enum):
 
 
 class AxesWatch:
-    """The watch over one set of axes; used from the scan's task, but for ``extend``, which comes in the lane's."""
+    """Watch over one set of axes; used from the scan's task, except ``extend``, which is called in the lane's."""
 
     def __init__(self, role: str, limits: MotionLimits, clock: Clock) -> None:
         self.role = role
@@ -64,7 +64,7 @@ class AxesWatch:
 
     @contextmanager
     def ordered(self, start: Values, speed_mm_s: float) -> Iterator[None]:
-        """A move from ``start`` is under way inside the block; each jog is told by ``extend`` before it is sent.
+        """Allow the move from ``start`` inside the block; each jog is announced by ``extend`` before it is sent.
 
         Raises ``DeviceError`` while a person guides these axes by hand.
         """
@@ -80,15 +80,15 @@ class AxesWatch:
             self.phase, self._since_ns = Phase.SETTLING, self._clock.now_ns()
 
     def extend(self, target: Values) -> None:
-        """The next jog leads there; told before it is sent, so before any report of it can come."""
+        """Announce the target of the next jog before it is sent, so before any report of it can come."""
         self._low, self._high = tuple(map(min, self._low, target)), tuple(map(max, self._high, target))
 
     def forget(self) -> None:
-        """A person has seen to the bench: the next reading at rest is where the axes stand."""
+        """Accept the next reading at rest as the place of the axes: a person has seen to the bench."""
         self.phase, self._rest = Phase.UNKNOWN, ()
 
     def by_hand(self, guided: bool) -> None:
-        """A declared hand-guided step begins or ends; inside, workspace and speed are limits of its own."""
+        """Begin or end a declared hand-guided step; inside it, workspace and speed have limits of their own."""
         self.phase, self._rest, self._last = (Phase.BY_HAND if guided else Phase.UNKNOWN), (), None
 
     # -- what happened -----------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class AxesWatch:
             return self._hand(sample, at)
         if self.phase is Phase.REST:
             if moving:
-                return self._trip("uncommanded", "says that it moves, and nobody has ordered it")
+                return self._trip("uncommanded", "reports motion that nobody has ordered")
             return self._moved(at)
         if self.phase is Phase.UNKNOWN:
             if not moving:
@@ -115,7 +115,7 @@ class AxesWatch:
         if moving:
             if sample.time_ns - self._since_ns <= SETTLE_NS:
                 return None
-            return self._trip("uncommanded", "goes on moving a second after its last order")
+            return self._trip("uncommanded", "is still moving a second after its last order")
         if sample.time_ns >= self._since_ns:
             self._rest, self.phase = at, Phase.REST
         return None
@@ -125,7 +125,7 @@ class AxesWatch:
             if abs(now - before) > self._limits.stray:
                 return self._trip(
                     "moved",
-                    f"stands elsewhere than where it was read at rest, and nobody has ordered it: {name} "
+                    f"is not where it was last read at rest, and nobody has ordered a move: {name} "
                     f"{before:.3f} before, {now:.3f} now",
                     abs(now - before),
                     self._limits.stray,
@@ -142,7 +142,7 @@ class AxesWatch:
         return None
 
     def _ahead(self, sample: Sample[HolderState | CarrierState], at: Values) -> Trip | None:
-        """Faster than ordered; judged on lengths, and by the latest moment that the reading can belong to."""
+        """Trip for motion faster than ordered; judged on lengths, and by the latest moment of the reading."""
         if self.phase is not Phase.ORDERED:
             return None
         gone = math.dist([at[i] for i in LINEAR[self.role]], [self._start[i] for i in LINEAR[self.role]])
@@ -151,11 +151,11 @@ class AxesWatch:
         if gone <= may:
             return None
         return self._trip(
-            "ahead", f"went {gone:.2f} mm in {seconds:.2f} s, ordered at {self._speed_mm_s:g} mm/s", gone, may
+            "ahead", f"moved {gone:.2f} mm in {seconds:.2f} s, ordered at {self._speed_mm_s:g} mm/s", gone, may
         )
 
     def _hand(self, sample: Sample[HolderState | CarrierState], at: Values) -> Trip | None:
-        """Limits of a hand-guided step: the workspace, the needle out of the gel, and how fast a hand may push."""
+        """Check a hand-guided step: the workspace, the needle out of the gel, and the speed of the hand."""
         last, self._last = self._last, sample
         x, y, z = (at[i] for i in LINEAR[self.role])
         for name, value, (low, high) in zip("xyz", (x, y, z), self._box.windows, strict=True):

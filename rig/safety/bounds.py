@@ -1,4 +1,4 @@
-"""Bounds of the limits themselves."""
+"""Bounds of the limits."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ STRICT = {"extra": "forbid"}
 
 
 def between(low: float, high: float) -> object:
-    """Bounds of a limit, both included: beyond them it would protect nobody, or nothing could move."""
+    """Number field with its bounds, both included: beyond them it would protect nobody, or nothing could move."""
     return Field(ge=low, le=high, allow_inf_nan=False)

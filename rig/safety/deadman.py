@@ -1,4 +1,4 @@
-"""Somebody must watch what moves: when the scan stands still, each lane stops its own actuator.
+"""Deadman: when the scan stands still, each lane stops its own actuator.
 
 The scan evaluates every interlock. If its thread hangs (a record on a disk that does not answer, a fault of our own),
 no interlock trips, while the lanes' polling keeps the pump's watchdog content. So each attended actuator is stopped
@@ -30,16 +30,16 @@ class ScanDeadman:
         """None: the actuator is not attended, so that nothing moves."""
 
     def beat(self, now_ns: int) -> None:
-        """The scan has looked."""
+        """Note that the scan has looked."""
         if self._scanned_ns is not None:
             self._scanned_ns = now_ns
 
     def attend(self, attended: bool, now_ns: int) -> None:
-        """Something may move from now on, or no longer."""
+        """Note whether something may move from now on."""
         self._scanned_ns = now_ns if attended else None
 
     def look(self, now_ns: int) -> None:
-        """Called in the lane's task: stop the device when nobody has scanned for too long."""
+        """Stop the device when nobody has scanned for too long; called in the lane's task."""
         scanned_ns = self._scanned_ns
         if scanned_ns is None or now_ns - scanned_ns <= self._limit_ns:
             return

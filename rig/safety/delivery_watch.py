@@ -1,4 +1,4 @@
-"""A pump pumps what was ordered and nothing else: judged on its own count, attended or idle."""
+"""Watch over a pump's delivery: it pumps what was ordered and nothing else, by its own count, attended or idle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTLE_NS = NS_PER_S
 
 @dataclass(frozen=True)
 class Order:
-    """One infusion as it was ordered."""
+    """One ordered infusion."""
 
     before_ml: float
     volume_ml: float
@@ -34,7 +34,7 @@ class Order:
 
 
 class DeliveryWatch:
-    """The watch over one pump; used from the scan's task only."""
+    """Watch over one pump; used from the scan's task only."""
 
     role = "pump"
 
@@ -49,7 +49,7 @@ class DeliveryWatch:
 
     @contextmanager
     def ordered(self, before_ml: float, volume_ml: float, rate_ml_min: float) -> Iterator[None]:
-        """An infusion is under way inside the block; raises ``DeviceError`` while a person works the pump by hand."""
+        """Allow an infusion inside the block; raises ``DeviceError`` while a person works the pump by hand."""
         if self._by_hand:
             raise DeviceError("the pump is worked by hand at present: nothing was sent", device=self.role)
         self._order = Order(before_ml, volume_ml, rate_ml_min, self._clock.now_ns())
@@ -60,11 +60,11 @@ class DeliveryWatch:
             self._ended_ns = self._clock.now_ns()
 
     def forget(self) -> None:
-        """A person has seen to the bench: the next count at rest is believed."""
+        """Accept the next count at rest: a person has seen to the bench."""
         self._order, self._rest_ml = None, None
 
     def by_hand(self, guided: bool) -> None:
-        """A declared hand-guided step begins or ends; inside, its own volume is the limit."""
+        """Begin or end a declared hand-guided step; inside it, its own volume is the limit."""
         self._by_hand = guided
         self.forget()
 
@@ -96,7 +96,7 @@ class DeliveryWatch:
     def _running(self, state: PumpState) -> Trip | None:
         if not state.running or self._by_hand:
             return None
-        return self._trip("uncommanded", "the pump says that it runs, and nobody has ordered it")
+        return self._trip("uncommanded", "the pump reports an infusion that nobody has ordered")
 
     def _judge(self, order: Order, sample: Sample[PumpState]) -> Trip | None:
         state = sample.value

@@ -62,16 +62,16 @@ MEASURED: dict[str, Callable[[Any], float]] = {
 
 
 class Watch(Protocol):
-    """What an actuator may do by the orders that it has; one per actuator."""
+    """Checks an actuator against its orders; one per actuator."""
 
     def evaluate(self, sample: Sample[Any]) -> Trip | None:
         """Judge a new reading."""
 
     def forget(self) -> None:
-        """A person has seen to the bench: the next reading at rest is believed."""
+        """Accept the next reading at rest: a person has seen to the bench."""
 
     def by_hand(self, guided: bool) -> None:
-        """A declared hand-guided step begins or ends."""
+        """Begin or end a declared hand-guided step."""
 
 
 class Guard:
@@ -114,11 +114,11 @@ class Guard:
 
     @property
     def judges_frozen(self) -> bool:
-        """Whether this role's readings must change while something depends on them."""
+        """True when this role's readings must change while something depends on them."""
         return self._polling.frozen_n > 0 and self.role in MEASURED
 
     def evaluate_frozen(self, equal_n: int) -> Trip | None:
-        """A value that stands still behind intact replies is no measurement: real sensors carry noise."""
+        """Trip on a constant value behind intact replies, which is no measurement: real sensors carry noise."""
         if not self.judges_frozen or equal_n < self._polling.frozen_n:
             return None
         reason = (
@@ -135,7 +135,7 @@ class Guard:
             self._equal_n += 1
 
     def evaluate_age(self, sample_ns: int | None, now_ns: int) -> Trip | None:
-        """Too old is as bad as too high."""
+        """Trip on a reading that is too old, which is as bad as one that is too high."""
         if self._max_age_ns == 0:
             return None
         base_ns = self._since_ns if sample_ns is None else max(sample_ns, self._since_ns)
@@ -152,7 +152,7 @@ class Guard:
         return Trip(f"{self.role}_fault", Severity.HARD, f"{self.role}: {fault}")
 
     def check(self, now_ns: int) -> Trip | None:
-        """The first hard trip of this role, or None; refreshes ``holds``."""
+        """First hard trip of this role, or None; refreshes ``holds``."""
         channel = self.channel
         if channel.fault is not None:
             return self.evaluate_fault(channel.fault)
@@ -209,7 +209,7 @@ def levels_for(limits: Limits, gauge: int, *, pedal_holds: bool = True) -> tuple
         ),
         Level(
             "pressure_zero", "pressure", hold, lambda s: -s.pressure_kpa, zero_kpa,
-            "the line reads below zero, as no line can: its sensor's zero has drifted (open to air, zero it). By",
+            "the line reads below zero, which is impossible: its sensor's zero has drifted (open to air, zero it). By",
             "kPa", PressureReading(0, -2.0 * zero_kpa, 20.0), PressureReading(0, 0.0, 20.0),
         ),
         Level(

@@ -21,7 +21,7 @@ STOP_SIGNALS = tuple(n for n in (getattr(signal, s, None) for s in _NAMES) if n 
 
 
 class StopCount:
-    """How often this process has been asked to stop, whoever had the signals then."""
+    """Number of stop requests to this process, whoever handled the signals then."""
 
     def __init__(self) -> None:
         self.asked_n = 0
@@ -33,7 +33,7 @@ STOPS = StopCount()
 
 @contextmanager
 def held_off() -> Iterator[None]:
-    """Stop signals inside the block change nothing: what ends a record comes through. Main thread only."""
+    """Ignore stop signals inside the block, so that the end of a record is reached. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -53,7 +53,7 @@ class Interrupt:
         self._previous: dict[int, Any] = {}
 
     def request(self) -> None:
-        """Ask for a stop, as a key or the console does."""
+        """Request a stop, as a key or the console does."""
         self.count += 1
 
     def install(self, press: Callable[[], None] | None = None) -> None:
@@ -68,7 +68,7 @@ class Interrupt:
             self._previous[usr1] = signal.signal(usr1, lambda number, frame: act())
 
     def restore(self) -> None:
-        """Give the signals back."""
+        """Restore the earlier signal handlers."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()

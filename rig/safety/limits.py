@@ -167,7 +167,7 @@ FORCE_N = {18: 8.0, 20: 6.3, 21: 5.7, 22: 5.0, 23: 4.4, 25: 3.0, 27: 2.0}
 
 
 def _polling_faults(role: str, polling: Polling) -> Iterator[tuple[str, str]]:
-    """What would leave a role unwatched, with the key in ``limits``."""
+    """Settings that would leave a role unwatched, with the key in ``limits``."""
     where = f"polling.{role}"
     if role not in POLLING:
         yield where, f"there is no such role; known: {', '.join(POLLING)}"
@@ -191,7 +191,7 @@ def _polling_faults(role: str, polling: Polling) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Limits:
-    """Everything together."""
+    """All limits of a rig."""
 
     __pydantic_config__: ClassVar = STRICT
     motion: MotionLimits = field(default_factory=MotionLimits)
@@ -211,7 +211,7 @@ class Limits:
         return self.polling.get(role) or POLLING[role]
 
     def period_s(self, role: str, *, attended: bool, estop: bool) -> float:
-        """How often a role is read; 0 = on demand only. ``estop``: its controller carries an emergency-stop input."""
+        """Polling period of a role; 0 = on demand only. ``estop``: its controller carries an emergency-stop input."""
         polling = self.polling_of(role)
         period_s = polling.attended_s if attended else polling.idle_s
         return min(period_s or ESTOP_S, ESTOP_S) if estop else period_s

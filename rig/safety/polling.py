@@ -1,4 +1,4 @@
-"""How often each device is read, idle and while something depends on it, and when its newest value is too old."""
+"""Polling period of each device, idle and while something depends on it, and the age at which its value is too old."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STALE_MAX_S = 2.0
 
 @dataclass(frozen=True)
 class Polling:
-    """How often a role is read, and when its newest value is too old.
+    """Periods at which a role is read, and ages at which its newest value is too old.
 
     ``attended`` holds while something depends on the value (the needle moves, the pump runs), ``idle`` otherwise.
     A period of 0 means: read on demand only, and then age is not judged.

@@ -1,4 +1,4 @@
-"""Injection pressure: what it is at the tip, and what it says.
+"""Injection pressure: its value at the tip, and its interpretation.
 
 One compliance (syringe and line), one resistance (line and needle), and the tissue behind it. With the pump's
 rate Q and the sensor's pressure P, the flow through the needle is ``Qn = Q - C dP/dt`` and the tip pressure
@@ -35,7 +35,7 @@ OPENED_READINGS = 4
 """Readings in a row with flow before the tissue counts as open: fewer are noise of the slope."""
 STARTED_KPA = 1.0
 STARTED_ML = 0.05
-"""A pump that was only just told to run moves nothing yet: start-up, slack, stiction of the plunger (domain 3.2).
+"""A pump that has just got its command moves nothing yet: start-up, slack, stiction of the plunger (domain 3.2).
 Either figure shows that it does [A]; in a line without resistance the pressure never rises by the first."""
 
 
@@ -49,7 +49,7 @@ ANSWER_FLOOR_KPA = 1.5
 
 
 class Verdict(enum.Enum):
-    """What an injection was."""
+    """Outcome of an injection."""
 
     FLOWING = "flowing"
     BLOCKED = "blocked"
@@ -85,7 +85,7 @@ class LineModel:
         return rate_ml_min / 60.0 / self.compliance_ml_kpa
 
     def stored_ml(self, pressure_kpa: float) -> float:
-        """C P: what a line under pressure will still give after the pump has stopped."""
+        """Volume C P that a line under pressure will still give after the pump has stopped."""
         return self.compliance_ml_kpa * max(0.0, pressure_kpa)
 
 
@@ -176,7 +176,7 @@ class PressureWatch:
         return 1.0 - self.line.compliance_ml_kpa * (newest.sensor_kpa - kpa) / volume_ml
 
     def nothing_leaves(self, rate_ml_min: float) -> bool:
-        """Balance and, while the pump runs, slope agree that the needle passes nothing.
+        """True when the balance and, while the pump runs, the slope agree that the needle passes nothing.
 
         Running: counted from the last reading with flow, so that a line that closes late is seen as well.
         Standing (rate 0): counted over the whole injection.
@@ -190,7 +190,7 @@ class PressureWatch:
         return steep and self._escaped_since(*self._last_flow) < BLOCKED_ESCAPED
 
     def _silent(self, rate_ml_min: float) -> Trip | None:
-        """The pump runs and the sensor shows less than the flow through line and needle takes by itself.
+        """Trip when the pump runs and the sensor shows less than the loss of the flow in line and needle.
 
         Tissue can only add to it. So the zero or the gain is wrong, the value is stuck, or the fluid does not pass
         through this line: whatever the tissue's pressure is, it is not what is read.
@@ -207,14 +207,14 @@ class PressureWatch:
         if level_kpa >= least_kpa and rise_kpa >= 0.5 * least_kpa:
             return None
         reason = (
-            f"the pressure does not answer to the pump: {self._mean_kpa:.1f} kPa at {rate_ml_min:g} mL/min, from "
+            f"the pressure does not respond to the pump: {self._mean_kpa:.1f} kPa at {rate_ml_min:g} mL/min, from "
             f"{self._baseline_kpa:.1f} kPa at rest; line and needle alone take {least_kpa / ANSWER_LEAST:.1f} kPa. "
             "Check the sensor's zero, gain and tap, and the line for a leak"
         )
         return Trip("pressure_silent", Severity.HOLD, reason, level_kpa, least_kpa)
 
     def fall_fault(self, rate_ml_min: float, end_ns: int) -> Trip | None:
-        """After the pump has stopped and the line has discharged: the loss at this flow must have gone.
+        """Fault after the pump has stopped and the line has discharged: the loss at this flow must have gone.
 
         A sensor whose gain is too low, or that is stuck, falls by less. Only for a line that took the flow to the end.
         """
@@ -235,7 +235,7 @@ class PressureWatch:
         return Trip("pressure_fall", Severity.HOLD, reason, fall_kpa, least_kpa)
 
     def judge(self, rate_ml_min: float) -> tuple[Verdict, Trip | None]:
-        """The verdict on the newest reading, with the trip that ends the injection (None: go on)."""
+        """Verdict on the newest reading, with the trip that ends the injection (None: continue)."""
         newest, limits = self.newest, self.limits
         if newest is None:
             return Verdict.FLOWING, None

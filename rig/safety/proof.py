@@ -29,7 +29,7 @@ class Line(Protocol):
 
 @dataclass(frozen=True)
 class Proof:
-    """One interlock: it tripped on what it must trip on, and let pass what it must let pass."""
+    """One interlock: it tripped on readings that must trip it, and let pass those that must pass."""
 
     name: str
     trips: bool
@@ -103,7 +103,7 @@ def _prove_pressure(limits: Limits, line: Line) -> Iterator[Proof]:
         return verdict, trip.severity if trip is not None else None
 
     def answers(share: float) -> bool:
-        """A sensor that shows this share of the loss in line and needle, at a flow whose loss shows."""
+        """Sensor that shows this share of the loss in line and needle, at a flow whose loss is visible."""
         rate = max(rate_ml_min, 4.0 * ANSWER_FLOOR_KPA / max(model.loss_kpa_min_ml, 1e-9))
         watch = PressureWatch(model, ladder)
         for i in range(1, 500):

@@ -1,4 +1,4 @@
-"""What goes on after the host has died: nobody stops the pump then but its own watchdog or the end of its volume.
+"""Motion after the host has died: then only the pump's own watchdog or the end of its volume stops it.
 
 The dose beyond that moment stays below ``DOSE_ML`` and the line below its rating, also when the needle has just been
 blocked. Motion needs no such rule: never more than 200 ms of it are queued (``rig.instruments.jogs``).
@@ -19,7 +19,7 @@ NOTICE_S = 0.1
 
 
 class Undeclared:
-    """A driver that does not say what its pump does when the host dies."""
+    """A driver does not declare what its pump does when the host dies."""
 
 
 def run_on_ml(volume_ml: float, rate_ml_min: float, watchdog_s: float | None) -> float:
@@ -36,14 +36,14 @@ def run_on_kpa(line: LineModel, ladder: PressureLimits, rate_ml_min: float, more
 
 
 def dose_problem(limits: VolumeLimits, watchdog_s: float | None) -> str:
-    """What is wrong with a rig's volume limits and its pump's watchdog together; empty when nothing is."""
+    """Fault of a rig's volume limits together with its pump's watchdog; empty when there is none."""
     more_ml = run_on_ml(limits.injection_ml, limits.rate_ml_min, watchdog_s)
     if more_ml <= DOSE_ML:
         return ""
     has = "has no watchdog" if watchdog_s is None else f"stops by itself after {watchdog_s:g} s"
     return (
         f"the pump {has}: at limits.volume.rate_ml_min = {limits.rate_ml_min:g} up to {more_ml:.2f} mL go in after the "
-        f"host has died, allowed are {DOSE_ML:g} mL; set a shorter watchdog (safe_mode_s of a New Era pump, "
+        f"host has died; at most {DOSE_ML:g} mL are allowed; set a shorter watchdog (safe_mode_s of a New Era pump, "
         "portion_s of a Harvard pump) or a lower rate"
     )
 
@@ -56,7 +56,7 @@ def check_run_on(
     rate_ml_min: float,
     watchdog_s: float | None,
 ) -> None:
-    """Raise ``LimitViolation`` for an infusion that could not be left alone at any moment."""
+    """Raise ``LimitViolation`` for an infusion that would be unsafe unwatched at some moment."""
     more_ml = run_on_ml(volume_ml, rate_ml_min, watchdog_s)
     if more_ml > DOSE_ML:
         raise LimitViolation("volume that goes in after the host has died (mL)", more_ml, f"0 to {DOSE_ML:g} mL")

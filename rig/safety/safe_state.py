@@ -1,7 +1,7 @@
 """The safe state: pump stopped, then needle held, then probe held - read back, with a deadline per device.
 
-All are told within a few milliseconds, in this order: none waits for the read-back of another. The person at the
-needle is told first, through a lane as well: a terminal that hangs delays nothing.
+All get their command within a few milliseconds, in this order: none waits for the read-back of another. The person at
+the needle gets it first, through a lane as well: a terminal that hangs delays nothing.
 
 The needle is never retracted here: under load that would tear, and nobody knows the reason of the stop yet.
 """
@@ -22,14 +22,14 @@ PERSON = "operator"
 DEADLINE_S = 3.0
 """Per device, from its command on: a Grbl reset with read-back takes about 1 s, a pump stop 0.1 s."""
 HEAD_START_S = 0.01
-"""How long a lane is waited for to take the command up before the next device is told. It keeps the order on threads; a
-lane that is busy, or a device that is dead, delays the next by no more than this."""
+"""How long a lane is waited for to take the command up before the next device gets its own. It keeps the order on
+threads; a lane that is busy, or a device that is dead, delays the next by no more than this."""
 _LOOK_S = 0.005
 _GLANCE_S = 0.001
 
 
 class SafeRig(Protocol):
-    """What the safe state needs of a rig."""
+    """Part of a rig that the safe state needs."""
 
     @property
     def lanes(self) -> dict[str, Lane]: ...
@@ -39,7 +39,7 @@ class SafeRig(Protocol):
 
 @dataclass(frozen=True)
 class Commanded:
-    """One device that has been told to come to rest."""
+    """One device that was commanded to come to rest."""
 
     role: str
     ticket: Ticket[SafeReport]
@@ -47,7 +47,7 @@ class Commanded:
 
 
 def command_safe(rig: SafeRig, clock: Clock, order: Sequence[str] = ORDER) -> tuple[Commanded, ...]:
-    """Tell devices to come to their safe state, in order and without waiting for what they answer; never raises.
+    """Command devices into their safe state, in order and without waiting for their answers; never raises.
 
     Commands that still wait in the lanes are taken back first, so that nothing follows the stop.
     """
@@ -67,14 +67,14 @@ def _command(rig: SafeRig, clock: Clock, role: str) -> Commanded:
 
 
 def await_safe(commanded: Sequence[Commanded], clock: Clock) -> tuple[SafeReport, ...]:
-    """What each device read back, in order; one that is silent is waited for until its own deadline. Never raises."""
+    """Read-back of each device, in order; a silent one is waited for until its own deadline. Never raises."""
     return tuple(_outcome(one.role, one.ticket, one.deadline.at_ns, clock) for one in commanded)
 
 
 def _outcome(role: str, ticket: Ticket[SafeReport], at_ns: int, clock: Clock) -> SafeReport:
     while not ticket.done and clock.now_ns() < at_ns:
         clock.sleep(_LOOK_S)
-    if not ticket.done:  # not taken back: a device that comes to itself is still told to stop
+    if not ticket.done:  # not cancelled: a device that recovers still gets its stop
         state = "is still busy" if ticket.started else "has not begun"
         return SafeReport(role, False, f"the {role} {state} after {DEADLINE_S:g} s: cut its power by the hardware stop")
     if ticket.error is not None:

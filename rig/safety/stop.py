@@ -1,4 +1,4 @@
-"""What stops a rig: trips of interlocks, holds that the technique answers, and the forced stop."""
+"""Stops of a rig: trips of interlocks, holds that the technique answers, and the forced stop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hal.errors import RigError, SafetyStop
 
 
 class Severity(enum.Enum):
-    """How far a trip goes."""
+    """Severity of a trip."""
 
     HOLD = "hold"
     """Needle and pump stop; the technique pauses, reassesses and repositions."""
@@ -29,7 +29,7 @@ class Trip:
     limit: float = float("nan")
 
     def as_dict(self) -> dict[str, str | float | None]:
-        """For the journal; NaN becomes None."""
+        """Content for the journal; NaN becomes None."""
         return {
             "source": self.source,
             "severity": self.severity.value,

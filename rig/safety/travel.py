@@ -1,4 +1,4 @@
-"""How far the needle is beyond the last place where somebody knew its tip."""
+"""Travel of the needle beyond the last place at which its tip was known."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class NeedleTravel:
 
     @property
     def room_mm(self) -> float:
-        """How far the tip may go before it must be confirmed again."""
+        """Distance that the tip may travel before it must be confirmed again."""
         return max(0.0, self.limit_mm - self.since_confirmed_mm)
 
     def reset(self) -> None:
-        """A new trial."""
+        """Start a new trial."""
         self.feed_mm = self.confirmed_feed_mm = self.blind_mm = self.clear_to_mm = 0.0
 
     def allow_here(self) -> None:
-        """The superficial layer, which no picture shows, was crossed by feed alone: counting starts here."""
+        """Start counting here: the superficial layer, which no image shows, was crossed by feed alone."""
         self.confirmed_feed_mm = max(self.confirmed_feed_mm, self.feed_mm, 0.0)
 
     def confirm(self) -> None:
-        """The tip has just been confirmed where it is: by view, motion or fluid."""
+        """Note that the tip has just been confirmed here: by view, motion or fluid."""
         self.confirmed_feed_mm = max(0.0, self.feed_mm)
 
     def declare_clear(self, to_feed_mm: float) -> None:
-        """The plan of this path: no bone is to be expected up to this feed."""
+        """Declare by the plan of this path that no bone is expected up to this feed."""
         self.clear_to_mm = max(0.0, to_feed_mm)
 
     def check_speed(self, feed_mm: float, speed_mm_s: float, bone_speed_mm_s: float) -> None:
@@ -55,13 +55,13 @@ class NeedleTravel:
             )
 
     def check(self, feed_mm: float) -> None:
-        """Raise ``LimitViolation`` when a feed target lies further than the tip is known."""
+        """Raise ``LimitViolation`` when a feed target lies beyond the range in which the tip is known."""
         beyond = feed_mm - max(0.0, self.confirmed_feed_mm)
         if beyond > self.limit_mm + 1e-6:
             raise LimitViolation("needle travel without confirmed tip (mm)", beyond, f"{self.limit_mm:g} mm")
 
     def moved_to(self, feed_mm: float) -> None:
-        """The tip has arrived (by read-back of the feed)."""
+        """Note that the tip has arrived (by read-back of the feed)."""
         reach = self.confirmed_feed_mm + self.limit_mm
         self.blind_mm += max(0.0, feed_mm - max(self.feed_mm, reach))
         self.feed_mm = feed_mm

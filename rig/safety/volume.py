@@ -1,4 +1,4 @@
-"""What has been injected in the present trial, against the limits."""
+"""Volume injected in the present trial, checked against the limits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NOTHING = PumpedVolume()
 
 
 class VolumeLedger:
-    """Adds up test and main injections; ``reset`` at the start of a trial. Limits hold for what may have gone in."""
+    """Sum of test and main injections; ``reset`` at the start of a trial. Limits apply to what may have gone in."""
 
     def __init__(self, limits: VolumeLimits) -> None:
         self._limits = limits
@@ -60,7 +60,7 @@ class VolumeLedger:
         return self.injected.max_ml
 
     def evaluate(self) -> Trip | None:
-        """What has gone in, or may have, against the limits of a trial; a pump's count may be a little off."""
+        """Compare the possible volume with the limits of a trial; a pump's count may be slightly off."""
         for name, volume_ml, limit_ml in (
             ("test injections", self.test_ml, self._limits.test_total_ml),
             ("injected volume", self.injected_ml, self._limits.injection_ml),
@@ -95,7 +95,7 @@ class VolumeLedger:
             raise LimitViolation("injected volume (mL)", total, f"the limit of {limits.injection_ml:g} mL a trial")
 
     def add(self, volume: PumpedVolume, *, test: bool) -> None:
-        """Book what was pumped."""
+        """Book a pumped volume."""
         if test:
             self.test += volume
             self.test_n += 1

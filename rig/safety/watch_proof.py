@@ -1,4 +1,5 @@
-"""Proof that the watch over an actuator can trip and can pass: a fresh one with the rig's limits is told stories."""
+"""Proof that the watch over an actuator can trip and can pass: a fresh one with the rig's limits gets test
+sequences."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ START: dict[str, HolderState | CarrierState] = {
 
 
 def axes_stories(role: str, limits: Limits) -> Iterator[Story]:
-    """Displaced at rest, moving at rest, off its corridor, ahead of its speed, guided too fast by hand."""
+    """Test sequences of axes: displaced at rest, moving at rest, off the corridor, ahead of speed, guided too fast by
+    hand."""
     start, stray = START[role], limits.motion.stray
 
     def at(x_mm: float, seconds: float, mode: MotionMode = MotionMode.IDLE) -> Sample[HolderState | CarrierState]:
@@ -59,7 +61,8 @@ def axes_stories(role: str, limits: Limits) -> Iterator[Story]:
 
 
 def delivery_stories(limits: Limits) -> Iterator[Story]:
-    """Pumped without an order, beyond its volume, ahead of its rate, at its keys, and a ledger over its limit."""
+    """Test sequences of a pump: without an order, beyond its volume, ahead of its rate, at its keys, ledger over its
+    limit."""
 
     def report(ml: float, seconds: float, running: bool = False) -> Sample[PumpState]:
         time_ns = int(seconds * NS_PER_S)

@@ -34,5 +34,5 @@ def simulator(place: SimPlace) -> SimDevice:
 
 
 def broken(place: SimPlace) -> SimDevice:
-    """A simulator that tells no axes."""
+    """A simulator that gives no axes."""
     return replace(simulator(place), axes=None)

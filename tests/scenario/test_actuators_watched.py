@@ -51,7 +51,7 @@ def test_axes_that_stand_elsewhere_than_they_were_read_at_rest_stop_the_rig(cloc
     put(mover, **{axis: 0.05})
     controller.wait(1.0)  # the step of a controller, no motion
     put(mover, **{axis: 0.5})
-    with pytest.raises(SafetyStop, match="stands elsewhere than where it was read at rest"):
+    with pytest.raises(SafetyStop, match="is not where it was last read at rest"):
         controller.wait(1.0)
     assert bench.journal.of("trip")[0]["source"] == f"{role}_moved"
 
@@ -59,7 +59,7 @@ def test_axes_that_stand_elsewhere_than_they_were_read_at_rest_stop_the_rig(cloc
 def test_they_are_watched_while_something_else_is_done_too(clock):
     bench, controller = run(clock)
     clock.spawn("hand", lambda: (clock.sleep(2.0), put(bench.carrier, x_mm=1.0)))
-    with pytest.raises(SafetyStop, match="the carrier stands elsewhere"):
+    with pytest.raises(SafetyStop, match="the carrier is not where it was last"):
         inject(controller, 0.5, 3.0)
     assert "pump.make_safe" in bench.log
 
@@ -73,7 +73,7 @@ def test_a_slow_creep_is_found_although_each_step_of_it_is_small(clock):
             clock.sleep(0.2)
 
     clock.spawn("creep", creep)
-    with pytest.raises(SafetyStop, match="stands elsewhere"):
+    with pytest.raises(SafetyStop, match="is not where it was last"):
         controller.wait(30.0)
     assert bench.carrier.feed_mm < 0.2
 
@@ -82,7 +82,7 @@ def test_axes_that_say_that_they_move_without_an_order_stop_the_rig(clock):
     bench, controller = run(clock)
     bench.holder.jog(Pose6(0.01, 0.0, 0.0), 0.06)
     bench.holder._t1 = bench.holder._t0 + 60.0
-    with pytest.raises(SafetyStop, match="says that it moves, and nobody has ordered it"):
+    with pytest.raises(SafetyStop, match="reports motion that nobody has ordered"):
         controller.wait(2.0)
 
 
@@ -104,7 +104,7 @@ def test_axes_that_go_faster_than_ordered_stop_the_rig(clock):
     bench, controller = run(clock)
     jog = bench.holder.jog
     bench.holder.jog = lambda pose, speed: jog(pose, 4.0 * speed)
-    with pytest.raises(SafetyStop, match=r"the holder went .* mm in .* s, ordered at 25 mm/s"):
+    with pytest.raises(SafetyStop, match=r"the holder moved .* mm in .* s, ordered at 25 mm/s"):
         move_probe(controller, Pose6(80.0, 0.0, 0.0), 25.0)
 
 
@@ -235,7 +235,7 @@ def test_in_a_declared_hand_guided_step_a_person_may_move_axes_and_pump(clock):
     ]  # fmt: skip
     assert bench.journal.of("hand_guided.ended")[0]["carrier"][0] == 10.0
     put(bench.carrier, x_mm=11.0)
-    with pytest.raises(SafetyStop, match="stands elsewhere"):
+    with pytest.raises(SafetyStop, match="is not where it was last"):
         controller.wait(1.0)
 
 
@@ -246,7 +246,7 @@ def test_in_a_declared_hand_guided_step_a_person_may_move_axes_and_pump(clock):
         (lambda bench: put(bench.carrier, x_mm=90.0), "guided by hand at"),
         (lambda bench: put(bench.carrier, feed_mm=1.0), "into the gel"),
         (lambda bench: setattr(bench.pump, "_before_ml", 1.5), "were pumped by hand"),
-        (lambda bench: put(bench.holder, x_mm=1.0), "the holder stands elsewhere"),
+        (lambda bench: put(bench.holder, x_mm=1.0), "the holder is not where it was last"),
     ],
 )
 def test_a_hand_has_limits_of_its_own(clock, act, words):

@@ -73,7 +73,7 @@ def test_a_zero_that_falls_while_the_pump_runs_stops_it():
 @pytest.mark.parametrize("stuck_kpa", [0.0, 3.0])
 def test_a_value_that_hangs_behind_its_noise_stops_the_pump(stuck_kpa):
     _, controller = lying(20.0, lambda t, kpa: stuck_kpa + noise(t))
-    with pytest.raises(HoldRequested, match="does not answer to the pump") as held:
+    with pytest.raises(HoldRequested, match="does not respond to the pump") as held:
         inject(controller, 0.5, 3.0)
     assert held.value.partial.pumped_ml < 0.2
 
@@ -88,7 +88,7 @@ def test_a_value_that_hangs_at_what_the_last_infusion_left_stops_the_pump():
         return replace(left, time_ns=now_ns, pressure_kpa=left.pressure_kpa + noise(now_ns / 1e9))
 
     controller.rig.channels["pressure"]._read = stuck
-    with pytest.raises(HoldRequested, match="does not answer to the pump"):
+    with pytest.raises(HoldRequested, match="does not respond to the pump"):
         inject(controller, 0.5, 3.0)
 
 

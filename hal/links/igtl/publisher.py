@@ -268,7 +268,7 @@ class Publisher:
                 return Answer("RTS_TDATA", True)
             case Status() | String() | Capability() | Answer():
                 return None
-        return Status(_NOT_UNDERSTOOD, 0, message.type[:20], "this server only tells; it takes no such message")
+        return Status(_NOT_UNDERSTOOD, 0, message.type[:20], "this server only publishes; it accepts no such message")
 
     def _state(self) -> str:
         return f"{self.name}: {'SIMULATED data' if self.simulated else 'live data'}"
@@ -295,7 +295,9 @@ class Publisher:
 
 
 def _nothing(packet: Packet, now_ns: int) -> _Offer:
-    return _Offer(Status(_NOT_FOUND, 0, packet.type, "nothing of this name has been told yet"), packet.device, now_ns)
+    return _Offer(
+        Status(_NOT_FOUND, 0, packet.type, "nothing of this name has been published yet"), packet.device, now_ns
+    )
 
 
 def slice_matrix(ImageToSpace: Matrix) -> Matrix:

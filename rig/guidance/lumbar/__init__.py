@@ -1,1 +1,1 @@
-"""What knows the anatomy of the lumbar spine."""
+"""Guidance that knows the anatomy of the lumbar spine."""

@@ -1,4 +1,4 @@
-"""What guidance asks of the nominal phantom (frame Phantom, mm). The true phantom is never asked."""
+"""Properties of the nominal phantom that guidance needs (frame Phantom, mm). The true phantom is never asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rig.geometry.registration import Points
 
 
 class NerveTarget(Protocol):
-    """One nerve root as drawn in the nominal phantom."""
+    """One nerve root as designed in the nominal phantom."""
 
     @property
     def nerve_centre_mm(self) -> Vector: ...
@@ -29,7 +29,7 @@ class NerveTarget(Protocol):
 
 
 class BoneModel(Protocol):
-    """Nominal bone, as registration and planning need it."""
+    """Nominal bone for registration and planning."""
 
     def dorsal_bone_points(self, spacing_mm: float) -> tuple[Points, Sequence[str] | NDArray[np.str_]]: ...
 

@@ -1,9 +1,9 @@
-"""Where the phantom's anatomy lies: nominal dorsal bone laid on the bone that the images show.
+"""Registration of the phantom's anatomy: nominal dorsal bone fitted to the bone that the images show.
 
 Global fit of everything that was seen, started from the counted level and compared with starts one level up and
-down, with the same bone drawn larger or smaller, and with the bone drawn the wrong way round; then a local fit about
-the target, which follows a vertebra that was poured a little off its nominal place. A spine that is not the one drawn
-is refused, or widens what is claimed by as much as its vertebrae lie beside the drawing.
+down, with the same bone scaled up or down, and with the bone turned the wrong way round; then a local fit about
+the target, which follows a vertebra that was poured a little off its nominal place. A spine that differs from the
+design is refused, or widens what is claimed by as much as its vertebrae lie beside the drawing.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from rig.geometry.surface_parts import parts_of
 
 MAX_POINTS = 1200
 BUILD_SD_MM = 0.4
-"""How far a root lies from its drawn place in the bone around it, per axis (assumed pouring tolerance)."""
+"""Distance of a root from its designed place in the bone around it, per axis (assumed pouring tolerance)."""
 MAX_SPREAD_MM = 1.25
 """Vertebrae that lie further than this (standard deviation per axis) beside where one pose puts them are not the drawn
 ones: three pouring tolerances. Spines within the tolerance come to 0.5, those 2.5 times beyond it to 1.2 [A]."""
 _OTHERS = (0.9, 0.95, 1.05, 1.1)
-"""Sizes of another person's spine against the drawn one."""
+"""Sizes of another person's spine relative to the design."""
 _BETTER = 0.9
 """A spine of another size that leaves less than this share of the cost is the better answer; of spines within the
 pouring tolerance none leaves less than 1.4 [A]."""
 _NOTHING = 1.3
-"""A spine drawn the wrong way round must cost this many times as much: else any bone would have fitted. Spines within
+"""A spine turned the wrong way round must cost this many times as much: else any bone would have fitted. Spines within
 the pouring tolerance reach 4.4, those that are refused for another reason 1.3 to 2.4 [A]."""
 
 
@@ -71,18 +71,19 @@ class AnatomyFit:
 
     @property
     def build_sd_mm(self) -> float:
-        """How far a root lies from its drawn place in the bone, per axis: the tolerance, or more when bone says so."""
+        """Spread of a root about its designed place in the bone, per axis: the tolerance, or more when the bone shows
+        it."""
         return max(BUILD_SD_MM, self.spread_mm)
 
 
 def thin(points: Points, weights: NDArray[np.float64], count: int = MAX_POINTS) -> tuple[Points, NDArray[np.float64]]:
-    """At most ``count`` points, evenly taken."""
+    """At most ``count`` points, evenly spaced."""
     pick = picked(len(points), count)
     return points[pick], weights[pick]
 
 
 def picked(n: int, count: int = MAX_POINTS) -> NDArray[np.int64]:
-    """Places of at most ``count`` of ``n`` points, evenly taken."""
+    """Indices of at most ``count`` of ``n`` points, evenly spaced."""
     return np.arange(n) if n <= count else np.linspace(0, n - 1, count).astype(np.int64)
 
 
@@ -140,7 +141,7 @@ def fit_anatomy(
         if not reason and spread_mm > MAX_SPREAD_MM:
             reason = (
                 f"the vertebrae lie {spread_mm:.1f} mm (sd per axis) beside where one pose of the model puts them, "
-                f"limit {MAX_SPREAD_MM:g} mm: the spine is not the one drawn"
+                f"limit {MAX_SPREAD_MM:g} mm: the spine differs from the design"
             )
         ok = not reason
     return AnatomyFit(ok, reason, PhantomToRig, fit.rms_mm, fit.inlier_fraction, len(points), fit, hypotheses,
@@ -150,22 +151,22 @@ def fit_anatomy(
 def _rival(
     points: Points, w: NDArray[np.float64], surface: Surface, fit: SurfaceFit, cost: float, prior: PosePrior
 ) -> str:
-    """Why another spine, or no spine at all, explains the bone as well; empty when neither does."""
+    """Reason why another spine, or no spine at all, explains the bone as well; empty when neither does."""
     middle = surface.points.mean(axis=0)
     about = surface.points - middle
 
-    def drawn(factors: tuple[float, float, float]) -> float:
+    def cost_with(factors: tuple[float, float, float]) -> float:
         other = Surface(middle + about * factors, surface.normals * np.sign(factors), cKDTree(middle + about * factors))
         return _cost(fit_to_surface(points, other, fit.AToB, weights=w, prior=prior))
 
-    sizes = {size: drawn((size, size, size)) for size in _OTHERS}
+    sizes = {size: cost_with((size, size, size)) for size in _OTHERS}
     best = min(sizes, key=lambda size: sizes[size])
     if sizes[best] < _BETTER * cost:
         return (
-            f"the same spine drawn {best:g} times as large fits better ({sizes[best]:.2f} against {cost:.2f} mm): the "
-            "spine is not the one drawn, or the scale of the image is wrong"
+            f"the same spine scaled by {best:g} fits better ({sizes[best]:.2f} against {cost:.2f} mm): the "
+            "spine differs from the design, or the scale of the image is wrong"
         )
-    wrong_way = drawn((-1.0, -1.0, 1.0))
+    wrong_way = cost_with((-1.0, -1.0, 1.0))
     if wrong_way < _NOTHING * cost:
         return (
             f"the bone fits the model the wrong way round nearly as well ({wrong_way:.2f} against {cost:.2f} mm): what "

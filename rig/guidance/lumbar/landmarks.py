@@ -1,4 +1,4 @@
-"""What a transverse frame shows, from medial to lateral, and whether the registration says the same.
+"""Landmarks of a transverse frame, from medial to lateral, and their agreement with the registration.
 
 The features are cut from the bone that the frame shows, without the model; the same cut on the registered
 nominal bone says where they should be. Two independent ways to the same edge: agreement is the check.
@@ -168,7 +168,7 @@ def process_lower_border(
 
 @dataclass(frozen=True)
 class LandmarkCheck:
-    """Do image and registration agree?"""
+    """Agreement of image and registration."""
 
     sure: bool
     reason: str

@@ -1,4 +1,4 @@
-"""Which vertebra is which: counted from the sacrum in longitudinal profiles, twice, and only believed when both agree.
+"""Identity of each vertebra: counted from the sacrum in longitudinal profiles, twice, and accepted only if both agree.
 
 Count A (topology): bone runs of a profile lateral of the facets. The most caudal long run is the sacrum; the short runs
 cranial of it are transverse processes, named in the order in which the nominal phantom has them. Nothing of their

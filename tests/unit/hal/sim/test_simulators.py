@@ -87,7 +87,7 @@ def test_a_device_is_found_under_the_address_that_the_rig_file_gives_it() -> Non
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("acme_stage:broken", "tells no axes"),
+        ("acme_stage:broken", "gives no axes"),
         ("acme_stage:missing", "cannot be loaded"),
         ("acme_stage:ENTRY", "is no function"),
         ("no_such_module:simulator", "cannot be loaded"),

@@ -31,8 +31,8 @@ def test_what_a_driver_notices_is_journalled_each_time_and_told_once() -> None:
     assert controller.notices.total_n == 4
     clock.sleep(0.1)
     assert shown == [
-        "Noticed at the ultrasound: device clock: set back. The run goes on; it is written down.",
-        "Noticed at the ultrasound: damaged messages dropped. The run goes on; it is written down.",
+        "Noticed at the ultrasound: device clock: set back. The run continues; the record has a note.",
+        "Noticed at the ultrasound: damaged messages dropped. The run continues; the record has a note.",
     ]
     controller.close()
 

@@ -80,7 +80,7 @@ def test_the_defaults_and_the_shipped_rig_files_lie_within_the_bounds():
 @pytest.mark.parametrize("watchdog_s", [0, 4, 255])
 def test_a_pump_that_runs_on_for_more_than_0_3_ml_after_the_hosts_death_is_refused(watchdog_s):
     line = f"diameter_mm = 12.06\nsafe_mode_s = {watchdog_s}"
-    with pytest.raises(ConfigError, match=r"after the host has died, allowed are 0\.3 mL"):
+    with pytest.raises(ConfigError, match=r"after the host has died; at most 0\.3 mL are allowed"):
         parse_config(SHIPPED.replace("diameter_mm = 12.06", line), "my.toml")
 
 
