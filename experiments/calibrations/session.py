@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from hal.clock import VirtualClock, WallClock
+from hal.clock import Clock, VirtualClock, WallClock
 from hal.errors import ConfigError, DeviceError, LimitViolation, LinkError, RecordError, SafetyStop
 from rig.config import RigConfig
 from rig.control.controller import Controller
@@ -47,24 +47,38 @@ def session(config: RigConfig, out: Path, *, seed: int = 1, stated: RigConfig | 
             raise RecordError(f"{out} is not empty; a calibration gets a folder of its own")
     except OSError as error:
         raise RecordError(f"{out} cannot be used for the calibration's record: {error.strerror}") from error
-    in_process = needs_bench(config)
-    clock = VirtualClock() if in_process else WallClock()
+    clock = VirtualClock() if needs_bench(config) else WallClock()
+    journal = Journal(out / "journal.jsonl", clock)
+    try:
+        with watched(config, clock, journal, seed=seed, stated=stated) as controller:
+            yield Session(controller, journal)
+    finally:
+        with held_off():
+            journal.close()
+
+
+@contextmanager
+def watched(
+    config: RigConfig, clock: Clock, journal: Journal, *, seed: int = 1, stated: RigConfig | None = None
+) -> Iterator[Controller]:
+    """Open a rig for one procedure under a journal that stays the caller's; see ``session`` for what it raises.
+
+    ``clock``: virtual for a rig that needs a simulated bench (``needs_bench``), else the wall clock.
+    """
     bench = None
-    if in_process:
+    if needs_bench(config):
         phantom = str(config.sim.get("phantom", "lumbar_ref"))
         bench = simulate(stated or config, clock, cartridge_seed=seed, phantom=phantom, needle=config.needle.name)
     settle_heap()
-    journal = Journal(out / "journal.jsonl", clock)
     try:
         with opened(config, clock, bench, journal) as controller:
             controller.self_test()
             with _told(controller):
-                yield Session(controller, journal)
+                yield controller
     finally:
         with held_off():
             if bench is not None:
                 bench.close()
-            journal.close()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from experiments.cli import (
     calibrate_nwire,
     calibrate_rig,
     calibrate_surface,
+    qa,
 )
 from experiments.cli.numbers import number
 from experiments.cli.output import Exit, emit, exit_codes, say
@@ -41,6 +42,7 @@ calibrate_instrument.add_to(calibrate_frames.app)
 calibrate_certificates.add_to(calibrate_frames.app)
 calibrate_chain.add_to(calibrate_frames.app)
 calibrate_surface.add_to(calibrate_frames.app)
+app.add_typer(qa.app, name="qa")
 
 RigFile = Annotated[Path | None, typer.Option("--rig", help="rig.toml of the bench (default: the simulated rig)")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]

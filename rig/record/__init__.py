@@ -16,7 +16,7 @@ from rig.record.manifest import Manifest
 from rig.record.plan import Calibration, DeviceRecord, RecordedPlan
 from rig.record.reading import RecordedRun, RecordedTrial
 from rig.record.rows import Row
-from rig.record.streams import Field, Stream, StreamWriter
+from rig.record.streams import Field, Stream, StreamWriter, read_streams
 from rig.record.trial import CartridgeRecord, TrialRecord
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "columns_of",
     "known_anomalies",
     "read_chain",
+    "read_streams",
     "unit_of",
     "verify_run",
 ]

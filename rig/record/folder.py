@@ -93,11 +93,13 @@ class RunFolder:
         seed: int,
         simulated: bool,
         started_utc: str = "",
+        rooms: Sequence[str] = ("cartridges", "trials"),
     ) -> RunFolder:
         """Make a new run folder inside ``out`` and begin its journal.
 
         ``files`` are the contents of ``study.toml``, ``rig.toml``, ``phantom.toml`` (and techniques) as used;
-        their hashes are in the first entry. Raises ``RecordError`` when the folder cannot be written.
+        their hashes are in the first entry. ``rooms``: folders made in it; a QA run has ``readings`` and no trials.
+        Raises ``RecordError`` when the folder cannot be written.
         """
         started = started_utc or utc_text()
         stamp = started.replace("-", "").replace(":", "")
@@ -113,7 +115,7 @@ class RunFolder:
                     continue
             else:
                 raise RecordError(f"{out} holds 999 runs of {study_id} that began at {started}")
-            for name in ("cartridges", "trials"):
+            for name in rooms:
                 (path / name).mkdir()
         except OSError as error:
             raise RecordError(
@@ -227,8 +229,10 @@ class RunFolder:
         Raises ``RecordError`` when something cannot be written; what was recorded before stays valid.
         """
         self._gather_truth()
-        rows = read_rows(self.path)
-        write_tables(self.path, rows, columns_in(self.path))
+        rows = []
+        if (self.path / "trials").is_dir():
+            rows = read_rows(self.path)
+            write_tables(self.path, rows, columns_in(self.path))
         self._simulated = self._simulated or any(row["simulated"] is not False for row in rows)
         tables = {p.name: sha256_file(p) for p in sorted(self.path.glob("trials.*"))}
         manifest = Manifest(

@@ -1,0 +1,21 @@
+"""Every kind of QA test, by name."""
+
+from __future__ import annotations
+
+import difflib
+
+from analysis.qa.capture_timing import CAPTURE_TIMING
+from analysis.qa.evaluation import Evaluation
+from analysis.qa.tracker_still import TRACKER_STILL
+from hal.errors import ConfigError
+
+EVALUATIONS: dict[str, Evaluation] = {one.name: one for one in (CAPTURE_TIMING, TRACKER_STILL)}
+
+
+def evaluation_of(test: str) -> Evaluation:
+    """The evaluation of a kind of test; raises ``ConfigError`` with the nearest name."""
+    if test not in EVALUATIONS:
+        near = difflib.get_close_matches(test, EVALUATIONS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(EVALUATIONS))}"
+        raise ConfigError(f"there is no QA test {test!r}{hint}")
+    return EVALUATIONS[test]

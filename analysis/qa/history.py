@@ -1,0 +1,66 @@
+"""QA results across run folders: no server, no database, the folders are the history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analysis.tables import DataFrame
+from hal.files import parse_json
+
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One QA run as its ``results.json`` tells it."""
+
+    run: str
+    date: str
+    """UTC, ISO; empty for a run that was not sealed."""
+    acceptance: str
+    test: str
+    device: str
+    verdict: str
+    simulated: bool
+    figures: Mapping[str, tuple[float, str]] = field(repr=False)
+    """Value and unit of every figure that was evaluated."""
+
+
+def read_history(runs: Path) -> list[Entry]:
+    """All QA runs of a folder, oldest first; a folder without results is passed over, as is one that is no QA run."""
+    found = []
+    for path in sorted(runs.glob(f"qa-*/{RESULTS}")):
+        try:
+            found.append(_entry(path.parent.name, parse_json(path.read_bytes())))
+        except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError):
+            continue  # results that analysis did not write
+    return sorted(found, key=lambda entry: (entry.date, entry.run))
+
+
+def _entry(run: str, data: Mapping[str, object]) -> Entry:
+    figures = data["figures"]
+    assert isinstance(figures, list)
+    return Entry(
+        run,
+        str(data["date"]),
+        str(data["acceptance"]),
+        str(data["test"]),
+        str(data["device"]),
+        str(data["verdict"]),
+        bool(data["simulated"]),
+        {f["name"]: (float(f["value"]), str(f["unit"])) for f in figures if f["value"] is not None},
+    )
+
+
+def history_table(runs: Path, acceptance: str) -> DataFrame:
+    """One row per run of one acceptance file: date, verdict and a column per figure."""
+    rows = [
+        {"run": e.run, "date": e.date, "verdict": e.verdict, "simulated": e.simulated}
+        | {name: value for name, (value, _) in e.figures.items()}
+        for e in read_history(runs)
+        if e.acceptance == acceptance
+    ]
+    return DataFrame(rows)

@@ -1,0 +1,116 @@
+"""A QA run folder as the analysis reads it: acceptance file, readings, figures, verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analysis.qa.acceptance import Acceptance, load_acceptance
+from analysis.qa.evaluation import Evaluation, Tables, missing
+from analysis.qa.evaluations import evaluation_of
+from analysis.qa.outcome import Outcome
+from analysis.qa.verdict import Verdict, judge
+from analysis.tables import stream_table
+from hal.errors import ConfigError
+from rig.record import RecordedRun, read_streams, verify_run
+
+ACCEPTANCE = "acceptance.toml"
+READINGS = "readings"
+"""Folder of the streams."""
+FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class QaResults:
+    """One QA run, analysed."""
+
+    run: RecordedRun
+    acceptance: Acceptance
+    evaluation: Evaluation = field(repr=False)
+    tables: Tables = field(repr=False)
+    outcome: Outcome
+    verdict: Verdict
+    simulated: bool
+    faults: tuple[str, ...]
+    """What of the record does not hold."""
+
+    def as_json(self) -> dict[str, object]:
+        """Every number of the report, with its limit and its unit."""
+        return {
+            "schema": 1,
+            "run": self.run.path.name,
+            "test": self.acceptance.test,
+            "acceptance": self.acceptance.id,
+            "device": self.acceptance.device,
+            "simulated": self.simulated,
+            "date": self.run.manifest.ended_utc if self.run.manifest else "",
+            "verdict": self.verdict.word,
+            "reason": self.verdict.reason,
+            "invalid": self.outcome.invalid,
+            "notes": list(self.outcome.notes),
+            "faults": list(self.faults),
+            "figures": [
+                {"name": f.name, "words": f.words, "value": f.value, "unit": f.unit, "u": f.u, "n": f.n, "why": f.why}
+                for f in self.outcome.figures
+            ],
+            "criteria": [
+                {
+                    "id": j.limit.id,
+                    "figure": j.limit.figure,
+                    "comparison": j.limit.comparison,
+                    "limit": j.limit.limit,
+                    "unit": j.limit.unit,
+                    "source": j.limit.source,
+                    "requirement": j.limit.requirement,
+                    "risk_control": j.limit.risk_control,
+                    "claim": j.limit.claim,
+                    "verdict": j.verdict,
+                    "reason": j.reason,
+                }
+                for j in self.verdict.judged
+            ],
+            "extra": self.outcome.extra,
+        }
+
+    def as_bytes(self) -> bytes:
+        return (json.dumps(self.as_json(), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def is_qa_run(path: Path) -> bool:
+    """Whether a run folder is that of a QA test."""
+    return (path / ACCEPTANCE).is_file() and (path / "journal.jsonl").is_file()
+
+
+def analyse_qa(path: Path) -> QaResults:
+    """Figures and verdict of a QA run folder; the same folder gives the same numbers.
+
+    Raises ``ConfigError`` when the folder is not one.
+    """
+    run = RecordedRun.open(path)
+    if not is_qa_run(path):
+        raise ConfigError(f"{path} is no QA run: it has no {ACCEPTANCE}")
+    acceptance = load_acceptance(path / ACCEPTANCE)
+    evaluation = evaluation_of(acceptance.test)
+    simulated = run.manifest.simulated if run.manifest else bool(run.opened.get("simulated", True))
+    streams = read_streams(path / READINGS) if (path / READINGS).is_dir() else {}
+    tables = {name: stream_table([(acceptance.id, stream)], simulated) for name, stream in streams.items()}
+    ended = str(run.closed.get("reason", "not sealed: killed, or still running"))
+    outcome = _outcome(evaluation, tables, acceptance, ended)
+    verdict = judge(acceptance, outcome, simulated)
+    return QaResults(run, acceptance, evaluation, tables, outcome, verdict, simulated, verify_run(path))
+
+
+def _outcome(evaluation: Evaluation, tables: Tables, acceptance: Acceptance, ended: str) -> Outcome:
+    if ended != FINISHED:
+        return Outcome((), invalid=f"the test did not come to its end: {ended}")
+    lacking = missing(evaluation, tables)
+    if lacking:
+        return Outcome((), invalid=lacking)
+    return evaluation.evaluate(tables, evaluation.settings(acceptance.parameters))
+
+
+def figures_by_name(results: QaResults) -> Mapping[str, float]:
+    """Values of the figures that were evaluated."""
+    return {f.name: f.value for f in results.outcome.figures if f.value is not None}

@@ -1,0 +1,93 @@
+"""``phantomrig qa``: tests of single devices, their reports, and what is due."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from experiments.cli.calibrate_frames import AsJson, answers
+from experiments.cli.numbers import number
+from experiments.cli.output import emit, say
+
+app = typer.Typer(no_args_is_help=True, help="Test one device against a reference, by limits fixed beforehand.")
+Runs = Annotated[Path, typer.Option("--runs", help="folder of the QA runs")]
+
+
+@app.command("list", epilog="Example:  phantomrig qa list --runs runs")
+def list_tests(runs: Runs = Path("runs"), json: AsJson = False) -> None:
+    """List the tests: what each takes, what it needs, when it was last done and what is due."""
+    with answers(json):
+        from experiments.qa.due import due_list
+
+        entries = due_list(runs)
+        if json:
+            emit([entry.as_json() for entry in entries])
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title="QA tests", caption="an acceptance file of your own is given by its path")
+        table.add_column("test", no_wrap=True)
+        table.add_column("takes, and against what")
+        table.add_column("last")
+        table.add_column("due", no_wrap=True)
+        for e in entries:
+            effort = e.acceptance.effort
+            liquids = f"; {effort.liquids}" if effort.liquids else ""
+            takes = f"{effort.bench_hours:g} h, {effort.hands_on_minutes:g} min by hand{liquids}"
+            table.add_row(e.name, f"{takes}; reference: {e.acceptance.reference.name}", e.last or "never", e.due)
+        Console(stderr=True).print(table)
+
+
+@app.command(
+    epilog="Examples:  phantomrig qa run tracker_still   |   phantomrig qa run my_limits.toml --rig bench.toml"
+)
+def run(
+    test: Annotated[str, typer.Argument(help="test by name, or acceptance file of your own (.toml)")],
+    rig: Annotated[Path | None, typer.Option("--rig", help="rig.toml (default: the simulated rig)")] = None,
+    out: Annotated[Path, typer.Option(help="folder that gets the run folder")] = Path("runs"),
+    seed: Annotated[int, number("seed of a simulated bench", 0, 2**32 - 1)] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, open nothing")] = False,
+    json: AsJson = False,
+) -> None:
+    """Carry out one test and write its report. The exit code is 0 whatever the verdict: a device that fails its test
+    is a result."""
+    with answers(json):
+        from experiments.qa.conduct import check_test, run_test
+
+        rig_file = str(rig) if rig is not None else "simulated"
+        if dry_run:
+            checked = check_test(test, rig_file)
+            say(f"{test}: can be run on {checked}; nothing was opened")
+            return
+        done = run_test(test, rig_file, out=out, seed=seed)
+        _told(done.path, done.results.as_json(), json)
+
+
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="run folder of a QA test")], json: AsJson = False
+) -> None:
+    """Analyse a QA run again and write its report anew; the record is not touched."""
+    with answers(json):
+        from analysis.qa.report import make_qa_report
+
+        results = make_qa_report(path)
+        _told(path, results.as_json(), json)
+
+
+def _told(path: Path, results: dict[str, object], json: bool) -> None:
+    if json:
+        emit(results)
+        return
+    say(f"{'SIMULATED - ' * bool(results['simulated'])}{results['verdict']}: {results['reason']}")
+    figures = results["figures"]
+    assert isinstance(figures, list)
+    for figure in figures:
+        value = (
+            "not evaluated: " + figure["why"] if figure["value"] is None else f"{figure['value']:.4g} {figure['unit']}"
+        )
+        say(f"  {figure['words']}: {value}")
+    say(f"report: {path / 'report.html'}")

@@ -1,0 +1,10 @@
+"""Device QA: a test of one device against a reference, judged by limits fixed beforehand, recorded and reported.
+
+``run_test("tracker_still", rig="bench.toml")`` does what ``phantomrig qa run tracker_still --rig bench.toml`` does;
+``evaluate_files`` judges readings that somebody else has recorded.
+"""
+
+from experiments.qa.conduct import QaRun, run_test
+from experiments.qa.shipped_files import acceptance_of, shipped_acceptances
+
+__all__ = ["QaRun", "acceptance_of", "run_test", "shipped_acceptances"]

@@ -1,0 +1,25 @@
+"""How each kind of QA test is carried out on a rig, by the name of the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from experiments.qa import measure_capture_timing, measure_tracker_still
+from experiments.qa.station import Station
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """Carries out one kind of test."""
+
+    roles: tuple[str, ...]
+    """Devices that the rig must have."""
+    measure: Callable[[Station], None]
+    """Fills the streams; raises what the devices and the scan raise."""
+
+
+PROCEDURES = {
+    "tracker_still": Procedure(measure_tracker_still.ROLES, measure_tracker_still.measure),
+    "capture_timing": Procedure(measure_capture_timing.ROLES, measure_capture_timing.measure),
+}

@@ -1,0 +1,102 @@
+"""QA tests on the simulated rig: recorded, judged and reported like a study, however they end."""
+
+from __future__ import annotations
+
+import json
+from unittest.mock import patch
+
+import pytest
+from typer.testing import CliRunner
+
+from analysis.qa.recorded import analyse_qa
+from analysis.qa.report import make_qa_report
+from experiments.cli.main import app
+from experiments.qa import acceptance_of, run_test, shipped_acceptances
+from experiments.qa.due import due_list
+from experiments.qa.procedures import PROCEDURES, Procedure
+from hal.errors import ConfigError, DeviceError
+from rig.config import config_file
+from rig.record import verify_run
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    return run_test("tracker_still", out=tmp_path_factory.mktemp("qa"), tell=lambda _: None)
+
+
+def test_a_run_is_sealed_and_its_report_names_method_reference_and_limits(still):
+    assert verify_run(still.path) == () and still.verdict == "WOULD PASS"
+    page = (still.path / "report.html").read_text()
+    for words in ("SIMULATED DATA", "a test of our own", "TRK-JITTER", "project default", "Decision rule", "clamped"):
+        assert words in page, words
+    assert "complies" not in page and (still.path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_report_made_again_is_the_same_to_the_byte(still):
+    before = {name: (still.path / name).read_bytes() for name in ("results.json", "report.html", "report.pdf")}
+    make_qa_report(still.path)
+    assert {name: (still.path / name).read_bytes() for name in before} == before
+
+
+def test_a_rig_with_the_device_alone_is_enough(tmp_path):
+    text = config_file("simulated").read_text()
+    keep = (
+        text[: text.index("[devices.holder]")]
+        + text[text.index("[devices.tracker]") : text.index("[devices.operator]")]
+    )
+    rest = text[text.index("[frames]") :].replace('["holder", "carrier"]', "[]")
+    frames = "\n".join(line for line in rest.splitlines() if not line.startswith(("HolderToRig", "CarrierToRig")))
+    (tmp_path / "tracker.toml").write_text(keep + frames)
+    run = run_test("tracker_still", tmp_path / "tracker.toml", out=tmp_path / "runs", tell=lambda _: None)
+    assert run.figures()["unseen_share"] == 0.0
+
+
+def test_a_device_that_fails_in_the_middle_leaves_a_sealed_run_without_a_verdict(tmp_path):
+    def fails(station):
+        station.sample("poses", 1, (0.0, 0.0, 0.0, 1.0))
+        raise DeviceError("the tracker was unplugged", device="tracker")
+
+    broken = {**PROCEDURES, "tracker_still": Procedure(("tracker",), fails)}
+    with patch("experiments.qa.conduct.PROCEDURES", broken), pytest.raises(DeviceError, match="unplugged"):
+        run_test("tracker_still", out=tmp_path, tell=lambda _: None)
+    (folder,) = tmp_path.glob("qa-*")
+    assert verify_run(folder) == ()
+    results = analyse_qa(folder)
+    assert results.verdict.word == "NOT EVALUATED" and "unplugged" in results.verdict.reason
+    assert results.outcome.figures == ()
+
+
+def test_what_is_due_is_told_by_the_runs_of_a_folder(still, tmp_path):
+    by_name = {due.name: due for due in due_list(still.path.parent)}
+    assert by_name["tracker_still"].last.endswith("WOULD PASS") and by_name["tracker_still"].due != "now"
+    assert by_name["capture_timing"].last == "" and by_name["capture_timing"].due == "now"
+    assert {due.due for due in due_list(tmp_path / "nothing")} == {"now"}
+
+
+@pytest.mark.parametrize("name", list(shipped_acceptances()))
+def test_every_shipped_acceptance_file_fits_its_test(name):
+    acceptance = acceptance_of(name)
+    assert acceptance.id == name and acceptance.criteria
+
+
+def test_an_acceptance_file_that_does_not_fit_is_refused_before_anything_is_opened(tmp_path):
+    text = shipped_acceptances()["tracker_still"].read_text()
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(text.replace('figure = "jitter_mm"', 'figure = "jiter_mm"').replace('unit = "mm"', 'unit = "um"'))
+    with pytest.raises(ConfigError, match=r"did you mean jitter_mm[\s\S]*the unit of drift_mm is mm, not 'um'"):
+        run_test(str(wrong), out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_command_lists_runs_and_reports(tmp_path):
+    runner = CliRunner()
+    done = runner.invoke(app, ["qa", "run", "capture_timing", "--out", str(tmp_path), "--json"])
+    data = json.loads(done.stdout.splitlines()[-1])
+    assert done.exit_code == 0 and data["simulated"] and data["verdict"] == "NOT EVALUATED"
+    assert {f["name"] for f in data["figures"] if f["value"] is None} == {"repeated_share"}
+    listed = runner.invoke(app, ["qa", "list", "--runs", str(tmp_path), "--json"])
+    assert {entry["test"] for entry in json.loads(listed.stdout.splitlines()[-1])} == set(shipped_acceptances())
+    again = runner.invoke(app, ["qa", "report", str(next(tmp_path.glob("qa-*")))])
+    assert again.exit_code == 0 and "SIMULATED" in again.stderr
+    refused = runner.invoke(app, ["qa", "run", "tracker_still", "--rig", "core", "--dry-run"])
+    assert refused.exit_code == 2 and "has no tracker" in refused.stderr
