@@ -23,7 +23,7 @@ def list_tests(runs: Runs = Path("runs"), json: AsJson = False) -> None:
 
         entries = due_list(runs)
         if json:
-            emit([entry.as_json() for entry in entries])
+            emit({"tests": [dict(entry.as_json()) for entry in entries]})
             return
         from rich.console import Console
         from rich.table import Table

@@ -95,7 +95,9 @@ def test_the_command_lists_runs_and_reports(tmp_path):
     assert done.exit_code == 0 and data["simulated"] and data["verdict"] == "NOT EVALUATED"
     assert {f["name"] for f in data["figures"] if f["value"] is None} == {"repeated_share"}
     listed = runner.invoke(app, ["qa", "list", "--runs", str(tmp_path), "--json"])
-    assert {entry["test"] for entry in json.loads(listed.stdout.splitlines()[-1])} == set(shipped_acceptances())
+    assert {entry["test"] for entry in json.loads(listed.stdout.splitlines()[-1])["tests"]} == set(
+        shipped_acceptances()
+    )
     again = runner.invoke(app, ["qa", "report", str(next(tmp_path.glob("qa-*")))])
     assert again.exit_code == 0 and "SIMULATED" in again.stderr
     refused = runner.invoke(app, ["qa", "run", "tracker_still", "--rig", "core", "--dry-run"])
