@@ -38,10 +38,10 @@ class Criterion(BaseModel):
     limit: float = within(-86_400.0, 86_400.0)
     """In the unit of the column; a share between 0 and 1 for a yes/no column."""
     unit: str = ""
-    """The column's own; left out, it is taken from there. Another one is refused: nothing is converted."""
+    """Unit of the column, and taken from it when left out. Any other unit is refused: nothing is converted."""
     select: dict[str, str | tuple[str, ...]] = {}
-    """Which trials: per column a value, or a list of values of which one must hold; all given columns together.
-    Only what is fixed before a trial may choose, never a result."""
+    """Trials to select: for each column a value, or a list of values of which one must match; all given columns must
+    match. Only columns that are fixed before a trial may select, never results."""
     source: str = ""
 
     @staticmethod

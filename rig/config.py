@@ -111,7 +111,7 @@ class Frames(_Strict):
     """The phantom in the tracked body that is fixed to it, which the tracker reports as ``PhantomToTracker``
     (``phantomrig calibrate phantom --method fiducials``); by default the body's frame is the phantom's own."""
     ImageToProbe: Placement | None = None
-    """As calibrated (``phantomrig calibrate nwire``): takes the place of what the ultrasound link declares."""
+    """As calibrated (``phantomrig calibrate nwire``): replaces what the ultrasound link declares."""
 
     @model_validator(mode="after")
     def _possible(self) -> Frames:
@@ -137,7 +137,8 @@ class Needle(_Strict):
 
     name: str = "22G_quincke_120"
     tip_offset_mm: tuple[TipOffset, TipOffset, TipOffset] = (0.0, 0.0, 0.0)
-    """Of the tip from where the carrier's axes put it, needle frame (``phantomrig calibrate needle-tip``)."""
+    """Offset of the tip from the place that the carrier's axes give, needle frame (``phantomrig calibrate
+    needle-tip``)."""
     run_out_mm: tuple[TipOffset, TipOffset] = (0.0, 0.0)
     """The part of the offset that turns with the bevel, at bevel 0."""
 
@@ -178,7 +179,7 @@ class Gel(_Strict):
     u_sound_speed_m_s: float = within(0.0, 100.0, 5.0)
     """Standard uncertainty."""
     temperature_c: float = within(0.0, 50.0, 22.0)
-    """At which that holds."""
+    """Temperature at which the speed holds."""
 
     ledgers: str = "blocks"
     """Folder of the ledgers of a bench's blocks, one per block; beside the rig file unless absolute."""
@@ -201,7 +202,7 @@ class Line(_Strict):
     k_line: float = within(0.5, 5.0, 1.5)
     """Measured over theoretical loss; 1.3-1.6, or 1.0 once the set has been calibrated in air."""
     rating_kpa: float = Field(default=300.0, ge=50.0, le=2000.0)
-    """What the weakest part bears: Luer connections are tested at 300 kPa (ISO 80369-7)."""
+    """Pressure rating of the weakest part: Luer connections are tested at 300 kPa (ISO 80369-7)."""
 
     @property
     def model(self) -> LineModel:
@@ -225,7 +226,7 @@ class Calibrations(_Strict):
     """Folder of this rig's certificates."""
 
     folder: str = ""
-    """Beside the rig file unless absolute; empty = none. What stands there replaces ``[frames]`` and ``[gel]``."""
+    """Beside the rig file unless absolute; empty = none. Its certificates replace ``[frames]`` and ``[gel]``."""
 
 
 class RigConfig(_Strict):
@@ -233,7 +234,7 @@ class RigConfig(_Strict):
 
     rig: RigSection
     sim: dict[str, Any] = {}
-    """Passed to the simulated bench as it is."""
+    """Passed unchanged to the simulated bench."""
     devices: dict[str, dict[str, Any]]
     frames: Frames = Frames()
     probe: ProbeGeometry = ProbeGeometry("compact convex", 40.0, 60.0, 40.0, 14.0)

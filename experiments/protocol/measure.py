@@ -22,7 +22,7 @@ class Measure(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,47}$")
     unit: Unit
     text: str = Field(min_length=1)
-    """What is measured, in words."""
+    """Description of the measure, in words."""
 
     @model_validator(mode="after")
     def _is_new(self) -> Measure:

@@ -37,8 +37,8 @@ class Head(_Data):
     demonstration: bool = False
     """Shown on every page as: not powered."""
     exploratory: str = ""
-    """Why the study can judge nothing, e.g. that it was changed after its first trial: stands on every page, and no
-    verdict is given. A study without criteria is exploratory by itself."""
+    """Reason why the study can judge nothing, e.g. that it was changed after its first trial; every page shows it, and
+    no verdict is given. A study without criteria is exploratory by itself."""
     seed: int = within(0, SEED_MAX, 1)
 
 
@@ -56,8 +56,8 @@ class Design(_Data):
     """Simulated benches, each built and mounted with its own errors; whole blocks are dealt to them in turn."""
 
     level_shift: bool = False
-    """Each simulated cartridge stands one level to the feet, as drawn, or one to the head: drawn from its seed, known
-    to scoring only. Without it the right level is given by construction."""
+    """Each simulated cartridge stands one level towards the feet, as designed, or one level towards the head; its seed
+    decides which, and only scoring knows. Without it the right level is given by construction."""
 
     @model_validator(mode="after")
     def _once(self) -> Design:
@@ -84,7 +84,7 @@ class Study(_Data):
     design: Design
     criteria: tuple[Criterion, ...] = ()
     measures: tuple[Measure, ...] = ()
-    """Columns that procedures of the user's own fill in, after those of the rig."""
+    """Columns that the user's own procedures fill in, after those of the rig."""
 
     @model_validator(mode="after")
     def _ids(self) -> Study:

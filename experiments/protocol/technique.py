@@ -69,7 +69,7 @@ class Scan(_Data):
     """Probe moves that ST4 may try before it gives up."""
     speed_mm_s: float = within(0.5, 100.0, 30.0)
     indentation_mm: float = within(0.0, 10.0, 3.0)
-    """How far the probe is pressed into the gel; a centimetre is more than any view needs [A]."""
+    """Depth to which the probe is pressed into the gel; a centimetre is more than any view needs [A]."""
 
     @model_validator(mode="after")
     def _sweeps(self) -> Scan:
@@ -158,7 +158,7 @@ class Landmark(_Data):
     """Arm without ultrasound: entry and path relative to what is palpated (nominal population values)."""
 
     palpate: str = Field(pattern=r"^(L[1-5]|S1)\.[a-z_]+$")
-    """Which bony landmark the operator is asked for, e.g. ``L4.spinous``."""
+    """Bony landmark that the operator palpates, e.g. ``L4.spinous``."""
     entry_offset_mm: tuple[Annotated[float, Field(ge=-150.0, le=150.0)], Annotated[float, Field(ge=-150.0, le=150.0)]]
     """Entry from the palpated point: lateral (towards the target side), cranial."""
     lateral_deg: float = within(-ANGLE_MAX_DEG, ANGLE_MAX_DEG)
@@ -218,9 +218,9 @@ class ChecklistItem(_Data):
     text: str = Field(min_length=1)
     when: Literal["before", "after"]
     contact_s: float = within(0.0, 3600.0, 0.0)
-    """How long the agent must act."""
+    """Time for which the agent must act."""
     wait_s: float = within(0.0, 7200.0, 0.0)
-    """How long to wait afterwards (drying)."""
+    """Waiting time afterwards (drying)."""
     source: str = ""
 
 
@@ -234,7 +234,7 @@ class Technique(_Data):
     plane: Literal["in_plane", "out_of_plane", "landmark"]
     needle: str = "22G_quincke_120"
     procedure: str = Field("", pattern=r"^(script/[A-Za-z0-9_./-]+\.py:[A-Za-z_][A-Za-z0-9_]*)?$")
-    """Of a script: the function that leads the trial in place of the states, `script/FILE.py:NAME`; only the script
+    """For a script: the function that conducts the trial instead of the states, `script/FILE.py:NAME`; only the script
     itself can set it."""
     operator_side: Literal["target"] = "target"
     source: str = ""

@@ -19,7 +19,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: bool = True
-    """Typing ``stop`` and Enter; False leaves the signal."""
+    """Accept ``stop`` and Enter; False leaves only the signal."""
 
 
 class Driver:

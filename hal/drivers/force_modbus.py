@@ -29,7 +29,7 @@ class Settings(ModbusSettings):
     format: Literal["float32", "int32", "int16"] = "float32"
     word_order: Literal["big", "little"] = "big"
     scale_n: float = Field(default=1.0, ge=-1000, le=1000)
-    """Newtons per unit of the value; negative turns the sign around."""
+    """Newtons per unit of the value; negative reverses the sign."""
     range_n: float = Field(default=50.0, gt=0, le=1000)
     """A reading beyond this is an overload or a broken cell."""
     tare_by: Literal["coil", "register", "host"] = "coil"

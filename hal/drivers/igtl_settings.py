@@ -12,11 +12,11 @@ class IgtlSettings(BaseModel):
 
     url: str = "igtl://127.0.0.1:18944"
     timeout_s: float = Field(2.0, gt=0, le=3600)
-    """For connecting, for the first data and for the answer to a command."""
+    """Time limit for connecting, for the first data and for the answer to a command."""
     reconnect_s: float = Field(1.0, gt=0, le=3600)
     """Shortest time between two attempts after the connection was lost."""
     silence_s: float = Field(3.0, gt=0, le=3600)
-    """A connection that brings nothing for so long is given up and opened again."""
+    """A connection without data for this time is closed and opened again."""
     latency_ms: float = Field(0.0, ge=0, le=5000)
     """Age of a measurement at its stamp, from the temporal calibration."""
     transfer_ms: float = Field(0.0, ge=0, le=5000)

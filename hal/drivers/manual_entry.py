@@ -45,7 +45,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     instrument: str = "instrument"
-    """What the person reads, for example ``manometer on the line`` - with its serial number, for the record."""
+    """Instrument that the person reads, e.g. ``manometer on the line``, with its serial number, for the record."""
     answer_s: float = Field(default=120.0, gt=0.0, le=3600.0)
     uncertainty_mm: float = Field(default=1.0, gt=0.0, le=TIP_UNCERTAINTY_MAX_MM)
     """Trackers: standard uncertainty of a measured tip position, per axis."""

@@ -64,9 +64,9 @@ class MotionSettings(BaseModel):
     url: str
     baudrate: int = Field(default=115200, ge=300, le=4_000_000)
     timeout_s: float = Field(default=USUAL.reply_s, gt=0, le=5)
-    """No answer of the controller for so long is a fault; the firmwares answer a status query within 5 to 20 ms."""
+    """Silence of the controller that counts as a fault; the firmwares answer a status query within 5 to 20 ms."""
     start_s: float = Field(default=USUAL.start_s, gt=0, le=30)
-    """Until a board that restarts when its port opens says its welcome line: about two seconds."""
+    """Time for a board that restarts when its port opens to send its welcome line: about two seconds."""
     lost_reply_s: float = Field(default=USUAL.lost_reply_s, gt=0, le=5)
     """Longest time for which late acknowledgements are collected after one was lost."""
     axes: str = Field(default="XYZABC", pattern="^[XYZABC]{1,6}$")
@@ -85,7 +85,7 @@ class MotionSettings(BaseModel):
         default_factory=dict
     )
     """Settings of the controller as they were when the rig was calibrated (``{ "$3" = 0, "$100" = 800 }``): steps per
-    unit, directions, whatever a calibration rests on; others are refused."""
+    unit, directions, everything that a calibration depends on; other values are refused."""
 
     @model_validator(mode="after")
     def _complete(self) -> MotionSettings:

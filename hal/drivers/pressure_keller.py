@@ -57,9 +57,9 @@ class Settings(ModbusSettings):
     """Connection of the transmitter, and its expected properties."""
 
     unit: int = Field(default=1, ge=1, le=250)
-    """250 is transparent: whatever transmitter is there answers."""
+    """250 is the transparent address: any transmitter answers it."""
     range_kpa: tuple[Pressure, Pressure] | None = None
-    """Measuring range as on its label; another one is refused. None takes what it says."""
+    """Measuring range on the label; any other is refused. None accepts the range that it reports."""
 
 
 class Driver(ModbusSensor[Settings]):

@@ -29,16 +29,16 @@ class Settings(BaseModel):
     diameter_mm: float = Field(ge=0.1, le=50.0)
     """Inner diameter of the syringe."""
     syringe_ml: float = Field(default=5.0, gt=0, le=100)
-    """Its volume: the pump takes no larger target."""
+    """Volume of the syringe: the pump accepts no larger target."""
     force_percent: int = Field(default=50, ge=1, le=100)
-    """Of the pump's force: 30 for glass, 50 for plastic up to 5 mL, 100 for larger plastic (manufacturer)."""
+    """Share of the pump's force: 30 for glass, 50 for plastic up to 5 mL, 100 for larger plastic (manufacturer)."""
     portion_s: float = Field(default=1.0, ge=0.0, le=255.0)
-    """The pump has no watchdog: it is told so many seconds of the infusion at a time, and the rest while somebody reads
-    its state. 1 is what a line of 0.5 uL/kPa bears at 3 mL/min once nobody stops the pump. 0 = all at once, an even
-    flow, for a rig file whose largest infusion may go in after the host has died."""
+    """Seconds of an infusion that are sent at a time, since the pump has no watchdog; the next portion is sent while
+    the program reads the pump's state. 1 is what a line of 0.5 uL/kPa can bear at 3 mL/min when nobody stops the pump.
+    0 = all at once, an even flow, for a rig file whose largest infusion may go in after the host has died."""
     max_rate_ml_min: float = Field(default=15.0, gt=0, le=100)
     max_volume_ml: float = Field(default=5.0, gt=0, le=100)
-    """Of one infusion."""
+    """Largest volume of one infusion."""
     timeout_s: float = Field(default=0.3, gt=0, le=5)
 
     @model_validator(mode="after")

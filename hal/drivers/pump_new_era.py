@@ -46,11 +46,11 @@ class Settings(BaseModel):
     diameter_mm: float = Field(ge=0.1, le=50.0)
     """Inner diameter of the syringe."""
     safe_mode_s: int = Field(default=1, ge=0, le=255)
-    """Watchdog of the pump in Safe mode, in whole seconds. 1 is what a line of 0.5 uL/kPa bears at 3 mL/min once nobody
-    stops the pump. 0 = Basic mode without check sum and watchdog, which no rig file may ask for."""
+    """Watchdog of the pump in Safe mode, in whole seconds. 1 is what a line of 0.5 uL/kPa can bear at 3 mL/min when
+    nobody stops the pump. 0 = Basic mode without check sum and watchdog, which no rig file may request."""
     max_rate_ml_min: float = Field(default=15.0, gt=0, le=100)
     max_volume_ml: float = Field(default=5.0, gt=0, le=100)
-    """Of one infusion."""
+    """Largest volume of one infusion."""
     timeout_s: float = Field(default=0.3, gt=0, le=5)
 
 

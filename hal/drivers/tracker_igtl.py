@@ -36,14 +36,14 @@ class Settings(IgtlSettings):
     """Tools, and the instrument's accuracy as a reference."""
 
     tools: tuple[str, ...] = ()
-    """Names (``AToB``) that must be there when opening; empty: whatever comes."""
+    """Names (``AToB``) that must be there when opening; empty: any."""
     commands: bool = True
     """Ask a PlusServer-style server for its version when opening (no answer is needed)."""
     renewed_s: float = Field(0.5, gt=0, le=5)
-    """A tool whose newest pose is older than this is not seen any more; trackers report 10 to 100 times a
+    """A tool whose newest pose is older than this counts as not seen; trackers report 10 to 100 times a
     second [A]."""
     tracking_ms: int = Field(20, ge=1, le=1000)
-    """Shortest time between two TDATA messages of a server that sends none unasked (``STT_TDATA``)."""
+    """Shortest time between two TDATA messages of a server that sends them only on request (``STT_TDATA``)."""
     sees_bending: bool = False
     """True only for a sensor in or at the needle tip."""
     tip_uncertainty_mm: float = Field(0.3, gt=0, le=TIP_UNCERTAINTY_MAX_MM)

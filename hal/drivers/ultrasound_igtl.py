@@ -47,7 +47,7 @@ class Settings(IgtlSettings):
     gain_zero_percent: float = Field(50.0, ge=0, le=100)
     gain_db_per_percent: float = Field(0.6, gt=0, le=10)
     imaging: ImagingSettings = ImagingSettings()
-    """What the scanner is set to when it cannot be asked; also the depth that a fixed calibration holds for."""
+    """Settings of the scanner when it cannot be queried; also the depth for which a fixed calibration holds."""
 
     _imaging = field_validator("imaging")(possible_imaging)
 

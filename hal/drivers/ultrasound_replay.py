@@ -28,7 +28,7 @@ class Settings(BaseModel):
     repeat: bool = False
     """Start again after the last frame, one mean frame time later."""
     imaging: ImagingSettings = ImagingSettings()
-    """What the scanner was set to, for the record."""
+    """Settings of the scanner, for the record."""
     speed: float = Field(1.0, gt=0, le=1000)
     """1 plays at the recorded pace."""
 

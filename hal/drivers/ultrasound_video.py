@@ -40,12 +40,12 @@ class Settings(BaseModel):
     ImageToProbe: Matrix16 | None = None
     """16 numbers, row by row, for the cropped image."""
     latency_ms: float = Field(0.0, ge=0, le=5000)
-    """Age of a picture when it is grabbed, from the temporal calibration (grabbers: 50-150 ms)."""
+    """Age of an image when it is grabbed, from the temporal calibration (grabbers: 50-150 ms)."""
     timeout_s: float = Field(3.0, gt=0, le=60)
     silence_s: float = Field(1.0, gt=0, le=60)
-    """A live source without a new picture for so long is an error."""
+    """A live source without a new image for this time is an error."""
     imaging: ImagingSettings = ImagingSettings()
-    """What the scanner is set to by hand, for the record."""
+    """Settings of the scanner, made by hand, for the record."""
 
     _imaging = field_validator("imaging")(possible_imaging)
 

@@ -86,7 +86,7 @@ class MotionLimits:
     """x, y of the entry point; z is the range of the feed."""
     needle_angle_deg: Annotated[float, between(1.0, 89.0)] = 65.0
     needle_air_speed_mm_s: Annotated[float, between(0.1, 100.0)] = 30.0
-    """Outside the phantom, and of bevel turns."""
+    """Speed outside the phantom, and of bevel turns."""
     needle_speed_mm_s: Annotated[float, between(0.1, 20.0)] = 5.0
     withdraw_speed_mm_s: Annotated[float, between(0.1, 30.0)] = 10.0
     """Upper limit of withdrawal (domain 4.2, ST11)."""
@@ -96,11 +96,11 @@ class MotionLimits:
     blind_advance_mm: Annotated[float, between(0.1, 5.0)] = 2.0
     """Needle travel allowed since the tip was last confirmed."""
     stray: Annotated[float, between(0.02, 1.0)] = 0.1
-    """How far an axis may read from where it was last read at rest, mm and degrees: twice what counts as arrived, and
-    coarser than the step of any controller [A]."""
+    """Largest distance of an axis from where it was last read at rest, mm and degrees: twice the distance that counts
+    as arrived, and coarser than the step of any controller [A]."""
     hand_speed_mm_s: Annotated[float, between(1.0, 250.0)] = 100.0
-    """Of axes that a person guides in a declared hand-guided step; 250 mm/s is what ISO 10218-1 allows a robot that is
-    taught by hand."""
+    """Speed of axes that a person guides in a declared hand-guided step; ISO 10218-1 allows 250 mm/s for a robot that
+    is taught by hand."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class ForceLimits:
 
     __pydantic_config__: ClassVar = STRICT
     needle_n: Annotated[float, between(0.1, 20.0)] | None = None
-    """None takes the figure of the needle's gauge: 5 N for 22G, 3 N for 25G."""
+    """Not set: the figure of the needle's gauge, 5 N for 22G, 3 N for 25G."""
     needle_slope_n_mm: Annotated[float, between(0.1, 20.0)] = 3.0
     probe_n: Annotated[float, between(0.5, 40.0)] = 12.0
     """Probe contact force [A]."""
@@ -128,8 +128,9 @@ class PressureLimits:
     line_kpa: Annotated[float, between(1.0, 350.0)] = 300.0
     """Sensor value at which the range of a 350 kPa sensor nearly ends [A]."""
     zero_kpa: Annotated[float, between(0.5, 20.0)] = 5.0
-    """How far a line at rest may read from what it must hold, which is also what a sensor's driver zeroes at most. More
-    is no drift of a sensor good to 1 kPa (domain 3.2); on the low side it hides as much of the tissue's pressure."""
+    """Largest deviation of a line at rest from the pressure that it must hold, and largest reading that a sensor's
+    driver zeroes. More cannot be drift of a sensor good to 1 kPa (domain 3.2); a negative deviation hides as much of
+    the tissue's pressure."""
 
     def __post_init__(self) -> None:
         """Raise a refusal for a ladder whose steps are not in order."""
@@ -154,7 +155,8 @@ class VolumeLimits:
     injection_ml: Annotated[float, between(0.01, 20.0)] = 5.0
     rate_ml_min: Annotated[float, between(0.01, 15.0)] = 6.0
     hand_ml: Annotated[float, between(0.01, 5.0)] = 1.0
-    """Pumped at the pump's own keys in a declared hand-guided step: enough to prime a line of 0.4 mL twice [A]."""
+    """Volume pumped at the pump's own keys in a declared hand-guided step: enough to prime a line of 0.4 mL twice
+    [A]."""
 
     def __post_init__(self) -> None:
         """Raise a refusal for one test injection that is larger than all of them together."""
