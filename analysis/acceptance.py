@@ -9,7 +9,7 @@ from typing import Any
 from rig.record import RecordedRun
 
 RADIUS_MM, STRICT_MM = 5.0, 3.0
-"""What a technique file means that leaves them out (``experiments.protocol.technique.Acceptance``)."""
+"""Values of a technique file that leaves them out (``experiments.protocol.technique.Acceptance``)."""
 
 
 @dataclass(frozen=True)

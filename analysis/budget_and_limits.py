@@ -30,7 +30,7 @@ class Predicted:
     found_mm: NDArray[np.float64]
     seen_mm: NDArray[np.float64]
     covariance_mm2: NDArray[np.float64]
-    """Of the prediction and of the measurement together."""
+    """Covariance of the prediction and of the measurement together."""
     dof: float | None
     shared: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """Part of the covariance that other trials share, by cause: roots (3, k); trials i and j have the covariance

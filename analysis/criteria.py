@@ -35,7 +35,7 @@ FAULT_SHARE_MAX = 0.05
 """Share of an arm's trials that device faults may end; above it there is no verdict (project default)."""
 TOO_FAULTY = f"device faults ended more than {FAULT_SHARE_MAX:.0%} of an arm"
 BY_CONSTRUCTION = "by construction: the phantom stands within millimetres of where the rig file has it"
-"""Of the right level, unless the study shifts its cartridges by a level (``design.level_shift``)."""
+"""Note on the right level, unless the study shifts its cartridges by a level (``design.level_shift``)."""
 GRAVE = ("V1", "V2", "V3", "V5", "V6")
 """Codes that forfeit success and that a phantom can show (V4 has no surrogate in any)."""
 

@@ -102,7 +102,7 @@ class CriterionResult:
     source: str
     estimate: Quantity
     bound: Quantity
-    """What is compared with the limit (a largest value has no bound and is compared itself)."""
+    """Value compared with the limit (a largest value has no bound and is compared itself)."""
     verdict: str
     reason: str
     estimate_with_faults: Quantity
@@ -142,7 +142,7 @@ class Accounting:
     closed_n: int
     interrupted_n: int
     interrupted_repeated_n: int
-    """Of these, those whose trial was run again as a new one."""
+    """Number of these whose trial was run again as a new one."""
     device_faults: Mapping[str, int]
     """Trials that a device fault ended, by device and kind."""
     device_fault_arms: Mapping[str, tuple[int, int]]
@@ -197,7 +197,7 @@ class Results:
     verdict: str
     verdict_reason: str
     faults: tuple[str, ...]
-    """What of the record does not hold; empty when it is intact."""
+    """Faults of the record; empty when it is intact."""
     anomalies: tuple[Finding, ...]
     """Known faults of the version that made the record, as far as this run may have them."""
     criteria: tuple[CriterionResult, ...]

@@ -34,7 +34,7 @@ class Run:
 
     recorded: RecordedRun
     _faults: list[str] = field(default_factory=list)
-    """What was found damaged so far."""
+    """Damage found so far."""
 
     @staticmethod
     def open(path: Path) -> Run:

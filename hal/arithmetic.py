@@ -27,9 +27,9 @@ PINNED = {
     "OPENCV_CPU_DISABLE": "",
     "OPENCV_IPP": "avx2",
 }
-"""What is set, whatever stood there. ``OPENCV_CPU_DISABLE`` is ``AVX512-SKX`` where the processor has it."""
+"""Values set in any case. ``OPENCV_CPU_DISABLE`` is ``AVX512-SKX`` where the processor has it."""
 PREFERRED = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"}
-"""What is set where nothing stands: kernels for AVX2 and FMA, and sums that do not depend on the number of cores."""
+"""Values set where none is given: kernels for AVX2 and FMA, and sums that do not depend on the number of cores."""
 ALIKE = {"OPENBLAS_CORETYPE": frozenset({"haswell", "zen"}), "OPENBLAS_NUM_THREADS": frozenset({"1"})}
 """Given values that calculate the same (OpenBLAS's Zen is built of the Haswell kernels)."""
 TOO_LATE = ("numpy", "numba", "cv2", "scipy")

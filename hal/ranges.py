@@ -28,7 +28,7 @@ IMAGING: dict[str, Within] = {
     "dynamic_range_db": (1.0, 300.0),
     "sound_speed_m_s": (1000.0, 2000.0),
 }
-"""What a scanner can be set to, by field of ``ImagingSettings``: depths as of pictures on people; silicone 1000 m/s and
+"""Possible settings of a scanner, by field of ``ImagingSettings``: depths as of images of people; silicone 1000 m/s and
 tendon 1750 m/s are the extremes that a speed of sound is set for [A]."""
 
 

@@ -43,8 +43,8 @@ class Identity:
     verified: bool = False
     """True once a transcript from the real device has been compared with the driver."""
     setup: str = ""
-    """What the device remembers and calibrations rest on (work offset, steps per unit); empty for a device that
-    remembers nothing of the kind."""
+    """Settings that the device remembers and calibrations depend on (work offset, steps per unit); empty for a device
+    that remembers nothing of the kind."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class TrackedPose:
     matrix: Matrix = field(repr=False)
     valid: bool = True
     why: str = ""
-    """What is wrong with the newest report of a tool that is not valid; empty: it was not seen."""
+    """Fault of the newest report of a tool that is not valid; empty: it was not seen."""
     impossible: bool = False
     """The newest report held numbers that no pose has, or a stamp that no clock explains."""
     typed: bool = False

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 ROUNDING = 1e-6
-"""Of a sum of decimals: nothing moves by so little."""
+"""Rounding of a sum of decimals: nothing moves by so little."""
 Window = tuple[float, float]
 """Lowest and highest allowed value."""
 

@@ -45,7 +45,7 @@ DIFFERENCES: Mapping[str, str] = {
     "tissue_time_s": "the part of each interval inside the tissue, by the same rule",
     "tissue_damage_mm2": "the shaft's real length; Perk Tutor assumes 300 mm",
 }
-"""What ``corrected`` does differently, by name of the value."""
+"""Differences of ``corrected``, by name of the value."""
 
 
 @dataclass(frozen=True)

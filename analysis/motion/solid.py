@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DIRECTION = np.array([0.5334, 0.7126, 0.4557])
-"""Of the ray that decides inside: askew, so that it meets no edge of a mesh aligned with the axes."""
+"""Direction of the ray that decides inside: askew, so that it meets no edge of a mesh aligned with the axes."""
 _CHUNK = 4_000_000
 """Triangle-ray pairs per piece of work: about 300 MB of temporaries."""
 

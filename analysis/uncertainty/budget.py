@@ -37,14 +37,14 @@ class Part:
     dof: float | None
     """None: without limit."""
     variance: float | None
-    """What it adds to the variance of the measurand, in the square of its unit."""
+    """Contribution to the variance of the measurand, in the square of its unit."""
     kind: str
     """certificate, rig file, this run, default [A], not known."""
     source: str
     covariance_mm2: NDArray[np.float64] | None = field(default=None, repr=False)
     """(3, 3) of what it does to a place."""
     alone_mm: float | None = None
-    """What it does to the tip alone, for a source that aim point and tip share."""
+    """Effect on the tip alone, for a source that aim point and tip share."""
 
     @property
     def sensitivity(self) -> float | None:
@@ -70,11 +70,11 @@ class BudgetRow:
     contribution: float | None
     """Sensitivity times standard uncertainty, in the unit of the measurand."""
     share: float | None
-    """Of the combined variance."""
+    """Share of the combined variance."""
     kind: str
     source: str
     alone: float | None = None
-    """What the contribution would be if aim point and tip did not share the source."""
+    """Contribution if aim point and tip did not share the source."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class LengthCheck:
     """Probabilistically symmetric 95 % interval."""
     shortest_mm: tuple[float, float]
     linear_mm: tuple[float, float]
-    """Of the budget: value plus and minus the expanded uncertainty."""
+    """Interval of the budget: value plus and minus the expanded uncertainty."""
     tolerance_mm: float
     """Half a unit of the last of two significant digits of the standard uncertainty (JCGM 101, 7.9.2 and 8.1)."""
     agrees: bool
@@ -107,7 +107,7 @@ class RegionCheck:
     tolerance: float
     agrees: bool
     median_mm: float
-    """Of the length of the predicted error, what is seen of it included."""
+    """Median of the length of the predicted error, including what is seen of it."""
     p95_mm: float
 
 
@@ -171,7 +171,7 @@ class Guard:
     """The bound (or largest value) that the verdict compares with the limit."""
     standing: str
     changes: bool
-    """Whether acceptance would not stand if the guard band were part of the rule."""
+    """True when acceptance would not hold if the guard band were part of the rule."""
 
 
 @dataclass(frozen=True)

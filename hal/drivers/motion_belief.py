@@ -18,7 +18,7 @@ EQUAL = COUNT / 2.0
 RATE_MARGIN = 1.1
 """A controller's clock may be off, and its ramps overshoot a little [A]."""
 UNKNOWN_RATE_PER_S = 200.0
-"""Of an axis whose settings were not read yet [A]: faster than any stage that carries a probe."""
+"""Speed of an axis whose settings were not read yet [A]: faster than any stage that carries a probe."""
 
 
 @dataclass(frozen=True)

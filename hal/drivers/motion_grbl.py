@@ -79,7 +79,7 @@ class Firmware:
     work_offset: tuple[float, ...]
     """Machine position of the work zero, in the controller's order."""
     problems: tuple[str, ...] = ()
-    """What it remembers of its last user, or does by itself, and a rig cannot work with."""
+    """Settings of its last user, or habits of its own, with which a rig cannot work."""
 
     @property
     def settings(self) -> dict[int, float]:

@@ -40,7 +40,7 @@ RESTARTED = "the controller restarted by itself: position not to be trusted"
 _ACKNOWLEDGE = re.compile(r"ok|error:\d+")
 _ALARM = re.compile(r"ALARM:(\d{1,2})")
 _WELCOME = re.compile(r"Grbl.*|.*for help\]")
-"""Of the welcome line one end is enough: the other may be damaged."""
+"""Either end of the welcome line is enough: the other may be damaged."""
 
 
 @dataclass(frozen=True)

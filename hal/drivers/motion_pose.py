@@ -29,9 +29,9 @@ ROUNDING_S = 0.002
 ROOM_S = 0.04
 """A jog that comes at most so early is sent when the queue has room for it: host and controller pace differently."""
 RESOLUTION = 0.001
-"""Of a pose on the wire, mm and degrees."""
+"""Rounding of a pose on the wire, mm and degrees."""
 COARSEST_STEP = 0.05
-"""Of an axis, mm or degrees: a move counts as arrived within 0.05, which a coarser axis would never reach."""
+"""Coarsest step of an axis, mm or degrees: a move counts as arrived within 0.05, which a coarser axis never reaches."""
 SAME_RATIO = 0.01
 """Two accelerations that differ by no more are the same."""
 FRESH_S = 0.1

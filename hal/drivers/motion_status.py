@@ -76,7 +76,7 @@ class Report:
     """Path speed per minute, when reported."""
     pins: str
     news: str = ""
-    """What grblHAL announces once, when it changes, and what a rig may not work with: another coordinate system, a
+    """Changes that grblHAL announces once and that a rig may not work with: another coordinate system, a
     pendant in control, scaling, lost homing. Empty: nothing of the kind."""
 
     @cached_property

@@ -12,7 +12,7 @@ from hal.errors import DeviceError
 from hal.types import Identity, Instruction, InstructionKind, OperatorResponse, SafeReport
 
 ANSWERS = frozenset({InstructionKind.CONFIRM, InstructionKind.AT_TARGET, InstructionKind.SCRUB})
-"""What needs neither hands at the needle nor eyes on an instrument."""
+"""Instructions that need neither hands at the needle nor eyes on an instrument."""
 
 
 class Settings(BaseModel):

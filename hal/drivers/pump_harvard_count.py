@@ -26,7 +26,7 @@ class PortionCount:
         self._clock = clock
         self._count = Count(math.pi * (diameter_mm / 20.0) ** 2 * FASTEST_CM_MIN)
         self._before_ml = 0.0
-        """Of the portions before this one."""
+        """Volume of the portions before this one."""
         self._zeroing_ml = 0.0
         """The pump's count when it was told to count from zero, until it was seen to."""
 

@@ -19,7 +19,7 @@ from hal.types import Frame, Identity, ImagingSettings, Matrix, SafeReport
 
 Pixel = Annotated[int, Field(ge=0, le=20_000)]
 Place = Annotated[float, Field(ge=-20_000, le=20_000)]
-"""Of the face in a picture, pixels; it may lie outside."""
+"""Position of the face in an image, pixels; it may lie outside."""
 Pitch = Annotated[float, Field(ge=0.001, le=10.0)]
 """mm per pixel."""
 

@@ -18,7 +18,7 @@ from hal.files.document import Document, dotted
 from hal.files.schema import choices_at, known_keys, number_at
 
 LONGEST = 60
-"""Of a value shown in a message."""
+"""Longest text of a value shown in a message."""
 T = TypeVar("T")
 Place = tuple[str | int, ...]
 

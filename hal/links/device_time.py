@@ -30,7 +30,7 @@ class DeviceTime:
     def __init__(self, shared: bool, transfer_ns: int = 0) -> None:
         self.shared = shared
         self.watch = ClockWatch()
-        """What was noticed about the device's clock."""
+        """Changes noticed in the device's clock."""
         self._transfer_ns = transfer_ns
         self._given = transfer_ns != 0
         self._window_ns = 0

@@ -31,7 +31,7 @@ _MBAP = struct.Struct(">HHHB")
 _RTU_LEAST_BYTES = 5
 """An exception: unit, function, code, two of check sum."""
 _GLITCH = b"\x00\xff"
-"""What an RS-485 line gives while its driver turns on; no unit has such a number."""
+"""Byte that an RS-485 line gives while its driver turns on; no unit has such a number."""
 
 
 class Damaged(ValueError):

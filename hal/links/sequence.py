@@ -47,7 +47,7 @@ ELEMENTS = {
 }
 """MetaImage element types that frames use."""
 FLIPS = {"MF": (False, False), "UF": (True, False), "MN": (False, True), "UN": (True, True)}
-"""Whether columns and rows must be reversed to get the MF order (marked side first, near side first)."""
+"""True where columns and rows must be reversed to get the MF order (marked side first, near side first)."""
 
 
 @dataclass(frozen=True)

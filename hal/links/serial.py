@@ -30,7 +30,7 @@ POLL_S = 0.01
 SHORT_S = 0.001
 """Step of waits that are shorter than that: what a line must be silent between two requests."""
 LATE_CHUNKS_MAX_N = 2
-"""What had arrived while this computer was busy past the deadline is still taken: all that a port gives at once, and
+"""Bytes that arrived while this computer was busy past the deadline are still taken: all that a port gives at once, and
 once more. A line that babbles gives more for ever."""
 ARRIVED_CHUNKS_MAX_N = 256
 """Chunks that are taken without waiting: a line that has more of them babbles."""

@@ -18,7 +18,7 @@ from hal.links.igtl.framing import DEFAULT_PORT
 from hal.links.wire import Endpoint, endpoint
 
 LATENCY_NS = 100_000
-"""What a write costs on an in-process line: there and back on a wired local network."""
+"""Cost of a write on an in-process line: there and back on a wired local network."""
 _SLICE_S = 0.02
 """Longest wait in one piece: so long a told-to-stop task or a pulled cable may go unnoticed."""
 _CHUNK_BYTES = 1 << 18

@@ -34,7 +34,7 @@ class NeedleSpec:
     od_mm: float
     id_mm: float
     curvature_per_mm: float
-    """Of the cut in reference gel (18 kPa), away from the bevel opening."""
+    """Curvature of the cut in reference gel (18 kPa), away from the bevel opening."""
     curvature_sd: float
     """Relative standard deviation between needles."""
     opening: bool

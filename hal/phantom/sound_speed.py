@@ -15,7 +15,7 @@ import numpy as np
 from hal.errors import CalibrationRefused, ConfigError
 
 ASSUMED_M_S = 1540.0
-"""What scanners convert with whatever the tissue."""
+"""Speed of sound that scanners assume for every tissue."""
 _MARCZAK = (1.402385e3, 5.038813, -5.799136e-2, 3.287156e-4, -1.398845e-6, 2.787860e-9)
 """Speed in pure water by powers of temperature in degC (Marczak, J. Acoust. Soc. Am. 102, 2776, 1997)."""
 _MARCZAK_U_M_S = 0.02

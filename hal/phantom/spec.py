@@ -17,7 +17,7 @@ Triple = tuple[Offset, Offset, Offset]
 SAME_MM = 0.05
 """`s0_mm` beside a `bmi` says the same when both give the same depth to a tenth."""
 SIDE_LEAST_MM = 50.0
-"""Of a block that holds a lumbar spine [A]."""
+"""Shortest side of a block that holds a lumbar spine [A]."""
 ON_RIM_MM = 20.0
 """A fiducial is on the box or on a bracket at its rim, not further off [A]."""
 APART_MM = 5.0

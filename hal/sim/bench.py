@@ -44,7 +44,7 @@ from hal.sim.world import Tissue, World
 from hal.types import ImagingSettings, Matrix, ProbeGeometry
 
 HAND_STIFFNESS_N_MM = 2.0
-"""Of fingers and wrist along the needle [A]."""
+"""Stiffness of fingers and wrist along the needle [A]."""
 _numbers = itertools.count(1)
 
 
@@ -71,7 +71,7 @@ class StatedDevice:
     address: str
     """``rigsim://ADDRESS``."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What the file states of it, checked by the driver's settings."""
+    """Properties that the file states, checked by the driver's settings."""
 
 
 @dataclass(frozen=True)

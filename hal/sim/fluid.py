@@ -75,11 +75,11 @@ class Hydraulics:
         self._draw = random.Random(seed)
         bore_error_mm = self._draw.uniform(-line.id_tolerance_mm, line.id_tolerance_mm)
         self.resistance_kpa_min_ml = line.resistance_kpa_min_ml(bore_error_mm)
-        """Of the needle at hand; it differs from the nominal one by the tolerance of its bore."""
+        """Resistance of the present needle; it differs from the nominal one by the tolerance of its bore."""
         self.end_loss_kpa_min2_ml2 = end_loss_kpa_min2_ml2(line.bore_mm + bore_error_mm, line.density_kg_m3)
         error = random.Random(f"compliance {seed}").gauss(0.0, line.compliance_sd)
         self.compliance_ul_kpa = line.compliance_ul_kpa * min(max(1.0 + error, 0.5), 1.5)
-        """Of the syringe and line at hand."""
+        """Compliance of the present syringe and line."""
         self.line_pressure_kpa = 0.0
         """At the sensor, between syringe and line."""
         self.tip_pressure_kpa = 0.0

@@ -21,7 +21,8 @@ class MountError:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     offset_mm: tuple[Aside, Aside, Aside] = (0.0, 0.0, 0.0)
-    """Of the tip, whatever the bevel; z: the needle is longer, or sits further out, than the feed's zero says."""
+    """Offset of the tip, whatever the bevel; z: the needle is longer, or sits further out, than the feed's zero
+    says."""
     run_out_mm: tuple[Aside, Aside] = (0.0, 0.0)
     """The part that turns with the bevel, at bevel 0."""
     bend_per_mm: Annotated[float, Field(ge=-0.01, le=0.01)] = 0.0

@@ -109,7 +109,7 @@ class Mount:
             raise ConfigError(f"{url} runs in real time and cannot serve simulated time; use rigsim://")
         self.url = url
         self.error: BaseException | None = None
-        """What ended the mount, if it was not ``close``."""
+        """Error that ended the mount, if it was not ``close``."""
         self._core = core
         self._clock = clock
         self._lock = lock

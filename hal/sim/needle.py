@@ -35,7 +35,7 @@ SAME_AXIS_MM = 0.3
 SAME_AXIS_RAD = math.radians(0.5)
 """An axis that moved less finds the old channel again."""
 FREE_MARGIN_MM = 5.0
-"""Of the shaft held in hub and guide."""
+"""Length of the shaft held in hub and guide."""
 
 
 class Tissue(Protocol):

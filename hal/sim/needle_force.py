@@ -18,7 +18,7 @@ REFERENCE_SPEED_MM_S = 5.0
 RATE_N_PER_MM_S = 0.01
 """Growth of cutting force with speed (assumed; the literature gives only the sign)."""
 REST_SHARE = 0.5
-"""Of cutting and friction force that stays after the needle has rested (assumed)."""
+"""Share of cutting and friction force that stays after the needle has rested (assumed)."""
 REST_TIME_S = 0.5
 """Time constant of that relaxation: far shorter than the bulk gel's 30 to 620 s (assumed)."""
 PEAK_SPREAD = 0.2

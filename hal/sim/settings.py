@@ -24,7 +24,7 @@ MISHAPS: dict[str, frozenset[str]] = {
     "tracker": frozenset({"hidden"}),
     "bench": frozenset({"emergency_stop"}),
 }
-"""What can happen to a device itself, beside what its line does."""
+"""Faults of a device itself, in addition to those of its line."""
 BENCH_UNLESS_DRAWN = 1
 """The bench that calibrations and ports stand on: one table, so that what is calibrated today holds tomorrow."""
 
@@ -53,15 +53,15 @@ class BenchFault(BaseModel):
     count: int | None = Field(default=None, ge=1, le=1_000_000)
     """On the line: hits after which the fault is over."""
     delay_s: float = Field(default=0.0, ge=0.0, le=3600.0)
-    """Of ``delay``."""
+    """Delay of the kind ``delay``."""
     keep_n: int = Field(default=0, ge=0, le=1_000_000)
-    """Of ``truncate``: bytes that arrive."""
+    """Number of bytes that arrive, of the kind ``truncate``."""
     position: int = Field(default=-1, ge=-1_000_000, le=1_000_000)
-    """Of ``wrong_crc``: the byte that is wrong."""
+    """Index of the wrong byte, of the kind ``wrong_crc``."""
     input: int = Field(default=0, ge=0, le=2)
-    """Of ``short`` and ``broken_wire``: 0 nerve, 1 vessel, 2 pedal."""
+    """Input of the kinds ``short`` and ``broken_wire``: 0 nerve, 1 vessel, 2 pedal."""
     axis: Literal["X", "Y", "Z", "A", "B", "C"] = "X"
-    """Of ``limit_switch``."""
+    """Axis of the kind ``limit_switch``."""
 
     @property
     def on_the_line(self) -> bool:
@@ -94,9 +94,10 @@ class SimSettings(BaseModel):
     phantom: str = "lumbar_ref"
     operator: str = "expert"
     temperature_c: float = Field(default=22.0, ge=5.0, le=35.0)
-    """Of bench and gel; ``build.temperature_c`` is set to it."""
+    """Temperature of bench and gel; ``build.temperature_c`` is set to it."""
     viscosity_mpa_s: float = Field(default=1.0, ge=0.3, le=50.0)
-    """Of the fluid in the syringe: water at 20 C 1.0, steroid suspension 1.2-3. The line's resistance follows."""
+    """Viscosity of the fluid in the syringe: water at 20 C 1.0, steroid suspension 1.2-3. The line's resistance
+    follows."""
     frame_quality: Literal["full", "fast"] = "full"
     frame_rate_hz: float = Field(default=20.0, ge=1.0, le=60.0)
     depth_mm: float = Field(default=95.0, ge=40.0, le=160.0)
@@ -109,7 +110,7 @@ class SimSettings(BaseModel):
     """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds. Left out, a
     study draws its benches from its own seed, and everything else (calibrations, ports) stands on bench 1."""
     faults: tuple[BenchFault, ...] = ()
-    """What goes wrong, and when."""
+    """Faults and their times."""
     reference_body: ReferenceBody | None = None
     """Where the tracked body truly sits on the phantom; left out, its frame is the phantom's own."""
 

@@ -56,7 +56,7 @@ class SimPlace:
     role: str
     driver: str
     seed: int
-    """Of this device on this bench: its own errors and noise."""
+    """Seed of this device on this bench: its own errors and noise."""
     surroundings: Surroundings
     contacts: ContactPort
     """With the shorts and broken wires that are planned."""
@@ -64,7 +64,7 @@ class SimPlace:
     """With the times at which the tracker sees nothing."""
     imaging: Imaging
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What the rig file states of the device (``axes``, ``limits``), checked by its driver's settings; empty when it
+    """Properties that the rig file states (``axes``, ``limits``), checked by its driver's settings; empty when it
     states nothing."""
 
 
@@ -79,9 +79,9 @@ class SimDevice:
     """Core for the TCP port when it speaks differently there (Modbus TCP); None: the same one."""
     kinds: frozenset[str]
     axes: AxesSource | None = None
-    """Of a holder or carrier: true axes in the order of ``Pose6`` or ``NeedlePose``; the world follows them."""
+    """True axes of a holder or carrier in the order of ``Pose6`` or ``NeedlePose``; the world follows them."""
     plunger: PlungerSource | None = None
-    """Of a pump: the world takes in what it pushes out."""
+    """Plunger of a pump: the world takes in what it pushes out."""
 
 
 Build = Callable[[SimPlace], SimDevice]

@@ -20,13 +20,13 @@ from hal.sim.hand import TREMOR_HZ
 from hal.types import Matrix, Vector
 
 TIP_DRAWN_MM = (0.8, -0.5, 150.0)
-"""Of the stylus as bought, marker frame: the shaft runs along z [A]."""
+"""Tip of the stylus as bought, marker frame: the shaft runs along z [A]."""
 TIP_SD_MM = 0.6
 """How far the tip of one stylus lies from its drawing, per axis [A]."""
 SEAT_MM = 0.08
 """Where a tip comes to rest in a divot, per axis, each time it is set down: machining and dirt [A]."""
 PLAY_MM = 0.04
-"""What a seated tip still gives way, root mean square per axis [A]."""
+"""Play of a seated tip, root mean square per axis [A]."""
 SWAY_HZ = (0.41, 0.57)
 """The shaft swivels in two directions at once, so that it is seen from all sides [A]."""
 MOVE_MM_S = 120.0

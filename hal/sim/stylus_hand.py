@@ -12,7 +12,7 @@ from hal.types import Instruction, Vector
 REST_S = 3.0
 """A person holds the tip in a divot for two seconds or more."""
 SWAY_DEG = 18.0
-"""Of the shaft while he does; wider when he pivots on purpose [A]."""
+"""Sway of the shaft meanwhile; wider when pivoting on purpose [A]."""
 PIVOT_DEG = 32.0
 SPIN_TURNS_S = 0.12
 """Turns about the shaft per second, rolled between the fingers [A]."""

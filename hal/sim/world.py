@@ -34,7 +34,7 @@ HAND_RELAXATION = 0.04
 REFERENCE_NOISE_MM = 0.2
 """Repeatability of the tip sensor per axis (assumption for an electromagnetic stylet in gel)."""
 STYLUS_NOISE_DEG = 0.05
-"""Of the stylus's marker per axis, beside ``REFERENCE_NOISE_MM`` [A]."""
+"""Noise of the stylus's marker per axis, beside ``REFERENCE_NOISE_MM`` [A]."""
 
 
 WELL_MOUNTED = MountError()

@@ -35,7 +35,7 @@ class Halt:
         """Ends the lanes' own stops; called when nothing more can hang before the safe state is commanded."""
         self._reports: tuple[SafeReport, ...] | None = None
         self._failed: list[dict[str, Any]] = []
-        """What could not be interrupted and is not written down yet."""
+        """Devices that could not be interrupted and are not journalled yet."""
 
     def forget(self) -> None:
         """End the incident: the next one brings the rig to rest anew."""

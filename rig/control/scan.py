@@ -109,7 +109,7 @@ class ScanLoop:
         self._rules: list[StopRule] = []
         self._attended: Counter[str] = Counter()
         self._heeded = False
-        """Whether the emergency-stop inputs are judged as attended ones."""
+        """True while the emergency-stop inputs are judged as attended ones."""
         self._delivered: set[str] = set()
         """Hold conditions that were reported to the technique and are still true."""
         self._pauses: set[str] = set()

@@ -44,10 +44,10 @@ class UltrasoundFile:
     taken: str
     """Acquisition (or content) date and time as written."""
     remarks: tuple[str, ...]
-    """What was wrong and how it was read all the same."""
+    """Faults of the file, and how it was read all the same."""
 
     simulated: bool = False
-    """Whether a simulated rig made it, by the series' own description."""
+    """True when a simulated rig made it, by the series' own description."""
 
     @property
     def image_region(self) -> Region | None:

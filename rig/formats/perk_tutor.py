@@ -49,7 +49,7 @@ class PerkLog:
     messages: tuple[tuple[int, str], ...] = ()
     """Time (ns) and text."""
     simulated: bool = False
-    """Whether a simulated rig made it: in the file a first message, :data:`SIMULATED`."""
+    """True when a simulated rig made it: in the file a first message, :data:`SIMULATED`."""
 
 
 def read_perk_log(path: Path) -> PerkLog:

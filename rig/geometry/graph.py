@@ -46,7 +46,7 @@ class Step:
     name: str
     transform: UncertainTransform
     identity: str = ""
-    """Of the certificate that it comes from; empty for a nominal or measured-live value."""
+    """Identity of the certificate that it comes from; empty for a nominal or measured-live value."""
     due: datetime.date | None = None
     """Last day of validity; None: does not expire."""
 

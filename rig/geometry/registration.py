@@ -113,7 +113,7 @@ class SurfaceFit:
     reason: str
     AToB: Matrix = field(repr=False)
     rms_mm: float
-    """Of the distances kept, to the surface."""
+    """Root mean square of the kept distances to the surface."""
     inlier_fraction: float
     inliers: NDArray[np.bool_] = field(repr=False)
     distances_mm: NDArray[np.float64] = field(repr=False)

@@ -64,7 +64,7 @@ class BoneSurface:
     confidence: NDArray[np.float64] = field(repr=False)
     """0..1; for a line without bone the confidence that there is none."""
     contact: NDArray[np.bool_] = field(repr=False)
-    """Whether the line sees tissue at all; a line without contact says nothing about bone."""
+    """True where the line sees tissue at all; a line without contact says nothing about bone."""
     range_scale: float
     """c of the gel / c that the scanner assumes."""
 

@@ -68,7 +68,7 @@ class ConfirmationLimits:
     """Patch at the end of a sweep over the largest."""
     max_sd_mm: float = 1.0
     elevation_sd_mm: float = 1.0
-    """What a seen needle says about its distance from the plane (slice of about 2 mm)."""
+    """Standard deviation, across the plane, of a needle that is seen (slice of about 2 mm)."""
     max_beside_mm: float = 1.0
     """How far a sweep may find the tip beside the working plane: half of that slice."""
     max_prediction_sd_mm: float = 3.0
@@ -87,7 +87,7 @@ class Confirmation:
     distance_mm: float
     """View to prediction, in the image plane; NaN without a view."""
     seen_covariance: NDArray[np.float64] | None = field(repr=False, default=None)
-    """Of the view alone, before it is weighed with the prediction; None when not confirmed."""
+    """Covariance of the view alone, before it is weighed with the prediction; None when not confirmed."""
 
     @property
     def uncertainty_mm(self) -> float:

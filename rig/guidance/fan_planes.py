@@ -28,7 +28,7 @@ FACE_CLEARANCE_MM = 11.0
 """Half the probe's thickness (7 mm) and a margin: how near the face's midline may come to the needle's entry."""
 FAN_TILT_MAX_DEG = 38.0
 Difference = tuple[Pixels, Matrix, Matrix]
-"""What became brighter in one plane since the needle was not there, ``ImageToProbe`` and ``ProbeToRig``."""
+"""Increase in brightness of one plane since the needle was not there, ``ImageToProbe`` and ``ProbeToRig``."""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class Strip:
     along_probe: Vector = field(repr=False)
     across_probe: Vector = field(repr=False)
     inside: NDArray[np.bool_] = field(repr=False)
-    """Whether a sample lies inside the sector (any non-black pixel near it)."""
+    """True where a sample lies inside the sector (any non-black pixel near it)."""
     plane_offset_mm: float
     plane_angle_deg: float
 

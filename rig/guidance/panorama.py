@@ -33,7 +33,7 @@ class Profile:
     depth_mm: NDArray[np.float64] = field(repr=False)
     """Rig z of the bone; NaN where none was seen."""
     looked: NDArray[np.bool_] = field(repr=False)
-    """Whether any scan line passed here: a bin that was looked at and shows no bone is evidence too."""
+    """True where any scan line passed: a bin that was scanned and shows no bone is evidence too."""
 
     @property
     def bone(self) -> NDArray[np.bool_]:

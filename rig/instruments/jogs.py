@@ -35,7 +35,7 @@ ARRIVED_DEG = 0.05
 PRESSED = "probe_force"
 """Source of the hold on the probe's contact force."""
 BACK_SHARE = 0.7
-"""Of a move that takes the probe off the skin, so much must lead back along its axis: 45 deg [A]."""
+"""Share of a move off the skin that must lead back along the probe's axis: 45 deg [A]."""
 INSERTED_MM = 0.0
 """Feed of axis or tip beyond which the needle counts as inserted."""
 _PARALLEL_DEG = 0.02

@@ -41,7 +41,7 @@ READ_S = 4.0
 FAR_MM = 400.0
 """A tip further than this from the phantom's origin is in no needle's reach: blocks measure 300 mm, needles 120 [A]."""
 SEEN_SHARE = 0.5
-"""Of a withdrawal by centimetres so much is seen by an instrument that measures the tip in mm [A]: metres show a
+"""Share of a withdrawal by centimetres that an instrument measuring the tip in mm must see [A]: metres show a
 thousandth, inches a twenty-fifth."""
 UNSTATED_U_MM = 0.3
 """Claim of an instrument whose driver states none: the default of the tracker drivers."""

@@ -45,7 +45,7 @@ class Source:
     images: Images | None
     streams: Mapping[str, Stream]
     note: str = ""
-    """What of the recording cannot be played, and why."""
+    """Parts of the recording that cannot be played, and why."""
 
     @property
     def origin_ns(self) -> int:

@@ -22,7 +22,7 @@ class Column:
     factor: bool = False
     """Fixed by the plan before the trial: a criterion may choose trials by it, by a result it may not."""
     values: tuple[str, ...] = ()
-    """Of a text: the words that it takes in the shipped techniques, in the order of all tables; others may occur."""
+    """Words of a text column in the shipped techniques, in the order of all tables; others may occur."""
 
 
 COLUMNS: tuple[Column, ...] = (

@@ -39,7 +39,7 @@ class RecordedFrame:
     ImageToProbe: Matrix
     ProbeToRig: Matrix
     detections: dict[str, Json]
-    """What guidance found; pixels as ``[column, row]`` under names that end in ``_px``, e.g. ``tip_px``."""
+    """Findings of guidance; pixels as ``[column, row]`` under names that end in ``_px``, e.g. ``tip_px``."""
     label: str
     sha256: str
     pixels: Pixels | None

@@ -123,7 +123,7 @@ def _trial_faults(run: RecordedRun, cartridge: str, chain: Chain) -> list[str]:
 
 
 UNBEGUN = frozenset({"meta.json", "streams.seg", "frames.seg"})
-"""What the folder of a trial holds before its first word is in the chain."""
+"""Files in the folder of a trial before its first entry is in the chain."""
 
 
 def _stranger_faults(run: RecordedRun, unfinished: bool) -> list[str]:

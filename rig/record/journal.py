@@ -118,7 +118,7 @@ class Chain:
 
     entries: tuple[Entry, ...]
     fault: str = ""
-    """What is wrong and where; empty when every entry holds."""
+    """Fault and its place; empty when every entry holds."""
     cut_tail: bool = False
     """The last line is incomplete: the run was killed while writing it."""
 

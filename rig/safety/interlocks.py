@@ -38,7 +38,7 @@ class Level:
     quantity: Callable[[Any], float]
     limit: float
     text: str
-    """What happened, in words; the value, the limit and the unit follow."""
+    """Description of the event; the value, the limit and the unit follow."""
     unit: str
     trips_on: Any
     passes_on: Any

@@ -42,7 +42,7 @@ Either figure shows that it does [A]; in a line without resistance the pressure 
 ANSWER_ML = 0.08
 """Pumped after the onset until the sensor must have answered to the pump: 1.6 s at 3 mL/min [A]."""
 ANSWER_LEAST = 0.5
-"""Of the loss that line and needle have at this flow, so much must be seen: it is known to 20 % (PRE9), and a sensor
+"""Share of the loss of line and needle at this flow that must be seen: it is known to 20 % (PRE9), and a sensor
 that shows less than half of it hides as much of the tissue's pressure [A]."""
 ANSWER_FLOOR_KPA = 1.5
 """A loss that must show less than this proves nothing against noise and zero [A]."""
@@ -120,7 +120,7 @@ class PressureWatch:
         self._onset_ml: float | None = None
         """Commanded volume at which the pressure began to rise: what went before was slack and stiction."""
         self._mean_kpa = baseline_kpa
-        """Of the slope's window."""
+        """Mean pressure in the slope's window."""
         self._top_kpa = baseline_kpa
         """Highest of these means."""
         self._last_flow = (baseline_kpa, 0.0)

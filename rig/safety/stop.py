@@ -50,7 +50,7 @@ class HoldRequested(RigError):
         self.value = trip.value
         self.limit = trip.limit
         self.partial: object | None = None
-        """What had been done when it came (an ``InjectionResult``), if anything."""
+        """Work done when it came (an ``InjectionResult``), if any."""
 
     def __reduce__(self) -> tuple[type[HoldRequested], tuple[Trip], dict[str, object]]:
         return (type(self), (self.trip,), {"partial": self.partial})

@@ -34,7 +34,7 @@ class IgtlLink:
         self._tried_ns: int | None = None
         self._last_arrival_ns = 0
         self._utc_offset_ns = 0
-        """What makes our time a date, for messages to another machine."""
+        """Offset that makes the clock's time a date, for messages to another machine."""
 
     @property
     def shares_clock(self) -> bool:

@@ -106,7 +106,8 @@ class Publisher:
         self.simulated = simulated
         self.name = name
         self.utc_offset_ns = 0
-        """What makes rig time a date (``hal.clock.utc_offset_ns``): stamps are UTC, metadata ``RigTimeNs`` is not."""
+        """Offset that makes rig time a date (``hal.clock.utc_offset_ns``): stamps are UTC, metadata ``RigTimeNs`` is
+        not."""
         self.offered: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         """Offers that cannot be sent (not finite, no invertible pose), by type."""

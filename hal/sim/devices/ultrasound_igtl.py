@@ -32,7 +32,7 @@ RANGES = {
     "DynRangeDb": (30.0, 90.0),
     "SoundVelocity": (1400.0, 1650.0),
 }
-"""What the scanner accepts, by PLUS parameter name (property of this simulated scanner)."""
+"""Ranges that the scanner accepts, by PLUS parameter name (property of this simulated scanner)."""
 VERSION = "Simulated scanner 1.0"
 
 Geometry = Callable[[ImagingSettings], Matrix]
