@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from experiments.qa import measure_capture_timing, measure_tracker_still
+from experiments.qa import measure_capture_timing, measure_line_loss, measure_tracker_still
 from experiments.qa.station import Station
 
 
@@ -21,5 +21,6 @@ class Procedure:
 
 PROCEDURES = {
     "tracker_still": Procedure(measure_tracker_still.ROLES, measure_tracker_still.measure),
+    "line_loss": Procedure(measure_line_loss.ROLES, measure_line_loss.measure),
     "capture_timing": Procedure(measure_capture_timing.ROLES, measure_capture_timing.measure),
 }

@@ -30,6 +30,12 @@ class Station:
         assert isinstance(value, int | float) and not isinstance(value, bool)
         return float(value)
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """A parameter that is a list of numbers."""
+        value = self.settings[name]
+        assert isinstance(value, tuple)
+        return value
+
     def text(self, name: str) -> str:
         """A parameter that is text."""
         return str(self.settings[name])

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from experiments.protocol.states import State
 from experiments.protocol.technique import ChecklistItem
 from experiments.trial.trial import Trial
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError
 from hal.types import Instruction, InstructionKind
-from rig.instruments.syringe import InjectionResult, inject
+from rig.instruments.syringe import InjectionResult, inject, line_drop_kpa
 from rig.safety.pressure import Verdict
 
 PRIME_ML = 0.15
 """Enough for the pressure to settle at the planned rate: 3 s at 3 mL/min against a time constant below 1 s."""
 RESISTANCE_TOLERANCE = 0.20
 """PRE9 (domain 4.1): the measured line resistance lies within 20 % of what is expected."""
-FULL_FLOW = 0.8
-"""Share of the pump's rate above which the flow through the needle counts as the pump's."""
 BASELINE_KPA = 0.3
 """What the difference of two pressures may be off by: three times the noise of the one reading before the flow."""
 OPERATOR_S = 600.0
@@ -96,12 +92,5 @@ def prime_line(trial: Trial) -> None:
 
 
 def resistance_kpa_min_ml(result: InjectionResult) -> float:
-    """Pressure per flow (kPa min/mL) over the last part of the pumping time; NaN when nothing was seen to flow.
-
-    A thin needle empties the line for seconds after the pump has stopped: that flow is not the pump's.
-    """
-    flowing = np.flatnonzero(result.flow_ml_min > FULL_FLOW * result.rate_ml_min)
-    plateau = result.sensor_kpa[flowing[int(0.6 * len(flowing)) :]]
-    if len(plateau) == 0:
-        return float("nan")
-    return float(np.median(plateau) - result.sensor_kpa[0]) / result.rate_ml_min
+    """Pressure per flow (kPa min/mL) over the last part of the pumping time; NaN when nothing was seen to flow."""
+    return line_drop_kpa(result) / result.rate_ml_min

@@ -25,6 +25,8 @@ OWN_HOLDS = frozenset({"tip_pressure", "line_blocked"})
 """Stop rules that end an injection with a verdict instead of an exception."""
 PLATEAU_SHARE = 0.3
 """The plateau is the median tip pressure over this last part of the pumping time."""
+FULL_FLOW = 0.8
+"""Share of the pump's rate above which the flow through the needle counts as the pump's."""
 SETTLE_TAU = 5.0
 SETTLE_S = (0.4, 3.0)
 COMPLETE_SHARE = 0.95
@@ -80,6 +82,16 @@ class InjectionResult:
         }  # fmt: skip
         words = {"verdict": self.verdict.value, "reason": self.reason}
         return {**words, "test": self.test, "warned": self.warned, **number}
+
+
+def line_drop_kpa(result: InjectionResult) -> float:
+    """Pressure of the sensor over the last part of the pumping time above that before the flow; NaN without flow.
+
+    A thin needle empties the line for seconds after the pump has stopped: that flow is not the pump's.
+    """
+    flowing = np.flatnonzero(result.flow_ml_min > FULL_FLOW * result.rate_ml_min)
+    plateau = result.sensor_kpa[flowing[int(0.6 * len(flowing)) :]]
+    return float(np.median(plateau) - result.sensor_kpa[0]) if len(plateau) else float("nan")
 
 
 def line_model(controller: Controller) -> LineModel:

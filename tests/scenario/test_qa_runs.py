@@ -102,3 +102,40 @@ def test_the_command_lists_runs_and_reports(tmp_path):
     assert again.exit_code == 0 and "SIMULATED" in again.stderr
     refused = runner.invoke(app, ["qa", "run", "tracker_still", "--rig", "core", "--dry-run"])
     assert refused.exit_code == 2 and "has no tracker" in refused.stderr
+
+
+def _rig(folder, *changes: tuple[str, str], more: str = "") -> str:
+    text = config_file("simulated").read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    (folder / "planted.toml").write_text(text + more)
+    return str(folder / "planted.toml")
+
+
+def test_a_healthy_line_passes(tmp_path):
+    run = run_test("line_loss", out=tmp_path, tell=lambda _: None)
+    assert run.verdict == "WOULD PASS" and abs(run.figures()["offset_kpa"]) < 0.5
+
+
+def test_a_thicker_fluid_is_found_with_the_right_resistance(tmp_path):
+    thick = _rig(tmp_path, ("[sim]\n", "[sim]\nviscosity_mpa_s = 2.0\n"))
+    healthy = run_test("line_loss", out=tmp_path / "a", tell=lambda _: None).figures()["resistance_kpa_min_ml"]
+    run = run_test("line_loss", thick, out=tmp_path / "b", tell=lambda _: None)
+    assert run.verdict == "WOULD FAIL" and run.figures()["resistance_kpa_min_ml"] == pytest.approx(
+        2 * healthy, rel=0.03
+    )
+
+
+def test_a_clot_in_the_line_is_found(tmp_path):
+    clotted = _rig(tmp_path, more='\n[[sim.faults]]\ndevice = "pump"\nkind = "blocked_line"\nfrom_s = 0.0\n')
+    with patch("hal.sim.fault_plan.CLOGGED", 1.6):
+        run = run_test("line_loss", clotted, out=tmp_path / "b", tell=lambda _: None)
+    assert run.verdict == "WOULD FAIL" and run.figures()["deviation_percent"] > 60.0
+
+
+def test_a_blocked_line_ends_the_test_without_a_number(tmp_path):
+    blocked = _rig(tmp_path, more='\n[[sim.faults]]\ndevice = "pump"\nkind = "blocked_line"\nfrom_s = 0.0\n')
+    with pytest.raises(DeviceError, match="line"):
+        run_test("line_loss", blocked, out=tmp_path / "b", tell=lambda _: None)
+    assert analyse_qa(next((tmp_path / "b").glob("qa-*"))).outcome.figures == ()

@@ -8,6 +8,7 @@ import pytest
 from analysis.qa.capture_timing import CAPTURE_TIMING
 from analysis.qa.evaluation import missing
 from analysis.qa.evaluations import EVALUATIONS, evaluation_of
+from analysis.qa.line_loss import LINE_LOSS
 from analysis.qa.tracker_still import TRACKER_STILL
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
@@ -96,7 +97,7 @@ def test_a_parameter_that_no_test_knows_is_refused_with_those_it_has():
 
 @pytest.mark.parametrize("evaluation", EVALUATIONS.values(), ids=list(EVALUATIONS))
 def test_every_evaluation_gives_the_figures_that_it_names(evaluation):
-    tables = {"poses": poses()["poses"], "frames": frames()["frames"]}
+    tables = {**poses(), **frames(), **plateaus()}
     if set(evaluation.tables) <= set(tables):
         outcome = evaluation.evaluate(tables, evaluation.settings({}))
         assert {f.name: f.unit for f in outcome.figures} == {n: unit for n, (unit, _) in evaluation.figures.items()}
@@ -105,3 +106,31 @@ def test_every_evaluation_gives_the_figures_that_it_names(evaluation):
 def test_an_unknown_test_is_answered_with_the_nearest():
     with pytest.raises(ConfigError, match="did you mean tracker_still"):
         evaluation_of("tracker_stil")
+
+
+def plateaus(slope: float = 4.65, offset: float = 0.0, bend: float = 0.0) -> dict[str, DataFrame]:
+    rng = np.random.default_rng(3)
+    rate = np.tile([1.0, 2.0, 3.0, 4.0], 3)
+    kpa = offset + slope * rate + bend * (rate == 4.0) + rng.normal(0.0, 0.05, len(rate))
+    return {"plateaus": DataFrame({"rate_ml_min": rate, "plateau_kpa": kpa, "pumped_ml": 0.2})}
+
+
+def test_the_resistance_of_a_line_is_the_slope_with_its_uncertainty():
+    outcome = LINE_LOSS.evaluate(plateaus(slope=5.0, offset=0.3), {"nominal_kpa_min_ml": 4.0})
+    slope, offset, off = (outcome.figure(n) for n in ("resistance_kpa_min_ml", "offset_kpa", "deviation_percent"))
+    assert slope.value == pytest.approx(5.0, abs=3 * slope.u) and slope.u < 0.03
+    assert offset.value == pytest.approx(0.3, abs=3 * offset.u)
+    assert off.value == pytest.approx(25.0, abs=3 * off.u)
+
+
+def test_a_line_that_opens_at_high_rates_is_seen_as_a_bend():
+    assert LINE_LOSS.evaluate(plateaus(), {"nominal_kpa_min_ml": 4.65}).figure("bend_kpa").value < 0.1
+    assert LINE_LOSS.evaluate(plateaus(bend=-3.0), {"nominal_kpa_min_ml": 4.65}).figure("bend_kpa").value > 0.5
+
+
+def test_one_rate_gives_no_resistance_and_without_a_nominal_value_nothing_is_compared():
+    tables = plateaus()
+    only = {"plateaus": tables["plateaus"][tables["plateaus"].rate_ml_min == 1.0]}
+    assert "3 rates are needed" in LINE_LOSS.evaluate(only, {"nominal_kpa_min_ml": 4.65}).invalid
+    off = LINE_LOSS.evaluate(tables, {"nominal_kpa_min_ml": 0.0}).figure("deviation_percent")
+    assert off.value is None and "no nominal" in off.why
