@@ -1,4 +1,4 @@
-"""What is done with a rig: studies and calibrations. The names below are for scripts and notebooks::
+"""Work done with a rig: studies and calibrations. The names below are for scripts and notebooks::
 
 from experiments import study, technique
 
@@ -42,7 +42,7 @@ _STANDS_IN = {
 
 
 def __getattr__(name: str) -> Any:
-    """A public name is imported when it is used first."""
+    """Import a public name when it is first used."""
     if name not in _STANDS_IN:
         raise AttributeError(f"experiments has no {name!r}; public names: {', '.join(__all__)}")
     return getattr(import_module(f"experiments.{_STANDS_IN[name]}"), name)

@@ -1,4 +1,4 @@
-"""A checked order is carried out: rehearsed, conducted, reported. ``phantomrig run`` and a script both come here."""
+"""Carrying out a checked order: rehearse, conduct, report. ``phantomrig run`` and scripts both use this."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from analysis.report.make import make_report
 from experiments.ended import Ended
+from experiments.messages import say
 from experiments.progress import StudyProgress
 from experiments.rehearsal import rehearse
 from experiments.request import Order, estimate
 from experiments.run import StudyOutcome, conduct
 from experiments.stop_signals import workers_stop_too
-from experiments.told import say
 from hal.clock import WallClock
 from hal.errors import ConfigError, LinkError, RecordError, one_line
 from hal.files import parse_json
@@ -26,7 +26,7 @@ NOT_JUDGED = "NOT JUDGED"
 
 
 def carry_out(order: Order, publish: int | None = None) -> Ended:
-    """Run a study and make its report; ``publish`` is a port on which OpenIGTLink clients may look on.
+    """Run a study and make its report; ``publish`` is a port on which OpenIGTLink clients may watch.
 
     Raises ``RecordError`` when the record cannot be written; a safety stop and a device failure are told in the result.
     """
@@ -60,7 +60,7 @@ def carried_through(conducted: Callable[[], StudyOutcome], where: Path, progress
 
 @contextmanager
 def _live(order: Order, port: int | None) -> Iterator[LiveScene | None]:
-    """A live scene on a port of this machine; raises ``ConfigError`` when the port cannot be had."""
+    """Publish a live scene on a port of this machine; raises ``ConfigError`` when the port is not available."""
     if port is None:
         yield None
         return
@@ -109,7 +109,7 @@ def _reported(outcome: StudyOutcome) -> str:
 
 
 def show_results(results: dict[str, Any]) -> None:
-    """One table for a person, on stderr: approach, n, success, median error; then the verdict."""
+    """Show one table to a person, on stderr: approach, n, success, median error; then the verdict."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""Whether a rig's reference instrument is good enough for a study's criteria: asked before anything is made or moved.
+"""Check that a rig's reference instrument can decide a study's criteria, before anything is made or moved.
 
 An instrument that does not see the needle bend is charged with the whole deflection that is to be expected at the
 target (``kappa s^2 / 2``, Rand 2016 as quoted in ``hal.phantom.needles``): a turned bevel makes it smaller, and nobody
@@ -55,7 +55,7 @@ def _by_instrument(criterion: Criterion) -> bool:
 
 
 def _tracker(config: RigConfig) -> Tracker | None:
-    """The instrument as its driver declares it; nothing is opened."""
+    """Instrument as its driver declares it; nothing is opened."""
     settings = config.driver_settings("tracker") if "tracker" in config.devices else None
     if settings is None:
         return None
@@ -64,7 +64,7 @@ def _tracker(config: RigConfig) -> Tracker | None:
 
 
 def expected_deflection_mm(study: Study, techniques: dict[str, Technique]) -> float:
-    """Largest deflection to be expected at a target of the study, the bevel never turned, mm."""
+    """Largest expected deflection at a target of the study if the bevel is never turned, mm."""
     phantom = load_phantom(study.design.phantom)
     largest = 0.0
     for technique in techniques.values():

@@ -1,4 +1,4 @@
-"""How a study ended."""
+"""End of a study."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ended:
-    """How a study ended."""
+    """Reason for the end of a study."""
 
     run: Path
     planned_n: int

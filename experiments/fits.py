@@ -1,4 +1,4 @@
-"""Whether techniques fit the rig, its needle and the phantom: every number that one file states against the others.
+"""Check that techniques fit the rig, its needle and the phantom: every number of one file against the others.
 
 Files are right in themselves by then; here two of them contradict each other, and it is found before anything moves.
 """
@@ -20,7 +20,7 @@ Misfit = tuple[str, str]
 
 
 def misfits(techniques: dict[str, Technique], config: RigConfig, phantom: NominalPhantom) -> list[str]:
-    """One line per number that does not fit, with the file and line of its key."""
+    """Numbers that do not fit, one line each, with the file and line of the key."""
     lines = []
     for name, technique in techniques.items():
         found = [*_beyond_limits(technique, config), *_off_phantom(technique, phantom)]
@@ -38,7 +38,7 @@ def _value(technique: Technique, key: str) -> str:
 
 
 def _beyond_limits(technique: Technique, config: RigConfig) -> Iterator[Misfit]:
-    """What the rig would refuse, or its pump cannot do, when the trial is already under way."""
+    """Values that the rig would refuse, or its pump cannot achieve, during the trial."""
     motion, volume, advance, inject = config.limits.motion, config.limits.volume, technique.advance, technique.injection
     rig = str(config.path or "the rig file")
     pump = config.driver_settings("pump") if "pump" in config.devices else None

@@ -1,4 +1,4 @@
-"""The gel in the fixture: which block it is, what its ledger says, and what of it is left.
+"""The gel in the fixture: the block, its ledger, and the roots that are left.
 
 Before the first needle of a cartridge a person puts an unused block in and says which: nothing else on a bench can
 tell one pour from another. A block's ledger outlives the run; in a simulation it is the run folder's own.
@@ -37,7 +37,7 @@ class GelBlock:
 
     @property
     def about(self) -> dict[str, object]:
-        """For the journal: identity, and what the ledger said before this run."""
+        """Entry for the journal: identity, and content of the ledger before this run."""
         ledger = self.ledger
         return {
             "block": self.name,
@@ -49,7 +49,7 @@ class GelBlock:
 
 
 def own_block(cartridge: PlannedCartridge, phantom: str, ledger: Ledger, time_ns: int, age_h: float) -> GelBlock:
-    """A block that nobody was asked for: poured by the simulation, or on a rig without a person."""
+    """Block that nobody is asked for: poured by the simulation, or on a rig without a person."""
     if not ledger.entries:
         ledger.pour(time_ns, lot="", phantom=phantom, seed=cartridge.seed, age_h=age_h)
     return GelBlock(cartridge.cartridge_id, "", ledger)
@@ -65,7 +65,7 @@ def ask_for_block(
     still_to_do: Sequence[PlannedTrial],
     goes_on_with: str = "",
 ) -> GelBlock:
-    """Have the gel changed and learn which block is in; opens its ledger.
+    """Have the gel changed, ask which block is in, and open its ledger.
 
     ``ledgers`` is the folder of a bench's ledgers, or the one ledger of a simulated cartridge. ``goes_on_with`` names
     the block of a cartridge that was interrupted: no other will do. A block of which a root that is still to be used
@@ -109,7 +109,7 @@ def _words(cartridge: PlannedCartridge, still_to_do: Sequence[PlannedTrial], goe
 
 
 def _ask(controller: Controller, text: str, manner: tuple[str, ...]) -> str:
-    """A name that a person types; a stop rule that fires meanwhile is waited out: nothing moves here."""
+    """Ask for a name that a person types; a stop rule that fires meanwhile is waited out: nothing moves here."""
     instruction = Instruction(InstructionKind.NAME, text, manner=manner)
     for attempt in range(ATTEMPTS_MAX_N):
         try:
@@ -136,7 +136,7 @@ def _opened(folder: Path, name: str) -> Ledger:
 
 
 def _refused(name: str, lot: str, ledger: Ledger, still_to_do: Sequence[PlannedTrial]) -> str:
-    """Why a block will not do; empty when it will."""
+    """Reason why a block cannot be used; empty when it can."""
     if ledger.lot and ledger.lot != lot:
         return f"Block {name} is of lot {ledger.lot} by its ledger, not of {lot}. "
     if ledger.retired:
@@ -146,7 +146,7 @@ def _refused(name: str, lot: str, ledger: Ledger, still_to_do: Sequence[PlannedT
 
 
 def note_insertion(ledger: Ledger, trial: Trial) -> None:
-    """What the trial left in its block: a track with what was injected within bounds, or nothing at all."""
+    """Note what the trial left in its block: a track with the bounds of its injected volume, or nothing at all."""
     log, planned = trial.log, trial.planned
     if not log.punctures_n:
         ledger.unused(trial.now_ns, planned.level, planned.side, planned.trial_id)

@@ -1,4 +1,4 @@
-"""Who leads the trials of a technique: its states, or a procedure of the user's own.
+"""Conduct of a technique's trials: by its states, or by a procedure of the user's own.
 
 A procedure is taken from the session of the script that declared it; worker processes and ``phantomrig resume`` take it
 from the copy of the script in the run folder.
@@ -27,7 +27,7 @@ from rig.by_hand.opened_rig import nothing_is_opened
 
 
 def lead_of(technique: Technique, run: Path, measures: Mapping[str, Measure]) -> Lead:
-    """How the trials of a technique in this run are led. Raises ``ConfigError`` for a procedure that is not there."""
+    """Conductor of a technique's trials in this run. Raises ``ConfigError`` for a procedure that is not there."""
     if not technique.procedure:
         return all_states
     body = current().procedures.get(technique.procedure) or _from_copy(run, technique.procedure)
@@ -39,7 +39,7 @@ def lead_of(technique: Technique, run: Path, measures: Mapping[str, Measure]) ->
         except RigError:
             raise
         except Exception as error:
-            raise ProcedureFault(_said(technique.procedure, error)) from error
+            raise ProcedureFault(_message_of(technique.procedure, error)) from error
         if own.ended is not None:
             raise own.ended
         own.withdraw()
@@ -48,8 +48,8 @@ def lead_of(technique: Technique, run: Path, measures: Mapping[str, Measure]) ->
     return led
 
 
-def _said(where: str, error: Exception) -> str:
-    """Where in the user's source it was."""
+def _message_of(where: str, error: Exception) -> str:
+    """Place of an error in the user's source."""
     name = where.split(":")[0].removeprefix(f"{FOLDER}/")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(os.path.basename(name))]
     at = f", line {frames[-1].lineno} ({frames[-1].line})" if frames else ""
@@ -58,7 +58,7 @@ def _said(where: str, error: Exception) -> str:
 
 @cache
 def _from_copy(run: Path, where: str) -> Body:
-    """Run the copy up to its first study, with nothing said and nothing opened, and take the function from it."""
+    """Run the copy up to its first study, with nothing printed or opened, and take the function from it."""
     file, name = where.rsplit(":", 1)
     path = (run / file).resolve()
     main = ModuleType("__main__")

@@ -1,4 +1,4 @@
-"""Procedures of the user's own and what they measure, as a script declares them."""
+"""The user's own procedures and measures, as a script declares them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def measure(
 def procedure(
     base: str | Path = "L4_IP_T", changes: Changes | None = None, *, measures: Iterable[Declared] = ()
 ) -> Callable[[Body], Varied]:
-    """Make a function of a trial the way that a technique goes; what comes of it is a technique for ``study``.
+    """Make a function of a trial the conduct of a technique; the result is a technique for ``study``.
 
     ``base`` and ``changes``: the technique whose needle, path, limits and acceptance hold. The function stands at the
     top of the script, before its first study. Raises ``ConfigError`` at a prompt, where no source can be kept.

@@ -1,4 +1,4 @@
-"""How a study goes on, for a person: a bar with the time left in a terminal, plain lines elsewhere; on stderr."""
+"""Progress of a study, for a person: a bar with the time left in a terminal, plain lines elsewhere; on stderr."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STARTED = "started"
 
 
 class Cartridge(Protocol):
-    """What the bar needs of a planned cartridge."""
+    """Properties of a planned cartridge that the bar needs."""
 
     @property
     def trials(self) -> Sequence[object]: ...
@@ -25,7 +25,7 @@ class StudyProgress:
     """Follows one study; use it as a context manager."""
 
     def __init__(self, clock: Clock, console: Console | None = None, estimate: str = "") -> None:
-        """``estimate``: how long it will take; told once the study has begun, so that a refusal says only why."""
+        """``estimate``: expected duration; shown once the study has begun, so that a refusal gives only its reason."""
         self._clock = clock
         self._estimate = estimate
         self._console = console or Console(stderr=True)
@@ -62,7 +62,7 @@ class StudyProgress:
         return self._outcomes.total()
 
     def planned(self, cartridges: Sequence[Cartridge]) -> None:
-        """The study begins."""
+        """Begin the study."""
         self._planned_n = sum(len(c.trials) for c in cartridges)
         self._start_ns = self._clock.now_ns()
         if self._estimate:

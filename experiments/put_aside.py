@@ -1,4 +1,4 @@
-"""A trial that was interrupted makes room for its repeat: closed if its process was killed, then set aside.
+"""Setting aside an interrupted trial for its repeat: it is closed if its process was killed, then renamed.
 
 What it may have left in the gel is told within bounds: of an infusion that began and whose end nobody wrote, at least
 what the pump reported last and at most all of it.
@@ -24,7 +24,7 @@ KILLED = "the process ended without a word (killed, or its power was lost); clos
 
 
 def put_aside(run: Path, trial_id: str, journal: Journal) -> str:
-    """Close what is open of a trial and set it aside; returns the name of the attempt. Raises ``RecordError``."""
+    """Close an open trial and set it aside; returns the name of the attempt. Raises ``RecordError``."""
     folder = run / "trials" / trial_id
     chain = read_chain(journal.path)
     own = [entry for name, entry in attempts(chain) if name == trial_id]
@@ -49,7 +49,7 @@ def clear_unbegun(run: Path, trial_id: str, journal: Journal) -> None:
 
 
 def _row(folder: Path, entries: Sequence[Entry]) -> dict[str, object]:
-    """What is known of a trial whose process was killed."""
+    """Row with everything known about a trial whose process was killed."""
     try:
         meta = parse_json((folder / "meta.json").read_bytes())
     except (OSError, ValueError) as error:
@@ -69,7 +69,7 @@ def _row(folder: Path, entries: Sequence[Entry]) -> dict[str, object]:
 
 
 def injected(folder: Path, entries: Sequence[Entry]) -> PumpedVolume:
-    """What went into the gel in a trial, by its chain and by the pump's reports up to the end."""
+    """Volume that went into the gel in a trial, by its chain and by the pump's reports up to the end."""
     total, state, begun = NOTHING, "", None
     for entry in entries:
         if entry.kind == "state.entered":

@@ -30,7 +30,7 @@ class Relay:
 
 
 class Rebuilding:
-    """The trials of before, run beside the record; use it as a context manager."""
+    """Earlier trials, run beside the record; use it as a context manager."""
 
     def __init__(self, run: Path, cartridge_id: str, clock: Clock) -> None:
         self._run = run

@@ -63,13 +63,14 @@ def run_trial(place: Path, study: Study) -> SimulatedTrial:
 
 
 def prepare_guidance(phantom: str) -> None:
-    """What guidance computes once per process and phantom."""
+    """Compute what guidance needs once per process and phantom."""
     nominal = anatomy(phantom).phantom
     nominal.bone_distance(np.zeros((1, 3)))
 
 
 def rehearse(study: Study) -> None:
-    """One simulated trial of the study's first technique with ultrasound, so that everything is compiled and computed.
+    """Run a simulated trial of the study's first technique with ultrasound, so that everything is compiled and
+    computed.
 
     On the wall clock whatever computes for seconds during a trial would keep the devices from being read, and an
     interlock would rightly stop the rig. How the rehearsal goes does not matter: its technique is judged elsewhere.

@@ -1,4 +1,4 @@
-"""The order to carry out a study: everything is read and checked before a folder is made or anything moves."""
+"""Order to carry out a study: everything is read and checked before a folder is made or anything moves."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
+from experiments.messages import say
 from experiments.protocol.plan import plan
 from experiments.protocol.study import Study, load_study, narrowed
 from experiments.protocol.technique import load_technique, shipped, technique_file
 from experiments.run import check_rig
-from experiments.told import say
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, one_line
 from hal.files.toml_text import toml_text
@@ -35,7 +35,7 @@ BENCH_TRIAL_S = 1200.0
 
 @dataclass(frozen=True)
 class Order:
-    """A checked order: nothing in it can be refused for a mistake in a file or an option any more."""
+    """A checked order: no mistake in a file or an option can refuse any part of it any more."""
 
     study: Study
     config: RigConfig
@@ -48,7 +48,7 @@ class Order:
 
 
 def estimate(order: Order) -> str:
-    """How long the study will take, roughly, before it begins: a long one is better not begun by mistake."""
+    """Approximate duration of the study, shown before it begins so that nobody starts a long one by mistake."""
     design, simulated = order.study.design, needs_bench(order.config)
     each_s = [TRIAL_S["landmark" if t.plane == "landmark" else "image"] for t in order.study.loaded().values()]
     total_s = design.repeats * (sum(each_s) / order.workers if simulated else BENCH_TRIAL_S * len(each_s))
@@ -67,7 +67,7 @@ def checked(
     workers: int | None,
     techniques: tuple[str, ...],
 ) -> Order:
-    """The order that a command line gives: files are read, and everything is checked. Raises ``ConfigError``."""
+    """Order from a command line: files are read, and everything is checked. Raises ``ConfigError``."""
     chosen = narrowed(load_study(study), trials=trials, seed=seed, techniques=techniques)
     return ordered(chosen, load_config(rig if rig is not None else SHIPPED_RIG), out, workers)
 
@@ -94,7 +94,7 @@ def ordered(
 
 
 def checked_on_paper(study: Study, config: RigConfig) -> InForce:
-    """All that can be checked before anything is opened: study, rig, phantom and certificates against each other.
+    """Check what can be checked before opening: study, rig, phantom and certificates against each other.
 
     Returns the certificates in force; raises ``ConfigError``.
     """
@@ -109,7 +109,8 @@ def checked_on_paper(study: Study, config: RigConfig) -> InForce:
 
 
 def check_devices(config: RigConfig, calibrated: InForce) -> None:
-    """The simulated bench's table, the person, and every device that is not simulated here. Raises ``ConfigError``."""
+    """Check the simulated bench's table, the person, and every device that is not simulated here. Raises
+    ``ConfigError``."""
     if needs_bench(config):
         check_sim(config)
     if not config.rig.simulated and config.devices.get("operator", {}).get("driver") == AUTOMATIC:
@@ -118,7 +119,7 @@ def check_devices(config: RigConfig, calibrated: InForce) -> None:
 
 
 def _check_out(out: Path) -> None:
-    """The output folder, or the nearest folder above it that exists, must be ours to write."""
+    """Require that the output folder, or the nearest existing folder above it, is writable."""
     place = out.absolute()
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent

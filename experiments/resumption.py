@@ -1,4 +1,4 @@
-"""What is left to do of an interrupted study, and whether its folder allows it.
+"""Remaining work of an interrupted study, and whether its folder allows it.
 
 The order stays that of the plan. A trial that was begun and does not count is run again as a new one: in a simulation
 in its own cartridge, which is made again without it; on a bench its root is spent, so that it goes to a reserve
@@ -27,7 +27,7 @@ INTERRUPTED = "interrupted"
 
 @dataclass(frozen=True)
 class Resumption:
-    """An interrupted study, checked: nothing of it can be refused for a mistake any more."""
+    """An interrupted study, checked: no mistake can refuse any part of it any more."""
 
     run: Path
     study: Study
@@ -54,7 +54,8 @@ class Resumption:
 
 
 def resumption(path: Path, rig: Path | None) -> Resumption:
-    """Read and check a run folder; nothing is added to it. Raises ``ConfigError`` that says why it cannot be resumed.
+    """Read and check a run folder; nothing is added to it. Raises ``ConfigError`` with the reason why it cannot be
+    resumed.
 
     ``rig`` is the bench's rig file: its folders of ledgers and certificates lie beside it, and it must be the one that
     the run was begun with. A simulated run needs none.

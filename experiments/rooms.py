@@ -1,4 +1,4 @@
-"""Our rooms are found where we stand, whatever folders of the user's come before them in the search path.
+"""Import of this project's packages from its own place, whatever folders of the user's come before in the search path.
 
 A script in a folder with an ``analysis.py`` or a folder ``rig`` of its own would else run these in our place.
 """
@@ -16,11 +16,11 @@ ROOMS = ("analysis", "experiments", "hal", "rig")
 
 
 class OwnRooms:
-    """Finds our packages by name; everything else is left to the finders after it."""
+    """Finds this project's packages by name; everything else is left to the finders after it."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """As the import system asks for it."""
+        """Finder method of the import system."""
         return PathFinder.find_spec(name, [PLACE], target) if name in ROOMS else None
 
 

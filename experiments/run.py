@@ -31,7 +31,7 @@ ROOT_SPENT = "interrupted with the needle in it, or unknown: the root is spent, 
 
 
 class Watcher(Protocol):
-    """Who wants to know how a study goes on (the progress bar)."""
+    """Observer of a study's progress (the progress bar)."""
 
     def planned(self, cartridges: Sequence[PlannedCartridge]) -> None: ...
 
@@ -40,7 +40,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """What a study run left."""
+    """Result of a study run."""
 
     run: Path
     planned_n: int
@@ -62,7 +62,7 @@ def conduct(
     scene: LiveScene | None = None,
     calibrated: InForce = NO_CERTIFICATES,
 ) -> StudyOutcome:
-    """Run a study from an empty run folder to a sealed one; ``scene`` is told of it while it happens (one worker).
+    """Run a study from an empty run folder to a sealed one; ``scene`` shows it while it happens (one worker).
 
     Raises ``ConfigError`` or ``RecordError`` before anything moves. A safety stop, a device failure or Ctrl-C ends the
     study early; what was recorded is sealed with the reason.
@@ -138,7 +138,7 @@ def _carried_out(
     watcher: Watcher,
     scene: LiveScene | None,
 ) -> StudyOutcome:
-    """Run the jobs, seal the run folder whatever ends them."""
+    """Run the jobs; seal the run folder whatever ends them."""
     planned_n = sum(len(c.trials) for c in cartridges)
     results: dict[str, CartridgeResult] = {}
     failure, kind, reason = "", "", "finished"
@@ -239,7 +239,7 @@ def check_rig(
 
 
 def _check_run_on(technique: Technique, config: RigConfig) -> None:
-    """None of a technique's infusions may go on too far once the host has died; raises ``ConfigError``."""
+    """Check that no infusion of a technique goes on too far once the host has died; raises ``ConfigError``."""
     injection, advance = technique.injection, technique.advance
     for name, volume_ml, rate_ml_min in (
         ("injection", injection.volume_ml, injection.rate_ml_min),
@@ -253,7 +253,7 @@ def _check_run_on(technique: Technique, config: RigConfig) -> None:
 
 
 def _check_benches(study: Study, config: RigConfig, calibrated: InForce) -> None:
-    """Several benches are drawn; a bench that stands, is named or was calibrated is one."""
+    """Check the number of benches: several are drawn at random; a real, named or calibrated bench is one."""
     if study.design.level_shift and not needs_bench(config):
         raise ConfigError(
             f"the study shifts its cartridges by a level unknown to all, and nobody can do that on {config.rig.name}: "

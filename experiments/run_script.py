@@ -1,4 +1,4 @@
-"""A script is run as a study: its runs go where the command line says, and whatever ends it is said in one line."""
+"""Running a script as a study: its runs go where the command line says, and its end is reported in one line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hal.errors import ConfigError, RigError
 
 
 def script_path(name_or_path: str) -> Path | None:
-    """The script that a name means: a path in ``.py``, or what is shipped; None when it means a study."""
+    """Path of a script by its name: a path in ``.py``, or a shipped one; None when the name means a study."""
     if name_or_path.endswith(".py"):
         return Path(name_or_path)
     return None if name_or_path in shipped_studies() else shipped_scripts().get(name_or_path)
 
 
 def run_script(path: Path, session: Session) -> None:
-    """Run a script to its end in this process; ``session.runs`` has what it ran, whatever ends it.
+    """Run a script to its end in this process; ``session.runs`` holds its runs, whatever ends it.
 
     Its own folder is searched for modules last. Raises ``ConfigError`` for a script that cannot be read or that raises
     itself, and the rig's own errors as they are.
@@ -44,11 +44,11 @@ def run_script(path: Path, session: Session) -> None:
         except RigError:
             raise
         except Exception as error:
-            raise ConfigError(_said(path, session, error)) from error
+            raise ConfigError(_message_of(path, session, error)) from error
 
 
-def _said(path: Path, session: Session, error: Exception) -> str:
-    """Where a script ended by a fault of its own, and what is left of it."""
+def _message_of(path: Path, session: Session, error: Exception) -> str:
+    """Message with the place of a script's own fault, and what is left of its work."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent == path.parent]
     at = f"line {frames[-1].lineno} ({frames[-1].line})" if frames else "its end"
     where = frames[-1].filename if frames else str(path)

@@ -1,4 +1,4 @@
-"""What the scripts of this process were asked for, and what they did: one session per script that is run."""
+"""Options and runs of this process's scripts: one session per script that is run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Body = Callable[[OwnTrial], object]
 
 
 class Defined(BaseException):
-    """A script that is only read for its procedures has come to its first study."""
+    """Raised when a script that is only read for its procedures has come to its first study."""
 
 
 @dataclass
 class Session:
-    """Options that the command line sets over those of a script, and the runs so far."""
+    """Options with which the command line overrides a script, and the runs so far."""
 
     rig: Path | None = None
     """In place of the rig file that a script names; its changes are made to this one."""
@@ -48,13 +48,13 @@ _sessions = [Session()]
 
 
 def current() -> Session:
-    """The session of the script that runs; a prompt or a notebook has one from its start to its end."""
+    """Session of the running script; a prompt or a notebook has one from its start to its end."""
     return _sessions[-1]
 
 
 @contextmanager
 def as_current(session: Session) -> Iterator[Session]:
-    """While a script is run by somebody else."""
+    """Make a session the current one while a script is run by somebody else."""
     _sessions.append(session)
     try:
         yield session

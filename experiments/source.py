@@ -1,4 +1,4 @@
-"""The source of the script that runs a study, with what it imports from its own folder: kept in the run folder.
+"""Source of the script that runs a study, with what it imports from its own folder: kept in the run folder.
 
 Data files that a script reads are not among them, and neither are installed packages: their versions are in the
 manifest as far as they can change a number.
@@ -44,7 +44,7 @@ def script_files(session: Session) -> dict[str, bytes]:
 
 
 def folder_of_script(session: Session, file: str) -> str:
-    """A source file of the script as it is called in the run folder. Raises ``ConfigError`` where none is kept."""
+    """Name of a source file of the script in the run folder. Raises ``ConfigError`` where none is kept."""
     main = session.script or _main()
     if main is not None:
         path = Path(file).resolve()
@@ -62,7 +62,7 @@ def shipped_scripts() -> dict[str, Path]:
 
 
 def _main() -> Path | None:
-    """The file that Python was started with, when it is a script of the user's."""
+    """File with which Python was started, when it is a script of the user's."""
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None)
     if file is None or not str(file).endswith(".py"):
@@ -79,14 +79,14 @@ def _cells() -> str:
 
 
 def _installed(path: Path) -> bool:
-    """Part of Python, of a package or of ours: not the user's."""
+    """True for a part of Python, of a package or of this project: not the user's."""
     libraries = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib")}
     rooms = {PLACE / room for room in ("analysis", "experiments", "hal", "rig")}
     return any(path.is_relative_to(folder) for folder in libraries | rooms) and not path.is_relative_to(SHIPPED)
 
 
 def _of_folder(main: Path, source: bytes) -> set[Path]:
-    """Files of the script's own folder that it has imported, or that it names in an import and may import later."""
+    """Files of the script's own folder that it has imported, or names in an import and may import later."""
     loaded = (Path(str(file)).resolve() for m in list(sys.modules.values()) if (file := getattr(m, "__file__", None)))
     found = {p for p in loaded if p.suffix == ".py" and p.is_relative_to(main.parent) and not _installed(p)}
     found.discard(main)
@@ -100,7 +100,7 @@ def _of_folder(main: Path, source: bytes) -> set[Path]:
 
 
 def _named(source: bytes, folder: Path) -> Iterator[Path]:
-    """Files that the imports of a source mean, if they stand in the folder; relative ones are taken from it."""
+    """Files that a source's imports mean, if they are in the folder; relative ones are resolved from it."""
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Ending a study from outside: every stop signal counts as Ctrl-C, once, and worker processes hear of it."""
+"""Ending a study from outside: every stop signal counts as Ctrl-C, once, and worker processes receive it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ WORKER = "SpawnProcess"
 
 
 class StudySignals:
-    """What a signal does to the command that runs a study."""
+    """Handling of signals by the command that runs a study."""
 
     def __init__(self) -> None:
         self._over = False
 
     def study_is_over(self) -> None:
-        """The record is sealed: from now on a lost terminal does not keep it from being analysed."""
+        """Note that the record is sealed: from now on a lost terminal does not keep it from being analysed."""
         self._over = True
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The first one unwinds; after it the record is sealed and analysed whatever else comes."""
+        """Unwind at the first signal; after it the record is sealed and analysed whatever else comes."""
         STOPS.asked_n += 1
         if STOPS.asked_n > 1 or (self._over and number != signal.SIGINT):
             return

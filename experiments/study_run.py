@@ -1,4 +1,4 @@
-"""What a script has of a study that was run: its folder, its trials, a figure, its report."""
+"""A study that a script has run: its folder, its trials, a figure, its report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from analysis.figures.style import Stamp
 from analysis.report.make import make_report
 from analysis.run import Run
 from experiments.ended import Ended
-from experiments.told import say
+from experiments.messages import say
 from hal.errors import ConfigError, RigError
 from hal.files import parse_json
 from hal.files.validated import near
@@ -28,17 +28,17 @@ class StudyRun(Run):
     """A finished run folder as ``analysis.open_run`` gives it, with the results and the report made at its end."""
 
     def __init__(self, path: str | Path) -> None:
-        """Raises ``ConfigError`` when it is none."""
+        """Raises ``ConfigError`` when the folder is no finished run."""
         super().__init__(RecordedRun.open(Path(path)))
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """What ``results.json`` holds."""
+        """Content of ``results.json``."""
         return dict(parse_json((self.path / "results.json").read_text()))
 
     @property
     def stamp(self) -> Stamp:
-        """What every figure of this run carries."""
+        """Label on every figure of this run."""
         study = self.recorded.study
         demonstration = bool(study.get("study", {}).get("demonstration", False))
         return Stamp(self.simulated, demonstration, bool(exploratory(study)))
@@ -102,5 +102,5 @@ class EndedEarly(RigError):
 
     @property
     def run(self) -> StudyRun:
-        """What there is."""
+        """The run as far as it went."""
         return StudyRun(self.ended.run)

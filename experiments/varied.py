@@ -1,4 +1,4 @@
-"""A file with some of its numbers changed, without a file being written: how a script varies what is shipped.
+"""A file with some of its numbers changed, without writing a file: the way a script varies shipped files.
 
 Keys are those of the file, dotted: ``path.lateral_deg.preferred``; a number among dots is a place in a list
 (``checklist.3.wait_s``), and None leaves a key out. What comes out is checked as a file is, at once.
@@ -45,7 +45,7 @@ class Varied:
 
     @property
     def text(self) -> str:
-        """As it is kept in the run folder; the head says what was changed."""
+        """Text for the run folder; its head lists the changes."""
         base = " ".join(self.base.split())
         head = [f"# {base} as a script changed it{':' if self.changes else ' (not at all)'}"]
         head += [f"#   {line}" for line in change_lines(self.changes)]
@@ -115,7 +115,7 @@ def rig_file(base: str | Path = "simulated", changes: Changes | None = None) -> 
 
 
 def varied(document: Document, changes: Changes | None, where: str) -> Document:
-    """The document with its changes, called ``where`` in messages; raises ``ConfigError`` for a key that is none."""
+    """Document with its changes, called ``where`` in messages; raises ``ConfigError`` for an unknown key."""
     data = copy.deepcopy(dict(document.data))
     for key, value in (changes or {}).items():
         _put(data, key, plain(value), where)
@@ -123,7 +123,7 @@ def varied(document: Document, changes: Changes | None, where: str) -> Document:
 
 
 def plain(value: object) -> Any:
-    """A value as a TOML file has it: numbers of NumPy become Python's, tuples lists. Raises ``ConfigError``."""
+    """Value in the form of a TOML file: numbers of NumPy become Python's, tuples lists. Raises ``ConfigError``."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):
@@ -166,7 +166,7 @@ def _step(at: Any, part: str) -> Any:
 
 
 def _beyond_a_script(before: RigConfig, after: RigConfig, changes: Changes) -> Iterator[str]:
-    """What only the rig file itself may say."""
+    """Keys that only the rig file itself may set."""
     if before.rig.simulated != after.rig.simulated:
         yield "rig.simulated: a script cannot say whether the rig exists"
     if before.safety != after.safety:
@@ -192,7 +192,7 @@ def _wider(key: str, before: object, after: object) -> str:
 
 
 def _limits(config: RigConfig, gauge: int) -> dict[str, tuple[float, float]]:
-    """Every limit as the interval that it allows, by its key; a plain number allows what is below it."""
+    """Every limit as the interval that it allows, by its key; a plain number allows everything below it."""
     found: dict[str, tuple[float, float]] = {}
     for table in ("motion", "force", "pressure", "volume"):
         for key, value in _leaves(getattr(config.limits, table), table):

@@ -1,4 +1,4 @@
-"""A study that a script varies: its files are written down in full, and it is run as ``phantomrig run`` runs one."""
+"""A study that a script varies: its files are written in full, and it runs as with ``phantomrig run``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from analysis.report.varied import FILE
 from experiments.carry_out import carry_out
+from experiments.messages import say
 from experiments.protocol.measure import Declared
 from experiments.protocol.plan import plan
 from experiments.protocol.study import Study, chooses, load_study, narrowed, study_path
@@ -18,7 +19,6 @@ from experiments.request import SHIPPED_RIG, checked_on_paper, ordered
 from experiments.session import Defined, Session, current
 from experiments.source import FOLDER, NOTEBOOK, script_files
 from experiments.study_run import EndedEarly, StudyRun
-from experiments.told import say
 from experiments.varied import Changes, Varied, change_lines, rig_file, technique, varied
 from hal.errors import ConfigError
 from hal.files import Document, read, validated
@@ -30,7 +30,7 @@ AGAIN = "its script had run it before, and whoever may choose between two runs h
 
 
 class VariedStudy:
-    """A checked study with the techniques, phantom and rig that it is run with. Make one with ``study``."""
+    """A checked study with its techniques, phantom and rig. Make one with ``study``."""
 
     def __init__(self, study: Study, rig: RigConfig, files: _Files, left_out: tuple[str, ...]) -> None:
         self.study = study
@@ -44,17 +44,17 @@ class VariedStudy:
 
     @property
     def exploratory(self) -> str:
-        """Why it gives no verdict; empty when everything was fixed before the first trial."""
+        """Reason why it gives no verdict; empty when everything was fixed before the first trial."""
         none = "" if self.study.criteria else "no criterion was fixed before the first trial"
         return self.study.study.exploratory or none
 
     @property
     def trials_n(self) -> int:
-        """Trials that are planned."""
+        """Number of planned trials."""
         return sum(len(cartridge.trials) for cartridge in plan(self.study, self.study.loaded()))
 
     def run(self, out: str | Path = "runs", workers: int | None = None) -> StudyRun:
-        """Run it: sealed, randomised, recorded, judged and reported as by ``phantomrig run``.
+        """Run the study: sealed, randomised, recorded, judged and reported as by ``phantomrig run``.
 
         Raises ``ConfigError`` before anything moves, ``EndedEarly`` when it was stopped or a device failed (its ``run``
         has what was recorded until then) and ``RecordError``.
@@ -155,7 +155,7 @@ class _Files:
         """By the technique whose procedure takes them."""
 
     def technique(self, name: str, one: Varied | str) -> str:
-        """The name of a technique for the study file; one that is changed or renamed becomes a file."""
+        """Name of a technique for the study file; one that is changed or renamed becomes a file."""
         if not isinstance(one, Varied):
             if name in ("", load_technique(one).id):
                 return str(Path(one).absolute()) if one.endswith(".toml") else one
@@ -168,7 +168,7 @@ class _Files:
         return self._written(f"techniques/{name}.toml", replace(one, data=own.data))
 
     def other(self, kind: str, one: Varied | str | Path) -> str:
-        """The name of a phantom or rig file."""
+        """Name of a phantom or rig file."""
         if not isinstance(one, Varied):
             return str(Path(one).absolute()) if str(one).endswith(".toml") else str(one)
         if one.kind != kind:
@@ -203,7 +203,7 @@ class _Files:
 
     @contextmanager
     def in_words(self) -> Iterator[None]:
-        """Messages name a file as it will be called in the run folder."""
+        """Text of a message, with files named as they will be in the run folder."""
         try:
             yield
         except ConfigError as error:
@@ -211,7 +211,7 @@ class _Files:
 
 
 def _by_name(techniques: Mapping[str, Varied | str] | Iterable[Varied | str]) -> list[tuple[str, Varied | str]]:
-    """Identity and technique; a technique that is only named keeps its own."""
+    """Identity and technique; a technique that is only named keeps its own identity."""
     if isinstance(techniques, str | Varied):
         raise ConfigError("techniques: a table {identity: technique}, or a list of names, not one technique alone")
     if isinstance(techniques, Mapping):
@@ -220,7 +220,7 @@ def _by_name(techniques: Mapping[str, Varied | str] | Iterable[Varied | str]) ->
 
 
 def _from(folder: Path, place: Path, value: object) -> object:
-    """Names of files relative to the study that they stand in, as absolute ones."""
+    """Absolute paths for file names that are relative to the study."""
     if isinstance(value, list):
         return [_from(folder, place, one) for one in value]
     if isinstance(value, str) and value.endswith(".toml") and not value.startswith(str(place)):
@@ -229,7 +229,7 @@ def _from(folder: Path, place: Path, value: object) -> object:
 
 
 def _rig(given: Varied | str | Path | None, asked: Path | None, files: _Files) -> str:
-    """The rig of the script, or the one that the command line names with the script's changes."""
+    """Rig of the script, or the one on the command line with the script's changes."""
     if asked is not None:
         given = rig_file(asked, given.changes) if isinstance(given, Varied) and given.changes else asked
     return files.other("rig", given if given is not None else SHIPPED_RIG)

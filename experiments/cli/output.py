@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from experiments.cli.lost_terminal import surviving_terminal
-from experiments.told import say as say
+from experiments.messages import say as say
 from hal.errors import ConfigError, DeviceError, LinkError, RigError, SafetyStop, Stopped
 from hal.errors import one_line as one_line
 

@@ -1,1 +1,1 @@
-"""What is to be done, as frozen data: study, technique, plan, and the states of a trial."""
+"""Plans as frozen data: study, technique, plan, and the states of a trial."""

@@ -1,4 +1,4 @@
-"""A measure of the user's own: a number that a procedure declares, fixed with its limit before the first trial."""
+"""A user's own measure: a number that a procedure declares, fixed with its limit before the first trial."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Measure(BaseModel):
 
     @property
     def column(self) -> Column:
-        """As the trial table has it."""
+        """Column of the trial table."""
         return Column(self.name, unit_of(self.unit), "float", self.text)
 
 
 @dataclass(frozen=True)
 class Declared:
-    """A measure with the limit that it is judged by."""
+    """A measure with the limit by which it is judged."""
 
     measure: Measure
     comparison: str
@@ -46,7 +46,7 @@ class Declared:
     statistic: str
 
     def criterion(self, technique_id: str) -> dict[str, object]:
-        """As a study file has it."""
+        """Criterion in the form of a study file."""
         return {
             "id": self.measure.name, "text": self.measure.text, "metric": self.measure.name,
             "statistic": self.statistic, "comparison": self.comparison, "limit": self.limit,

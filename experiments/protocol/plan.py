@@ -35,7 +35,7 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class PlannedCartridge:
-    """One pour of the phantom and what is done with it."""
+    """One pour of the phantom and its trials."""
 
     cartridge_id: str
     seed: int
@@ -46,7 +46,7 @@ class PlannedCartridge:
 
     @property
     def bench_id(self) -> str:
-        """As the record names it."""
+        """Name of the bench in the record."""
         return f"B{self.bench:02d}"
 
 
@@ -100,8 +100,8 @@ def plan(study: Study, techniques: dict[str, Technique]) -> tuple[PlannedCartrid
                     f"T{number:03d}", name, at_level, at_side, block, cartridge_id, order, _seed(seed, index, order)
                 )
             )
-        drawn = _seed(seed, BENCHES, bench)
-        cartridges.append(PlannedCartridge(cartridge_id, _seed(seed, index), tuple(trials), bench, drawn))
+        bench_seed = _seed(seed, BENCHES, bench)
+        cartridges.append(PlannedCartridge(cartridge_id, _seed(seed, index), tuple(trials), bench, bench_seed))
     return tuple(cartridges)
 
 
@@ -135,5 +135,5 @@ def reserve(
 
 
 def repeated(trial: PlannedTrial) -> PlannedTrial:
-    """The new trial that stands for one that a device fault ended."""
+    """New trial that replaces one that a device fault ended."""
     return replace(trial, trial_id=f"{trial.trial_id}R1", repeats=trial.trial_id)

@@ -15,7 +15,7 @@ import enum
 
 
 class State(enum.Enum):
-    """One state; the value is what the journal says."""
+    """One state; its value is the one in the journal."""
 
     SETUP = "ST0 setup"
     LONGITUDINAL = "ST1 longitudinal"

@@ -29,7 +29,7 @@ class _Data(BaseModel):
 
 
 class Head(_Data):
-    """What the study is about."""
+    """Subject of the study."""
 
     id: Id
     title: str = Field(min_length=1)
@@ -43,7 +43,7 @@ class Head(_Data):
 
 
 class Design(_Data):
-    """How trials are laid out."""
+    """Layout of the trials."""
 
     techniques: Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
     repeats: int = within(1, 1000, 3)
@@ -120,7 +120,7 @@ def shipped_studies() -> dict[str, Path]:
 
 
 def study_path(name_or_path: str) -> Path:
-    """Where a study stands; raises ``ConfigError`` with the nearest names."""
+    """Path of a study; raises ``ConfigError`` with the nearest names."""
     if name_or_path in shipped_studies():
         return shipped_studies()[name_or_path]
     if name_or_path.endswith(".toml"):
@@ -152,7 +152,7 @@ def load_study(name_or_path: str, *, as_run: bool = False) -> Study:
 
 
 def _twice(document: Document, techniques: dict[str, Technique]) -> list[str]:
-    """Two names of one technique would be counted as two arms."""
+    """Techniques that occur under two names, which would count as two arms."""
     seen: dict[str, str] = {}
     faults = []
     for name, technique in techniques.items():
@@ -164,7 +164,7 @@ def _twice(document: Document, techniques: dict[str, Technique]) -> list[str]:
 
 
 def _unchosen(document: Document, study: Study) -> list[str]:
-    """Words in ``select`` that no trial of this study can have, and criteria that choose none at all."""
+    """Words in ``select`` that match no trial of this study, and criteria that select none at all."""
     sides, techniques = study.design.sides, list(study.loaded().values())
     known: dict[str, set[str]] = {
         "technique": {t.id for t in techniques},
@@ -189,12 +189,12 @@ def _unchosen(document: Document, study: Study) -> list[str]:
 
 
 def chooses(criterion: Criterion, study: Study) -> bool:
-    """Whether a criterion chooses any trial of a study, by the columns that the study alone decides."""
+    """True when a criterion selects any trial of a study, by the columns that the study alone decides."""
     return any(_chosen(criterion, t, side) for t in study.loaded().values() for side in study.design.sides)
 
 
 def _chosen(criterion: Criterion, technique: Technique, side: str) -> bool:
-    """Whether a trial could belong to a criterion, by the columns that the study alone decides."""
+    """True when a trial could belong to a criterion, by the columns that the study alone decides."""
     known = {
         "technique": technique.id, "plane": technique.plane, "level": technique.level, "side": side,
         "approach": technique.approach(side),
@@ -203,7 +203,7 @@ def _chosen(criterion: Criterion, technique: Technique, side: str) -> bool:
 
 
 def _beside(study_path: Path, name: str) -> str:
-    """A file named in a study is looked for beside the study first, then from where the command was typed."""
+    """Path of a file named in a study: beside the study first, then from where the command was typed."""
     beside = study_path.parent / name
     return str(beside) if name.endswith(".toml") and beside.exists() else name
 

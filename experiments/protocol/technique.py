@@ -48,7 +48,7 @@ class Range(_Data):
 
 
 class Scan(_Data):
-    """ST1-ST4: where the probe looks, as offsets from the nominal phantom."""
+    """ST1-ST4: places of the probe, as offsets from the nominal phantom."""
 
     longitudinal_x_mm: Annotated[
         tuple[Annotated[float, Field(ge=-150.0, le=150.0)], ...], Field(min_length=1, max_length=8)
@@ -155,7 +155,7 @@ class Injection(_Data):
 
 
 class Landmark(_Data):
-    """Arm without ultrasound: entry and path relative to what is palpated (nominal population values)."""
+    """Arm without ultrasound: entry and path relative to the palpated point (nominal population values)."""
 
     palpate: str = Field(pattern=r"^(L[1-5]|S1)\.[a-z_]+$")
     """Bony landmark that the operator palpates, e.g. ``L4.spinous``."""
@@ -205,7 +205,7 @@ class Acceptance(_Data):
 
 
 def _radians(key: str, angle_deg: float) -> list[tuple[str, str]]:
-    """An angle too small to be one in degrees."""
+    """Angle that is too small to be in degrees."""
     if 0.0 < abs(angle_deg) < CORRIDOR_LEAST_DEG:
         return [(key, f"an angle below {CORRIDOR_LEAST_DEG:g} deg is set as 0; is it in radians?")]
     return []
@@ -301,7 +301,7 @@ def shipped() -> dict[str, Path]:
 
 
 def technique_file(name_or_path: str) -> Path:
-    """Where a technique stands, shipped by name or the user's own by path; raises ``ConfigError``."""
+    """Path of a technique, shipped by name or the user's own by path; raises ``ConfigError``."""
     if name_or_path in shipped():
         return shipped()[name_or_path]
     if name_or_path.endswith(".toml"):

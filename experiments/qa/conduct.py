@@ -13,10 +13,10 @@ from analysis.qa.recorded import ACCEPTANCE, FINISHED, READINGS, QaResults
 from analysis.qa.report import make_qa_report
 from analysis.qa.verdict import reference_faults
 from experiments.calibrations.session import watched
+from experiments.messages import say
 from experiments.qa.procedures import PROCEDURES
 from experiments.qa.shipped_files import acceptance_file, acceptance_of
 from experiments.qa.station import Station
-from experiments.told import say
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError
 from rig.calibration.certificates.in_force import in_force

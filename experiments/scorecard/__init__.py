@@ -1,1 +1,1 @@
-"""What guidance finds on simulated frames, against the world's truth: ``phantomrig score`` and ``bench``."""
+"""Findings of guidance on simulated frames, against the world's truth: ``phantomrig score`` and ``bench``."""

@@ -1,4 +1,4 @@
-"""What a method of finding the tip said of scenes, counted against the truth."""
+"""Answers of the methods that find the tip, counted against the truth."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FALSE_MM = 2.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What one method said of one scene."""
+    """Answer of one method on one scene."""
 
     found: bool
     image_error_mm: float
@@ -73,8 +73,8 @@ class Answers:
     methods: Sequence[str]
     of: dict[str, list[dict[str, Answer]]] = field(default_factory=dict)
 
-    def add(self, kind: str, said: dict[str, Answer]) -> None:
-        self.of.setdefault(kind, []).append(said)
+    def add(self, kind: str, answers: dict[str, Answer]) -> None:
+        self.of.setdefault(kind, []).append(answers)
 
     def figures(self) -> dict[str, Any]:
         """By method, each kind by itself and all together."""
@@ -82,5 +82,5 @@ class Answers:
 
     def _kinds(self, method: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for kind in self.kinds:
-            yield kind, counted([said[method] for said in self.of.get(kind, [])])
-        yield "all", counted([said[method] for kind in self.kinds for said in self.of.get(kind, [])])
+            yield kind, counted([answers[method] for answers in self.of.get(kind, [])])
+        yield "all", counted([answers[method] for kind in self.kinds for answers in self.of.get(kind, [])])

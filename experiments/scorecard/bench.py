@@ -50,7 +50,7 @@ class ScoredBench:
     def frame(
         self, ProbeToRig: Matrix, needle_rig: Points | None = None, bevel_deg: float = 0.0, injected_ml: float = 0.0
     ) -> Pixels:
-        """What the scanner shows at this true pose, with the needle's points (Rig, mm, tip last) if there is one, and
+        """Frame of the scanner at this true pose, with the needle's points (Rig, mm, tip last) if there is one, and
         a ball of fluid at its tip if some was injected.
         """
         RigToPhantom = invert_rigid(self.PhantomToRig)

@@ -53,7 +53,7 @@ class CrossingScene:
     """True pose = believed pose @ error."""
 
 
-def _drawn_plan(bench: ScoredBench, technique: Technique, rng: np.random.Generator) -> Plan:
+def _random_plan(bench: ScoredBench, technique: Technique, rng: np.random.Generator) -> Plan:
     path = technique.path
     assert path is not None
     for _ in range(50):
@@ -65,14 +65,14 @@ def _drawn_plan(bench: ScoredBench, technique: Technique, rng: np.random.Generat
                          bench.nominal.bone_distance, side=1 if side == "left" else -1)  # fmt: skip
         if plan.ok:
             return plan
-    raise DeviceError(f"no path to a root in 50 drawn ones; the last: {plan.reason}")
+    raise DeviceError(f"no path to a root in 50 random ones; the last: {plan.reason}")
 
 
 def draw(bench: ScoredBench, kind: str, rng: np.random.Generator) -> CrossingScene:
     """A scene of this kind; raises ``DeviceError`` when no path to a root is found."""
     technique = load_technique(str(rng.choice(TECHNIQUES)))
     advance = technique.advance
-    plan = _drawn_plan(bench, technique, rng)
+    plan = _random_plan(bench, technique, rng)
     planned = NeedleLine(plan.entry_mm, plan.direction)
     face = plan.ProbeToRig.copy()
     face[2, 3] = PRESS_MM

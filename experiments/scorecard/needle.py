@@ -98,7 +98,7 @@ class NeedleScene:
                            self.off_plane_deg, self.entry_off_mm)  # fmt: skip
 
 
-def _drawn_plan(bench: ScoredBench, rng: np.random.Generator) -> Plan:
+def _random_plan(bench: ScoredBench, rng: np.random.Generator) -> Plan:
     for _ in range(50):
         level, side = str(rng.choice(["L4", "L5"])), str(rng.choice(["left", "right"]))
         lateral, tilt = rng.uniform(20.0, 42.0), rng.uniform(-5.0, 20.0)
@@ -107,12 +107,12 @@ def _drawn_plan(bench: ScoredBench, rng: np.random.Generator) -> Plan:
                          side=1 if side == "left" else -1)  # fmt: skip
         if plan.ok:
             return plan
-    raise DeviceError(f"no path to a root in 50 drawn ones; the last: {plan.reason}")
+    raise DeviceError(f"no path to a root in 50 random ones; the last: {plan.reason}")
 
 
 def draw(bench: ScoredBench, kind: str, rng: np.random.Generator) -> NeedleScene:
     """A scene of this kind; raises ``DeviceError`` when no path to a root is found."""
-    plan = _drawn_plan(bench, rng)
+    plan = _random_plan(bench, rng)
     opens_to_probe = bool(rng.random() < 0.5)
     bending, pose = insertion(plan, opens_to_probe)
     feed = float(rng.uniform(0.45, 1.0)) * plan.feed_mm
@@ -154,15 +154,15 @@ def judge(bench: ScoredBench, scene: NeedleScene, rng: np.random.Generator) -> d
     over_planes = confirm_motion_sweep(prediction, looks)
     true_tip = now[-1]
 
-    def told(found: bool, seen: Vector | None, confirmation: Confirmation) -> Answer:
+    def judged(found: bool, seen: Vector | None, confirmation: Confirmation) -> Answer:
         off = float("nan") if seen is None or not found else image_error_mm(scene, seen, true_tip)
         return answer(found, confirmation, true_tip, off)
 
     return dict(zip(METHODS, (
-        told(plain.found, plain.tip_rig_mm, confirm_direct(prediction, plain, scene.ProbeToRig)),
-        told(against.found, against.tip_rig_mm, confirm_direct(prediction, against, scene.ProbeToRig)),
-        told(motion.found, motion.tip_rig_mm, confirm_motion(prediction, motion, scene.ProbeToRig)),
-        told(any(view.found for _, view in looks), None, over_planes),
+        judged(plain.found, plain.tip_rig_mm, confirm_direct(prediction, plain, scene.ProbeToRig)),
+        judged(against.found, against.tip_rig_mm, confirm_direct(prediction, against, scene.ProbeToRig)),
+        judged(motion.found, motion.tip_rig_mm, confirm_motion(prediction, motion, scene.ProbeToRig)),
+        judged(any(view.found for _, view in looks), None, over_planes),
     ), strict=True))  # fmt: skip
 
 
@@ -185,13 +185,13 @@ class NeedleScore:
     def add(self, bench: ScoredBench, seed: int) -> None:
         """Draw and judge the scenes of one phantom; raises ``DeviceError`` when no path to a root is found."""
         for index, kind in enumerate(KINDS):
-            for scene in range(self.scenes_n):
-                rng = np.random.default_rng([seed, 2, index, scene])
-                drawn = draw(bench, kind, rng)
-                answers = judge(bench, drawn, rng)
+            for n in range(self.scenes_n):
+                rng = np.random.default_rng([seed, 2, index, n])
+                scene = draw(bench, kind, rng)
+                answers = judge(bench, scene, rng)
                 self.answers.add(kind, answers)
                 if kind == "normal":
-                    self.by_bevel[OPENINGS[0] if drawn.opens_to_probe else OPENINGS[1]].append(answers)
+                    self.by_bevel[OPENINGS[0] if scene.opens_to_probe else OPENINGS[1]].append(answers)
 
     def result(self) -> dict[str, Any]:
         """Figures by method, each kind by itself and all together."""

@@ -1,4 +1,4 @@
-"""L4 in plane at three angles: does the tip come as near to its aim when the needle lies flatter?
+"""L4 in plane at three angles: does the tip come equally near to its aim when the needle lies flatter?
 
     phantomrig run compare_angles --trials 10
 

@@ -1,4 +1,4 @@
-"""A person against the robot: the same technique with the needle in a hand that is told what the picture shows.
+"""A person against the robot: the same technique, with the needle in a hand that follows instructions from the image.
 
     phantomrig run freehand_and_robot --trials 10
 

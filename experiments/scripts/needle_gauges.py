@@ -1,4 +1,4 @@
-"""Gauges and bevels that bend differently: what is left of it when the needle is steered in plane to the L4 root.
+"""Gauges and bevels that bend differently: the error that remains when the needle is steered in plane to the L4 root.
 
     phantomrig run needle_gauges --trials 6
 

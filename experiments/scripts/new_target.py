@@ -14,7 +14,7 @@ PRESSURE = measure("main_opening_kpa", "kPa", "opening pressure of the injection
 
 @procedure("L4_IP_T", L3, measures=[OPENED, PRESSURE])
 def in_two_stages(trial: OwnTrial) -> None:
-    """The way of the shipped techniques, with a stop on it."""
+    """Follow the steps of the shipped techniques, with a stop on the way."""
     trial.prepare()
     trial.find_level()
     trial.plan()

@@ -53,7 +53,7 @@ def open_rig(
         SafetyStop: an interlock does not pass its self-test, or the emergency stop is pressed.
     """
     if _shut:
-        raise ConfigError("no rig is opened before the first study of a script that is only read for its procedures")
+        raise ConfigError("a script that is only read for its procedures must not open a rig before its first study")
     if _open:
         raise ConfigError(
             f"the rig {_open[0].name} is still open in this process: close it first (with "

@@ -1,1 +1,1 @@
-"""Rig files, and from a rig file to an opened rig."""
+"""Rig files, and opening a rig from a rig file."""

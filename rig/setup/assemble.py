@@ -1,4 +1,4 @@
-"""From a rig file to an opened rig: drivers built, devices opened all at once, failures reported together."""
+"""Opening a rig from its file: drivers built, devices opened all at once, failures reported together."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _at_bench(value: Any, bench_id: str) -> Any:
 
 
 def _link_of(role: str, settings: BaseModel | None) -> str:
-    """Devices on one port share one lane; a device without a port has its own."""
+    """Link of a device; devices on one port share one lane, and a device without a port has its own."""
     for key in ("port", "url", "host"):
         value = getattr(settings, key, None)
         if isinstance(value, str) and value:
@@ -54,7 +54,7 @@ def _link_of(role: str, settings: BaseModel | None) -> str:
 
 
 def _open_all(clock: Clock, groups: Mapping[str, list[tuple[str, Device]]]) -> dict[str, Identity]:
-    """Open every link's devices beside each other; raises ``RigNotOpened`` after closing what did open."""
+    """Open the devices of all links in parallel; raises ``RigNotOpened`` after closing those that opened."""
     identities: dict[str, Identity] = {}
     failures: dict[str, Exception] = {}
     waiting = set(groups)
@@ -74,7 +74,7 @@ def _open_all(clock: Clock, groups: Mapping[str, list[tuple[str, Device]]]) -> d
                 keep_awake(device)
 
     def keep_awake(device: Device) -> None:
-        """A device that stops when it hears nothing for a while is read until the slowest of the others is open."""
+        """Read a device that stops after a silence, until the slowest of the others is open."""
         watchdog_s: float | None = getattr(device, "watchdog_s", None)
         read = getattr(device, "read", None)
         while watchdog_s and read is not None and waiting:
@@ -110,7 +110,7 @@ def _open_all(clock: Clock, groups: Mapping[str, list[tuple[str, Device]]]) -> d
 
 
 def _calibrated(read: Callable[[], Frame | None], ImageToProbe: Matrix) -> Callable[[], Frame | None]:
-    """Frames with the rig's own calibration in place of what the link declares."""
+    """Frames with the rig's own calibration instead of the one that the link declares."""
 
     def frame() -> Frame | None:
         found = read()

@@ -22,7 +22,7 @@ def opened(
     *,
     interrupt: Interrupt | None = None,
 ) -> Iterator[Controller]:
-    """All devices open and watched inside the block; safe state and closed ports after it.
+    """Keep all devices open and watched inside the block; safe state and closed ports after it.
 
     Raises ``RigNotOpened`` with every device that did not open; what does not close is journalled.
     """

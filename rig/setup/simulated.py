@@ -1,4 +1,4 @@
-"""From a simulated rig file to a bench with a world behind it: the only bridge from the controller to ``hal.sim``."""
+"""Simulated bench with a world behind it, from a rig file: the only bridge from the controller to ``hal.sim``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEME = "rigsim://"
 
 
 class SimulatedBench(Protocol):
-    """What a study needs of a simulated bench."""
+    """Parts of a simulated bench that a study needs."""
 
     @property
     def witness(self) -> Witness: ...
@@ -37,7 +37,8 @@ def needs_bench(config: RigConfig) -> bool:
 
 
 def check_sim(config: RigConfig) -> None:
-    """The ``[sim]`` table, which only the simulated bench understands; raises ``ConfigError`` with all its faults."""
+    """Check the ``[sim]`` table, which only the simulated bench understands; raises ``ConfigError`` with all its
+    faults."""
     from hal.sim.operator import profile
     from hal.sim.settings import sim_settings
 
@@ -77,7 +78,7 @@ def simulate(
 
 
 def _in_process(config: RigConfig) -> dict[str, tuple[str, str, dict[str, Any]]]:
-    """Devices of the rig file that live in this process, by role: driver, address, and what the file states of them.
+    """Devices of the rig file that live in this process, by role: driver, address, and stated properties.
 
     Raises ``ConfigError`` for settings that the driver does not take.
     """

@@ -13,19 +13,19 @@ from hal.types import Vector
 
 
 class Witness(Protocol):
-    """What a simulated bench gives the record."""
+    """Notes that a simulated bench gives the record."""
 
     def begin(self, level: str, side: str, approach: Vector) -> None:
-        """A trial at this root starts along ``approach`` (unit, nominal Phantom frame): forget earlier notes."""
+        """Begin a trial at this root along ``approach`` (unit, nominal Phantom frame): forget earlier notes."""
 
     def note(self, moment: str) -> None:
         """Write down the truth of this moment under its name."""
 
     def confirmed(self, method: str, tip_rig_mm: Vector) -> None:
-        """Guidance took ``tip_rig_mm`` (Rig frame) for confirmed by ``method``: write down where the tip was."""
+        """Note the true tip at the moment when guidance confirmed ``tip_rig_mm`` (Rig frame) by ``method``."""
 
     def testimony(self) -> dict[str, Any]:
         """Everything noted since ``begin``; only the record and scoring read it."""
 
     def insertion_done(self) -> None:
-        """The needle is out: its path becomes an old track of the cartridge."""
+        """Note that the needle is out: its path becomes an old track of the cartridge."""

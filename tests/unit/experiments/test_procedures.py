@@ -148,7 +148,7 @@ def test_a_stop_rule_while_the_last_tip_is_read_ends_the_trial_in_good_order(mon
 
 def test_a_copy_that_opens_a_rig_before_its_first_study_is_refused_and_nothing_is_opened(tmp_path) -> None:
     run = copied(tmp_path, "import rig; rig.open()")
-    with pytest.raises(ConfigError, match="a rig is opened before the first study"):
+    with pytest.raises(ConfigError, match="must not open a rig before its first study"):
         lead_of(led(), run, {})
     rig.close_all()
 

@@ -1,4 +1,4 @@
-"""What a person who started something is told: lines on stderr."""
+"""Messages for the person who started a command: lines on stderr."""
 
 from __future__ import annotations
 
