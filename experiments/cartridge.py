@@ -328,9 +328,8 @@ def _one(
         bench.hand_over(not isinstance(trial.hand, CarrierHand))
     block.ledger.begin(controller.clock.now_ns(), planned.level, planned.side, planned.trial_id)
     with streaming(controller, trial_record) as streams:
-        trial.before_close = streams.finish
         try:
-            return str(run_trial(trial, steps_of(trial), reassess, lead)["outcome"]), None
+            return str(run_trial(trial, steps_of(trial), reassess, lead, streams.finish)["outcome"]), None
         except (SafetyStop, LinkError, DeviceError) as stop:
             return trial.log.ended, stop
         finally:

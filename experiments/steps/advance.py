@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from experiments.protocol.states import State
 from experiments.steps.confirm import confirm_tip
 from experiments.steps.confirm_prediction import predict
@@ -13,7 +15,6 @@ from experiments.steps.superficial import advance_superficial, speed_mm_s
 from experiments.steps.view_target import pressed
 from experiments.trial.trial import Trial
 from hal.types import Instruction, InstructionKind
-from rig.guidance.needle_line import NeedleLine
 
 ARRIVED_MM = 0.35
 """Remaining way along the needle at which the tip counts as arrived."""
@@ -24,10 +25,9 @@ TILTS_MAX_N = 3
 
 def entry(trial: Trial, guide: Guide) -> State:
     """Needle to its entry point, operator's go, through the skin and the superficial layer."""
-    assert trial.plan is not None
-    trial.hand.place(NeedleLine(trial.plan.entry_mm, trial.plan.direction), 0.0)
-    guide.take_empty(trial)
-    trial.sight.move(pressed(trial, trial.plan.ProbeToRig))
+    trial.hand.place(trial.path.line, 0.0)
+    trial.path = replace(trial.path, empty=guide.take_empty(trial))
+    trial.sight.move(pressed(trial, trial.path.plan.ProbeToRig))
     controller = trial.controller
     if controller.rig.operator is not None:
         text = f"needle at the skin for {trial.technique.approach(trial.planned.side)}: go on?"
@@ -49,7 +49,6 @@ def advance(trial: Trial, guide: Guide) -> State:
     failures, tilts, deepest_mm = 0, 0, 0.0
     last_bevel_feed = 0.0
     start_ns = trial.now_ns
-    assert trial.plan is not None
     if not guide.find(trial):
         return redirect(trial, "the needle was not found in any picture")
     while True:
@@ -92,5 +91,5 @@ def advance(trial: Trial, guide: Guide) -> State:
         slow = remaining <= settings.near_bone_zone_mm
         trial.hand.advance(step, settings.near_speed_mm_s if slow else speed_mm_s(trial, trial.hand.feed_mm + step))
         trial.log.blind_longest_mm = max(trial.log.blind_longest_mm, trial.controller.travel.since_confirmed_mm)
-        if trial.hand.feed_mm > trial.plan.feed_mm + trial.path_rules.depth_beyond_mm:
+        if trial.hand.feed_mm > trial.path.plan.feed_mm + trial.path_rules.depth_beyond_mm:
             return redirect(trial, f"more than {trial.path_rules.depth_beyond_mm:g} mm deeper than planned")

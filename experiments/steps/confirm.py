@@ -7,21 +7,21 @@ is enough; out of plane the image plane is fanned over the predicted tip.
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 
 from experiments.steps.confirm_by_motion import look_by_motion
 from experiments.steps.confirm_prediction import predict
 from experiments.steps.guide import Guide
+from experiments.trial.injection import inject_in
 from experiments.trial.sight import View
 from experiments.trial.trial import Trial
-from experiments.trial.uncertainty import depth_u_mm, note_tip
+from experiments.trial.uncertainty import seen_tip
 from hal.types import Vector
 from rig.guidance.confirmation import Confirmation, confirm_fluid, first_confirmed
 from rig.guidance.needle_motion import find_fluid
 from rig.guidance.scan_lines import invert_affine
-from rig.instruments.syringe import inject
 
 
 def confirm_tip(trial: Trial, guide: Guide, *, fluid: bool = True) -> Confirmation:
@@ -41,14 +41,14 @@ def confirm_tip(trial: Trial, guide: Guide, *, fluid: bool = True) -> Confirmati
             break
     best = first_confirmed(answers)
     if best.confirmed:
-        assert trial.bending is not None
         trial.log.confirmed_tip_rig_mm = best.tip_rig_mm
         if trial.witness is not None:
             trial.witness.confirmed(best.method.value, best.tip_rig_mm)
         feed_mm = trial.hand.feed_mm
-        note_tip(trial, best, feed_mm)
-        trial.bending = trial.bending.updated(feed_mm + trial.feed_bias_mm, best.tip_rig_mm, best.covariance)
+        seen = seen_tip(trial.controller, trial.tip, best, feed_mm, trial.hand.feed_sd_mm) or trial.tip.seen
+        trial.tip = replace(trial.tip.at(feed_mm, best.tip_rig_mm, best.covariance), seen=seen)
         trial.controller.travel.confirm()
+    view = trial.tip.view
     trial.event(
         "tip",
         confirmed=best.confirmed,
@@ -57,7 +57,7 @@ def confirm_tip(trial: Trial, guide: Guide, *, fluid: bool = True) -> Confirmati
         feed_mm=trial.hand.feed_mm,
         distance_mm=best.distance_mm,
         uncertainty_mm=best.uncertainty_mm,
-        sound_u_mm=None if trial.view is None else depth_u_mm(trial, best.tip_rig_mm, trial.view.ProbeToRig),
+        sound_u_mm=None if view is None else trial.imaging.depth_u_mm(best.tip_rig_mm, view.ProbeToRig),
         tip_rig_mm=best.tip_rig_mm,
     )
     return best
@@ -82,13 +82,11 @@ def _fluid(trial: Trial, guide: Guide) -> Confirmation:
     prediction = predict(trial)
     guide.show(trial, prediction.tip_mm)
     before = trial.sight.take("fluid before")
-    inject(
-        trial.controller, advance.fluid_ml, advance.fluid_rate_ml_min, test=True, line=trial.line_model(),
-        note=partial(trial.note_injection, test=True), tell=trial.note_pressure,
-    )  # fmt: skip
+    inject_in(trial, advance.fluid_ml, advance.fluid_rate_ml_min, test=True)
     after = trial.sight.take("fluid after")
-    trial.view = after
+    trial.tip = trial.tip.in_view(after)
     seen = find_fluid(
-        before.pixels, after.pixels, trial.image_to_probe(after), after.ProbeToRig, prediction.tip_mm, advance.fluid_ml
-    )
+        before.pixels, after.pixels, trial.imaging.image_to_probe(after), after.ProbeToRig, prediction.tip_mm,
+        advance.fluid_ml,
+    )  # fmt: skip
     return confirm_fluid(prediction, seen, after.ProbeToRig)

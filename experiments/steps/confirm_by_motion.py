@@ -44,7 +44,7 @@ def look_by_motion(trial: Trial, guide: Guide) -> Confirmation:
             looks.append((view.ProbeToRig, _moved(trial, prediction, drawn_here, view)))
         answer = confirm_motion_sweep(prediction, looks)
         trial.sight.move(home)
-    trial.view = trial.sight.take("needle")
+    trial.tip = trial.tip.in_view(trial.sight.take("needle"))
     trial.event(
         "motion",
         left_mm=left_mm,
@@ -58,8 +58,8 @@ def look_by_motion(trial: Trial, guide: Guide) -> Confirmation:
 def _moved(trial: Trial, prediction: TipPrediction, drawn: View, deep: View) -> MotionView:
     """The tip from two frames of one place: needle withdrawn, needle where it is predicted."""
     return find_motion(
-        drawn.pixels, deep.pixels, trial.image_to_probe(deep), deep.ProbeToRig, prediction.tip_mm, prediction.direction,
-        trial.technique.advance.motion_mm,
+        drawn.pixels, deep.pixels, trial.imaging.image_to_probe(deep), deep.ProbeToRig, prediction.tip_mm,
+        prediction.direction, trial.technique.advance.motion_mm,
     )  # fmt: skip
 
 

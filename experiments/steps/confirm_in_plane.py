@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.steps.confirm_prediction import ACQUIRE_MM, learn_bias, predict, take_first_sight
+from experiments.steps.confirm_prediction import ACQUIRE_MM, predict
 from experiments.steps.view_target import pressed
 from experiments.trial.sight import View
 from experiments.trial.trial import Trial
@@ -18,23 +18,23 @@ SAME_POSE_MM = 0.06
 SAME_POSE_DEG = 0.1
 
 
-def take_empty_frames(trial: Trial) -> None:
+def take_empty_frames(trial: Trial) -> tuple[View, ...]:
     """Before the needle enters: frames of the working view and of its neighbours along the elevation axis.
 
     Speckle belongs to the gel: the difference to a frame of the same probe pose without the needle is the needle.
     """
-    assert trial.plan is not None
-    home = pressed(trial, trial.plan.ProbeToRig)
-    trial.empty = []
+    home = pressed(trial, trial.path.plan.ProbeToRig)
+    empty = []
     for offset in ELEVATIONS_MM:
         pose = home.copy()
         pose[:3, 3] = home[:3, 3] + offset * home[:3, 1]
-        trial.empty.append(trial.sight.look(pose, "empty", keep=offset == 0.0))
+        empty.append(trial.sight.look(pose, "empty", keep=offset == 0.0))
+    return tuple(empty)
 
 
 def empty_frame(trial: Trial, view: View) -> Pixels | None:
     """The frame of this very pose without the needle, where there is one."""
-    for empty in trial.empty:
+    for empty in trial.path.empty:
         away = np.linalg.inv(empty.ProbeToRig) @ view.ProbeToRig
         turn = np.degrees(np.arccos(np.clip((np.trace(away[:3, :3]) - 1.0) / 2.0, -1.0, 1.0)))
         if np.linalg.norm(away[:3, 3]) <= SAME_POSE_MM and turn <= SAME_POSE_DEG:
@@ -48,16 +48,16 @@ def acquire_in_plane(trial: Trial) -> None:
     Carrier and image are calibrated to about a millimetre; the sweep shows where the needle truly runs. The plane that
     shows it longest and brightest holds the tip, so that a needle beside the slice is not taken for a short one.
     """
-    if not trial.empty:
+    if not trial.path.empty:
         return
     seen = []
-    for empty in trial.empty:
+    for empty in trial.path.empty:
         trial.sight.move(empty.ProbeToRig)
         view = trial.sight.take("acquire")
         prediction = predict(trial)
         found = find_needle(
-            view.pixels, trial.image_to_probe(view), view.ProbeToRig, prediction.tip_mm, prediction.direction,
-            reference=empty.pixels,
+            view.pixels, trial.imaging.image_to_probe(view), view.ProbeToRig, prediction.tip_mm,
+            prediction.direction, reference=empty.pixels,
         )  # fmt: skip
         if found.found and abs(found.along_mm) <= ACQUIRE_MM and abs(found.across_mm) <= ACQUIRE_MM:
             seen.append((found, view))
@@ -70,7 +70,7 @@ def acquire_in_plane(trial: Trial) -> None:
     normal = view.ProbeToRig[:3, 1]
     places = np.array([float(v.ProbeToRig[:3, 3] @ normal) for _, v in seen])
     beside = float(weights @ places - view.ProbeToRig[:3, 3] @ normal)
-    take_first_sight(trial, best.along_mm, best.tip_rig_mm + beside * normal)
+    trial.tip = trial.tip.first_seen(trial.hand.feed_mm, best.along_mm, best.tip_rig_mm + beside * normal)
     trial.event(
         "acquire", found=True, planes_n=len(seen), along_mm=best.along_mm, across_mm=best.across_mm, beside_mm=beside
     )
@@ -80,14 +80,14 @@ def look_in_plane(trial: Trial) -> Confirmation:
     """One frame of the present place against the same place without the needle."""
     prediction = predict(trial)
     view = trial.sight.take("needle")
-    trial.view = view
+    trial.tip = trial.tip.in_view(view)
     seen = find_needle(
-        view.pixels, trial.image_to_probe(view), view.ProbeToRig, prediction.tip_mm, prediction.direction,
-        reference=empty_frame(trial, view),
+        view.pixels, trial.imaging.image_to_probe(view), view.ProbeToRig, prediction.tip_mm,
+        prediction.direction, reference=empty_frame(trial, view),
     )  # fmt: skip
     answer = confirm_direct(prediction, seen, view.ProbeToRig)
     if answer.confirmed:
-        learn_bias(trial, seen.along_mm)
+        trial.tip = trial.tip.learnt(seen.along_mm)
     return answer
 
 
@@ -104,7 +104,7 @@ def look_beside(trial: Trial) -> Confirmation | None:
     None when there is no place with an empty frame to go to.
     """
     here = trial.sight.ProbeToRig
-    near = sorted(trial.empty, key=lambda e: float(np.linalg.norm(e.ProbeToRig[:3, 3] - here[:3, 3])))
+    near = sorted(trial.path.empty, key=lambda e: float(np.linalg.norm(e.ProbeToRig[:3, 3] - here[:3, 3])))
     answer = None
     for empty in near[1:3]:
         trial.sight.move(empty.ProbeToRig)
@@ -117,10 +117,10 @@ def look_beside(trial: Trial) -> Confirmation | None:
 
 def follow_tip(trial: Trial) -> None:
     """Of the places with an empty frame, the one whose plane is nearest to the predicted tip."""
-    if not trial.empty:
+    if not trial.path.empty:
         return
     tip = predict(trial).tip_mm
-    poses = [e.ProbeToRig for e in trial.empty]
+    poses = [e.ProbeToRig for e in trial.path.empty]
     beside = [abs(float((tip - p[:3, 3]) @ p[:3, 1])) for p in poses]
     best = poses[int(np.argmin(beside))]
     if float(np.linalg.norm(best[:3, 3] - trial.sight.ProbeToRig[:3, 3])) > SAME_POSE_MM:

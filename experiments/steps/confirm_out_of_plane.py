@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from experiments.steps.confirm_prediction import ACQUIRE_MM, learn_bias, predict, take_first_sight
+from experiments.steps.confirm_prediction import ACQUIRE_MM, predict
 from experiments.steps.view_target import pressed
+from experiments.trial.sight import View
 from experiments.trial.trial import Trial
 from hal.types import Matrix, Vector
 from rig.guidance.confirmation import Confirmation, confirm_fan
@@ -22,8 +23,8 @@ FIRST_SIGHT = Reach(behind_mm=FAN_AHEAD_MM)
 
 def plane_through(trial: Trial, point_rig_mm: Vector) -> Matrix:
     """Probe pose whose image plane holds a point of the needle, face clear of the needle's entry."""
-    face, line = _planned(trial)
-    return crossing_pose(face, line, point_rig_mm, trial.technique.advance.fan_tilt_deg)
+    face = pressed(trial, trial.path.plan.ProbeToRig)
+    return crossing_pose(face, trial.path.line, point_rig_mm, trial.technique.advance.fan_tilt_deg)
 
 
 def show_in_plane(trial: Trial, point_rig_mm: Vector) -> None:
@@ -31,43 +32,36 @@ def show_in_plane(trial: Trial, point_rig_mm: Vector) -> None:
     trial.sight.move(plane_through(trial, point_rig_mm))
 
 
-def take_empty_planes(trial: Trial) -> None:
+def take_empty_planes(trial: Trial) -> tuple[View, ...]:
     """Before the needle enters: frames of planes that cross the planned needle every millimetre."""
-    assert trial.plan is not None
-    face, line = _planned(trial)
-    advance = trial.technique.advance
+    path, advance = trial.path, trial.technique.advance
     first_mm = max(6.0, advance.superficial_mm - 8.0)
-    poses = planned_fan(face, line, first_mm, trial.plan.feed_mm, advance.fan_tilt_deg)
-    trial.planes = [trial.sight.look(pose, "empty") for pose in poses]
-
-
-def _planned(trial: Trial) -> tuple[Matrix, NeedleLine]:
-    """The face of the planned view on the skin, and the planned needle."""
-    assert trial.plan is not None
-    return pressed(trial, trial.plan.ProbeToRig), NeedleLine(trial.plan.entry_mm, trial.plan.direction)
+    face = pressed(trial, path.plan.ProbeToRig)
+    poses = planned_fan(face, path.line, first_mm, path.plan.feed_mm, advance.fan_tilt_deg)
+    return tuple(trial.sight.look(pose, "empty") for pose in poses)
 
 
 def see_fan(trial: Trial, reach: Reach = NEAR) -> tuple[FanTip, list[DotView]]:
     """Tip and dots of the planes about the predicted tip, each against its own frame without the needle."""
-    feed = trial.hand.feed_mm + trial.feed_bias_mm
+    feed = trial.hand.feed_mm + trial.tip.bias_mm
     prediction = predict(trial)
     # The needle near its tip: its tangent there, with feed counted as the prediction counts it.
     line = NeedleLine(prediction.tip_mm - feed * prediction.direction, prediction.direction)
 
     def look(index: int) -> Difference:
-        empty = trial.planes[index]
+        empty = trial.path.empty[index]
         view = trial.sight.look(empty.ProbeToRig, "fan")
         change = np.asarray(cv2.subtract(view.pixels, empty.pixels), dtype=np.uint8)
-        return change, trial.image_to_probe(view), view.ProbeToRig
+        return change, trial.imaging.image_to_probe(view), view.ProbeToRig
 
-    return tip_of_fan([empty.ProbeToRig for empty in trial.planes], look, line, feed, reach)
+    return tip_of_fan([empty.ProbeToRig for empty in trial.path.empty], look, line, feed, reach)
 
 
 def fan_and_prediction(trial: Trial) -> tuple[Confirmation, FanTip]:
     """Fan the image plane over the predicted tip and compare; the working view is back on that tip afterwards."""
     prediction = predict(trial)
     tip, _ = see_fan(trial)
-    trial.view = trial.sight.look(plane_through(trial, prediction.tip_mm), "needle")
+    trial.tip = trial.tip.in_view(trial.sight.look(plane_through(trial, prediction.tip_mm), "needle"))
     return confirm_fan(prediction, tip), tip
 
 
@@ -88,14 +82,14 @@ def first_sight(trial: Trial, reach: Reach, away_max_mm: float) -> FanTip | None
 
 def _along_mm(trial: Trial, tip: FanTip) -> float:
     """Seen minus expected feed."""
-    return tip.feed_mm - trial.hand.feed_mm - trial.feed_bias_mm
+    return tip.feed_mm - trial.hand.feed_mm - trial.tip.bias_mm
 
 
 def look_by_fan(trial: Trial) -> Confirmation:
     """The fan over the tip of a carrier's needle: what carrier and image disagree by is learnt."""
     answer, tip = fan_and_prediction(trial)
     if answer.confirmed:
-        learn_bias(trial, _along_mm(trial, tip))
+        trial.tip = trial.tip.learnt(_along_mm(trial, tip))
     return answer
 
 
@@ -103,4 +97,5 @@ def acquire_by_fan(trial: Trial) -> None:
     """First sight of a carrier's needle after the skin."""
     tip = first_sight(trial, FIRST_SIGHT, ACQUIRE_MM * FAN_SLACK)
     if tip is not None:
-        take_first_sight(trial, _along_mm(trial, tip), tip.tip_rig_mm)
+        along_mm = _along_mm(trial, tip)
+        trial.tip = trial.tip.first_seen(trial.hand.feed_mm, along_mm, tip.tip_rig_mm)

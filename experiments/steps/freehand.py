@@ -62,18 +62,18 @@ def forget(bending: Bending) -> Bending:
 # ---- in plane --------------------------------------------------------------------------------------------------
 
 
-def take_empty_grid(trial: Trial) -> None:
-    """Frames without the needle over elevation and turn about the planned entry; ``trial.empty`` holds them."""
-    assert trial.plan is not None
-    home = pressed(trial, trial.plan.ProbeToRig)
-    trial.empty = []
+def take_empty_grid(trial: Trial) -> tuple[View, ...]:
+    """Frames without the needle over elevation and turn about the planned entry."""
+    home = pressed(trial, trial.path.plan.ProbeToRig)
+    empty = []
     for number, yaw in enumerate(YAWS_DEG):
-        turned = _turned(home, trial.plan.entry_mm, yaw)
+        turned = _turned(home, trial.path.plan.entry_mm, yaw)
         offsets = OFFSETS_MM if number % 2 == 0 else OFFSETS_MM[::-1]
         for offset in offsets:
             pose = turned.copy()
             pose[:3, 3] += offset * turned[:3, 1]
-            trial.empty.append(trial.sight.look(pose, "empty", keep=offset == 0.0 and yaw == 0.0))
+            empty.append(trial.sight.look(pose, "empty", keep=offset == 0.0 and yaw == 0.0))
+    return tuple(empty)
 
 
 def _turned(ProbeToRig: Matrix, about_mm: Vector, yaw_deg: float) -> Matrix:
@@ -105,19 +105,18 @@ def _look(trial: Trial, ProbeToRig: Matrix, settings: StripSettings, label: str)
     view = trial.sight.look(ProbeToRig, label)
     prediction = predict(trial)
     seen = find_needle(
-        view.pixels, trial.image_to_probe(view), view.ProbeToRig, prediction.tip_mm, prediction.direction, settings,
-        reference=empty_frame(trial, view),
+        view.pixels, trial.imaging.image_to_probe(view), view.ProbeToRig, prediction.tip_mm,
+        prediction.direction, settings, reference=empty_frame(trial, view),
     )  # fmt: skip
     return _Look(seen, view)
 
 
 def acquire_in_grid(trial: Trial) -> bool:
     """First sight of a needle that a person placed: where it entered, where it points, how deep it is."""
-    assert trial.bending is not None
-    looks = [_look(trial, empty.ProbeToRig, WIDE, "acquire") for empty in trial.empty]
+    looks = [_look(trial, empty.ProbeToRig, WIDE, "acquire") for empty in trial.path.empty]
     looks = [k for k in looks if k.seen.found and abs(k.seen.along_mm) <= ALONG_MM]
     if not looks:
-        trial.event("acquire", found=False, planes_n=len(trial.empty))
+        trial.event("acquire", found=False, planes_n=len(trial.path.empty))
         return False
     best = max(looks, key=lambda k: k.score)
     good = [k for k in looks if k.score >= SHARE * best.score]
@@ -130,23 +129,20 @@ def acquire_in_grid(trial: Trial) -> bool:
     feed = trial.hand.feed_mm + best.seen.along_mm
     trial.hand.seen(feed, 0.5)
     spread = SEEN_SD_MM**2 * np.eye(3) + (BESIDE_SD_MM**2 - SEEN_SD_MM**2) * np.outer(normal, normal)
-    bending = trial.bending
     for depth, point, shift in ((SHAFT_MM, back, aside[1]), (0.0, tip, aside[0])):
-        bending = bending.updated(trial.hand.feed_mm - depth, point - shift * normal, spread)
-    trial.bending = bending
+        trial.tip = trial.tip.at(trial.hand.feed_mm - depth, point - shift * normal, spread)
     trial.event(
         "acquire", found=True, planes_n=len(looks), along_mm=best.seen.along_mm, across_mm=best.seen.across_mm,
-        beside_mm=best.beside(trial.bending.predict(trial.hand.feed_mm).tip_mm), seen_mm=best.seen.seen_length_mm,
+        beside_mm=best.beside(trial.tip.predict(trial.hand.feed_mm).tip_mm), seen_mm=best.seen.seen_length_mm,
     )  # fmt: skip
     return True
 
 
 def confirm_by_sweep(trial: Trial) -> Confirmation:
     """The plane of the grid nearest to the tip and its neighbours: tip in the picture, and its place across planes."""
-    assert trial.bending is not None
-    trial.bending = forget(trial.bending)
+    trial.tip = trial.tip.bent(forget(trial.tip.bending))
     prediction = predict(trial)
-    order = sorted(trial.empty, key=lambda e: _distance(e.ProbeToRig, prediction.tip_mm, prediction.direction))
+    order = sorted(trial.path.empty, key=lambda e: _distance(e.ProbeToRig, prediction.tip_mm, prediction.direction))
     home = order[0].ProbeToRig
     row = _row(trial, home)
     at = next(i for i, pose in enumerate(row) if pose is home)
@@ -167,7 +163,7 @@ def confirm_by_sweep(trial: Trial) -> Confirmation:
         if k.seen.found and k.seen.seen_length_mm >= LIMITS.min_seen_mm and abs(k.seen.along_mm) <= 0.5 * ALONG_MM
     ]
     chosen = max(long or looks.values(), key=_grey)
-    trial.view = chosen.view
+    trial.tip = trial.tip.in_view(chosen.view)
     if not chosen.seen.found:
         return Confirmation(
             False, Method.NONE, chosen.seen.reason, prediction.tip_mm, prediction.covariance, float("nan")
@@ -195,7 +191,7 @@ def confirm_by_sweep(trial: Trial) -> Confirmation:
     elif clear and elevation.found:
         # Not certain enough to go on, but the next look should be nearer to it.
         vague = VAGUE_SD_MM**2 * np.eye(3)
-        trial.bending = trial.bending.updated(trial.hand.feed_mm, seen.tip_rig_mm, vague)
+        trial.tip = trial.tip.at(trial.hand.feed_mm, seen.tip_rig_mm, vague)
     return answer
 
 
@@ -221,7 +217,8 @@ def _distance(ProbeToRig: Matrix, tip_mm: Vector, direction: Vector) -> float:
 
 def _row(trial: Trial, home: Matrix) -> list[Matrix]:
     """Planes of the grid that are parallel to this one, in order of elevation."""
-    same = [e.ProbeToRig for e in trial.empty if float(e.ProbeToRig[:3, 1] @ home[:3, 1]) > np.cos(np.radians(0.5))]
+    poses = [empty.ProbeToRig for empty in trial.path.empty]
+    same = [pose for pose in poses if float(pose[:3, 1] @ home[:3, 1]) > np.cos(np.radians(0.5))]
     return sorted(same, key=lambda pose: float(pose[:3, 3] @ home[:3, 1]))
 
 
@@ -230,19 +227,17 @@ def _row(trial: Trial, home: Matrix) -> list[Matrix]:
 
 def acquire_by_wide_fan(trial: Trial) -> bool:
     """First sight of a needle that a person placed across the image."""
-    assert trial.bending is not None
     tip = first_sight(trial, FAN_WIDE, FAN_AWAY_MM)
     if tip is None:
         return False
     trial.hand.seen(tip.feed_mm, 0.6)
-    trial.bending = trial.bending.updated(trial.hand.feed_mm, tip.tip_rig_mm, SEEN_SD_MM**2 * np.eye(3))
+    trial.tip = trial.tip.at(trial.hand.feed_mm, tip.tip_rig_mm, SEEN_SD_MM**2 * np.eye(3))
     return True
 
 
 def confirm_by_fan(trial: Trial) -> Confirmation:
     """The fan, after which the person's mark and the model take over what it saw."""
-    assert trial.bending is not None
-    trial.bending = forget(trial.bending)
+    trial.tip = trial.tip.bent(forget(trial.tip.bending))
     answer, tip = fan_and_prediction(trial)
     if tip.found:
         trial.hand.seen(tip.feed_mm, 0.6 if answer.confirmed else 1.2)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from experiments.protocol.states import State
+from experiments.trial.sight import View
 from experiments.trial.trial import Trial
 from hal.types import Vector
 from rig.guidance.confirmation import Confirmation
@@ -44,7 +45,7 @@ class Guide:
     """The plan with the view from which the needle is followed."""
     seen_from_mm: Callable[[Trial], float]
     """Feed from which the view can confirm the tip; infinite where the technique's superficial layer alone counts."""
-    take_empty: Callable[[Trial], None]
+    take_empty: Callable[[Trial], tuple[View, ...]]
     """Frames without the needle, before it enters."""
     find: Callable[[Trial], bool]
     """First sight of the needle after the skin; False where no picture shows it and it may go no deeper."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from experiments.protocol.states import State
 from experiments.steps.confirm import detections
 from experiments.steps.confirm_prediction import predict
 from experiments.steps.plan_path import aim_rig
+from experiments.trial.injection import inject_in
 from experiments.trial.reference import note_reference
 from experiments.trial.trial import Trial
 from experiments.trial.uncertainty import write_uncertainty
 from hal.types import Instruction, InstructionKind
 from rig.guidance.needle_motion import find_fluid
-from rig.instruments.syringe import inject
 from rig.safety.pressure import Verdict
 
 RETRIES_MAX_N = 2
@@ -38,16 +36,13 @@ def test_inject(trial: Trial, *, pictures: bool) -> State:
     """A small injection: it must flow, and where there are pictures it should show at the tip."""
     injection = trial.technique.injection
     before = trial.sight.take("test before") if pictures else None
-    result = inject(
-        trial.controller, injection.test_ml, injection.rate_ml_min, test=True, line=trial.line_model(),
-        note=partial(trial.note_injection, test=True), tell=trial.note_pressure,
-    )  # fmt: skip
+    result = inject_in(trial, injection.test_ml, injection.rate_ml_min, test=True)
     if before is not None:
         after = trial.sight.take("test after")
         seen = find_fluid(
             before.pixels,
             after.pixels,
-            trial.image_to_probe(after),
+            trial.imaging.image_to_probe(after),
             after.ProbeToRig,
             predict(trial).tip_mm,
             injection.test_ml,
@@ -66,12 +61,12 @@ def test_inject(trial: Trial, *, pictures: bool) -> State:
 
 def draw_back(trial: Trial, reason: str) -> State:
     """High pressure or a blocked tip: a little back, and test again; then the trial ends."""
-    trial.pressure_retries_n += 1
+    trial.log.drawn_back_n += 1
     left = trial.technique.injection.test_total_max_ml - trial.log.test_ml
-    if trial.pressure_retries_n > RETRIES_MAX_N or left < trial.technique.injection.test_ml:
+    if trial.log.drawn_back_n > RETRIES_MAX_N or left < trial.technique.injection.test_ml:
         raise trial.stop(f"injection pressure: {reason}")
     trial.hand.withdraw(BACK_MM, 1.0)
-    trial.drawn_back_mm += BACK_MM
+    trial.drawn_back(BACK_MM)
     return State.TEST_INJECT
 
 
@@ -83,11 +78,9 @@ def inject_step(trial: Trial, *, pictures: bool) -> State:
     if pictures:
         view = trial.sight.take("before injection")
         trial.sight.keep(view, "at_injection", detections(view, trial.log.confirmed_tip_rig_mm))
-        trial.log.image_axes = np.asarray(np.linalg.inv(trial.PhantomToRig)[:3, :3] @ view.ProbeToRig[:3, :3]).T
-    result = inject(
-        trial.controller, injection.volume_ml, injection.rate_ml_min, line=trial.line_model(),
-        note=partial(trial.note_injection, test=False), tell=trial.note_pressure,
-    )  # fmt: skip
+        RigToPhantom = np.linalg.inv(trial.registration.PhantomToRig)
+        trial.log.image_axes = np.asarray(RigToPhantom[:3, :3] @ view.ProbeToRig[:3, :3]).T
+    result = inject_in(trial, injection.volume_ml, injection.rate_ml_min, test=False)
     if result.verdict not in (Verdict.FLOWING, Verdict.UNMONITORED):
         if result.verdict is not Verdict.STOPPED:
             trial.log.holds.append("tip_pressure")

@@ -14,8 +14,6 @@ from experiments.trial.log import unit
 from experiments.trial.trial import Trial
 from hal.phantom.needles import HUB_MARGIN_MM
 from hal.types import ProbeGeometry, Vector
-from rig.guidance.bending import nominal_bending
-from rig.guidance.needle_line import NeedleLine
 from rig.guidance.planning import Distance, PathRules, Plan, plan_path
 from rig.guidance.view import predict_open
 
@@ -51,14 +49,12 @@ def aim(trial: Trial) -> FixedAim:
 
 def aim_rig(trial: Trial) -> Vector:
     """The aim point as registered, Rig frame."""
-    T = trial.PhantomToRig
-    return np.asarray(T[:3, :3] @ aim(trial).fixed_mm + T[:3, 3])
+    return trial.registration.to_rig(aim(trial).fixed_mm)
 
 
 def plan_step(trial: Trial, guide: Guide) -> State:
     """Choose the path; no path is an answer and ends the trial."""
-    path, rig = trial.technique.path, trial.controller.rig
-    assert path is not None
+    path, rig, PhantomToRig = trial.path_rules, trial.controller.rig, trial.registration.PhantomToRig
     needle = rig.config.needle
     rules = PathRules(
         in_plane=guide.in_plane,
@@ -72,30 +68,29 @@ def plan_step(trial: Trial, guide: Guide) -> State:
         nerve_clearance_mm=path.nerve_clearance_mm,
         vessel_clearance_mm=path.vessel_clearance_mm,
     )
-    refused = [(p.lateral_deg, p.tilt_deg) for p in trial.refused]
+    refused = [(p.lateral_deg, p.tilt_deg) for p in trial.given_up]
 
     def allowed(entry: Vector, lateral: float, tilt: float) -> bool:
         return all(np.hypot(lateral - a, tilt - b) >= APART_DEG for a, b in refused)
 
     plan = plan_path(
         aim(trial),
-        trial.PhantomToRig,
+        PhantomToRig,
         rules,
         rig.config.probe,
         trial.anatomy.phantom.bone_distance,
         side=trial.side,
-        skin_z_mm=float(trial.PhantomToRig[2, 3]),
+        skin_z_mm=float(PhantomToRig[2, 3]),
         vessel_distance=_to_cords(trial),
         workspace=allowed,
     )
     trial.event("plan", ok=plan.ok, reason=plan.reason, candidates_n=plan.candidates_n, rejected=plan.rejected)
     if not plan.ok:
         raise trial.stop(f"no path: {plan.reason}")
-    trial.plan = plan = guide.view_of(trial, plan)
+    plan = guide.view_of(trial, plan)
+    trial.begin(plan)
     trial.controller.travel.declare_clear(plan.feed_mm - trial.technique.advance.near_bone_zone_mm)
-    trial.bending = trial.hand.unseen(nominal_bending(NeedleLine(plan.entry_mm, plan.direction), trial.needle))
-    trial.bending_before = trial.bending
-    RigToPhantom = np.linalg.inv(trial.PhantomToRig)[:3, :3]
+    RigToPhantom = np.linalg.inv(PhantomToRig)[:3, :3]
     trial.log.planned_axis = unit(RigToPhantom @ plan.direction)
     trial.log.image_axes = (RigToPhantom @ plan.ProbeToRig[:3, :3]).T
     if trial.log.t_plan_ns is None:
@@ -129,7 +124,7 @@ def towards_entry(trial: Trial, plan: Plan) -> Plan:
     for share in (1.0, 0.75, 0.5, 0.25):
         pose = home.copy()
         pose[:3, 3] += min(max(0.0, room), SLIDE_MAX_MM) * share * along
-        view = predict_open(target, pose, probe, trial.anatomy.phantom.bone_distance, trial.PhantomToRig)
+        view = predict_open(target, pose, probe, trial.anatomy.phantom.bone_distance, trial.registration.PhantomToRig)
         if view.open_fraction >= OPEN_MIN:
             return replace(plan, ProbeToRig=pose)
     return plan
@@ -137,8 +132,7 @@ def towards_entry(trial: Trial, plan: Plan) -> Plan:
 
 def shaft_seen_mm(trial: Trial) -> float:
     """In plane: feed at which enough of the planned needle lies in the working view."""
-    assert trial.plan is not None
-    return first_seen_feed_mm(trial.plan, trial.controller.rig.config.probe) + SHAFT_SEEN_MM
+    return first_seen_feed_mm(trial.path.plan, trial.controller.rig.config.probe) + SHAFT_SEEN_MM
 
 
 def first_seen_feed_mm(plan: Plan, probe: ProbeGeometry) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from experiments.protocol.states import State
 from experiments.protocol.technique import ChecklistItem
 from experiments.trial.trial import Trial
@@ -88,7 +90,7 @@ def prime_line(trial: Trial) -> None:
             f"line resistance in air {measured:.2f} kPa min/mL, expected {expected:.2f} within 20 %: look for a clot, "
             "a kink or another needle, and whether [line] of the rig file describes this set"
         )
-    trial.line_kpa_min_ml = measured
+    trial.line = replace(trial.line, resistance_kpa_min_ml=measured, k_line=1.0)
 
 
 def resistance_kpa_min_ml(result: InjectionResult) -> float:

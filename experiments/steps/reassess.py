@@ -47,11 +47,9 @@ def reassess(trial: Trial, hold: HoldRequested, state: State) -> State:
     if hold.source == IMAGE_LOST and state is State.ADVANCE and _pictures_are_back(trial):
         return State.ADVANCE
     if state in (State.ENTRY, State.ADVANCE):
-        if trial.bending is not None:
-            prediction = predict(trial)
-            if float(np.linalg.norm(aim_rig(trial) - prediction.tip_mm)) <= NEAR_MM:
-                trial.hand.withdraw(1.0, 1.0)
-                return State.AT_TARGET
+        if float(np.linalg.norm(aim_rig(trial) - predict(trial).tip_mm)) <= NEAR_MM:
+            trial.hand.withdraw(1.0, 1.0)
+            return State.AT_TARGET
         return redirect(trial, hold.reason)
     if hold.source == IMAGE_LOST and state in (State.LONGITUDINAL, State.TRANSVERSE, State.OPTIMISE):
         return state

@@ -12,8 +12,8 @@ def redirect(trial: Trial, reason: str) -> State:
     trial.hand.out()
     if trial.witness is not None:
         trial.witness.insertion_done()
-    if trial.plan is not None and trial.hand.repeatable:
-        trial.refused.append(trial.plan)
+    if trial.hand.repeatable:
+        trial.given_up = (*trial.given_up, trial.path.plan)
     return State.PLAN
 
 

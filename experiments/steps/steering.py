@@ -33,8 +33,7 @@ def _passes(miss_mm: float) -> str:
 
 def _off_course_by_carrier(trial: Trial, goal: Vector) -> str:
     """The miss with the best use of the bevel."""
-    assert trial.bending is not None
-    miss_mm = advise_bevel(trial.bending, trial.hand.feed_mm, goal, gain_mm=0.0).miss_with_mm
+    miss_mm = advise_bevel(trial.tip.bending, trial.hand.feed_mm, goal, gain_mm=0.0).miss_with_mm
     return _passes(miss_mm) if miss_mm > MISS_LIMIT_MM else ""
 
 
@@ -130,11 +129,10 @@ def found_by_hand(acquire: Callable[[Trial], bool]) -> Callable[[Trial], bool]:
 
 def steer(trial: Trial, goal: Vector) -> None:
     """Turn the bevel where that brings the end of the way nearer to the aim point."""
-    assert trial.bending is not None
-    advice = advise_bevel(trial.bending, trial.hand.feed_mm, goal)
+    advice = advise_bevel(trial.tip.bending, trial.hand.feed_mm, goal)
     if advice.flip:
         trial.hand.turn_bevel(advice.bevel_deg)
-        trial.bending = trial.bending.with_bevel(trial.hand.feed_mm, advice.bevel_deg)
+        trial.tip = trial.tip.bent(trial.tip.bending.with_bevel(trial.hand.feed_mm, advice.bevel_deg))
         trial.event(
             "bevel",
             bevel_deg=advice.bevel_deg,

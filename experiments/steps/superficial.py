@@ -8,8 +8,7 @@ from experiments.trial.trial import Trial
 
 def advance_superficial(trial: Trial, guide: Guide) -> None:
     """To where the needle is looked for; as soon as enough shaft is in the picture, the picture decides."""
-    assert trial.plan is not None
-    goal = min(deepest_mm(trial), guide.seen_from_mm(trial), trial.plan.feed_mm - 10.0)
+    goal = min(deepest_mm(trial), guide.seen_from_mm(trial), trial.path.plan.feed_mm - 10.0)
     start = trial.hand.feed_mm
     trial.hand.advance(goal - start, speed_mm_s(trial, goal), blind=True)
     _count(trial, goal - max(0.0, start))
@@ -23,8 +22,7 @@ def advance_deeper(trial: Trial, by_mm: float) -> None:
 
 def deepest_mm(trial: Trial) -> float:
     """Feed above which no probe position can show the tip."""
-    assert trial.plan is not None
-    return trial.technique.advance.superficial_mm / max(0.3, float(trial.plan.direction[2]))
+    return trial.technique.advance.superficial_mm / max(0.3, float(trial.path.plan.direction[2]))
 
 
 def speed_mm_s(trial: Trial, to_feed_mm: float) -> float:

@@ -46,9 +46,8 @@ class Outlook:
 
 def outlook(trial: Trial, goal: Vector) -> Outlook:
     """Predicted end of the way, against the aim point."""
-    assert trial.bending is not None
-    feed = trial.hand.feed_mm
-    bending = trial.bending.with_bevel(feed, advise_bevel(trial.bending, feed, goal, gain_mm=0.0).bevel_deg)
+    feed, bending = trial.hand.feed_mm, trial.tip.bending
+    bending = bending.with_bevel(feed, advise_bevel(bending, feed, goal, gain_mm=0.0).bevel_deg)
     end = bending.predict(max(feed, _feed_to(bending, goal)))
     away = goal - end.tip_mm
     aside = away - float(away @ end.direction) * end.direction
@@ -64,10 +63,8 @@ def _feed_to(bending: Bending, goal: Vector) -> float:
 
 def turn_towards(trial: Trial, goal: Vector) -> None:
     """Have the needle tilted so that its way meets the aim point; the model is turned with it, less certain."""
-    hand = by_person(trial.hand)
-    assert trial.bending is not None
+    hand, bending = by_person(trial.hand), trial.tip.bending
     ahead = outlook(trial, goal)
-    bending = trial.bending
     feed = max(0.0, hand.feed_mm)
     reach = max(10.0, _feed_to(bending, goal))
     follows = float(np.exp(-feed / ELASTIC_MM))
@@ -87,5 +84,5 @@ def turn_towards(trial: Trial, goal: Vector) -> None:
     mean[1:3] += got
     spread = (TURN_SHARE * float(np.linalg.norm(got))) ** 2 + np.radians(TURN_SD_DEG) ** 2
     covariance[1:3, 1:3] += spread * np.eye(2)
-    trial.bending = replace(bending, mean=mean, covariance=covariance)
+    trial.tip = trial.tip.bent(replace(bending, mean=mean, covariance=covariance))
     trial.event("turn", lateral_deg=lateral, tilt_deg=tilt, feed_mm=feed, miss_mm=ahead.miss_mm, miss_sd_mm=ahead.sd_mm)

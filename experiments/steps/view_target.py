@@ -8,8 +8,8 @@ import numpy as np
 
 from experiments.protocol.states import State
 from experiments.steps.find_level import on_skin, see_bone
+from experiments.trial.registration import bone_points, registered
 from experiments.trial.trial import Trial
-from experiments.trial.uncertainty import bone_points, depth_u_mm, note_registration
 from hal.types import Matrix, Vector
 from rig.geometry.transforms import from_pose6, invert, to_pose6
 from rig.guidance.lumbar.anatomy_fit import refine_level
@@ -19,34 +19,33 @@ from rig.guidance.view import best_predicted_view, judge_view, next_move
 
 def transverse(trial: Trial) -> State:
     """Transverse frames around the level, then the local registration of the bone beside the root."""
-    scan, target = trial.technique.scan, trial.target
-    assert scan is not None
-    centre = target.nerve_centre_mm
+    scan, globally = trial.technique.scan, trial.registration.fit
+    assert scan is not None and globally is not None
+    centre = trial.target.nerve_centre_mm
     x = trial.side * max(24.0, abs(float(centre[0])))
     checks = []
     RigToNominal = invert(trial.controller.rig.frames.get("Phantom", "Rig"))
     for dy in np.arange(-scan.transverse_span_mm, scan.transverse_span_mm + 1e-6, scan.transverse_step_mm):
         view = trial.sight.look(on_skin(trial, x, float(centre[1] + dy), 0.0), "transverse", keep=abs(dy) < 1e-6)
         frame = see_bone(trial, view)
+        trial.sweep = replace(trial.sweep, across=(*trial.sweep.across, frame))
         # Slices are cut across the nominal midline: in the nominal Phantom frame, wherever the phantom stands.
         ProbeToNominal = RigToNominal @ frame.ProbeToRig
         seen = find_landmarks(frame_slice(frame.surface, ProbeToNominal, trial.side))
-        model = model_slice(trial.anatomy.dorsal, RigToNominal @ trial.PhantomToRig, ProbeToNominal, trial.side)
+        model = model_slice(trial.anatomy.dorsal, RigToNominal @ globally.PhantomToRig, ProbeToNominal, trial.side)
         checks.append(check_registration(seen, find_landmarks(model)))
-    points = np.concatenate(bone_points(trial))
-    assert trial.fit is not None
-    local = refine_level(points, trial.anatomy.surface, trial.fit, centre)
+    frames = trial.sweep.frames
+    local = refine_level(np.concatenate(bone_points(frames)), trial.anatomy.surface, globally, centre)
     if local.ok:
-        trial.PhantomToRig = local.PhantomToRig
-        note_registration(trial, local, before=trial.shared)
+        trial.registration = registered(local, frames, before=trial.registration)
     trial.event(
         "level.registered",
         local=local.ok,
         reason=local.reason,
         rms_mm=local.rms_mm,
         points_n=local.points_n,
-        target_sd_mm=(local if local.ok else trial.fit).point_sd_mm(centre),
-        target_sound_u_mm=depth_u_mm(trial, target_rig(trial), trial.seen[-1].ProbeToRig),
+        target_sd_mm=(local if local.ok else globally).point_sd_mm(centre),
+        target_sound_u_mm=trial.imaging.depth_u_mm(target_rig(trial), frames[-1].ProbeToRig),
         landmarks_compared_n=sum(bool(c.differences_mm) for c in checks),
         landmarks_sure_n=sum(c.sure for c in checks),
     )
@@ -55,8 +54,7 @@ def transverse(trial: Trial) -> State:
 
 def target_rig(trial: Trial) -> Vector:
     """Centre of the root as registered now, Rig frame."""
-    T = trial.PhantomToRig
-    return np.asarray(T[:3, :3] @ trial.target.nerve_centre_mm + T[:3, 3])
+    return trial.registration.to_rig(trial.target.nerve_centre_mm)
 
 
 def pressed(trial: Trial, ProbeToRig: Matrix) -> Matrix:
@@ -69,13 +67,11 @@ def pressed(trial: Trial, ProbeToRig: Matrix) -> Matrix:
 
 def optimise(trial: Trial) -> State:
     """The view that the registered bone promises most for, judged in the image, then small moves one at a time."""
-    scan, rig = trial.technique.scan, trial.controller.rig
+    scan, rig, PhantomToRig = trial.technique.scan, trial.controller.rig, trial.registration.PhantomToRig
     assert scan is not None
     target = target_rig(trial)
-    skin_z = float(trial.PhantomToRig[2, 3])
-    promised = best_predicted_view(
-        target, rig.config.probe, trial.anatomy.phantom.bone_distance, trial.PhantomToRig, skin_z
-    )
+    skin_z = float(PhantomToRig[2, 3])
+    promised = best_predicted_view(target, rig.config.probe, trial.anatomy.phantom.bone_distance, PhantomToRig, skin_z)
     pose = pressed(trial, promised.ProbeToRig)
     best, best_pose = None, pose
     for number in range(scan.optimise_moves_n):
@@ -88,7 +84,7 @@ def optimise(trial: Trial) -> State:
             frame.surface,
             rig.config.probe,
             target,
-            trial.imaging_depth_mm,
+            trial.imaging.depth_mm,
         )
         trial.event(
             "view.judged", number=number, good=quality.good, reason=quality.reason, open_fraction=quality.open_fraction,

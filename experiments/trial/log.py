@@ -8,6 +8,7 @@ import numpy as np
 
 from hal.types import Vector
 from rig.instruments.reference import TipAtRest
+from rig.instruments.syringe import InjectionResult
 from rig.safety.volume import NOTHING, PumpedVolume
 
 
@@ -38,11 +39,16 @@ class TrialLog:
     unconfirmed_mm: float = 0.0
     blind_longest_mm: float = 0.0
     """Longest stretch below the superficial zone without confirmation."""
+    rescans_n: int = 0
+    """Longitudinal sweeps that were made again because the level was not sure."""
     test_injections_n: int = 0
     test: PumpedVolume = NOTHING
     """All test injections."""
     injected: PumpedVolume = NOTHING
     """All injections, the test ones among them."""
+    last_injection: InjectionResult | None = None
+    drawn_back_n: int = 0
+    """How often the needle was drawn back because nothing flowed."""
     p_open_kpa: float | None = None
     p_peak_kpa: float | None = None
     p_plateau_kpa: float | None = None
@@ -63,6 +69,8 @@ class TrialLog:
     reference_axis: Vector | None = None
     reference: dict[str, TipAtRest] = field(default_factory=dict)
     """What the reference instrument said, by moment, also where it measured nothing."""
+    measured: dict[str, float] = field(default_factory=dict)
+    """What a procedure of the user's own measured, by the name of its column."""
     device_fault: str = ""
     """Device and kind of the fault that ended the trial, by the rules of the plan."""
     end_reason: str = ""
@@ -78,8 +86,15 @@ class TrialLog:
         """Count one confirmed advance step."""
         self.confirmed[method] += 1
 
-    def note_pressure(self, opening: float | None, peak: float | None, plateau: float | None) -> None:
-        """Keep the highest peak and the latest opening and plateau pressures at the tip (kPa)."""
+    def note_injection(self, result: InjectionResult, *, test: bool) -> None:
+        """Count its volume; keep the highest peak and the latest opening and plateau pressures at the tip (kPa)."""
+        self.last_injection = result
+        if test:
+            self.test_injections_n += 1
+            self.test += result.pumped
+        self.injected += result.pumped
+        values = (result.opening_kpa, result.peak_kpa, result.plateau_kpa)
+        opening, peak, plateau = (None if v != v else float(v) for v in values)
         if peak is not None:
             self.p_peak_kpa = peak if self.p_peak_kpa is None else max(self.p_peak_kpa, peak)
         self.p_open_kpa = opening if opening is not None else self.p_open_kpa

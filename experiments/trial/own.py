@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial, wraps
+from functools import wraps
 from typing import TypeVar, cast
 
 import numpy as np
 
 from experiments.protocol.measure import Measure
 from experiments.protocol.states import State
+from experiments.trial.injection import inject_in
 from experiments.trial.reference import note_reference
 from experiments.trial.sight import View
 from experiments.trial.trial import ProcedureFault, TrialEnded, Walk
 from hal.errors import LimitViolation
-from rig.instruments.syringe import InjectionResult, inject
+from rig.instruments.syringe import InjectionResult
 from rig.record import LARGEST
 from rig.safety.stop import HoldRequested
 
@@ -173,10 +174,7 @@ class OwnTrial:
         if not 0.0 < volume_ml <= left_ml + 1e-9:
             left = f"what is left of injection.test_total_max_ml ({left_ml:g} mL)"
             raise LimitViolation("volume of infuse() in mL", volume_ml, left)
-        return self._held_ends("infuse", lambda: inject(
-            trial.controller, volume_ml, planned.rate_ml_min, test=True, line=trial.line_model(),
-            note=partial(trial.note_injection, test=True), tell=trial.note_pressure,
-        ))  # fmt: skip
+        return self._held_ends("infuse", lambda: inject_in(trial, volume_ml, planned.rate_ml_min, test=True))
 
     @verb
     def look(self, label: str, beside_mm: float = 0.0) -> View:
@@ -219,7 +217,7 @@ class OwnTrial:
         unit = self._measures[name].unit
         if not math.isfinite(value) or abs(value) > LARGEST.get(unit, 1e6):
             raise ProcedureFault(f"measured({name!r}, {value!r}): no value in {unit}")
-        self._trial.own[name] = float(value)
+        self._trial.log.measured[name] = float(value)
         self._trial.event("measured", name=name, value=float(value), unit=unit)
 
     # ---- how -------------------------------------------------------------------------------------------------
@@ -233,8 +231,8 @@ class OwnTrial:
         return f"not possible where the trial stands, before {self._walk.state.value}"
 
     def _flowed(self) -> InjectionResult:
-        assert self._trial.last_injection is not None
-        return self._trial.last_injection
+        assert self._trial.log.last_injection is not None
+        return self._trial.log.last_injection
 
     def _held_ends(self, verb: str, act: Callable[[], T]) -> T:
         """Between the steps of the way a stop rule has no step to go back to: the trial ends in good order."""

@@ -1,4 +1,4 @@
-"""One trial: the context that the steps share, and the engine that goes from state to state.
+"""One trial: what the steps share, and the engine that goes from state to state.
 
 Steps are functions ``Trial -> State`` in ``experiments.steps``. A stop rule (``HoldRequested``) sends any of them to
 ``reassess``; a safety stop or a device failure ends the trial, and the record is closed all the same.
@@ -7,7 +7,7 @@ Steps are functions ``Trial -> State`` in ``experiments.steps``. A stop rule (``
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,35 +16,32 @@ from experiments.protocol.plan import PlannedTrial
 from experiments.protocol.states import State
 from experiments.protocol.technique import Path_, Technique
 from experiments.trial.device_fault import DEVICE_FAULT, KINDS, Ports, fault_of
+from experiments.trial.imaging import Imaging
 from experiments.trial.log import TrialLog
 from experiments.trial.needle_hand import NeedleHand, hand_of
+from experiments.trial.path import Path
+from experiments.trial.registration import Registration, Sweep
 from experiments.trial.scoring import drawn_truth, score
-from experiments.trial.shared_errors import SeenTip, SharedErrors
-from experiments.trial.sight import Sight, View
+from experiments.trial.sight import Sight
+from experiments.trial.tip import Tip
 from hal.errors import DeviceError, LimitViolation, LinkError, RecordError, RigError, SafetyStop
 from hal.phantom.needles import NeedleSpec, load_needle
 from hal.phantom.nominal import NominalPhantom
 from hal.phantom.target import Target
-from hal.types import ImagingSettings, Matrix, Vector
+from hal.types import ImagingSettings, Vector
 from rig.calibration.certificates.in_force import InForce
 from rig.control.controller import Controller
-from rig.guidance.bending import Bending
-from rig.guidance.lumbar.anatomy_fit import AnatomyFit
+from rig.guidance.bending import nominal_bending
 from rig.guidance.lumbar.dorsal_map import DorsalMap
-from rig.guidance.lumbar.level import LevelCount
 from rig.guidance.needle_line import direction_from_angles
-from rig.guidance.panorama import SweepFrame
 from rig.guidance.planning import Plan
-from rig.instruments.syringe import InjectionResult, line_model
+from rig.instruments.syringe import line_model
 from rig.instruments.thermometer import PLACES
 from rig.live.scene import LiveScene
-from rig.record import Field, TrialRecord
-from rig.safety.pressure import LineModel, TipReading
+from rig.record import TrialRecord
 from rig.safety.stop import HoldRequested
 from rig.setup.witness import Witness
 
-TOLD_OF_INJECTION = ("verdict", "reason", "pumped_ml", "pumped_min_ml", "pumped_max_ml", "delivered_ml")
-"""What a trial's journal says of an injection; all its numbers are in the entry ``infusion`` before it."""
 HOLDS_IN_A_ROW_MAX_N = 4
 STATES_MAX_N = 60
 """A trial that changes state more often than this goes in circles."""
@@ -69,7 +66,10 @@ class Anatomy:
 
 @dataclass
 class Trial:
-    """What the steps of one trial share."""
+    """What the steps of one trial share: first what stays, then the few values that steps take and replace whole.
+
+    A step that a stop rule breaks leaves the values as they stood then: ``reassess`` must know the tip of that moment.
+    """
 
     planned: PlannedTrial
     technique: Technique
@@ -77,76 +77,68 @@ class Trial:
     controller: Controller
     record: TrialRecord
     witness: Witness | None
-    before_close: Callable[[], None] | None = None
-    """Called before the record is closed: streams are written to their end."""
     scene: LiveScene | None = None
     """Who looks on over OpenIGTLink."""
     about: dict[str, object] = field(default_factory=dict)
     """Columns that were known before the trial began."""
-    log: TrialLog = field(default_factory=TrialLog)
-    PhantomToRig: Matrix = field(default_factory=lambda: np.eye(4))
-    """Best estimate; nominal until the image has been registered."""
-    sweep: list[list[SweepFrame]] = field(default_factory=list)
-    """Longitudinal frames, one list per scan line."""
-    seen: list[SweepFrame] = field(default_factory=list)
-    """Every frame in which bone was looked for."""
-    count: LevelCount | None = None
-    plan: Plan | None = None
-    refused: list[Plan] = field(default_factory=list)
-    """Plans that were tried and given up."""
-    bending: Bending | None = None
-    feed_bias_mm: float = 0.0
-    """Tip in the image minus tip by the carrier, along the needle: what their calibrations disagree by."""
-    empty: list[View] = field(default_factory=list)
-    """Frames of the working view and its neighbours without the needle."""
-    planes: list[View] = field(default_factory=list)
-    """Out of plane: frames of planes that cross the planned needle every millimetre, without the needle."""
-    view: View | None = None
-    """The last frame of the working view."""
-    line_kpa_min_ml: float | None = None
-    """Line and needle resistance, measured in air at the planned rate."""
-    fit: AnatomyFit | None = None
     calibrated: InForce = field(default_factory=InForce)
     """Certificates behind the rig, for the uncertainty budget."""
-    shared: SharedErrors | None = None
-    """How the registration in force answers to what all frames share."""
-    bending_before: Bending | None = None
-    """The model before anybody looked at the needle."""
-    seen_tip: SeenTip | None = None
-    drawn_back_mm: float = 0.0
-    """Way that the needle was drawn back since its tip was confirmed."""
-    short_of_mm: float = 0.0
-    """How far before the aim point an advance ends; a procedure of the user's own goes on from there."""
-    own: dict[str, float] = field(default_factory=dict)
-    """What a procedure of the user's own measured, by the name of its column."""
-    last_injection: InjectionResult | None = None
-    rescans_n: int = 0
-    pressure_retries_n: int = 0
-    _injection_declared: bool = False
+    log: TrialLog = field(default_factory=TrialLog)
 
     def __post_init__(self) -> None:
-        self.noticed_before_n = self.controller.notices.total_n
-        self.needle: NeedleSpec = load_needle(self.technique.needle)
+        rig = self.controller.rig
         measured = self.about.get("temp_c")
-        speed_of_sound = self.controller.rig.config.gel.speed(measured if isinstance(measured, float) else None)
-        self.sound_speed_m_s = speed_of_sound.c_m_s
-        """Of the gel at its temperature, by the rig file; images are corrected with it."""
-        self.sound_speed_u_m_s = speed_of_sound.u_m_s
-        self.log.sound_speed_m_s = self.sound_speed_m_s
+        gel = rig.config.gel.speed(measured if isinstance(measured, float) else None)
+        self.log.sound_speed_m_s = gel.c_m_s
         by = str(self.about.get("temp_by") or "")
         self.event(
-            "gel", sound_speed_m_s=speed_of_sound.c_m_s, u_m_s=speed_of_sound.u_m_s, temperature_c=measured,
-            temperature_by=by, temperature_place=PLACES.get(by, ""),
+            "gel", sound_speed_m_s=gel.c_m_s, u_m_s=gel.u_m_s, temperature_c=measured, temperature_by=by,
+            temperature_place=PLACES.get(by, ""),
         )  # fmt: skip
-        scanner = self.controller.rig.ultrasound
-        imaging = scanner.settings() if scanner is not None else ImagingSettings()
-        self.imaging_depth_mm = imaging.depth_mm
-        self.assumed_speed_m_s = imaging.sound_speed_m_s
-        self.depth_correction = speed_of_sound.correction(self.assumed_speed_m_s)
+        settings = rig.ultrasound.settings() if rig.ultrasound is not None else ImagingSettings()
+        self.imaging = Imaging(settings.depth_mm, settings.sound_speed_m_s, gel)
         speed = self.technique.scan.speed_mm_s if self.technique.scan else 30.0
         self.sight = Sight(self.controller, self.record, self.log, speed, self.scene)
-        self.PhantomToRig = self.controller.rig.frames.get("Phantom", "Rig")
         self.hand: NeedleHand = hand_of(self.technique, self.controller, self.log)
+        self.line = line_model(self.controller)
+        """Syringe to needle tip; with the resistance that was measured in air as soon as it was."""
+        self.sweep = Sweep()
+        self.registration = Registration(rig.frames.get("Phantom", "Rig"))
+        self.given_up: tuple[Plan, ...] = ()
+        """Paths that were tried; the next one differs."""
+        self.short_of_mm = 0.0
+        """How far before the aim point an advance ends; a procedure of the user's own goes on from there."""
+        self._path: Path | None = None
+        self._tip: Tip | None = None
+
+    @property
+    def path(self) -> Path:
+        """The path in force, from ``plan`` on."""
+        assert self._path is not None
+        return self._path
+
+    @path.setter
+    def path(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def tip(self) -> Tip:
+        """What is known of the tip, from ``plan`` on."""
+        assert self._tip is not None
+        return self._tip
+
+    @tip.setter
+    def tip(self, tip: Tip) -> None:
+        self._tip = tip
+
+    def begin(self, plan: Plan) -> None:
+        """A new path, and the tip of a needle that nobody has looked at on it."""
+        self._path = Path(plan)
+        self._tip = Tip.planned(self.hand.unseen(nominal_bending(self._path.line, self.needle)), self._tip)
+
+    def drawn_back(self, by_mm: float) -> None:
+        """The needle was drawn back by so much, also one that no picture has led."""
+        self._tip = None if self._tip is None else self._tip.drawn_back(by_mm)
 
     # ---- short names that steps use ------------------------------------------------------------------------
 
@@ -159,6 +151,10 @@ class Trial:
     def target(self) -> Target:
         """The nominal root (Phantom frame)."""
         return self.anatomy.phantom.target(self.technique.level, self.planned.side)
+
+    @property
+    def needle(self) -> NeedleSpec:
+        return load_needle(self.technique.needle)
 
     @property
     def path_rules(self) -> Path_:
@@ -184,43 +180,6 @@ class Trial:
         self.record.event(kind, data)
         if self.scene is not None:
             self.scene.event(kind, {**data, "trial_id": self.planned.trial_id}, self.now_ns)
-
-    def line_model(self) -> LineModel:
-        """The line with the resistance that was measured in air, where it was."""
-        nominal = line_model(self.controller)
-        if self.line_kpa_min_ml is None:
-            return nominal
-        return replace(nominal, resistance_kpa_min_ml=self.line_kpa_min_ml, k_line=1.0)
-
-    def image_to_probe(self, view: View) -> Matrix:
-        """``ImageToProbe`` corrected for the gel's speed of sound.
-
-        Ranges count from the face, so that the correction is a scaling about the face's centre; for the curved
-        face it is exact on the axis and within 0.1 mm at its edge for a 1 % difference.
-        """
-        scale = np.diag([*[self.sound_speed_m_s / self.assumed_speed_m_s] * 3, 1.0])
-        return np.asarray(scale @ view.ImageToProbe)
-
-    def note_injection(self, result: InjectionResult, *, test: bool) -> None:
-        """Count volume and pressures."""
-        log, self.last_injection = self.log, result
-        if test:
-            log.test_injections_n += 1
-            log.test += result.pumped
-        log.injected += result.pumped
-        values = [None if v != v else float(v) for v in (result.opening_kpa, result.peak_kpa, result.plateau_kpa)]
-        log.note_pressure(*values)
-        told = {key: value for key, value in result.as_dict().items() if key in TOLD_OF_INJECTION}
-        self.event("injection", purpose="test" if test else "main", **told)
-
-    def note_pressure(self, reading: TipReading) -> None:
-        """Record one reading of an injection as the pressure rule judged it, at once: a kill keeps it."""
-        streams = self.record.streams
-        if not self._injection_declared:
-            self._injection_declared = True
-            fields = [Field("sensor_kpa", "kPa"), Field("tip_kpa", "kPa"), Field("flow_ml_min", "mL/min")]
-            streams.declare("injection", fields)
-        streams.sample("injection", reading.time_ns, [reading.sensor_kpa, reading.tip_kpa, reading.flow_ml_min])
 
     def stop(self, reason: str) -> TrialEnded:
         """The trial ends here, in good order."""
@@ -271,10 +230,26 @@ class ProcedureFault(RigError):
     """A procedure of the user's own raised something itself, or asked for what is not possible where it stands."""
 
 
-def run_trial(trial: Trial, steps: Mapping[State, Step], reassess: Reassess, lead: Lead = all_states) -> dict[str, Any]:
-    """Go through the states; returns the trial row. Raises ``SafetyStop``, ``LinkError``, ``DeviceError`` or
-    ``ProcedureFault`` after the record was closed, so that the caller ends the cartridge."""
+def run_trial(
+    trial: Trial,
+    steps: Mapping[State, Step],
+    reassess: Reassess,
+    lead: Lead = all_states,
+    before_close: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Go through the states; returns the trial row. ``before_close`` is called before the record is closed: streams are
+    written to their end.
+
+    Raises ``SafetyStop``, ``LinkError``, ``DeviceError`` or ``ProcedureFault`` after the record was closed, so that the
+    caller ends the cartridge.
+    """
     log = trial.log
+    noticed_before_n = trial.controller.notices.total_n
+
+    def close() -> dict[str, Any]:
+        log.device_notices_n = trial.controller.notices.total_n - noticed_before_n
+        return close_record(trial, before_close)
+
     trial.controller.volumes.reset()
     trial.controller.travel.reset()
     if trial.witness is not None:
@@ -304,12 +279,12 @@ def run_trial(trial: Trial, steps: Mapping[State, Step], reassess: Reassess, lea
     except BaseException as error:
         log.ended, log.end_reason = "interrupted", f"{type(error).__name__}: {error}"
         trial.controller.make_safe(log.end_reason)  # scoring and writing take seconds in which nobody scans
-        close_record(trial)
+        close()
         raise
     if failure is not None:
         trial.controller.make_safe(str(failure))
     try:
-        row = close_record(trial)
+        row = close()
     except RecordError as lost:
         if failure is None:
             raise
@@ -366,13 +341,12 @@ def _leave_phantom(trial: Trial, steps: Mapping[State, Step]) -> Exception | Non
     return None
 
 
-def close_record(trial: Trial) -> dict[str, Any]:
+def close_record(trial: Trial, before_close: Callable[[], None]) -> dict[str, Any]:
     """Score the trial, write truth and row, close the record."""
     truth = trial.witness.testimony() if trial.witness is not None else None
     known = truth or drawn_truth(
         trial.anatomy.phantom, trial.technique.level, trial.planned.side, trial.approach_direction
     )
-    trial.log.device_notices_n = trial.controller.notices.total_n - trial.noticed_before_n
     limits = trial.controller.limits
     gauge = trial.controller.rig.config.needle.gauge
     PhantomToRig = (
@@ -388,8 +362,7 @@ def close_record(trial: Trial) -> dict[str, Any]:
     )
     if truth is not None:
         trial.record.truth(truth)
-    row = {**trial.about, **row, **trial.own}
-    if trial.before_close is not None:
-        trial.before_close()
+    row = {**trial.about, **row, **trial.log.measured}
+    before_close()
     trial.record.close(row)
     return row

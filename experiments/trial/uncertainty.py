@@ -13,20 +13,19 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.trial.shared_errors import SeenTip, SharedErrors
 from experiments.trial.sight import View
+from experiments.trial.tip import SeenTip, Tip
 from experiments.trial.trial import Trial
 from hal.clock import NS_PER_S
 from hal.types import Matrix, Vector
 from rig.calibration.certificates import stated
+from rig.control.controller import Controller
 from rig.geometry.transforms import from_pose6
 from rig.guidance.bending import Bending
-from rig.guidance.common_errors import IMAGE_N, aim_shifts, frame_shifts, point_shifts, pose_shifts
+from rig.guidance.common_errors import IMAGE_N, aim_shifts, point_shifts
 from rig.guidance.confirmation import Confirmation
-from rig.guidance.lumbar.anatomy_fit import BUILD_SD_MM, AnatomyFit
+from rig.guidance.lumbar.anatomy_fit import BUILD_SD_MM
 
-BONE_CONFIDENCE = 0.35
-"""Scan lines less sure of their bone take no part in a registration [A]."""
 SPEED_OVER_NS = 40_000_000
 """Over so much time before a frame the probe's speed is taken, two periods of the scan loop."""
 NO_PRIOR_MM2 = 1e4
@@ -35,31 +34,15 @@ CORRELATED_POINTS = 20.0
 """Bone points that share one error, as the registration counts them (``fit_to_surface``)."""
 
 
-def bone_points(trial: Trial) -> list[NDArray[np.float64]]:
-    """Bone of every frame that was looked at, Rig frame, one array per frame."""
-    return [f.surface.rig_points(f.ProbeToRig, BONE_CONFIDENCE) for f in trial.seen]
-
-
-def note_registration(trial: Trial, fit: AnatomyFit, before: SharedErrors | None = None) -> None:
-    """Remember how a registration to ``bone_points`` answers to shared errors; ``before``: the one it began from."""
-    if fit.fit is None or not fit.ok:
-        return
-    shifts = np.concatenate(
-        [frame_shifts(p, f.ProbeToRig) for p, f in zip(bone_points(trial), trial.seen, strict=True)]
-    )
-    started = None if before is None or before.fit.fit is None else (before.fit.fit, before.moved)
-    trial.shared = SharedErrors(fit, pose_shifts(fit.fit, shifts[fit.used], started))
-
-
-def note_tip(trial: Trial, answer: Confirmation, feed_mm: float) -> None:
-    """Remember a tip confirmed at this feed, with what one look at it is worth."""
-    view, before = trial.view, trial.bending_before
-    if view is None or before is None or answer.seen_covariance is None:
-        return
-    trial.drawn_back_mm = 0.0
-    trial.seen_tip = SeenTip(
-        answer.tip_rig_mm, one_look(before, feed_mm + trial.feed_bias_mm, answer.seen_covariance), view.ProbeToRig,
-        _velocity(trial, view, answer.tip_rig_mm), feed_mm, trial.hand.feed_sd_mm, answer.method.value,
+def seen_tip(
+    controller: Controller, tip: Tip, answer: Confirmation, feed_mm: float, feed_sd_mm: float
+) -> SeenTip | None:
+    """A tip confirmed at this feed, with what one look at it is worth; None where the look says nothing of itself."""
+    if tip.view is None or answer.seen_covariance is None:
+        return None
+    return SeenTip(
+        answer.tip_rig_mm, one_look(tip.unseen, feed_mm + tip.bias_mm, answer.seen_covariance), tip.view.ProbeToRig,
+        _velocity(controller, tip.view, answer.tip_rig_mm), feed_mm, feed_sd_mm, answer.method.value,
     )  # fmt: skip
 
 
@@ -70,34 +53,26 @@ def one_look(before: Bending, feed_mm: float, seen_mm2: NDArray[np.float64]) -> 
     return np.asarray(np.linalg.inv(np.linalg.inv(prior) + np.linalg.inv(seen_mm2)))
 
 
-def _velocity(trial: Trial, view: View, point_rig_mm: Vector) -> Vector:
+def _velocity(controller: Controller, view: View, point_rig_mm: Vector) -> Vector:
     """Of a point of the image while it was taken, by the holder's reports, Rig frame, mm/s."""
-    HolderToRig = trial.controller.rig.frames.get("Holder", "Rig")
+    HolderToRig = controller.rig.frames.get("Holder", "Rig")
     at = np.linalg.inv(view.ProbeToRig) @ np.append(point_rig_mm, 1.0)
     ends: list[Vector] = []
     for step_ns in (-SPEED_OVER_NS, 0):
-        pose: Matrix = HolderToRig @ from_pose6(trial.controller.probe_pose_at(view.frame.time_ns + step_ns))
+        pose: Matrix = HolderToRig @ from_pose6(controller.probe_pose_at(view.frame.time_ns + step_ns))
         ends.append((pose @ at)[:3])
     return np.asarray((ends[1] - ends[0]) / (SPEED_OVER_NS / NS_PER_S))
-
-
-def depth_u_mm(trial: Trial, point_rig_mm: Vector, ProbeToRig: Matrix) -> float:
-    """What the speed of sound's uncertainty makes of the depth of one point of the image by itself, mm.
-
-    Shared by all points of one gel: it is told beside a point's own spread and never combined with it.
-    """
-    depth_mm = float((point_rig_mm - ProbeToRig[:3, 3]) @ ProbeToRig[:3, 2])
-    return trial.depth_correction.u_true_mm(trial.depth_correction.shown_mm(depth_mm))
 
 
 def write_uncertainty(trial: Trial) -> None:
     """The entry ``uncertainty``: stated inputs, and where the needle was seen how it was seen."""
     rig, config, in_force = trial.controller.rig, trial.controller.rig.config, trial.calibrated
+    fit = trial.registration.fit
     image, spread = stated.image_spread(config, in_force)
     aim_mm = trial.target.aim_mm(trial.approach_direction)
     inputs = [
         image,
-        stated.speed(config, in_force, trial.sound_speed_u_m_s),
+        stated.speed(config, in_force, trial.imaging.gel.u_m_s),
         stated.latency(in_force),
         stated.holder(in_force),
         *stated.bases(config, in_force),
@@ -108,7 +83,7 @@ def write_uncertainty(trial: Trial) -> None:
     trial.event(
         "uncertainty",
         inputs=[one.as_json() for one in inputs],
-        build_sd_mm=BUILD_SD_MM if trial.shared is None else trial.shared.fit.build_sd_mm,
+        build_sd_mm=BUILD_SD_MM if fit is None else fit.build_sd_mm,
         sees_bending=rig.tracker.sees_bending if rig.tracker is not None else None,
         bending_included=stated.bending_included(in_force),
         expected_deflection_mm=0.5 * abs(trial.needle.curvature_per_mm) * path_mm**2,
@@ -120,36 +95,38 @@ def write_uncertainty(trial: Trial) -> None:
 
 def _seen(trial: Trial, aim_mm: Vector, image_spread: NDArray[np.float64]) -> Mapping[str, object] | None:
     """How aim point and tip were seen; None where no image led the needle."""
-    shared, tip = trial.shared, trial.seen_tip
-    if shared is None or tip is None or shared.fit.fit is None or trial.bending is None:
+    fit, moved_by = trial.registration.fit, trial.registration.moved
+    if fit is None or fit.fit is None or moved_by is None or trial.tip.seen is None:
         return None
-    RigToPhantom = np.linalg.inv(trial.PhantomToRig)
+    tip, bending = trial.tip.seen, trial.tip.bending
+    RigToPhantom = np.linalg.inv(trial.registration.PhantomToRig)
     turn = RigToPhantom[:3, :3]
     # Since the tip was confirmed the needle may have been drawn back: known, and added.
-    confirmed_mm = tip.feed_mm + trial.feed_bias_mm
-    now = trial.bending.predict(confirmed_mm - trial.drawn_back_mm)
-    moved = now.tip_mm - trial.bending.predict(confirmed_mm).tip_mm
+    confirmed_mm = tip.feed_mm + trial.tip.bias_mm
+    now = bending.predict(confirmed_mm - tip.drawn_back_mm)
+    moved = now.tip_mm - bending.predict(confirmed_mm).tip_mm
     tip_mm = (RigToPhantom @ np.append(tip.tip_rig_mm + moved, 1.0))[:3]
-    aims = aim_shifts(shared.fit.fit, shared.moved, aim_mm)
+    aims = aim_shifts(fit.fit, moved_by, aim_mm)
     tips = turn @ point_shifts(tip.tip_rig_mm, tip.ProbeToRig)
-    scale = 1.0 / trial.sound_speed_m_s
-    points_n = int(np.count_nonzero(shared.fit.fit.inliers))
+    speed_m_s = trial.imaging.gel.c_m_s
+    scale = 1.0 / speed_m_s
+    points_n = int(np.count_nonzero(fit.fit.inliers))
     return {
         "tip_minus_aim_mm": tip_mm - aim_mm,
         "method": tip.method,
-        "registration_mm2": shared.fit.fit.point_covariance(aim_mm),
+        "registration_mm2": fit.fit.point_covariance(aim_mm),
         "registration_dof": max(1.0, points_n / CORRELATED_POINTS - 6.0),
         "points_n": points_n,
         "look_mm2": turn @ tip.look_mm2 @ turn.T,
         "elevation_axis": turn @ tip.ProbeToRig[:3, 1],
         "needle_axis": turn @ now.direction,
         "velocity_mm_s": turn @ tip.velocity_mm_s,
-        "moved_since_mm": -trial.drawn_back_mm,
+        "moved_since_mm": -tip.drawn_back_mm,
         "feed_sd_mm": tip.feed_sd_mm,
-        "sound_speed_m_s": trial.sound_speed_m_s,
+        "sound_speed_m_s": speed_m_s,
         "sound_tip_mm_per_m_s": scale * tips[:, IMAGE_N],
         "sound_aim_mm_per_m_s": scale * aims[:, IMAGE_N],
-        "sound_depth_u_mm": depth_u_mm(trial, tip.tip_rig_mm, tip.ProbeToRig),
+        "sound_depth_u_mm": trial.imaging.depth_u_mm(tip.tip_rig_mm, tip.ProbeToRig),
         "image_shifts": tips[:, :IMAGE_N] - aims[:, :IMAGE_N],
         "image_tip_mm2": _carried(tips[:, :IMAGE_N], image_spread),
     }

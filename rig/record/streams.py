@@ -55,6 +55,10 @@ class StreamWriter:
         self._segment = SegmentWriter(folder / "streams.seg")
         self._declared: dict[str, tuple[int, struct.Struct]] = {}
 
+    def declares(self, name: str) -> bool:
+        """Whether this stream was named already."""
+        return name in self._declared
+
     def declare(self, name: str, fields: Sequence[Field]) -> None:
         """Name a stream and its fields, once, before its first sample."""
         if name in self._declared:

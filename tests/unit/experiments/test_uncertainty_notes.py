@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.trial.uncertainty import note_tip, one_look, write_uncertainty
+from experiments.trial.imaging import Imaging
+from experiments.trial.registration import Registration
+from experiments.trial.tip import SeenTip, Tip
+from experiments.trial.uncertainty import one_look, seen_tip, write_uncertainty
 from hal.clock import NS_PER_S
 from hal.phantom.needles import load_needle
+from hal.phantom.sound_speed import SoundSpeed
 from hal.types import Pose6
 from rig.calibration.certificates.in_force import InForce
 from rig.config import load_config
@@ -18,6 +22,7 @@ from rig.guidance.bending import nominal_bending
 from rig.guidance.confirmation import Confirmation, Method
 from rig.guidance.needle_line import NeedleLine
 
+GEL = SoundSpeed(1540.0, 5.0, 21.0, 2.0, 0.5, "test")
 NEEDLE = load_needle("22G_quincke_120")
 LINE = NeedleLine(np.zeros(3), np.array([0.6, 0.0, 0.8]))
 
@@ -25,12 +30,8 @@ LINE = NeedleLine(np.zeros(3), np.array([0.6, 0.0, 0.8]))
 class _Untouchable:
     """Devices and persons that must not be asked: a read costs the trial time, a question costs a person."""
 
-    feed_sd_mm = 0.2
-    by = "robot"
-
-    @property
-    def feed_mm(self) -> float:
-        raise AssertionError("the needle was asked for its feed")
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"the hand was asked for {name}")
 
 
 class _NoReading:
@@ -49,11 +50,10 @@ class _NoReading:
 
 def _trial(**more: Any) -> Any:
     events: list[tuple[str, dict[str, Any]]] = []
-    view = SimpleNamespace(ProbeToRig=np.eye(4), frame=SimpleNamespace(time_ns=NS_PER_S))
     facts = {
-        "hand": _Untouchable(), "controller": _NoReading(5.0), "view": view, "feed_bias_mm": 0.3, "drawn_back_mm": 1.0,
-        "bending_before": nominal_bending(LINE, NEEDLE), "needle": NEEDLE, "calibrated": InForce(), "shared": None,
-        "seen_tip": None, "bending": None, "sound_speed_u_m_s": 5.0, "events": events,
+        "hand": _Untouchable(), "controller": _NoReading(5.0), "needle": NEEDLE, "calibrated": InForce(),
+        "registration": Registration(np.eye(4)), "imaging": Imaging(120.0, 1540.0, GEL),
+        "events": events,
         "approach_direction": LINE.direction, "target": SimpleNamespace(aim_mm=lambda d: np.array([10.0, 0.0, 60.0])),
         "event": lambda kind, **data: events.append((kind, data)),
     }  # fmt: skip
@@ -64,12 +64,16 @@ def _confirmed(spread: np.ndarray | None) -> Confirmation:
     return Confirmation(True, Method.DIRECT, "", np.array([30.0, 0.0, 40.0]), 0.01 * np.eye(3), 0.1, spread)
 
 
+def _seen(spread: np.ndarray | None) -> SeenTip | None:
+    view = SimpleNamespace(ProbeToRig=np.eye(4), frame=SimpleNamespace(time_ns=NS_PER_S))
+    bending = nominal_bending(LINE, NEEDLE)
+    return seen_tip(_NoReading(5.0), Tip(bending, bending, 0.3, view), _confirmed(spread), 50.0, 0.2)
+
+
 def test_a_confirmed_tip_is_noted_without_asking_device_or_person() -> None:
-    trial = _trial()
-    note_tip(trial, _confirmed(0.09 * np.eye(3)), 50.0)
-    assert trial.seen_tip is not None and trial.seen_tip.feed_mm == 50.0
-    assert trial.drawn_back_mm == 0.0
-    assert trial.seen_tip.velocity_mm_s == pytest.approx([5.0, 0.0, 0.0])
+    seen = _seen(0.09 * np.eye(3))
+    assert seen is not None and (seen.feed_mm, seen.feed_sd_mm, seen.drawn_back_mm) == (50.0, 0.2, 0.0)
+    assert seen.velocity_mm_s == pytest.approx([5.0, 0.0, 0.0])
 
 
 def test_the_entry_is_written_without_asking_device_or_person() -> None:
@@ -82,9 +86,7 @@ def test_the_entry_is_written_without_asking_device_or_person() -> None:
 
 
 def test_a_tip_without_a_view_of_its_own_is_not_noted() -> None:
-    trial = _trial()
-    note_tip(trial, _confirmed(None), 50.0)
-    assert trial.seen_tip is None
+    assert _seen(None) is None
 
 
 def test_one_look_is_no_better_than_the_look_along_the_needle_and_better_across_it() -> None:
