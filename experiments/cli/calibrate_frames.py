@@ -92,8 +92,8 @@ def temporal(
     json: AsJson = False,
 ) -> None:
     """Lag between two recordings of one motion."""
-    from rig.calibration.certificates.picture import draw_temporal
     from rig.calibration.time.lag import estimate_lag
+    from rig.calibration.time.lag_picture import draw_temporal
     from rig.calibration.time.signal import floor_signal, pose_signal
     from rig.formats.formats import read_recording
 
@@ -135,8 +135,8 @@ def pivot(
     json: AsJson = False,
 ) -> None:
     """Tip of a tracked tool."""
-    from rig.calibration.certificates.picture import draw_pivot
     from rig.calibration.tool.pivot import calibrate_pivot, tool_poses
+    from rig.calibration.tool.pivot_picture import draw_pivot
     from rig.formats.formats import read_recording
 
     with answers(json):
@@ -197,8 +197,8 @@ def register(
 ) -> None:
     """Register a phantom by its fiducials."""
     from hal.errors import CalibrationRefused
-    from rig.calibration.certificates.picture import draw_registration
     from rig.calibration.phantom.fiducials import register_fiducials
+    from rig.calibration.phantom.fiducials_picture import draw_registration
     from rig.formats.named_points import labelled_simulated, read_named_points
 
     with answers(json):

@@ -131,7 +131,7 @@ def measure_fiducials(rig: Path | None, phantom: str, out: Path, seed: int, opti
     from experiments.calibrations.session import session
     from hal.errors import CalibrationRefused, ConfigError
     from hal.phantom.nominal import load_phantom
-    from rig.calibration.certificates.picture import draw_registration
+    from rig.calibration.phantom.fiducials_picture import draw_registration
     from rig.calibration.phantom.touch import TouchRefused
     from rig.calibration.tool.stylus import read_tip
     from rig.geometry.fiducials import Fiducials, read_fiducials

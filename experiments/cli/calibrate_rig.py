@@ -35,7 +35,7 @@ def measure(
     from experiments.calibrations.session import session
     from hal.errors import ConfigError, LimitViolation
     from rig.calibration.certificates.in_force import in_force
-    from rig.calibration.certificates.picture import draw_temporal
+    from rig.calibration.time.lag_picture import draw_temporal
     from rig.config import load_config
     from rig.geometry.transforms import invert, to_pose6
     from rig.instruments.jogs import check_probe

@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hal.errors import CalibrationRefused
-from rig.calibration.certificates.picture import BAD, GOOD, GREY, wrapped
+from rig.calibration.figures import BAD, GOOD, GREY, wrapped
 from rig.calibration.phantom.bone import BoneRegistration, Drawing, Laid, bones_at
 from rig.calibration.phantom.vertebrae import signed_residuals
 from rig.geometry.registration import apply_transform

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hal.errors import CalibrationRefused
 from hal.types import Matrix
-from rig.calibration.certificates.picture import BAD, GOOD, wrapped
+from rig.calibration.figures import BAD, GOOD, wrapped
 from rig.geometry.registration import Points, Surface, apply_transform
 
 VIEWS = ((0, 1, "along z"), (0, 2, "along y"), (1, 2, "along x"))
