@@ -111,6 +111,16 @@ class UncertainTransform:
         """(6, 6): rotation vector about B's origin (rad), translation (mm). The rigid part of the error."""
         return np.asarray(_TO_RIGID @ self.spread @ _TO_RIGID.T)
 
+    @property
+    def statement(self) -> Covariance:
+        """What ``stated`` takes: empty for an exact transform, 6x6 for a rigid error, else the spread (12x12)."""
+        if not self.spread.any():
+            return np.zeros((0, 0))
+        rigid = self.covariance
+        back = _RIGID @ rigid @ _RIGID.T
+        alike = np.allclose(back, self.spread, rtol=0.0, atol=1e-9 * float(np.abs(self.spread).max()))
+        return rigid if alike else self.spread
+
     def then(self, BToC: UncertainTransform) -> UncertainTransform:
         """``AToC`` of this ``AToB`` followed by ``BToC``."""
         move = np.kron(BToC.matrix[:3, :3], invert(BToC.matrix).T)

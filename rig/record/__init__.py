@@ -8,7 +8,7 @@ earlier versions a folder may have.
 
 from rig.record.anomalies import Anomaly, Finding, anomalies_of, known_anomalies
 from rig.record.columns import COLUMNS, LARGEST, NAMES, Column, columns_in, columns_of, unit_of
-from rig.record.folder import RunFolder
+from rig.record.folder import RunFolder, utc_text
 from rig.record.frames import FrameReader, FrameWriter, RecordedFrame
 from rig.record.integrity import verify_run
 from rig.record.journal import Chain, Entry, Journal, read_chain
@@ -52,5 +52,6 @@ __all__ = [
     "read_chain",
     "read_streams",
     "unit_of",
+    "utc_text",
     "verify_run",
 ]

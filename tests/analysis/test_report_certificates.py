@@ -12,7 +12,8 @@ import synthetic_run
 
 from analysis.report.certificates import figures, table
 from hal.errors import ConfigError
-from rig.calibration.certificates.certificate import Certificate, Value
+from rig.calibration.certificates.certificate import Certificate
+from rig.calibration.result import Value
 from rig.record import RunFolder
 
 PHANTOM = Certificate(

@@ -10,9 +10,8 @@ import datetime
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -20,20 +19,11 @@ import rfc8785
 
 from hal.errors import ConfigError
 from hal.files import parse_json
+from rig.calibration.result import WORD, Value
 from rig.geometry.graph import Step, frames_of
 from rig.geometry.uncertain import UncertainTransform
 
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Value:
-    """One calibrated number with its standard uncertainty (k = 1) in the same unit."""
-
-    value: float
-    standard_uncertainty: float
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class Certificate:
     """Last day of validity; empty: until replaced."""
     method: str
     result: Mapping[str, object] = field(repr=False)
-    """``as_json()`` of the calibration's own result."""
+    """``as_json()`` of the calibration's ``Result``, or the JSON of one of before 0.3."""
     simulated: bool
     """True when any device was a simulator; carried into everything that uses the certificate."""
     transform: str = ""
@@ -66,7 +56,7 @@ class Certificate:
 
     def __post_init__(self) -> None:
         for what in ("identity", "kind"):
-            if not _WORD.match(getattr(self, what)):
+            if not WORD.match(getattr(self, what)):
                 raise ConfigError(f"certificate {what} {getattr(self, what)!r} must be letters, digits, '.', '-', '_'")
         for what in ("device", "performed_by", "method"):
             if not getattr(self, what).strip():
@@ -112,9 +102,10 @@ class Certificate:
         return UncertainTransform.stated(np.asarray(self.matrix), np.asarray(self.covariance))
 
     def as_json(self) -> dict[str, object]:
-        body = asdict(self)
-        body["format"] = FORMAT
-        return body
+        body = {one.name: getattr(self, one.name) for one in fields(self)}
+        for what in ("result", "inputs"):
+            body[what] = dict(body[what])
+        return body | {"values": {name: v.as_json() for name, v in self.values.items()}, "format": FORMAT}
 
     @property
     def sha256(self) -> str:
@@ -141,7 +132,7 @@ def read_certificate(path: Path) -> Certificate:
         stated = document["sha256"]
         if body.pop("format") != FORMAT:
             raise ConfigError(f"{path}: is of format {document['certificate']['format']}, this version reads {FORMAT}")
-        body["values"] = {name: Value(**value) for name, value in body["values"].items()}
+        body["values"] = {name: Value.from_json(value) for name, value in body["values"].items()}
         for what in ("matrix", "covariance"):
             body[what] = tuple(tuple(float(v) for v in row) for row in body[what])
         certificate = Certificate(**body)
@@ -154,12 +145,3 @@ def read_certificate(path: Path) -> Certificate:
             f"{path}: was changed after it was issued: its content does not have the SHA-256 that it states"
         )
     return certificate
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file; raises ``ConfigError`` when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None

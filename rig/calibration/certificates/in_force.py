@@ -101,6 +101,13 @@ def in_force(config: RigConfig, today: datetime.date) -> InForce:
         if len(several) > 1:
             raise ConfigError(f"{folder}: {' and '.join(several)} are both in force as {kind}: withdraw one of them")
     require_one_of_each(found)
+    for c in found:
+        other = next((d for d in found if (d.kind, d.device, d.serial) == (c.kind, c.device, "") and d is not c), None)
+        if not c.transform and c.serial and other is not None and not other.transform:
+            raise ConfigError(
+                f"{folder}: {other.identity} names no serial number, {c.identity} does ({c.serial}), and both are "
+                f"{c.kind} of {c.device}: withdraw one of them"
+            )
     standing = InForce(tuple(found), tuple(files))
     standing.applied_to(config)  # what does not fit is said now, not when the devices are open
     return standing

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from hal.errors import ConfigError
-from rig.calibration.certificates.certificate import Certificate, Value, file_sha256, read_certificate
+from rig.calibration.certificates.certificate import Certificate, read_certificate
 from rig.calibration.certificates.folder import CalibrationRegistry
+from rig.calibration.result import Value, file_sha256
 from rig.geometry.graph import ExpiredCalibration
 
 TODAY = datetime.date(2026, 3, 1)

@@ -81,6 +81,16 @@ def test_a_result_that_names_its_transform_needs_no_option_and_each_matrix_keeps
     assert second.transform == "AToB" and second.covariance[5][5] == 9.0
 
 
+def test_a_device_that_now_tells_its_serial_number_does_not_leave_its_older_certificate_in_force(tmp_path):
+    lag = {"ok": True, "kind": "temporal", "lag_s": 0.02, "standard_uncertainty_s": 0.001}
+    assert certify(tmp_path, lag, "T-1", "temporal", "ultrasound")[0] == 0
+    assert certify(tmp_path, lag, "T-2", "temporal", "ultrasound", "--serial", "7")[0] == 0
+    with pytest.raises(ConfigError, match="T-1 names no serial number, T-2 does"):
+        in_force(rig_pointing_at(tmp_path), TODAY)
+    assert run("withdraw", tmp_path / "certificates", "T-1", "--reason", "superseded", "--by", "AB")[0] == 0
+    assert [c.identity for c in in_force(rig_pointing_at(tmp_path), TODAY).certificates] == ["T-2"]
+
+
 def test_a_certified_speed_of_sound_corrects_the_images(tmp_path):
     data = {"ok": True, "kind": "sound_speed", "c_m_s": 1452.0, "u_m_s": 2.0, "temperature_c": 24.0}
     assert certify(tmp_path, data, "SS-1", "sound_speed", "ultrasound")[0] == 0

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rig.calibration.certificates import stated
-from rig.calibration.certificates.certificate import Certificate, Value
+from rig.calibration.certificates.certificate import Certificate
 from rig.calibration.certificates.in_force import InForce
+from rig.calibration.result import Value
 from rig.config import Placement, RigConfig, load_config
 
 
