@@ -13,6 +13,7 @@ from experiments.messages import say
 from experiments.protocol.plan import plan
 from experiments.protocol.study import Study, load_study, narrowed
 from experiments.protocol.technique import load_technique, shipped, technique_file
+from experiments.qa.gate import gate
 from experiments.run import check_rig
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, one_line
@@ -66,24 +67,31 @@ def checked(
     seed: int | None,
     workers: int | None,
     techniques: tuple[str, ...],
+    qa_override: str = "",
 ) -> Order:
     """Order from a command line: files are read, and everything is checked. Raises ``ConfigError``."""
     chosen = narrowed(load_study(study), trials=trials, seed=seed, techniques=techniques)
-    return ordered(chosen, load_config(rig if rig is not None else SHIPPED_RIG), out, workers)
+    config = load_config(rig if rig is not None else SHIPPED_RIG)
+    return ordered(chosen, config, out, workers, qa_override=qa_override)
 
 
 def ordered(
-    study: Study, config: RigConfig, out: Path, workers: int | None, also: Mapping[str, bytes] = MappingProxyType({})
+    study: Study,
+    config: RigConfig,
+    out: Path,
+    workers: int | None,
+    also: Mapping[str, bytes] = MappingProxyType({}),
+    qa_override: str = "",
 ) -> Order:
     """Check everything; nothing is written or moved. Raises ``ConfigError``.
 
-    ``also``: further files for the run folder, by name.
+    ``also``: further files for the run folder, by name. ``qa_override``: see ``experiments.qa.gate``.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}")
     calibrated = checked_on_paper(study, config)
     _check_out(out)
-    copies = {**copies_of(study, config), **also}
+    copies = {**copies_of(study, config), **also, **gate(config, qa_override)}
     for one in study.loaded().values():
         if one.procedure and one.procedure.rsplit(":", 1)[0] not in also:
             raise ConfigError(f"technique {one.id}: procedure = {one.procedure!r} comes with a script; run that script")

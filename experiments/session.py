@@ -29,6 +29,7 @@ class Session:
     seed: int | None = None
     workers: int | None = None
     publish: int | None = None
+    qa_override: str = ""
     script: Path | None = None
     """The script that ``phantomrig run`` runs; None: Python's own ``__main__``."""
     source: bytes = b""

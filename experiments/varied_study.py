@@ -67,7 +67,8 @@ class VariedStudy:
         script = script_files(session)
         also = {**script, FILE: self._about(next(iter(script), ""), session).encode()}
         with self._files.in_words():
-            order = ordered(given, self.rig, session.out or Path(out), session.workers or workers, also)
+            where, n = session.out or Path(out), session.workers or workers
+            order = ordered(given, self.rig, where, n, also, session.qa_override)
             if f"{FOLDER}/{NOTEBOOK}" in script and any(t.procedure for t in given.loaded().values()):
                 order = replace(order, workers=1)  # cells are not run again in other processes
         if self.left_out:

@@ -254,6 +254,9 @@ class InstructionKind(enum.Enum):
     AT_TARGET = "at_target"
     PALPATE = "palpate"
     READ_VALUE = "read_value"
+    APPLY = "apply"
+    """Let a reference act on a sensor, and type what the reference shows: ``manner`` = the sensor's role, ``amount`` =
+    the value that is wanted, in the unit that ``text`` names; ``("pressure", "off")`` takes it away."""
     NAME = "name"
     """Type the name of something, of a block of gel for example; ``manner`` = what it is, and what a simulated person
     says."""

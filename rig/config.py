@@ -229,6 +229,16 @@ class Calibrations(_Strict):
     """Beside the rig file unless absolute; empty = none. Its certificates replace ``[frames]`` and ``[gel]``."""
 
 
+class Qa(_Strict):
+    """Tests of the devices that a study needs to have passed."""
+
+    runs: str = ""
+    """Folder of the QA runs, beside the rig file unless absolute."""
+    required: tuple[str, ...] = ()
+    """Ids of acceptance files (``phantomrig qa list``). A study does not begin while one of them was never passed, was
+    failed last, or is overdue; an authorised deviation (``--qa-override``) stands on the first page of its report."""
+
+
 class RigConfig(_Strict):
     """One ``rig.toml``."""
 
@@ -244,6 +254,7 @@ class RigConfig(_Strict):
     limits: Limits = Field(default_factory=Limits)
     safety: Safety = Safety()
     calibrations: Calibrations = Calibrations()
+    qa: Qa = Qa()
     path: Path | None = Field(default=None, exclude=True)
     """The file that this was read from."""
     _document: Document | None = PrivateAttr(default=None)
@@ -260,6 +271,14 @@ class RigConfig(_Strict):
             return None
         beside = self.path.parent if self.path is not None else Path()
         return beside / self.calibrations.folder
+
+    @property
+    def qa_folder(self) -> Path | None:
+        """Folder of the QA runs; None when the rig file names none."""
+        if not self.qa.runs:
+            return None
+        beside = self.path.parent if self.path is not None else Path()
+        return beside / self.qa.runs
 
     @property
     def pump_watchdog_s(self) -> float | Undeclared | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date as Date
+from datetime import timedelta
 from pathlib import Path
 
+from analysis.qa.verdict import NOT_EVALUATED
 from analysis.tables import DataFrame
 from hal.files import parse_json
 
@@ -25,8 +28,26 @@ class Entry:
     device: str
     verdict: str
     simulated: bool
+    interval_days: int
+    """It is due again after so many days."""
     figures: Mapping[str, tuple[float, str]] = field(repr=False)
     """Value and unit of every figure that was evaluated."""
+
+    @property
+    def day(self) -> Date:
+        """UTC day of the run's end."""
+        return Date.fromisoformat(self.date[:10])
+
+    @property
+    def due(self) -> Date:
+        """Day on which the test is due again."""
+        return self.day + timedelta(days=self.interval_days)
+
+
+def last_judged(history: Sequence[Entry], acceptance: str) -> Entry | None:
+    """The newest sealed run of an acceptance file that gave a verdict; None when there is none."""
+    own = [e for e in history if e.acceptance == acceptance and e.date and e.verdict != NOT_EVALUATED]
+    return max(own, key=lambda e: (e.date, e.run), default=None)
 
 
 def read_history(runs: Path) -> list[Entry]:
@@ -51,6 +72,7 @@ def _entry(run: str, data: Mapping[str, object]) -> Entry:
         str(data["device"]),
         str(data["verdict"]),
         bool(data["simulated"]),
+        int(str(data["interval_days"])),
         {f["name"]: (float(f["value"]), str(f["unit"])) for f in figures if f["value"] is not None},
     )
 

@@ -44,6 +44,7 @@ class QaResults:
             "test": self.acceptance.test,
             "acceptance": self.acceptance.id,
             "device": self.acceptance.device,
+            "interval_days": self.acceptance.effort.interval_days,
             "simulated": self.simulated,
             "date": self.run.manifest.ended_utc if self.run.manifest else "",
             "verdict": self.verdict.word,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.criteria import TOO_FAULTY
 from analysis.figures import SavedFigure
 from analysis.group import APART, PLANES, column
-from analysis.report import certificates, tables, uncertainty, varied
+from analysis.report import certificates, device_tests, tables, uncertainty, varied
 from analysis.report.view import Block, Bullets, Facts, Paragraph, Picture, Section, Table, View
 from analysis.report.wording import DASH, cell, counted, known, number
 from analysis.results import Results
@@ -67,6 +67,7 @@ def compose(run: RecordedRun, results: Results, figures: Sequence[SavedFigure]) 
                 Paragraph(demonstration, "warning") if demonstration else None,
                 Paragraph(f"Exploratory: {results.exploratory}.", "warning") if results.exploratory else None,
                 _fault_block(results),
+                device_tests.deviation(run),
                 _short_block(results),
                 tables.error(results) if results.approaches else None,
                 Bullets(_verdicts(results)),
@@ -280,7 +281,7 @@ def _traceability(run: RecordedRun) -> tuple[Block, ...]:
     first: Block = devices if rows else Paragraph("No device was identified in this run.", "warning")
     calibrated = certificates.table(run)
     second: tuple[Block, ...] = () if calibrated is None else (calibrated,)
-    return (first, *second, Paragraph(f"Software: {words or 'not recorded'}.", "note"))
+    return (first, *second, *device_tests.table(run), Paragraph(f"Software: {words or 'not recorded'}.", "note"))
 
 
 def _accounting(results: Results) -> tuple[Block, ...]:

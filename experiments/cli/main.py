@@ -77,13 +77,17 @@ def run(
     publish: Annotated[
         int | None, number("show the run live on this OpenIGTLink port, e.g. 18944 (one worker)", 0, 65535)
     ] = None,
+    qa_override: Annotated[
+        str,
+        typer.Option(help="who authorises the study although a required QA test is missing, and why: 'NAME: REASON'"),
+    ] = "",
     json: AsJson = False,
 ) -> None:
     """Run a study, or a script that runs some, and write run folders with their reports."""
     from experiments.cli.run import run_study
 
     with exit_codes():
-        result = run_study(study, rig, out, trials, seed, workers, tuple(technique or ()), publish)
+        result = run_study(study, rig, out, trials, seed, workers, tuple(technique or ()), publish, qa_override)
         if json:
             emit(result.as_json())
         raise typer.Exit(int(result.exit))

@@ -61,6 +61,7 @@ def run_study(
     workers: int | None,
     techniques: tuple[str, ...],
     publish: int | None = None,
+    qa_override: str = "",
 ) -> RunResult | ScriptResult:
     """Run a study, or a script that runs some; ``publish`` is a port on which OpenIGTLink clients may look on.
 
@@ -71,9 +72,10 @@ def run_study(
     if script is not None:
         if techniques:
             raise ConfigError(f"--technique: {script.name} is a script, which names its techniques itself")
-        return _script(script, Session(rig, out, trials, seed, workers, publish))
+        return _script(script, Session(rig, out, trials, seed, workers, publish, qa_override))
     _known(study)
-    return told(carry_out(checked(study, rig, out or OUT, trials, seed, workers, techniques), publish))
+    order = checked(study, rig, out or OUT, trials, seed, workers, techniques, qa_override)
+    return told(carry_out(order, publish))
 
 
 def _script(path: Path, session: Session) -> ScriptResult:

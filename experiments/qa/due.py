@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from analysis.qa.acceptance import Acceptance, load_acceptance
-from analysis.qa.history import read_history
-from analysis.qa.verdict import NOT_EVALUATED
+from analysis.qa.history import last_judged, read_history
 from experiments.qa.shipped_files import shipped_acceptances
 
 
@@ -46,12 +45,10 @@ def due_list(runs: Path, today: date | None = None) -> list[Due]:
     found = []
     for name, path in shipped_acceptances().items():
         acceptance = load_acceptance(path)
-        own = [entry for entry in history if entry.acceptance == acceptance.id and entry.date]
-        done = [entry for entry in own if entry.verdict != NOT_EVALUATED]
-        last = max(done, key=lambda entry: entry.date, default=None)
+        last = last_judged(history, acceptance.id)
         if last is None:
             found.append(Due(name, acceptance, "", "now"))
             continue
-        day = date.fromisoformat(last.date[:10]) + timedelta(days=acceptance.effort.interval_days)
-        found.append(Due(name, acceptance, f"{last.date[:10]} {last.verdict}", "now" if day <= today else str(day)))
+        told = f"{last.date[:10]} {last.verdict}"
+        found.append(Due(name, acceptance, told, "now" if last.due <= today else str(last.due)))
     return found

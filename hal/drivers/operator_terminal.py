@@ -24,7 +24,7 @@ from hal.errors import DeviceError
 from hal.ranges import within
 from hal.types import BONE, Identity, Instruction, InstructionKind, OperatorResponse, SafeReport
 
-NEEDS_NUMBER = frozenset({InstructionKind.READ_VALUE})
+NEEDS_NUMBER = frozenset({InstructionKind.READ_VALUE, InstructionKind.APPLY})
 OFFERS_NUMBER = frozenset({InstructionKind.ADVANCE, InstructionKind.WITHDRAW})
 """A number is welcome (depth read off the shaft), plain Enter will do."""
 SAY_S = 0.5

@@ -120,7 +120,17 @@ class Bench:
         stated = {role: StatedDevice(driver, role) for role, driver in STANDARD.items()} | dict(spec.devices)
         devices = [
             simulator_of(device.driver)(
-                SimPlace(role, device.driver, _seed(s.bench, role), world, touched, tracked, scanner, device.settings)
+                SimPlace(
+                    role,
+                    device.driver,
+                    _seed(s.bench, role),
+                    world,
+                    touched,
+                    tracked,
+                    scanner,
+                    device.settings,
+                    s.planted(role),
+                )
             )
             for role, device in stated.items()
         ]

@@ -26,6 +26,12 @@ LEVELS = ("L2", "L3", "L4", "L5", "S1")
 TIP_ON_SKIN_MM = 1.0
 """Between the plane that a needle is placed on and the tip when "the tip is on the skin": the skin is not cut yet."""
 TURN_S = 3.0
+APPLY_S = 8.0
+"""Until a reference stands at its value [A]."""
+SET_SD = 0.002
+"""How near a person sets a reference to the value that is wanted, relative [A]."""
+READ_OFF_SD = {"pressure": 0.02, "needle_force": 0.002, "probe_force": 0.002}
+"""Reference instrument and reading, kPa and N [A]: a calibrator of 0.01 % of 200 kPa, weights of class M1."""
 FEEL_PERIOD_S = 0.05
 """How often the hand compares what it feels with what it means to stop at."""
 
@@ -119,6 +125,7 @@ class SimulatedOperator:
             InstructionKind.PALPATE: self._palpate,
             InstructionKind.SCRUB: self._scrub,
             InstructionKind.READ_VALUE: self._read_depth,
+            InstructionKind.APPLY: self._apply,
             InstructionKind.NAME: self._name,
             InstructionKind.TOUCH: self._touch,
         }.get(instruction.kind, self._confirm)
@@ -168,6 +175,18 @@ class SimulatedOperator:
 
     def _read_depth(self, instruction: Instruction, reaction_s: float) -> None:
         self._answer(reaction_s + self._who.confirm_s, "depth", 0.0)
+
+    def _apply(self, instruction: Instruction, reaction_s: float) -> None:
+        """Set the reference near the value that is wanted, and read off what it shows."""
+        role, *how = instruction.manner
+        if "off" in how:
+            self._world.applied.pop(role, None)
+            self._answer(reaction_s + self._who.confirm_s, "off", 0.0)
+            return
+        value = instruction.amount * (1.0 + float(self._rng.normal(0.0, SET_SD)))
+        self._world.applied[role] = value
+        shown = round(value + float(self._rng.normal(0.0, READ_OFF_SD[role])), 3)
+        self._answer(reaction_s + APPLY_S + self._who.confirm_s, "applied", shown)
 
     def _name(self, instruction: Instruction, reaction_s: float) -> None:
         """Read the label, as asked."""

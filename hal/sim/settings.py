@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hal.files import Degrees, Document, Offset, refusal, validated
 from hal.sim.build import BuildErrors
+from hal.sim.devices.sensor_noise import SensorError
 from hal.sim.faults import FaultKind
 from hal.sim.mount_error import MountError
 from hal.sim.placement import PlacementErrors
@@ -86,6 +87,21 @@ class ReferenceBody(BaseModel):
     rotation_deg: tuple[Degrees, Degrees, Degrees] = (0.0, 0.0, 0.0)
 
 
+class PlantedError(BaseModel):
+    """``[sim.sensor_errors.ROLE]``: fault of one sensor, kPa or N."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    gain: float = Field(default=1.0, ge=0.1, le=10.0)
+    offset: float = Field(default=0.0, ge=-100.0, le=100.0)
+    drift_per_h: float = Field(default=0.0, ge=-1000.0, le=1000.0)
+    hysteresis: float = Field(default=0.0, ge=0.0, le=100.0)
+    """Width of the play: a rising value reads half of it low, a falling one half of it high."""
+    bend: float = Field(default=0.0, ge=-100.0, le=100.0)
+    """Departure from a straight line at the middle of the range from 0 to ``bend_range``."""
+    bend_range: float = Field(default=200.0, gt=0.0, le=1000.0)
+
+
 class SimSettings(BaseModel):
     """The simulated bench."""
 
@@ -111,6 +127,8 @@ class SimSettings(BaseModel):
     study draws its benches from its own seed, and everything else (calibrations, ports) stands on bench 1."""
     faults: tuple[BenchFault, ...] = ()
     """Faults and their times."""
+    sensor_errors: dict[Literal["pressure", "needle_force", "probe_force"], PlantedError] = {}
+    """Faults planted in sensors, by role: for showing that a QA test finds them."""
     reference_body: ReferenceBody | None = None
     """Where the tracked body truly sits on the phantom; left out, its frame is the phantom's own."""
 
@@ -123,6 +141,11 @@ class SimSettings(BaseModel):
             )
             raise refusal(("build.temperature_c", text))
         return self
+
+    def planted(self, role: str) -> SensorError | None:
+        """The fault of a sensor; None for a healthy one."""
+        found = {str(name): error for name, error in self.sensor_errors.items()}.get(role)
+        return None if found is None else SensorError(**found.model_dump())
 
     @property
     def poured(self) -> BuildErrors:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from hal import registry
 from hal.errors import ConfigError
 from hal.links.wire import WireCore
+from hal.sim.devices.sensor_noise import SensorError
 from hal.sim.ports import (
     AxesSource,
     ContactPort,
@@ -66,6 +67,8 @@ class SimPlace:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Properties that the rig file states (``axes``, ``limits``), checked by its driver's settings; empty when it
     states nothing."""
+    error: SensorError | None = None
+    """Fault planted in this sensor by ``[sim.sensor_errors]``."""
 
 
 @dataclass(frozen=True)

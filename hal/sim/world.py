@@ -91,6 +91,8 @@ class World:
         self.plunger: PlungerSource | None = None
         self.pedal = False
         self.estop = False
+        self.applied: dict[str, float] = {}
+        """What a reference makes act on a sensor, by the sensor's role, in place of what it feels otherwise."""
         self.tracks: list[Track] = []
         """Paths of earlier insertions."""
         self.hand_stiffness_n_mm: float | None = None
@@ -218,17 +220,17 @@ class World:
 
     def line_pressure_kpa(self, now_ns: int) -> float:
         self.advance(now_ns)
-        return self.fluid.line_pressure_kpa
+        return self.applied.get("pressure", self.fluid.line_pressure_kpa)
 
     def temperature_c(self, now_ns: int) -> float:
         return self.temperature
 
     def needle_force_n(self, now_ns: int) -> float:
         self.advance(now_ns)
-        return self.needle.axial_force_n
+        return self.applied.get("needle_force", self.needle.axial_force_n)
 
     def probe_force_n(self, now_ns: int) -> float:
-        return PROBE_STIFFNESS_N_MM * self.indentation_mm(now_ns)
+        return self.applied.get("probe_force", PROBE_STIFFNESS_N_MM * self.indentation_mm(now_ns))
 
     def touches(self, now_ns: int) -> tuple[bool, bool, bool]:
         self.advance(now_ns)

@@ -139,3 +139,19 @@ def test_a_blocked_line_ends_the_test_without_a_number(tmp_path):
     with pytest.raises(DeviceError, match="line"):
         run_test("line_loss", blocked, out=tmp_path / "b", tell=lambda _: None)
     assert analyse_qa(next((tmp_path / "b").glob("qa-*"))).outcome.figures == ()
+
+
+def test_an_authorised_deviation_stands_on_the_first_page_of_the_study(tmp_path):
+    own = _rig(tmp_path, more=f'\n[qa]\nruns = "{tmp_path / "qa"}"\nrequired = ["line_loss"]\n')
+    order = ["run", "lumbar", "--rig", own, "--trials", "1", "--technique", "L4_LM", "--workers", "1"]
+    runner = CliRunner()
+    refused = runner.invoke(app, [*order, "--out", str(tmp_path / "a")])
+    assert refused.exit_code == 2 and "line_loss: it was never carried out" in refused.stderr
+    assert not (tmp_path / "a").exists()
+    done = runner.invoke(
+        app, [*order, "--out", str(tmp_path / "b"), "--qa-override", "A. Smith: no cup at hand", "--json"]
+    )
+    folder = next((tmp_path / "b").glob("lumbar-*"))
+    page = (folder / "report.html").read_text()
+    assert done.exit_code == 0 and verify_run(folder) == ()
+    assert "Authorised deviation" in page and "Authorised by A. Smith: no cup at hand." in page

@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from hal.sim.devices.modbus_slave import ILLEGAL_ADDRESS, ModbusFault, ModbusSlave, float_words
-from hal.sim.devices.sensor_noise import Channel, Imperfection
+from hal.sim.devices.sensor_noise import Channel, Imperfection, SensorError
 from hal.sim.ports import ForcePort
 from hal.sim.simulators import BOTH, SimDevice, SimPlace
 
@@ -30,6 +30,7 @@ class ForceAmplifier(ModbusSlave):
         unit: int = 1,
         mbap: bool = False,
         imperfection: Imperfection | None = None,
+        error: SensorError | None = None,
     ) -> None:
         super().__init__(self, unit=unit, mbap=mbap, turnaround_s=0.001)
         self.functions = frozenset((1, 3, 4, 5, 6, 16))
@@ -37,7 +38,7 @@ class ForceAmplifier(ModbusSlave):
         self.tare_n = 0.0
         self._force = port.needle_force_n if which == "needle" else port.probe_force_n
         self._range_n = RANGE_N[which]
-        self._channel = Channel(imperfection or (NEEDLE if which == "needle" else PROBE), seed)
+        self._channel = Channel(imperfection or (NEEDLE if which == "needle" else PROBE), seed, error)
 
     def _measure(self, now_ns: int) -> float:
         if self.broken_wire:
@@ -76,6 +77,6 @@ class ForceAmplifier(ModbusSlave):
 def simulator(place: SimPlace) -> SimDevice:
     """Amplifier of the needle's load cell or the probe's, by its role."""
     which: Literal["needle", "probe"] = "probe" if place.role == "probe_force" else "needle"
-    core = ForceAmplifier(place.surroundings, which, seed=place.seed)
-    tcp_core = ForceAmplifier(place.surroundings, which, seed=place.seed, mbap=True)
+    core = ForceAmplifier(place.surroundings, which, seed=place.seed, error=place.error)
+    tcp_core = ForceAmplifier(place.surroundings, which, seed=place.seed, mbap=True, error=place.error)
     return SimDevice(place.role, place.driver, core, tcp_core, BOTH)

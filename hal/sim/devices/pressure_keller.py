@@ -16,7 +16,7 @@ from hal.sim.devices.modbus_slave import (
     float_words,
     words_float,
 )
-from hal.sim.devices.sensor_noise import Channel, Imperfection
+from hal.sim.devices.sensor_noise import Channel, Imperfection, SensorError
 from hal.sim.ports import PressurePort
 from hal.sim.simulators import BOTH, SimDevice, SimPlace
 
@@ -52,6 +52,7 @@ class KellerPressure(ModbusSlave):
         mbap: bool = False,
         range_kpa: float = 350.0,
         imperfection: Imperfection = PRESSURE,
+        error: SensorError | None = None,
     ) -> None:
         super().__init__(self, unit=unit, mbap=mbap, turnaround_s=0.003, any_unit=TRANSPARENT_UNIT)
         self.functions = frozenset((3, 6, 8, 16))
@@ -61,7 +62,7 @@ class KellerPressure(ModbusSlave):
         self.coefficients = {GAIN: 1.0, RANGE: 0.0, RANGE + 2: range_kpa / KPA_PER_BAR}
         """By address; a test sets what an earlier user may have left. The zero follows ``zero_shift_kpa``."""
         self._port = port
-        self._pressure = Channel(imperfection, seed)
+        self._pressure = Channel(imperfection, seed, error)
         self._temperature = Channel(TEMPERATURE, seed + 1)
         self._config = {0x0200: unit, FIRMWARE: 16 << 8 | 27}
 
@@ -143,6 +144,6 @@ def _whole_words(value: float) -> list[int]:
 
 def simulator(place: SimPlace) -> SimDevice:
     """This device on a simulated bench."""
-    core = KellerPressure(place.surroundings, seed=place.seed)
-    tcp_core = KellerPressure(place.surroundings, seed=place.seed, mbap=True)
+    core = KellerPressure(place.surroundings, seed=place.seed, error=place.error)
+    tcp_core = KellerPressure(place.surroundings, seed=place.seed, mbap=True, error=place.error)
     return SimDevice(place.role, place.driver, core, tcp_core, BOTH)

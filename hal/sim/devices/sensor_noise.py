@@ -22,10 +22,26 @@ class Imperfection:
     low_pass_hz: float
 
 
+@dataclass(frozen=True)
+class SensorError:
+    """A fault that was planted in a sensor; in the unit of the value."""
+
+    gain: float = 1.0
+    offset: float = 0.0
+    drift_per_h: float = 0.0
+    hysteresis: float = 0.0
+    """Width of the play: a rising value reads half of it low, a falling one half of it high."""
+    bend: float = 0.0
+    """Departure from a straight line at the middle of the range ``bend_range``, zero at its ends."""
+    bend_range: float = 1.0
+
+
 class Channel:
     """One analogue channel, evaluated on request."""
 
-    def __init__(self, figures: Imperfection, seed: int) -> None:
+    def __init__(self, figures: Imperfection, seed: int, error: SensorError | None = None) -> None:
+        self._error = error
+        self._play = 0.0
         self._random = random.Random(seed)
         self._noise_sd = figures.noise_sd
         self._offset = self._random.gauss(0.0, figures.offset_sd) if figures.offset_sd else 0.0
@@ -52,4 +68,14 @@ class Channel:
     def sample(self, value: float, now_ns: int) -> float:
         """The reading at ``now_ns`` for a true ``value``."""
         settled = self.filtered(value, now_ns)
+        if self._error is not None:
+            settled = self._faulty(self._error, settled, now_ns)
         return settled + self._offset + self._drift_per_ns * now_ns + self._random.gauss(0.0, self._noise_sd)
+
+    def _faulty(self, error: SensorError, value: float, now_ns: int) -> float:
+        """What the planted fault makes of a value."""
+        half = error.hysteresis / 2.0
+        self._play = min(max(self._play, value - half), value + half)
+        share = self._play / error.bend_range
+        bent = 4.0 * error.bend * share * (1.0 - share) if error.bend else 0.0
+        return error.gain * self._play + error.offset + bent + error.drift_per_h * now_ns / NS_PER_HOUR
