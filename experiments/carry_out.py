@@ -31,7 +31,7 @@ def carry_out(order: Order, publish: int | None = None) -> Ended:
     Raises ``RecordError`` when the record cannot be written; a safety stop and a device failure are told in the result.
     """
     if not needs_bench(order.config):
-        say("rehearsing in simulation, so that nothing has to be computed for long while devices are watched ...")
+        say("rehearsing in simulation, so that no long computation happens while devices are watched ...")
         rehearse(order.study)
     progress = StudyProgress(WallClock(), estimate=estimate(order))
 
@@ -79,7 +79,7 @@ def _live(order: Order, port: int | None) -> Iterator[LiveScene | None]:
         ended = server.error
         server.close()
         if ended is not None:
-            say(f"the live scene ended before the study: {ended!r}; the record of the study is not touched by it")
+            say(f"the live scene ended before the study: {ended!r}; the record of the study is not affected")
         for reason in server.lost_clients:
             say(f"live scene: {reason}")
 

@@ -75,7 +75,7 @@ def ask_for_block(
     for _ in range(ASKED_MAX_N):
         name = _ask(controller, _words(cartridge, still_to_do, goes_on_with, why), ("block", cartridge.cartridge_id))
         if goes_on_with and name != goes_on_with:
-            why = f"{name} is another block; cartridge {cartridge.cartridge_id} goes on in {goes_on_with}. "
+            why = f"{name} is another block; cartridge {cartridge.cartridge_id} continues in {goes_on_with}. "
             continue
         ledger = ledgers if isinstance(ledgers, Ledger) else _opened(ledgers, name)
         lot = _ask(controller, f"Type the lot of block {name}.", ("lot", ledger.lot or "simulated"))
@@ -99,7 +99,7 @@ def _words(cartridge: PlannedCartridge, still_to_do: Sequence[PlannedTrial], goe
     roots = ", ".join(f"{trial.level} {trial.side}" for trial in still_to_do)
     if goes_on_with:
         return (
-            f"{why}Cartridge {cartridge.cartridge_id} goes on: put block {goes_on_with} into the fixture as it was. "
+            f"{why}Cartridge {cartridge.cartridge_id} continues: put block {goes_on_with} into the fixture as it was. "
             f"Still to be used: {roots}. Type the number of the block that is in"
         )
     return (

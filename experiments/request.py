@@ -56,7 +56,7 @@ def estimate(order: Order) -> str:
     hours, minutes = divmod(round(total_s / 60.0), 60)
     took = f"{hours} h {minutes} min" if hours else f"{max(minutes, 1)} min"
     where = "of computing" if simulated else "at the bench"
-    return f"{design.repeats * len(each_s)} trials asked for: about {took} {where}"
+    return f"{design.repeats * len(each_s)} trials requested: about {took} {where}"
 
 
 def checked(
@@ -154,9 +154,9 @@ def _try_devices(config: RigConfig) -> None:
         rig = open_rig(config.model_copy(update={"devices": own}), clock)
     except RigNotOpened as error:
         why = "; ".join(f"{role}: {one_line(failure)}" for role, failure in error.failures.items())
-        raise ConfigError(f"the rig file does not fit what is connected, nothing was begun: {why}") from None
+        raise ConfigError(f"the rig file does not fit what is connected; nothing was started: {why}") from None
     for problem in rig.close():
-        say(f"phantomrig: after the first look at the devices: {problem}")
+        say(f"phantomrig: after the first check of the devices: {problem}")
 
 
 def copies_of(study: Study, config: RigConfig) -> dict[str, bytes]:

@@ -104,7 +104,7 @@ def _check_folder(run: RecordedRun) -> None:
              if here.get(name) != there.get(name)]  # fmt: skip
     if other:
         raise ConfigError(
-            f"{path} cannot be resumed: it was made with other software, and half a study with each is no study: "
+            f"{path} cannot be resumed: it was made with other software, and a study made half with each is not valid: "
             + ", ".join(other)
         )
 

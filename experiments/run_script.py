@@ -53,7 +53,7 @@ def _message_of(path: Path, session: Session, error: Exception) -> str:
     at = f"line {frames[-1].lineno} ({frames[-1].line})" if frames else "its end"
     where = frames[-1].filename if frames else str(path)
     kept = ", ".join(str(run.run) for run in session.runs) or "none"
-    return f"the script ended at {where}, {at}: {type(error).__name__}: {error}. Runs that are kept: {kept}"
+    return f"the script ended at {where}, {at}: {type(error).__name__}: {error}. Runs kept: {kept}"
 
 
 @contextmanager

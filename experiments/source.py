@@ -50,10 +50,11 @@ def folder_of_script(session: Session, file: str) -> str:
         path = Path(file).resolve()
         if path.suffix == ".py" and path.is_relative_to(main.parent):
             return path.relative_to(main.parent).as_posix()
-        raise ConfigError(f"{file}: a procedure stands in the script or in a module beside it, whose source is kept")
+        where = "in the script or in a module beside it, so that its source is kept"
+        raise ConfigError(f"{file}: define a procedure {where}")
     if _cells():
         return NOTEBOOK
-    raise ConfigError("a procedure stands in a script or a notebook: at a prompt no source of it can be kept")
+    raise ConfigError("define a procedure in a script or a notebook: at a prompt its source cannot be kept")
 
 
 def shipped_scripts() -> dict[str, Path]:

@@ -168,13 +168,13 @@ def _step(at: Any, part: str) -> Any:
 def _beyond_a_script(before: RigConfig, after: RigConfig, changes: Changes) -> Iterator[str]:
     """Keys that only the rig file itself may set."""
     if before.rig.simulated != after.rig.simulated:
-        yield "rig.simulated: a script cannot say whether the rig exists"
+        yield "rig.simulated: a script cannot change whether the rig is simulated"
     if before.safety != after.safety:
         yield "safety: the wiring of the emergency stop cannot be changed by a script; change the rig file itself"
     if not before.rig.simulated:
         for key in changes:
             if key.split(".")[0] not in STATED_BY_SCRIPT:
-                yield f"{key}: the file of a real bench says what stands there; a script may change limits and needle"
+                yield f"{key}: this file describes a real bench, of which a script may change only limits and needle"
     if before.line.rating_kpa < after.line.rating_kpa:
         yield _wider("line.rating_kpa", before.line.rating_kpa, after.line.rating_kpa)
     if before.limits.polling != after.limits.polling:

@@ -26,7 +26,7 @@ from hal.files.toml_text import toml_text
 from rig.config import RigConfig, load_config
 
 TOO_LATE = "it was planned after the first trial of its script had begun, when results could be seen"
-AGAIN = "its script had run it before, and whoever may choose between two runs has chosen by their results"
+AGAIN = "its script had run it before, so that a choice between two runs could depend on their results"
 
 
 class VariedStudy:

@@ -52,7 +52,7 @@ class FilesTogether(LoadFileScheduling):  # type: ignore[misc]
 
 
 _processes: defaultdict[str, set[str]] = defaultdict(set)
-"""Of each file, the processes that ran tests of it."""
+"""Processes that ran tests of each file."""
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -74,11 +74,11 @@ def carrier_in_rig(
     CarrierToRig = result.calibration.CarrierToReference.then(chain.transform)
     own = u_mm(CarrierToRig)
     if own < stated:
-        why = f"better than what stands ({own:.2f} against {stated:.2f} mm): certify with --transform CarrierToRig"
+        why = f"better than the value in force ({own:.2f}, not {stated:.2f} mm): certify with --transform CarrierToRig"
     else:
         why = (
-            f"no better than what stands ({own:.2f} against {stated:.2f} mm, the tracker's place in the rig decides): "
-            "certify the needle's offset alone, without --transform"
+            f"no better than the value in force ({own:.2f} against {stated:.2f} mm, the tracker's place in the rig "
+            "decides): certify the needle's offset alone, without --transform"
         )
     return InRig(CarrierToRig, own, stated, why), chain.transform
 

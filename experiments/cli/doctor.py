@@ -115,7 +115,7 @@ def _drivers() -> Iterator[Finding]:
     if broken:
         yield Finding("error", "drivers", "; ".join(broken), "install again what brought it")
     for bad in registry.bad_plugins():
-        yield Finding("warning", "plug-in", bad.words, f"mend or uninstall {bad.distribution}; all else works")
+        yield Finding("warning", "plug-in", bad.words, f"repair or uninstall {bad.distribution}; everything else works")
     if unverified:
         text = f"{len(unverified)} of {len(wired)} drivers were never compared with the real device"
         yield Finding("warning", "drivers", text, "record a transcript at the first bench session")

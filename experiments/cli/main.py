@@ -96,7 +96,7 @@ def run(
 @app.command(epilog="A trial that was interrupted is run again as a new one; the order stays that of the plan.")
 def resume(
     run: Annotated[Path, typer.Argument(help="run folder of a study that was killed or ended early")],
-    rig: Annotated[Path | None, typer.Option("--rig", help="the bench's rig file, as the run was begun with")] = None,
+    rig: Annotated[Path | None, typer.Option("--rig", help="the bench's rig file with which the run began")] = None,
     workers: Annotated[int | None, number("cartridges that run at the same time (simulated rigs)", 1, 256)] = None,
     json: AsJson = False,
 ) -> None:
@@ -128,7 +128,7 @@ def verify(
     recompute: Annotated[bool, typer.Option(help="analyse the record again and compare every number")] = False,
     json: AsJson = False,
 ) -> None:
-    """Check every file of a run folder, and tell which known anomalies it may have."""
+    """Check every file of a run folder, and list the known anomalies that it may have."""
     from experiments.cli.verify import NOT_INTACT, show
     from experiments.cli.verify import verify as verified
 
@@ -230,7 +230,7 @@ def score(
     ] = None,
     phantoms: Annotated[int, number("how many phantoms are poured, each with its own seed", 1, 1000)] = 3,
     first_seed: Annotated[int, number("seed of the first phantom (100-112 and 950 are refused)", 0, 2**32 - 1)] = 900,
-    phantom: Annotated[str, typer.Option(help="drawing that is poured: a shipped name or a .toml file")] = "lumbar_ref",
+    phantom: Annotated[str, typer.Option(help="phantom that is poured: a shipped name or a .toml file")] = "lumbar_ref",
     json: AsJson = False,
 ) -> None:
     """Measure on simulated frames how well guidance finds bone, level and needle."""
@@ -252,7 +252,7 @@ def metrics(
     tip_tool: Annotated[str, typer.Option(help="tool that has the tip, e.g. NeedleToTracker")] = "",
     json: AsJson = False,
 ) -> None:
-    """Motion metrics of tools, as Perk Tutor defines them and corrected."""
+    """Compute motion metrics of tools, as Perk Tutor defines them and corrected."""
     from json import dumps
 
     from experiments.cli.metrics import measure
@@ -270,7 +270,7 @@ def metrics(
 @app.command(epilog="Examples:  phantomrig convert runs/x/trials/T001 T001_mha  |  phantomrig convert a.dcm b.mha")
 def convert(
     source: Annotated[Path, typer.Argument(help="trial folder, sequence, DICOM, video, transform or point file")],
-    target: Annotated[Path, typer.Argument(help="what to write; the ending says the format")],
+    target: Annotated[Path, typer.Argument(help="file or folder to write; the ending gives the format")],
     json: AsJson = False,
 ) -> None:
     """Convert between the file formats of the field."""

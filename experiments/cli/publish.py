@@ -60,7 +60,7 @@ def publish(
         passed_over, unplaced = play(source, publisher, clock, speed)
         clock.sleep(LONGEST_WAIT_S)  # the last messages leave
         if server.error is not None:
-            raise LinkError(f"the serving on port {server.port} ended by itself: {server.error}", port=str(server.port))
+            raise LinkError(f"serving on port {server.port} ended by itself: {server.error}", port=str(server.port))
         clients = publisher.listeners
         return {
             "source": source.name,

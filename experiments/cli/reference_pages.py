@@ -27,7 +27,7 @@ BAR = chr(92) + "|"
 """A bar inside a cell."""
 EXITS = (
     ("0", "done, whatever the verdict"),
-    ("1", "our own fault: a traceback is shown, please report it"),
+    ("1", "a fault of the program: a traceback is shown, please report it"),
     ("2", "bad input: a file, an option, a folder; one message says which"),
     ("3", "stopped by safety or by the operator"),
     ("4", "a device failed"),
@@ -67,9 +67,9 @@ def drivers() -> str:
         parts.append(_keys(keys_of(entry.settings_model())))
     return _page(
         "Drivers",
-        f"What `driver = ...` may say in a rig file. **{UNVERIFIED.capitalize()}** means: written from the device's "
-        "manual and tested against transcripts from manuals and independent clients, but never compared with a "
-        "transcript of the real device. Drivers *by hand* have no wire: a person types. `phantomrig devices` prints "
+        f"Drivers that `driver = ...` may name in a rig file. **{UNVERIFIED.capitalize()}** means: written from the "
+        "device's manual and tested against transcripts from manuals and independent clients, but never compared with "
+        "a transcript of the real device. Drivers *by hand* have no wire: a person types. `phantomrig devices` prints "
         "the same list with installed plug-ins.",
         *parts,
     )
@@ -110,7 +110,8 @@ def techniques() -> str:
         _table(("id", "lateral (deg)", "tilt (deg)", "superficial (mm)"), paths),
         "## Arms without ultrasound\n\nThe entry is set off from the palpated point: lateral, cranial.",
         _table(("id", "palpated", "offset (mm)", "lateral (deg)", "depth (mm)"), marks),
-        "## Checklist\n\nItems of all techniques together. Times: how long an agent must act, and how long to wait.",
+        "## Checklist\n\nItems of all techniques together. Times: contact time of the agent, and waiting time "
+        "afterwards.",
         _table(
             ("item", "when", "what", "contact (s)", "wait (s)"), sorted(checks, key=lambda row: (order[row[1]], row))
         ),
@@ -127,7 +128,7 @@ def command_line() -> str:
 
     top = get_command(app)
     parts = [
-        "Results for machines: `--json` prints one JSON object as the last line of stdout; what is for people goes to "
+        "Results for machines: `--json` prints one JSON object as the last line of stdout; text for people goes to "
         "stderr.",
         _table(("exit code", "meaning"), EXITS),
     ]
@@ -165,7 +166,7 @@ def material_table() -> str:
     ]
     return _page(
         "Materials",
-        "What the simulated gel is made of. Figures and their sources stand in `hal/phantom/data/materials.toml`: "
+        "Materials of the simulated gel. Figures and their sources are in `hal/phantom/data/materials.toml`: "
         "published, recalled, computed or assumed; an assumed value is a parameter of the simulation, not a fact.",
         "## Acoustic",
         _table(
@@ -203,7 +204,7 @@ def files() -> str:
     return _page(
         "Files",
         "Keys of the files that a user writes, all TOML. A key that is not listed is refused by name. Units are in the "
-        "names. A default of *not set* means that something else decides, as the text says.",
+        "names. A default of *not set* means that another setting decides, as the text explains.",
         f"## Study\n\nShipped: {_names(shipped_studies())}.",
         _keys(keys_of(Study)),
         f"## Technique\n\nShipped: {_names(shipped())}. `Range`: `{{ preferred = .., lo = .., hi = .. }}`.",

@@ -33,7 +33,7 @@ def resume_study(run: Path, rig: Path | None, workers: int | None) -> RunResult:
     check_devices(found.config, calibrated)
     _tell(found)
     if not needs_bench(found.config):
-        say("rehearsing in simulation, so that nothing has to be computed for long while devices are watched ...")
+        say("rehearsing in simulation, so that no long computation happens while devices are watched ...")
         rehearse(found.study)
     progress = StudyProgress(WallClock())
     default = WORKERS_SIMULATED if needs_bench(found.config) else 1
@@ -48,7 +48,7 @@ def resume_study(run: Path, rig: Path | None, workers: int | None) -> RunResult:
 def _tell(found: Resumption) -> None:
     """What is done, what is left, and what of it goes elsewhere."""
     say(f"{found.run}: {len(found.outcomes)} of {sum(len(c.trials) for c in found.cartridges)} trials have a result")
-    again = "run again in its cartridge, which is made again without it"
+    again = "run again in its cartridge, which is built again without the interrupted attempt"
     how = again if needs_bench(found.config) else "its root is spent"
     for name, before in found.before.items():
         for trial_id in before.open:

@@ -128,7 +128,7 @@ def show(result: dict[str, Any]) -> None:
             table = _tip_table(part, figures)
         table.caption = (
             f"simulated; phantomrig {result['version']}; {result['over']}, seeds {seeds[0]}-{seeds[-1]}; "
-            "says nothing of other spines"
+            "says nothing about other spines"
         )
         console.print(table)
 

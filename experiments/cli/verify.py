@@ -54,7 +54,7 @@ def verify(path: Path, *, recompute: bool = False) -> Verification:
     if run.manifest is not None and not manifest_is_bound(run):
         notes.append(
             "manifest.json was written by a version that bound only its hashes: its times, host, system and number of "
-            "processors stand nowhere else, so that a change of them cannot be seen"
+            "processors are recorded nowhere else, so a change of them cannot be seen"
         )
     if run.manifest is None:
         notes.append(f"it was killed, or still runs; a run that was killed is finished by: phantomrig resume {path}")

@@ -277,7 +277,7 @@ def test_trials_on_several_benches_are_bounded_by_the_bench() -> None:
     assert "Clopper-Pearson" in alike.bound.method
 
 
-def test_confirmed_tips_that_were_elsewhere_are_told_per_method_with_a_bound_over_trials() -> None:
+def test_confirmed_tips_that_were_elsewhere_are_reported_per_method_with_a_bound_over_trials() -> None:
     rows = [
         row for k in range(10)
         for row in _rows([1.0], n_confirm_direct=20, n_confirm_motion=1, n_confirm_fluid=0,

@@ -73,9 +73,9 @@ def test_a_run_without_streams_frames_or_tips_still_gets_its_figures(tmp_path: P
     run.adopt("C01")
     run.seal("aborted")
     recorded = RunFolder.open(run.path)
-    drawn = draw_all(recorded, analyse(recorded), run.path / "figures")
-    assert {d.name for d in drawn} >= {"success", "times"}
-    assert not any(d.name.startswith(("pressure", "frames", "target", "ecdf")) for d in drawn)
+    saved = draw_all(recorded, analyse(recorded), run.path / "figures")
+    assert {d.name for d in saved} >= {"success", "times"}
+    assert not any(d.name.startswith(("pressure", "frames", "target", "ecdf")) for d in saved)
 
 
 def test_a_pressure_sample_that_is_all_nan_does_not_break_the_figure(tmp_path: Path) -> None:

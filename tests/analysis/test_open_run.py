@@ -51,7 +51,7 @@ def test_the_table_of_trials_holds_every_cell_as_recorded(run: Run) -> None:
         assert found == [row[str(name)] for row in rows], name
 
 
-def test_units_are_told_of_every_kind_of_table(run: Run) -> None:
+def test_units_are_given_for_every_kind_of_table(run: Run) -> None:
     assert run.units() == run.trials.attrs["units"] == {c.name: c.unit for c in COLUMNS if c.unit}
     assert run.units("events") == {"time_s": "s"}
     assert run.units("pressure") == {"time_s": "s", "pressure_kpa": "kPa", "temperature_c": "degC"}
@@ -112,7 +112,7 @@ def test_every_table_of_a_simulated_run_says_so(run: Run) -> None:
         (lambda run: run.units("frame"), "no stream 'frame'"),
     ],
 )
-def test_what_the_run_does_not_have_is_told_with_what_it_has(run: Run, ask, words: str) -> None:
+def test_what_the_run_does_not_have_is_reported_with_what_it_has(run: Run, ask, words: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(words)):
         ask(run)
 
@@ -213,7 +213,7 @@ def test_a_killed_trial_without_a_row_still_has_its_samples(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir()])
-def test_a_folder_that_is_no_run_folder_is_told(tmp_path: Path, make) -> None:
+def test_a_folder_that_is_no_run_folder_is_reported(tmp_path: Path, make) -> None:
     make(tmp_path / "x")
     with pytest.raises(ConfigError, match="run folder"):
         open_run(tmp_path / "x")
@@ -245,5 +245,5 @@ def test_the_example_of_the_page_runs(
         exec(compile(body, PAGE.name, "exec"), known)
     assert len(examples) == 3 and known["page"] == Path("runs") / folder.name / "report.html"
     assert isinstance(known["picture"], np.ndarray) and (tmp_path / "target.png").stat().st_size > 10_000
-    said = capsys.readouterr().out
-    assert LABEL in said and "in_plane" in said and "highest_kpa" in said and "force" in said
+    output = capsys.readouterr().out
+    assert LABEL in output and "in_plane" in output and "highest_kpa" in output and "force" in output

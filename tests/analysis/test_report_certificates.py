@@ -65,7 +65,7 @@ def test_a_run_without_certificates_has_no_such_table(tmp_path: Path) -> None:
     assert table(RunFolder.open(synthetic_run.make(tmp_path / "run", repeats=1, frames=False))) is None
 
 
-def test_a_damaged_copy_is_told(run: Path) -> None:
+def test_a_damaged_copy_is_reported(run: Path) -> None:
     (run / "calibrations" / "SS-1.json").write_text(json.dumps([1]))
     with pytest.raises(ConfigError, match=r"calibrations/SS-1\.json"):
         table(RunFolder.open(run))

@@ -22,7 +22,7 @@ from analysis.uncertainty.draws import check_lengths, check_region
 from analysis.uncertainty.parts import measurement_parts, prediction_parts
 from rig.record import RecordedRun
 from tests.analysis.synthetic_run import make
-from tests.unit.analysis.test_uncertainty_parts import told, trial
+from tests.unit.analysis.test_uncertainty_parts import recorded, trial
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def _text(blocks: tuple[Block, ...]) -> str:
 def _filled(results: Results, size: float) -> Results:
     """The same results with two approaches whose errors are ``size`` times as large as their budget."""
     rng = np.random.default_rng(5)
-    about = trial(told())
+    about = trial(recorded())
     measured, parts = measurement_parts(about, simulated=True), prediction_parts(about, 0.1, 9.0)
     cov = sum((p.covariance_mm2 for p in parts if p.covariance_mm2 is not None), np.zeros((3, 3)))
     root = np.linalg.cholesky(cov)
@@ -57,9 +57,9 @@ def _filled(results: Results, size: float) -> Results:
 
 
 def test_a_record_that_states_nothing_gives_an_incomplete_budget_and_no_prediction(results: Results) -> None:
-    told_ = results.uncertainty
-    assert told_.measurement and not any(b.complete for b in told_.measurement)
-    assert told_.prediction == () and told_.comparisons == ()
+    budgets_ = results.uncertainty
+    assert budgets_.measurement and not any(b.complete for b in budgets_.measurement)
+    assert budgets_.prediction == () and budgets_.comparisons == ()
     text = _text(section(results, ()))
     assert "incomplete" in text and "No error was predicted" in text
 

@@ -1,4 +1,4 @@
-"""What every needle carrier must do, on every mount."""
+"""Contract of every needle carrier, on every mount."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every pump driver must do, over every mount and in every mode (``pump_table``)."""
+"""Contract of every pump driver, over every mount and in every mode (``pump_table``)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _until_done(bench: Bench) -> None:
 
 
 def _most_ml(bench: Bench, rate_ml_min: float, since_ns: int) -> float:
-    """What a pump that was switched on since then can have pushed at most, however slow the machine is."""
+    """Largest volume that a pump switched on since then can have pushed, however slow the machine is."""
     return rate_ml_min / 60.0 * (bench.at.clock.now_ns() - since_ns) / 1e9
 
 
@@ -212,7 +212,7 @@ def test_an_interrupted_infusion_does_not_begin(bench: Bench) -> None:
 @pytest.mark.parametrize("case", PUMPS, ids=str)
 def test_on_a_bad_line_a_count_is_true_or_an_error(case: PumpCase, kind: FaultKind) -> None:
     """A quarter of the answers is hit: whatever is reported lies between what was pumped before and after."""
-    said_n = 0
+    shown_n = 0
     for seed in range(6):
         pump = case.core()
         core = FaultyCore(pump, (), seed)
@@ -231,7 +231,7 @@ def test_on_a_bad_line_a_count_is_true_or_an_error(case: PumpCase, kind: FaultKi
                     state = driver.read()
                 except (LinkError, DeviceError):
                     continue
-                said_n += 1
+                shown_n += 1
                 after_ml = pump.displaced_ml(at.clock.now_ns())
                 assert before_ml - OFF_ML <= state.dispensed_ml <= after_ml + OFF_ML
                 at.clock.sleep(0.1)
@@ -240,7 +240,7 @@ def test_on_a_bad_line_a_count_is_true_or_an_error(case: PumpCase, kind: FaultKi
             stands_ml = pump.displaced_ml(at.clock.now_ns())
             at.clock.sleep(2.0)
             assert pump.displaced_ml(at.clock.now_ns()) == stands_ml <= 0.3 * 1.03
-    assert said_n > 20
+    assert shown_n > 20
 
 
 def test_a_closed_driver_says_so(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""What every pressure, force and contact driver must do, over every mount."""
+"""Contract of every pressure, force and contact driver, over every mount."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_a_broken_wire_of_the_load_cell_is_a_device_error(force: Force) -> None:
         force.driver.read()
 
 
-def test_contacts_are_told_apart(contact: Contact) -> None:
+def test_contacts_are_distinguished(contact: Contact) -> None:
     for touching in ((False, False, False), (True, False, False), (False, True, False), (False, False, True)):
         contact.world.touching = touching
         reading = contact.driver.read()

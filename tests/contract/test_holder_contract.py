@@ -1,4 +1,4 @@
-"""What every probe holder must do, on every mount."""
+"""Contract of every probe holder, on every mount."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def sides(frames: list[SweepFrame]) -> tuple[list[list[Sweep]], list[SweepFrame]
     return along, [f for look, f in pairs if look.kind == "transverse"]
 
 
-def laid(frames: list[SweepFrame], PhantomToRig: np.ndarray = NominalToRig) -> Laid:
+def fitted(frames: list[SweepFrame], PhantomToRig: np.ndarray = NominalToRig) -> Laid:
     """Counted and laid on the drawing."""
     return lay_bone(*sides(frames), DRAWING, PhantomToRig)
 
@@ -112,14 +112,14 @@ def laid(frames: list[SweepFrame], PhantomToRig: np.ndarray = NominalToRig) -> L
 def registered(seed: int, draws_n: int = 0) -> tuple[BoneRegistration, np.ndarray]:
     """Registration and the true targets (Rig frame)."""
     made = scene(seed)
-    return judge(laid(made.frames()), DRAWING, SPREADS, draws_n=draws_n), made.targets_rig_mm()
+    return judge(fitted(made.frames()), DRAWING, SPREADS, draws_n=draws_n), made.targets_rig_mm()
 
 
 def errors(result: BoneRegistration, true_rig_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Length of each target's error (mm), whether it lies within the claimed 95 %, and its squared Mahalanobis length
     (3 is expected)."""
-    drawn_mm = np.array(list(DRAWING.places.targets.values()))
-    away = apply_transform(result.PhantomToRig, drawn_mm) - true_rig_mm
+    designed_mm = np.array(list(DRAWING.places.targets.values()))
+    away = apply_transform(result.PhantomToRig, designed_mm) - true_rig_mm
     own = away @ result.PhantomToRig[:3, :3]
     lengths = np.linalg.norm(away, axis=1)
     inside = lengths <= np.array([c.radius_95_mm for c in result.budget.claims])

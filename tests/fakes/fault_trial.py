@@ -30,7 +30,7 @@ SEED = 101
 
 @dataclass
 class Line:
-    """What the host sent to one device: (time, bytes) of every write; and where its axes truly were then."""
+    """Writes of the host to one device, (time, bytes) each, and the true places of its axes at those times."""
 
     sent: list[tuple[int, bytes]] = field(default_factory=list)
     axes: list[tuple[int, np.ndarray]] = field(default_factory=list)
@@ -39,13 +39,13 @@ class Line:
         """Listen to everything that the host sends to ``core``, also when the cable swallows it."""
         receive = core.receive
 
-        def heard(data: bytes, now_ns: int) -> None:
+        def received(data: bytes, now_ns: int) -> None:
             self.sent.append((now_ns, bytes(data)))
             receive(data, now_ns)
             if hasattr(core, "axes_at"):
                 self.axes.append((now_ns, np.array(core.axes_at(now_ns))))
 
-        core.receive = heard
+        core.receive = received
 
     def holding(self, mark: bytes) -> list[tuple[int, bytes]]:
         return [(at, data) for at, data in self.sent if mark in data]
@@ -53,7 +53,7 @@ class Line:
 
 @dataclass
 class FaultTrial:
-    """What one trial left: on disk, on the lines and in the world."""
+    """Results of one trial: on disk, on the lines and in the world."""
 
     folder: Path
     result: CartridgeResult

@@ -17,7 +17,7 @@ from rig.live.replay_devices import Settings
 
 URL = "rigsim://recording"
 PATIENCE_S = 3600.0
-"""Of the clock: the first picture of a recording may come late."""
+"""Tolerance of the clock: the first image of a recording may come late."""
 
 
 class RecordedWire:

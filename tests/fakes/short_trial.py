@@ -23,7 +23,7 @@ from rig.live.scene import LiveScene
 
 @dataclass(frozen=True)
 class ShortTrial:
-    """What one trial left."""
+    """Results of one trial."""
 
     folder: Path
     result: CartridgeResult

@@ -59,7 +59,7 @@ def _share_out(sample: list[tuple[Area, Site]], workers: int, out: Path | None) 
     for area, site in sample:
         by_file.setdefault(site.file, []).append((area, site))
     order = {str(site): i for i, (_, site) in enumerate(sample)}
-    jobs, told = context.Queue(), context.Queue()
+    jobs, results = context.Queue(), context.Queue()
     for part in sorted(by_file.values(), key=len, reverse=True):
         jobs.put(part)
     for _ in range(workers):
@@ -69,7 +69,7 @@ def _share_out(sample: list[tuple[Area, Site]], workers: int, out: Path | None) 
     with tempfile.TemporaryDirectory(prefix="phantomrig-mutants-") as place:
         (Path(place) / "listened").mkdir()
         mutants = _gather(
-            [context.Process(target=_work, args=(Path(place), k, jobs, told)) for k in range(workers)], told, out,
+            [context.Process(target=_work, args=(Path(place), k, jobs, results)) for k in range(workers)], results, out,
             len(sample),
         )  # fmt: skip
     if len(mutants) < len(sample):
@@ -78,24 +78,24 @@ def _share_out(sample: list[tuple[Area, Site]], workers: int, out: Path | None) 
 
 
 def _gather(
-    running: list[ForkProcess], told: multiprocessing.Queue[Mutant | str | None], out: Path | None, whole: int
+    running: list[ForkProcess], results: multiprocessing.Queue[Mutant | str | None], out: Path | None, whole: int
 ) -> list[Mutant]:
     for process in running:
         process.start()
     mutants: list[Mutant] = []
     ended = 0
     while ended < len(running):
-        said = told.get(timeout=3600)
-        if said is None:
+        result = results.get(timeout=3600)
+        if result is None:
             ended += 1
-        elif isinstance(said, str):
-            print(said, file=sys.stderr, flush=True)
+        elif isinstance(result, str):
+            print(result, file=sys.stderr, flush=True)
         else:
-            mutants.append(said)
+            mutants.append(result)
             if out is not None:
                 with out.open("a") as file:
-                    file.write(json.dumps(asdict(said)) + "\n")
-            print(f"{len(mutants)} of {whole}  {_word(said)}  {said.site}", file=sys.stderr, flush=True)
+                    file.write(json.dumps(asdict(result)) + "\n")
+            print(f"{len(mutants)} of {whole}  {_word(result)}  {result.site}", file=sys.stderr, flush=True)
     for process in running:
         process.join()
     return mutants
@@ -105,18 +105,18 @@ def _work(
     place: Path,
     number: int,
     jobs: multiprocessing.Queue[list[tuple[Area, Site]] | None],
-    told: multiprocessing.Queue[Mutant | str | None],
+    results: multiprocessing.Queue[Mutant | str | None],
 ) -> None:
     """One process after another, a file each: what a file's tests load stays with it."""
     context = multiprocessing.get_context("fork")
     shadow = Shadow(ROOT, place / f"tree-{number}", place / "listened")
     while (part := jobs.get()) is not None:
-        process = context.Process(target=campaign, args=(shadow, part, told.put))
+        process = context.Process(target=campaign, args=(shadow, part, results.put))
         process.start()
         process.join()
         if process.exitcode:
-            told.put(f"the campaign of {part[0][1].file} ended with {process.exitcode}")
-    told.put(None)
+            results.put(f"the campaign of {part[0][1].file} ended with {process.exitcode}")
+    results.put(None)
 
 
 def _word(mutant: Mutant) -> str:

@@ -76,9 +76,9 @@ class Mutant:
 
 def areas(root: Path) -> tuple[Area, ...]:
     """The places of ``targets.toml``, their files listed."""
-    told = tomllib.loads((HERE / "targets.toml").read_text())
+    table = tomllib.loads((HERE / "targets.toml").read_text())
     found = []
-    for entry in told["area"]:
+    for entry in table["area"]:
         left_out = {str(p.relative_to(root)) for glob in entry.get("without", []) for p in root.glob(glob)}
         files = {str(p.relative_to(root)) for glob in entry["files"] for p in root.glob(glob)} - left_out
         found.append(
@@ -92,17 +92,17 @@ def areas(root: Path) -> tuple[Area, ...]:
 
 def equivalents() -> tuple[Equivalent, ...]:
     """Faults that a person has looked at and found to change nothing."""
-    told = tomllib.loads((HERE / "equivalents.toml").read_text())
-    return tuple(Equivalent(**entry) for entry in told.get("equivalent", []))
+    table = tomllib.loads((HERE / "equivalents.toml").read_text())
+    return tuple(Equivalent(**entry) for entry in table.get("equivalent", []))
 
 
 def draw(root: Path, seed: int, count: int) -> list[tuple[Area, Site]]:
     """The sample of one seed: each area its share of ``count``, without repeats."""
     chance = random.Random(seed)
-    told = areas(root)
-    whole = sum(area.mutants for area in told)
+    results = areas(root)
+    whole = sum(area.mutants for area in results)
     sample: list[tuple[Area, Site]] = []
-    for area in told:
+    for area in results:
         sites = [s for file in area.files for s in sites_of(file, (root / file).read_bytes(), area.kinds)]
         share = min(len(sites), round(count * area.mutants / whole))
         sample += [(area, site) for site in sorted(chance.sample(sites, share), key=lambda s: (s.file, s.start))]
@@ -169,8 +169,8 @@ def _listened(shadow: Shadow, name: str) -> Ran:
     return ran
 
 
-def judge(shadow: Shadow, nearest: Nearest, sites: list[Site], said: Callable[[Site, Ran], None]) -> None:
-    """Break one rule after the other and run its tests, stage by stage until one notices; ``said`` gets each."""
+def judge(shadow: Shadow, nearest: Nearest, sites: list[Site], report: Callable[[Site, Ran], None]) -> None:
+    """Break one rule after the other and run its tests, stage by stage until one notices; ``report`` gets each."""
     source = (shadow.root / nearest.file).read_bytes()
     compiled = b"njit" in source
     spent_s = dict.fromkeys(sites, 0.0)
@@ -180,7 +180,7 @@ def judge(shadow: Shadow, nearest: Nearest, sites: list[Site], said: Callable[[S
         spent_s[site] += ran.seconds
         if ran.failed or stage == len(STAGES_S):
             alive.remove(site)
-            said(site, Ran(ran.failed, spent_s[site]))
+            report(site, Ran(ran.failed, spent_s[site]))
 
     for stage in range(len(STAGES_S) + 1):
         tests = {site: nearest.of(stage, site, compiled=compiled) for site in alive}
@@ -209,20 +209,22 @@ def _forget_project() -> None:
         del sys.modules[name]
 
 
-def campaign(shadow: Shadow, sample: list[tuple[Area, Site]], said: Callable[[Mutant | str], None]) -> None:
-    """Judge every fault of one file; ``said`` gets each, and the tests that fail without any."""
+def campaign(shadow: Shadow, sample: list[tuple[Area, Site]], report: Callable[[Mutant | str], None]) -> None:
+    """Judge every fault of one file; ``report`` gets each, and the tests that fail without any."""
     listed = equivalents()
-    told: list[tuple[Area, Site]] = []
+    chosen: list[tuple[Area, Site]] = []
     for area, site in sample:
         reason = next((e.reason for e in listed if e.covers(site)), "")
         if reason:
-            said(Mutant(site, "", 0.0, reason))
+            report(Mutant(site, "", 0.0, reason))
         else:
-            told.append((area, site))
-    if not told:
+            chosen.append((area, site))
+    if not chosen:
         return
     enter(shadow.root)
-    nearest = Nearest(shadow, told[0][0], told[0][1].file)
-    judge(shadow, nearest, [site for _, site in told], lambda site, ran: said(Mutant(site, ran.failed, ran.seconds)))
+    nearest = Nearest(shadow, chosen[0][0], chosen[0][1].file)
+    judge(
+        shadow, nearest, [site for _, site in chosen], lambda site, ran: report(Mutant(site, ran.failed, ran.seconds))
+    )
     for red in nearest.red:
-        said(f"fails without any fault, so that it says nothing here: {red}")
+        report(f"fails without any fault, so that it says nothing here: {red}")

@@ -9,7 +9,8 @@ from tests.mutants.sites import Site
 
 
 def can_break_live(site: Site, source: bytes) -> bool:
-    """Whether ``break_live`` can: not at module or class level, in compiled kernels or modules that are not loaded."""
+    """True when ``break_live`` can: not at module or class level, in compiled kernels or modules that are not
+    loaded."""
     return _found(site, source) is not None
 
 

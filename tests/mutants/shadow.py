@@ -53,7 +53,7 @@ class Shadow:
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     def _kernels(self, file: str) -> list[Path]:
-        """Of the file itself and of those that import it."""
+        """Tests of the file itself and of those that import it."""
         users = [f for f in _sources(self.root) if file in imports(self.root, f)]
         return [
             kernel

@@ -22,7 +22,7 @@ OPTIONS = ("-q", "-p", "no:cacheprovider", "--hypothesis-seed=0")
 
 @dataclass(frozen=True)
 class Ran:
-    """What one run of tests said."""
+    """Result of one run of tests."""
 
     failed: str
     """Node id of the first test that failed; a module that does not import, a process that dies or never ends count as
@@ -126,29 +126,29 @@ def _forked(work: Callable[[int], None], timeout_s: float) -> Ran:
     os.close(send)
     with contextlib.suppress(OSError):
         os.setpgid(child, child)
-    told = _read(receive, timeout_s)
+    answer = _read(receive, timeout_s)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     seconds = time.perf_counter() - began
-    if not told:
-        return Ran("never ends" if told is None else "the process died", seconds)
-    failed, spent_s, calls, cpu_s = pickle.loads(told)
+    if not answer:
+        return Ran("never ends" if answer is None else "the process died", seconds)
+    failed, spent_s, calls, cpu_s = pickle.loads(answer)
     return Ran(failed, seconds, spent_s, calls, cpu_s)
 
 
 def _read(receive: int, timeout_s: float) -> bytes | None:
     """All that comes until the other end closes; None when it does not in time."""
     end = time.perf_counter() + timeout_s
-    told = b""
+    answer = b""
     with os.fdopen(receive, "rb", buffering=0) as pipe:
         while (left := end - time.perf_counter()) > 0:
             if not select.select([pipe], [], [], left)[0]:
                 break
             piece = pipe.read(1 << 16)
             if not piece:
-                return told
-            told += piece
+                return answer
+            answer += piece
     return None
 
 
@@ -174,7 +174,7 @@ class _Listener:
         self._root = f"{root}/"
         self._listen = listen
         self._now = ""
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         """Functions that the present test has called already, by ``id``: to compare codes would cost more."""
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -187,16 +187,16 @@ class _Listener:
             self.failed = f"{report.nodeid} (does not import)"
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._now, self._told = nodeid, set()
+        self._now, self._reported = nodeid, set()
         if self._listen:
             sys.settrace(self._trace)
             threading.settrace(self._trace)
 
     def _trace(self, frame: FrameType, event: str, argument: object) -> None:
         code = frame.f_code
-        if id(code) in self._told:
+        if id(code) in self._reported:
             return
-        self._told.add(id(code))
+        self._reported.add(id(code))
         if code.co_filename.startswith(self._root):
             key = (code.co_filename[len(self._root) :], code.co_firstlineno)
             self.calls.setdefault(key, set()).add(self._now)

@@ -45,7 +45,7 @@ def test_three_regions_and_a_palette_are_read_and_agree_with_the_depth() -> None
     assert clip.pixels.shape == (1, 480, 640, 3)
 
 
-def test_file_with_two_slips_is_read_right_and_both_are_told() -> None:
+def test_file_with_two_slips_is_read_right_and_both_are_reported() -> None:
     clip = read_dicom(recording("pocus/sonoque_axial-lateral-resolution-2020.dcm"))
     assert clip.image_region is not None
     assert clip.image_region.pitch_y_mm == pytest.approx(0.0291)

@@ -111,7 +111,7 @@ def test_a_stylus_that_no_frame_sees_and_a_tank_wall_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("name", "axis"), [("calibration", 0), ("calibration", 2), ("validation", 0), ("validation", 2)]
 )
-def test_a_scale_of_the_wires_that_the_pixel_pitch_takes_up_is_told(name: str, axis: int) -> None:
+def test_a_scale_of_the_wires_that_the_pixel_pitch_takes_up_is_reported(name: str, axis: int) -> None:
     seen, points = _seen(name)
     good = fit(points, orthogonal=False)
     factors = np.ones(3)
@@ -129,6 +129,6 @@ def test_a_scale_of_the_wires_that_the_pixel_pitch_takes_up_is_told(name: str, a
     matrix = fit(scaled, orthogonal=False)
     findings, _ = diagnose(seen, scaled, matrix, good)
     assert "image_scaled" in [f.code for f in findings]
-    told = [f.text for f in diagnose(seen, scaled, matrix, None)[0] if f.code == "pixels_not_square"]
-    assert axis == 2 or told  # 12 % of z may make the pixels of these pictures square
-    assert all("wires" in text for text in told)
+    texts = [f.text for f in diagnose(seen, scaled, matrix, None)[0] if f.code == "pixels_not_square"]
+    assert axis == 2 or texts  # 12 % of z may make the pixels of these pictures square
+    assert all("wires" in text for text in texts)

@@ -192,18 +192,18 @@ def test_scale_or_sign_of_one_axis_of_the_positions_is_refused_with_its_axis(
         calibrate_nwire(replace(third, frames=frames), config)
 
 
-def test_reference_that_stands_still_to_the_last_digit_is_told(third: Sequence, config: PlusConfig) -> None:
+def test_reference_that_stands_still_to_the_last_digit_is_reported(third: Sequence, config: PlusConfig) -> None:
     still = third.frames[0].transforms["ReferenceToTracker"]
     frames = tuple(replace(f, transforms=f.transforms | {"ReferenceToTracker": still}) for f in third.frames)
     try:
-        told = [f.text for f in calibrate_nwire(replace(third, frames=frames), config).findings]
+        texts = [f.text for f in calibrate_nwire(replace(third, frames=frames), config).findings]
     except CalibrationRefused as refused:
-        told = [refused.reason]
-    assert any("ReferenceToTracker is the same to the last digit in all" in text for text in told)
+        texts = [refused.reason]
+    assert any("ReferenceToTracker is the same to the last digit in all" in text for text in texts)
 
 
 @pytest.mark.parametrize("swapped", [("#1", "#2", "#3"), ("#5", "#6", "#7", "#8")])
-def test_phantom_registered_with_swapped_landmarks_is_told_from_the_motion(
+def test_phantom_registered_with_swapped_landmarks_is_recognised_from_the_motion(
     third: Sequence, config: PlusConfig, swapped: tuple[str, ...]
 ) -> None:
     assert config.phantom is not None

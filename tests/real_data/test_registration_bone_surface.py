@@ -83,7 +83,7 @@ def test_a_flipped_axis_is_refused(axis: int) -> None:
     assert f"axis {'xyz'[axis]} reversed" in caught.value.reason
 
 
-def test_a_spine_mirrored_left_to_right_is_told_as_open_handedness() -> None:
+def test_a_spine_mirrored_left_to_right_is_reported_as_open_handedness() -> None:
     """The shape cannot tell it: the result says so instead of being silent."""
     assert "y" in register(scan()).handedness_open
     assert "y" in register(scan(change=lambda p: p * [1, -1, 1])).handedness_open

@@ -67,8 +67,8 @@ def test_the_needle_goes_no_further_than_its_tip_is_known_unless_the_person_says
         bench.needle.step(1.0)
         with pytest.raises(LimitViolation, match="sideways"):
             bench.needle.place(x_mm=61.0)
-    said = [e.data["how"] for e in entries(tmp_path / "r") if e.data.get("what") == "needle.tip_seen"]
-    assert said == ["bright dot at the end of the shaft"]
+    words = [e.data["how"] for e in entries(tmp_path / "r") if e.data.get("what") == "needle.tip_seen"]
+    assert words == ["bright dot at the end of the shaft"]
 
 
 def test_limits_of_rig_and_volume_hold_at_the_prompt_too(tmp_path):

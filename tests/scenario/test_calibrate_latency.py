@@ -76,8 +76,8 @@ def test_pictures_older_than_their_stamps_are_found_late_and_the_setting_takes_i
     monkeypatch.setattr(UltrasoundCore, "_sample", old)
     usual_ms = 1e3 * measured[1]["lag_s"]
     assert lag_ms(tmp_path / "late") == pytest.approx(usual_ms - LATE_MS, abs=AGREE_MS)
-    told = rig_with(tmp_path / "rig.toml", 'driver = "igtl_ultrasound"', f"latency_ms = {LATE_MS}")
-    assert lag_ms(tmp_path / "told", told) == pytest.approx(usual_ms, abs=AGREE_MS)
+    printed = rig_with(tmp_path / "rig.toml", 'driver = "igtl_ultrasound"', f"latency_ms = {LATE_MS}")
+    assert lag_ms(tmp_path / "told", printed) == pytest.approx(usual_ms, abs=AGREE_MS)
 
 
 def test_a_controller_that_looks_at_its_axes_later_is_found_early(measured, tmp_path, monkeypatch):
@@ -92,8 +92,8 @@ def test_positions_that_only_take_longer_to_arrive_do_not_change_the_lag(measure
 
 
 def test_the_result_is_labelled_and_leaves_a_record_and_a_picture(measured):
-    out, found, told = measured
-    assert found["simulated"] is True and "SIMULATED rig" in told
+    out, found, printed = measured
+    assert found["simulated"] is True and "SIMULATED rig" in printed
     assert (out / "latency.png").stat().st_size > 10_000
     assert json.loads((out / "latency.json").read_text())["lag_s"] == found["lag_s"]
     chain = read_chain(out / "journal.jsonl")

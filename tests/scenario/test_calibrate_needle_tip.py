@@ -113,9 +113,9 @@ def misses(rig: Path, *, certified: bool, folder: Path) -> np.ndarray:
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str, Path]:
     rig = rig_file(tmp_path_factory.mktemp("bench"), SURVEYED, MOUNTED)
-    code, found, told, out = calibrate(rig)
-    assert code == 0, told
-    return rig, found, told, out
+    code, found, printed, out = calibrate(rig)
+    assert code == 0, printed
+    return rig, found, printed, out
 
 
 def test_offset_and_run_out_are_those_of_the_world(calibrated):
@@ -140,9 +140,9 @@ def test_after_calibration_the_tip_lies_within_the_claimed_uncertainty_where_bef
 
 
 def test_the_result_is_labelled_and_leaves_a_record_and_a_picture(calibrated):
-    _, found, told, out = calibrated
-    assert found["simulated"] is True and "SIMULATED rig" in told
-    assert found["CarrierToRig_advice"].startswith("better than what stands")
+    _, found, printed, out = calibrated
+    assert found["simulated"] is True and "SIMULATED rig" in printed
+    assert found["CarrierToRig_advice"].startswith("better than the value in force")
     assert (out / "needle_tip.png").stat().st_size > 10_000
     assert json.loads((out / "needle_tip.json").read_text())["offset_mm"] == found["offset_mm"]
     chain = read_chain(out / "journal.jsonl")
@@ -175,13 +175,13 @@ def test_a_tracker_whose_place_is_poorly_known_is_not_recommended_for_the_carrie
     rig = rig_file(tmp_path, surveyed=False)
     code, found, _, out = calibrate(rig, "--poses", "12")
     assert code == 0 and found["CarrierToRig_u_mm"] > 1.0
-    assert found["CarrierToRig_advice"].startswith("no better than what stands")
+    assert found["CarrierToRig_advice"].startswith("no better than the value in force")
     text = rig.read_text()
     rig.write_text(text.replace(", uncertainty_deg = 0.1", ""))
     again = rig.parent / "again"
     words = ["calibrate", "needle-tip", "--rig", str(rig), "--out", str(again), "--poses", "12", "--json"]
-    told = CliRunner().invoke(app, words, catch_exceptions=False)
-    found = json.loads(told.stdout.splitlines()[-1])
+    printed = CliRunner().invoke(app, words, catch_exceptions=False)
+    found = json.loads(printed.stdout.splitlines()[-1])
     assert found["CarrierToRig"] is None and "state uncertainty_deg" in found["CarrierToRig_advice"]
     assert found["offset_mm"] == json.loads((out / "needle_tip.json").read_text())["offset_mm"]
 
@@ -195,9 +195,9 @@ def test_a_tracker_whose_place_is_poorly_known_is_not_recommended_for_the_carrie
     ],
 )
 def test_a_bench_that_cannot_hold_the_calibration_is_refused_with_the_reason(tmp_path, tables, code, words):
-    exit_code, found, told, out = calibrate(rig_file(tmp_path, *tables), "--poses", "16")
+    exit_code, found, printed, out = calibrate(rig_file(tmp_path, *tables), "--poses", "16")
     assert exit_code == 2 and found["ok"] is False
-    assert found["code"] == code and words in told
+    assert found["code"] == code and words in printed
     if code == "residual":
         assert json.loads((out / "needle_tip.json").read_text())["simulated"] is True
 
@@ -217,8 +217,8 @@ def test_a_tip_that_the_tracker_does_not_see_is_refused_by_name(tmp_path):
 
 def test_a_person_who_says_no_ends_it_before_anything_moves(tmp_path):
     rig = rig_file(tmp_path, '[[sim.faults]]\ndevice = "operator"\nkind = "declines"\nfrom_s = 0.0')
-    code, _, told, out = calibrate(rig)
-    assert code == 3 and "did not agree" in told
+    code, _, printed, out = calibrate(rig)
+    assert code == 3 and "did not agree" in printed
     chain = read_chain(out / "journal.jsonl")
     assert [e for e in chain.entries if e.kind == "needle_tip.failed"]
     safe = next(e for e in chain.entries if e.kind == "make_safe")

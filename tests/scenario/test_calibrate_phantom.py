@@ -64,13 +64,13 @@ def scanned(tmp_path_factory):
 
 
 def test_the_scan_registers_the_phantom_and_says_what_that_is_worth(scanned):
-    _, found, told = scanned
+    _, found, printed = scanned
     assert found["frames_n"] >= 60 and found["transform"] == "PhantomToRig"
     assert {t["name"] for t in found["targets"]} == {
         f"{lv}.{s}" for lv in ("L4", "L5", "S1") for s in ("left", "right")
     }
     assert all(0.8 < t["sd_mm"] < 2.0 and "speed of sound" in t["by_cause_mm"] for t in found["targets"])
-    assert "SIMULATED rig" in told and "not accuracy" in told
+    assert "SIMULATED rig" in printed and "not accuracy" in printed
 
 
 def test_the_scan_leaves_a_record_its_frames_and_a_picture(scanned):
@@ -162,14 +162,14 @@ def touched(tmp_path_factory, tip):
     return out, found, result.stderr
 
 
-def test_the_touches_find_the_body_that_nobody_told_of(touched):
-    _, found, told = touched
+def test_the_touches_find_the_body_that_nobody_stated(touched):
+    _, found, printed = touched
     measured = np.array(found["matrix"])
     for name, predicted in found["predicted_tre_mm"].items():
         at = load_phantom("lumbar_ref").target(*name.split(".")).nerve_centre_mm
         away = np.linalg.norm(apply(measured, at) - apply(true_pose(), at))
         assert away < 2.5 * predicted["closed"] < 1.0, name
-    assert "SIMULATED rig" in told and found["accuracy"]["max_mm"] < 1.0 and len(found["landmarks"]) == 5
+    assert "SIMULATED rig" in printed and found["accuracy"]["max_mm"] < 1.0 and len(found["landmarks"]) == 5
 
 
 def test_the_touches_leave_a_record_their_poses_and_a_picture(touched):
@@ -215,9 +215,9 @@ REFUSED = {
 @pytest.mark.parametrize("code", REFUSED)
 def test_touches_that_hold_no_registration_are_refused(tmp_path, tip, code, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    drawn = load_phantom("lumbar_ref").fiducials
+    designed = load_phantom("lumbar_ref").fiducials
     for name, flip in (("mirrored.txt", (-1, 1, 1)), ("over.txt", (1, -1, -1))):
-        rows = "\n".join(f"{n} {' '.join(str(v) for v in np.array(p) * flip)}" for n, p in drawn.items())
+        rows = "\n".join(f"{n} {' '.join(str(v) for v in np.array(p) * flip)}" for n, p in designed.items())
         (tmp_path / name).write_text(rows + "\n")
     result, found = run("phantom", "--method", "fiducials", "--tip", tip, *REFUSED[code], "--out", "out", "--json")
     assert result.exit_code == 2 and found["code"] == code, result.stderr
@@ -243,22 +243,22 @@ def test_a_tracker_that_loses_the_stylus_is_refused_and_the_poses_are_kept(tmp_p
     assert (out / "touches.igs.mha").exists()
 
 
-def test_a_stylus_without_a_calibrated_tip_is_told_how_to_get_one(tmp_path):
+def test_a_stylus_without_a_calibrated_tip_is_refused_with_how_to_get_one(tmp_path):
     result, _ = run("phantom", "--method", "fiducials", "--out", tmp_path / "out")
     assert result.exit_code == 2 and "calibrate pivot" in result.stderr and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "printed"),
     [
         (("--method", "magic"), "surface and fiducials"),
         (("--method", "fiducials", "--touch", "F9"), "no fiducial F9"),
         (("--rig", "core", "--method", "fiducials"), "no tracker"),
     ],
 )
-def test_options_that_make_no_sense_are_one_clear_error(tmp_path, arguments, told):
+def test_options_that_make_no_sense_are_one_clear_error(tmp_path, arguments, printed):
     result, _ = run("phantom", *arguments, "--out", tmp_path / "out")
-    assert result.exit_code == 2 and told in result.stderr
+    assert result.exit_code == 2 and printed in result.stderr
 
 
 def test_a_tip_of_a_simulated_stylus_registers_no_real_phantom(tmp_path, tip):

@@ -66,8 +66,8 @@ def test_spin_and_landmarks_work_on_recordings_of_the_same_bench(pivoted, tmp_pa
 
 
 def test_the_recording_is_labelled_and_leaves_a_journal(pivoted):
-    out, found, told = pivoted
-    assert found["simulated"] is True and "SIMULATED rig" in told
+    out, found, printed = pivoted
+    assert found["simulated"] is True and "SIMULATED rig" in printed
     assert read_sequence(out).header["PhantomrigSimulated"] == "True"
     kinds = [e.kind for e in read_chain(out.with_name("stylus.record") / "journal.jsonl").entries]
     assert "record.completed" in kinds
@@ -94,17 +94,17 @@ def test_a_tool_that_the_tracker_does_not_know_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "printed"),
     [
         (("--motion", "dance"), "pivot, spin"),
         (("--seconds", "0"), "between 1 and 3600"),
         (("--out", "stylus.txt"), ".igs.mha"),
     ],
 )
-def test_what_makes_no_recording_is_refused_before_anything_opens(tmp_path, monkeypatch, wrong, told):
+def test_what_makes_no_recording_is_refused_before_anything_opens(tmp_path, monkeypatch, wrong, printed):
     monkeypatch.chdir(tmp_path)
     result, _ = run("record", *wrong)
-    assert result.exit_code == 2 and told in result.stderr
+    assert result.exit_code == 2 and printed in result.stderr
     assert not list(tmp_path.iterdir())
 
 

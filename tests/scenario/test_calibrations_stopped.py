@@ -1,4 +1,4 @@
-"""What moves the rig for a calibration can be stopped: the rig is made safe, the reason told, the record kept."""
+"""A calibration that moves the rig can be stopped: the rig is made safe, the reason reported, the record kept."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_foot_on_the_pedal_ends_a_calibration_as_a_stop_and_not_as_a_fault_of_
 
 
 @pytest.mark.parametrize("words", [LATENCY, ("needle-tip",), ("phantom",)])
-def test_a_command_that_is_refused_in_an_emergency_stop_is_told_as_that_stop(tmp_path, words):
+def test_a_command_that_is_refused_in_an_emergency_stop_is_reported_as_that_stop(tmp_path, words):
     pressed = 'device = "bench"\nkind = "emergency_stop"\nfrom_s = 20.0'
     result, chain = calibrate(tmp_path, pressed, *words)
     assert result.exit_code == 3 and "emergency stop pressed" in result.stderr
@@ -131,8 +131,8 @@ def test_a_recording_moves_neither_probe_nor_needle(tmp_path, motion, tool):
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     last = read_chain(tmp_path / "stylus.record" / "journal.jsonl").entries[-1]
-    told = json.dumps(last.data)
-    assert last.kind == "make_safe" and "X 0.000, Y 0.000, Z -30.000" in told and "Z -40.000" in told, told
+    data = json.dumps(last.data)
+    assert last.kind == "make_safe" and "X 0.000, Y 0.000, Z -30.000" in data and "Z -40.000" in data, data
 
 
 def started(carrier_at=None, **more):

@@ -51,7 +51,7 @@ def test_the_run_folder_is_made_inside_out_with_record_report_and_what_was_asked
     assert verify_run(path) == ()
 
 
-def test_progress_table_and_report_are_told_on_stderr(finished):
+def test_progress_table_and_report_are_reported_on_stderr(finished):
     text = finished[0].stderr
     assert "1 trials planned" in text and "1/1 T001" in text
     assert "SIMULATED" in text and "L4 landmark" in text and "report.html" in text
@@ -113,8 +113,8 @@ def test_a_full_disk_is_one_clear_message_and_loses_no_finished_trial(tmp_path, 
     monkeypatch.setattr(StudyProgress, "trial", fill)
     result, data = run(tmp_path, "L4_LM", "S1_LM")
     assert result.exit_code == 2 and data is None
-    said = [line for line in result.stderr.splitlines() if line.startswith("phantomrig:")]
-    assert len(said) == 1 and "No space left on device" in said[0]
+    messages = [line for line in result.stderr.splitlines() if line.startswith("phantomrig:")]
+    assert len(messages) == 1 and "No space left on device" in messages[0]
     (path,) = tmp_path.iterdir()
     rows = RunFolder.open(path).rows
     assert [row["trial_id"] for row in rows] == ["T001"]

@@ -62,10 +62,10 @@ def test_a_person_is_never_asked_for_more_than_two_millimetres_without_a_confirm
 
 
 def test_every_instruction_to_the_person_is_in_the_journal_in_words(in_plane):
-    told = in_plane.of("instruction")
-    kinds = {t["asked"] for t in told}
+    instructions = in_plane.of("instruction")
+    kinds = {t["asked"] for t in instructions}
     assert {"position_needle", "advance", "withdraw", "rotate_bevel"} <= kinds
-    assert all(len(t["text"]) > 10 and t["done"] for t in told)
+    assert all(len(t["text"]) > 10 and t["done"] for t in instructions)
 
 
 def test_a_person_by_landmarks_finishes_without_an_image_and_without_a_tip_error(tmp_path):

@@ -65,5 +65,5 @@ def test_the_rules_stand_in_the_record_before_the_first_trial(tmp_path: Path, mo
     assert "frozen" in planned.data["device_faults"]["pressure"]
     assert outcome.failure_kind == "device" and "pump" in outcome.failure, "a repeat that fails too ends the study"
     journal = (outcome.run / "cartridges" / "C01" / "journal.jsonl").read_text().splitlines()
-    told = [json.loads(line)["body"]["data"] for line in journal if '"device_fault"' in line and '"words"' in line]
-    assert told[0]["device"] == "pump" and told[0]["words"].startswith("the pump gives no answer")
+    ended = [json.loads(line)["body"]["data"] for line in journal if '"device_fault"' in line and '"words"' in line]
+    assert ended[0]["device"] == "pump" and ended[0]["words"].startswith("the pump gives no answer")

@@ -48,7 +48,7 @@ def latency_ms(controller: Controller, rig: Rig, role: str, after_s: float, pres
     clock, device, seen = controller.clock, rig.device(role), {}
     make_safe = device.make_safe
 
-    def told(deadline: Any) -> Any:
+    def stopped(deadline: Any) -> Any:
         seen["told"] = clock.now_ns()
         return make_safe(deadline)
 
@@ -57,7 +57,7 @@ def latency_ms(controller: Controller, rig: Rig, role: str, after_s: float, pres
         seen["pressed"] = clock.now_ns()
         press(True)
 
-    device.make_safe = told  # type: ignore[method-assign]
+    device.make_safe = stopped  # type: ignore[method-assign]
     clock.spawn("finger", finger)
     with suppress(RigError):
         WHAT[role](controller)

@@ -171,7 +171,7 @@ def test_a_stalled_pump_stops_the_trial_with_the_alarm_in_words(tmp_path, clean)
     assert len(trial.lines["pump"].holding(b"RUN")) == 3
 
 
-def test_a_blocked_needle_is_recognised_drawn_back_and_given_up(tmp_path, clean):
+def test_a_blocked_needle_is_recognised_withdrawn_and_given_up(tmp_path, clean):
     before_s = clean.lines["pump"].holding(b"RUN")[1][0] / NS_PER_S - 1.0
     trial = run_faulty(tmp_path, "S1_IP", fault("pump", "blocked_line", before_s), seed=SEED)
     assert trial.result.failure == ""
@@ -207,10 +207,10 @@ def test_a_held_injection_is_never_begun_again_and_what_went_in_is_in_the_row(tm
     assert trial.result.failure == "" and trial.row["outcome"] == "stopped"
     assert "not begun again" in trial.row["end_reason"]
     assert trial.states[-3:] == ["ST10", "ST11", "ST12"] and trial.states.count("ST9") == 1
-    told = [e["pumped_ml"] for e in trial.of("infusion")]
-    assert len(told) == len(runs), "every infusion is written down once"
+    volumes_ml = [e["pumped_ml"] for e in trial.of("infusion")]
+    assert len(volumes_ml) == len(runs), "every infusion is written down once"
     assert len(trial.of("injection")) == len(runs) - 1, "all but the priming count for the trial"
-    assert trial.row["v_inj_ml"] == pytest.approx(sum(told[1:]), abs=1e-6)
+    assert trial.row["v_inj_ml"] == pytest.approx(sum(volumes_ml[1:]), abs=1e-6)
     truly_ml = trial.displaced_ml(trial.end_ns) - trial.displaced_ml(int(clean.at_s("infusion") * NS_PER_S))
     assert trial.row["v_inj_ml"] == pytest.approx(truly_ml, abs=0.01)
     assert trial.row["p_peak_kpa"] is not None
@@ -220,7 +220,7 @@ def test_a_held_injection_is_never_begun_again_and_what_went_in_is_in_the_row(tm
 # -- while the needle advances ---------------------------------------------------------------------------
 
 
-def test_a_carrier_that_stops_answering_is_named_and_told_to_be_without_proof_of_standing(tmp_path, clean):
+def test_a_carrier_that_stops_answering_is_named_and_reported_without_proof_of_standing(tmp_path, clean):
     trial = run_faulty(tmp_path, "S1_IP", fault("carrier", "silent", mid_advance(clean)), seed=SEED)
     assert_stopped(
         trial, "carrier does not answer.*emergency-stop input counts as pressed", unsafe=("carrier",), device="carrier"
@@ -287,7 +287,7 @@ def test_pictures_lost_for_8_s_during_the_advance_are_waited_for_with_the_needle
     assert_nothing_was_sent_twice(trial)
 
 
-def test_when_the_pictures_stay_away_the_needle_is_drawn_out(tmp_path, clean):
+def test_when_the_pictures_stay_away_the_needle_is_taken_out(tmp_path, clean):
     at_s = mid_advance(clean)
     trial = run_faulty(tmp_path, "S1_IP", fault("ultrasound", "silent", at_s, at_s + 60.0), seed=SEED)
     assert trial.of("redirection")[0]["reason"].startswith("no ultrasound image")

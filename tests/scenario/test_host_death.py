@@ -22,7 +22,7 @@ from rig.setup.simulated import simulate
 RATE_ML_MIN = 3.0
 SPEED_MM_S = 4.0
 RAMP_MM = 0.2
-"""What the axes need to come to rest from this speed at the end of the queue, and its jogs' rounding."""
+"""Distance that the axes need to come to rest from this speed at the end of the queue, and its jogs' rounding."""
 
 
 class Died(BaseException):

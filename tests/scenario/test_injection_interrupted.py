@@ -209,9 +209,9 @@ def test_a_pump_whose_command_never_went_out_has_pumped_nothing(clock):
     assert infusion.noted[0].pumped_ml == 0.0
 
 
-def test_every_pressure_reading_of_an_infusion_is_told_at_once(clock):
+def test_every_pressure_reading_of_an_infusion_is_reported_at_once(clock):
     infusion = Infusion(clock)
-    told = []
-    result = inject(infusion.controller, VOLUME_ML, RATE_ML_MIN, tell=lambda r: told.append((clock.now_ns(), r)))
-    assert [r.time_ns for _, r in told] == result.time_ns.tolist()
-    assert max(now_ns - r.time_ns for now_ns, r in told) <= 50_000_000
+    reported = []
+    result = inject(infusion.controller, VOLUME_ML, RATE_ML_MIN, tell=lambda r: reported.append((clock.now_ns(), r)))
+    assert [r.time_ns for _, r in reported] == result.time_ns.tolist()
+    assert max(now_ns - r.time_ns for now_ns, r in reported) <= 50_000_000

@@ -52,11 +52,11 @@ def test_frames_poses_readings_plan_and_tip_reach_a_client(watched):
     tip = [e for e in trial.of("tip") if e["confirmed"]][-1]
     (point,) = newest(waiting, "Tip", PointList).points
     assert point.position == pytest.approx(tip["tip_rig_mm"], abs=1e-3)
-    said = [message.text for _, message in waiting if isinstance(message, String)]
-    assert any("ST7 advance" in text for text in said)
+    texts = [message.text for _, message in waiting if isinstance(message, String)]
+    assert any("ST7 advance" in text for text in texts)
 
 
-def test_the_scene_says_that_the_data_are_simulated_whatever_it_was_told_before(watched):
+def test_the_scene_says_that_the_data_are_simulated_whatever_it_published_before(watched):
     assert watched[1].simulated
 
 

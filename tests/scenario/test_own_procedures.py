@@ -37,11 +37,11 @@ def ran(folder: Path, body: str, base: str = "L4_LM") -> tuple[int, Path, str]:
 
 
 def test_a_procedure_leads_the_trial_and_its_measure_is_a_judged_column(tmp_path) -> None:
-    code, path, said = ran(
+    code, path, printed = ran(
         tmp_path, "trial.advance()\nstart = trial.time_s\ntrial.wait(2.0)\n"
         "trial.measured('rest_s', trial.time_s - start)\ntrial.infuse(0.05)\ntrial.inject()",
     )  # fmt: skip
-    assert code == 0, said
+    assert code == 0, printed
     run = open_run(path)
     (row,) = run.trials.to_dict("records")
     assert row["rest_s"] == pytest.approx(2.0, abs=0.1) and run.trials.attrs["units"]["rest_s"] == "s"
@@ -56,18 +56,18 @@ def test_a_procedure_leads_the_trial_and_its_measure_is_a_judged_column(tmp_path
 
 def test_a_fault_of_the_procedure_is_one_message_and_what_was_recorded_is_kept(tmp_path) -> None:
     words = "line 9 (1 / 0): ZeroDivisionError"
-    code, path, said = ran(tmp_path, "trial.prepare()\n1 / 0")
-    assert code == 3 and words in said, said
+    code, path, printed = ran(tmp_path, "trial.prepare()\n1 / 0")
+    assert code == 3 and words in printed, printed
     (row,) = open_run(path).trials.to_dict("records")
     assert row["outcome"] == "interrupted" and words in row["end_reason"]
     assert verify_run(path) == ()
 
 
 def test_a_limit_is_a_limit_for_a_procedure_too_and_ends_it_even_when_it_is_caught(tmp_path) -> None:
-    code, path, said = ran(
+    code, path, printed = ran(
         tmp_path, "trial.advance()\ntry:\n    trial.infuse(1.1)\nexcept Exception:\n    pass\ntrial.inject()"
     )
-    assert code == 0, said
+    assert code == 0, printed
     (row,) = open_run(path).trials.to_dict("records")
     assert row["outcome"] == "aborted" and "what is left of injection.test_total_max_ml (1 mL)" in row["end_reason"]
     assert row["v_inj_ml"] == 0.0, "nothing was injected"

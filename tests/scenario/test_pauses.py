@@ -100,23 +100,25 @@ def test_the_thermometer_tells_the_temperature_of_the_gel_where_there_is_one(clo
 
 def with_thermometer(clock, read):
     """A rig whose thermometer in the gel answers like this, and what its journal is told."""
-    bench, told = Bench(clock), []
+    bench, reported = Bench(clock), []
     devices = bench.devices()
     cell = bench.pressure
     thermometer = SimpleNamespace(read=read, open=cell.open, close=cell.close, make_safe=cell.make_safe)
     bench.devices = lambda: {**devices, "temperature": thermometer}
     controller = bench.controller()
     controller.start()
-    controller.journal = SimpleNamespace(append=lambda kind, data: told.append((kind, data)))
+    controller.journal = SimpleNamespace(append=lambda kind, data: reported.append((kind, data)))
     controller.wait(1.0)
-    return controller, told
+    return controller, reported
 
 
 @pytest.mark.parametrize(("celsius", "age_s"), [(85.0, 0.0), (-127.0, 0.0), (float("inf"), 0.0), (25.0, 600.0)])
 def test_a_temperature_that_no_gel_has_or_of_long_ago_is_left_out_and_journalled(clock, celsius, age_s):
-    controller, told = with_thermometer(clock, lambda: TemperatureReading(clock.now_ns() - int(age_s * 1e9), celsius))
+    controller, reported = with_thermometer(
+        clock, lambda: TemperatureReading(clock.now_ns() - int(age_s * 1e9), celsius)
+    )
     assert gel_temperature(controller) == GelTemperature(LINE_C, "pressure")
-    assert [kind for kind, _ in told] == ["temperature_left_out"] and told[0][1]["role"] == "temperature"
+    assert [kind for kind, _ in reported] == ["temperature_left_out"] and reported[0][1]["role"] == "temperature"
 
 
 def test_without_a_thermometer_the_pressure_cell_does_and_the_record_says_where_it_sits(bench, controller):
@@ -147,11 +149,11 @@ def test_a_hold_that_comes_during_a_pause_is_raised_when_the_pause_ends(bench, c
 
 
 def of_a_trial(bench, controller):
-    told = []
+    reported = []
     trial = SimpleNamespace(
-        controller=controller, log=SimpleNamespace(holds=[]), event=lambda kind, **data: told.append((kind, data))
+        controller=controller, log=SimpleNamespace(holds=[]), event=lambda kind, **data: reported.append((kind, data))
     )
-    return trial, told
+    return trial, reported
 
 
 def test_a_trial_answers_the_nerve_that_was_touched_while_the_pedal_was_down(bench, controller):
@@ -174,7 +176,7 @@ def test_a_trial_answers_the_nerve_that_was_touched_while_the_pedal_was_down(ben
 
 
 def test_a_hold_in_a_pause_does_not_keep_the_needle_in_the_gel(bench, controller):
-    trial, told = of_a_trial(bench, controller)
+    trial, reported = of_a_trial(bench, controller)
     left = []
 
     def withdraw(trial):
@@ -189,4 +191,4 @@ def test_a_hold_in_a_pause_does_not_keep_the_needle_in_the_gel(bench, controller
     later(bench, 20.0, pedal=False)
     assert trials._leave_phantom(trial, {State.WITHDRAW: withdraw, State.CHECKOUT: lambda trial: None}) is None
     assert len(left) == 1 and left[0] >= 20.0
-    assert [data["source"] for kind, data in told if kind == "hold"] == ["pedal", "nerve_contact"]
+    assert [data["source"] for kind, data in reported if kind == "hold"] == ["pedal", "nerve_contact"]

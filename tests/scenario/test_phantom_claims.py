@@ -1,4 +1,4 @@
-"""What a registration by bone claims of the roots, against where the simulation poured them."""
+"""Claims of a registration by bone about the roots, against where the simulation poured them."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_a_device_that_fails_in_the_middle_leaves_a_sealed_run_without_a_verdict
     assert results.outcome.figures == ()
 
 
-def test_what_is_due_is_told_by_the_runs_of_a_folder(still, tmp_path):
+def test_what_is_due_is_reported_by_the_runs_of_a_folder(still, tmp_path):
     by_name = {due.name: due for due in due_list(still.path.parent)}
     assert by_name["tracker_still"].last.endswith("WOULD PASS") and by_name["tracker_still"].due != "now"
     assert by_name["capture_timing"].last == "" and by_name["capture_timing"].due == "now"

@@ -39,7 +39,7 @@ def readings(folder: Path, needle: str, n: int, turns: int) -> list[tuple[np.nda
     with standing(rig, certified=False, folder=folder) as (controller, bench, config):
         world, frames = bench.world, config.frames.graph()
         truly = compose(invert(world.placement.PhantomToRig), world.placement.CarrierToRig)
-        told = frames.get("Carrier", "Rig")
+        stated = frames.get("Carrier", "Rig")
         PhantomToTracker = compose(invert(world.placement.TrackerToRig), world.placement.PhantomToRig)
         noise = np.random.default_rng(4)
         for k in range(n):
@@ -64,7 +64,7 @@ def readings(folder: Path, needle: str, n: int, turns: int) -> list[tuple[np.nda
             world.advance(controller.clock.now_ns())
             true = world.needle.tip_mm + noise.normal(0.0, KNOWN_U_MM, 3)
             straight = (truly @ from_needle_pose(reached))[:3, 3]
-            reckoned = NeedleLine.from_pose(reached, told).at(reached.feed_mm)
+            reckoned = NeedleLine.from_pose(reached, stated).at(reached.feed_mm)
             by_carrier = apply(invert(world.placement.PhantomToRig), reckoned)
             found.append((true, np.mean(seen, axis=0), by_carrier, world.needle.tip_mm - straight))
             move_needle(controller, pose, 10.0)

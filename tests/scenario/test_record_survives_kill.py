@@ -75,7 +75,7 @@ def test_the_journals_hold_up_to_the_last_entry(killed):
     assert len(chain.entries) == written, "every whole line is an entry that verifies"
 
 
-def test_what_is_missing_is_said_and_nothing_else_is_wrong(killed):
+def test_what_is_missing_is_reported_and_nothing_else_is_wrong(killed):
     assert verify_run(killed) == (
         "the run was not sealed: there is no manifest.json",
         "cartridge C01: the root chain does not know it",
@@ -96,7 +96,7 @@ def test_the_report_says_what_it_is_without_a_traceback(killed):
     assert "Traceback" not in stderr
     assert "was not sealed" in stderr
     page = killed / "report.html"
-    told = stderr + (page.read_text() if page.exists() else "")
-    assert "not sealed" in told
+    shown = stderr + (page.read_text() if page.exists() else "")
+    assert "not sealed" in shown
     assert process.returncode in (0, 2)
     assert {p: p.read_bytes() for p in before} == before, "the record itself is not touched"

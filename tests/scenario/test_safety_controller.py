@@ -105,15 +105,15 @@ def test_a_dead_pump_delays_neither_the_needle_force_interlock_nor_the_needle(cl
     assert (tripped_ns - began_ns) / 1e9 < 3.5  # bounded by the deadline of the dead device
 
 
-def test_the_needle_is_told_within_a_fifth_of_a_second_although_the_pump_is_dead(clock):
+def test_the_needle_is_stopped_within_a_fifth_of_a_second_although_the_pump_is_dead(clock):
     bench, controller = run(clock)
-    told = []
+    reported = []
     make_safe = bench.carrier.make_safe
-    bench.carrier.make_safe = lambda deadline: told.append(clock.now_ns()) or make_safe(deadline)
+    bench.carrier.make_safe = lambda deadline: reported.append(clock.now_ns()) or make_safe(deadline)
     bench.pump.dead = True
     began_ns = clock.now_ns()
     controller.make_safe("test")
-    assert (told[0] - began_ns) / 1e9 <= 0.2
+    assert (reported[0] - began_ns) / 1e9 <= 0.2
 
 
 def test_a_sensor_that_falls_silent_trips_by_age(clock):
@@ -316,7 +316,7 @@ def test_a_hold_that_is_still_true_bars_the_way_forward_but_not_back(clock):
     advance(controller, 0.2, 1.0)
 
 
-def test_a_hold_that_comes_back_is_told_again(clock):
+def test_a_hold_that_comes_back_is_reported_again(clock):
     bench, controller = run(clock)
     for _ in range(2):
         bench.contact.reading = replace(bench.contact.reading, pedal=True)

@@ -95,8 +95,8 @@ def scripted(tmp_path_factory):
         return sum(closed[:-1]) == 1 and not any(copies)
 
     with copied_at(after_the_first_trial, folder / "copies", random.Random(1)) as copies:
-        code, data, said = _run(str(folder / "both.py"), "--out", str(folder / "out"))
-    assert code == 0, said
+        code, data, printed = _run(str(folder / "both.py"), "--out", str(folder / "out"))
+    assert code == 0, printed
     return Path(str(data["run"])), copies[0], data
 
 
@@ -191,16 +191,16 @@ def test_a_script_ends_where_its_study_ended_early_with_the_code_of_that(tmp_pat
         raise EndedEarly(ended)
 
     monkeypatch.setattr(command, "run_script", runs)
-    exit_code, data, said = _run(str(tmp_path / "any.py"))
-    assert exit_code == code and "pump is silent" in said
+    exit_code, data, printed = _run(str(tmp_path / "any.py"))
+    assert exit_code == code and "pump is silent" in printed
     assert (data["planned"], data["completed"]) == (9, 4)
 
 
-def test_a_technique_is_not_chosen_for_a_script_and_an_unknown_name_is_told_the_nearest(tmp_path) -> None:
-    code, data, said = _run("compare_angles", "--technique", "L4_LM", "--out", str(tmp_path))
-    assert (code, data) == (2, {}) and "names its techniques itself" in said
-    code, data, said = _run("compare_angels")
-    assert (code, data) == (2, {}) and "did you mean 'compare_angles'" in said
+def test_a_technique_is_not_chosen_for_a_script_and_an_unknown_name_gets_the_nearest(tmp_path) -> None:
+    code, data, printed = _run("compare_angles", "--technique", "L4_LM", "--out", str(tmp_path))
+    assert (code, data) == (2, {}) and "names its techniques itself" in printed
+    code, data, printed = _run("compare_angels")
+    assert (code, data) == (2, {}) and "did you mean 'compare_angles'" in printed
     assert not list(tmp_path.iterdir())
 
 

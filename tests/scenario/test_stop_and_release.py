@@ -1,4 +1,4 @@
-"""What a stop says to the person, and when the rig lets itself be released."""
+"""Messages of a stop to the person, and the conditions of a release."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_silent_controller_is_not_called_a_pressed_button(clock):
         controller.wait(3.0)
 
 
-def test_the_person_is_told_which_device_is_not_proven_safe(clock):
+def test_the_person_learns_which_device_is_not_proven_safe(clock):
     bench, controller = run(clock)
     bench.pump.dead = True
     with pytest.raises(SafetyStop):
@@ -83,8 +83,8 @@ def test_every_stop_is_on_its_way_before_a_word_is_written_down(clock):
     bench.needle_force.force_n = 11.0
     with pytest.raises(SafetyStop):
         controller.wait(1.0)
-    kind, told = written[0]
-    assert kind == "trip" and {"pump.make_safe", "carrier.make_safe", "holder.make_safe"} <= set(told)
+    kind, event = written[0]
+    assert kind == "trip" and {"pump.make_safe", "carrier.make_safe", "holder.make_safe"} <= set(event)
 
 
 def test_a_terminal_that_hangs_delays_neither_the_stop_nor_its_proof(clock):

@@ -97,7 +97,7 @@ def test_antisepsis_times_are_kept_before_and_after(tmp_path):
     assert "V10" not in (trial.row["violations"] or "")
 
 
-def test_the_record_says_which_device_told_the_temperature_and_where_it_sits():
+def test_the_record_says_which_device_measured_the_temperature_and_where_it_sits():
     trial = usual("L4_IP_T")
     (gel,) = trial.of("gel")
     assert gel["temperature_by"] == trial.row["temp_by"] == "pressure"

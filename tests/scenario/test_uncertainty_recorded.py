@@ -1,4 +1,4 @@
-"""What a trial leaves for its uncertainty budget, and whether its derivatives say what the rig then does."""
+"""Entries of a trial for its uncertainty budget, and whether their derivatives agree with what the rig then does."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def led() -> ShortTrial:
 
 
 def test_a_trial_led_by_the_image_tells_how_aim_and_tip_were_seen(led: ShortTrial) -> None:
-    (told,) = led.of("uncertainty")
-    seen = told["seen"]
+    (recorded,) = led.of("uncertainty")
+    seen = recorded["seen"]
     assert led.row is not None
     if abs(seen["moved_since_mm"]) < 0.05:
         assert np.linalg.norm(seen["tip_minus_aim_mm"]) == pytest.approx(led.row["steer_err_mm"], abs=1e-6)
@@ -27,7 +27,7 @@ def test_a_trial_led_by_the_image_tells_how_aim_and_tip_were_seen(led: ShortTria
         matrix = np.array(seen[name])
         assert np.allclose(matrix, matrix.T, atol=1e-9) and np.linalg.eigvalsh(matrix)[0] > 0.0
     assert np.array(seen["image_shifts"]).shape == (3, 12)
-    assert np.array(told["image_spread"]).shape == (12, 12)
+    assert np.array(recorded["image_spread"]).shape == (12, 12)
     assert np.linalg.norm(seen["elevation_axis"]) == pytest.approx(1.0)
 
 
@@ -49,7 +49,7 @@ def test_the_depth_of_one_point_has_the_uncertainty_of_the_speed_of_sound(led: S
     assert led.of("level.registered")[0]["target_sound_u_mm"] > 0.1
 
 
-def test_a_wrong_speed_of_sound_moves_the_registered_aim_point_as_was_told(
+def test_a_wrong_speed_of_sound_moves_the_registered_aim_point_as_was_recorded(
     led: ShortTrial, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     config = rig()
@@ -57,14 +57,14 @@ def test_a_wrong_speed_of_sound_moves_the_registered_aim_point_as_was_told(
     faster = config.model_copy(update={"gel": gel})
     wrong = run_short(tmp_path_factory.mktemp("wrong"), "L4_IP_T", config=faster, until=State.ENTRY)
     aims = [np.array(t.of("plan.chosen")[0]["aim_rig_mm"]) for t in (led, wrong)]
-    told = FASTER_M_S * np.array(led.of("uncertainty")[0]["seen"]["sound_aim_mm_per_m_s"])
+    recorded = FASTER_M_S * np.array(led.of("uncertainty")[0]["seen"]["sound_aim_mm_per_m_s"])
     found = aims[1] - aims[0]
-    assert told[2] > 0.4
-    assert np.linalg.norm(found - told) < 0.4 * np.linalg.norm(told)
+    assert recorded[2] > 0.4
+    assert np.linalg.norm(found - recorded) < 0.4 * np.linalg.norm(recorded)
 
 
 def test_a_needle_that_no_image_leads_tells_its_inputs_alone() -> None:
     trial = usual("L4_LM")
-    (told,) = trial.of("uncertainty")
-    assert told["seen"] is None
-    assert told["expected_deflection_mm"] > 0.5
+    (recorded,) = trial.of("uncertainty")
+    assert recorded["seen"] is None
+    assert recorded["expected_deflection_mm"] > 0.5

@@ -52,8 +52,8 @@ def file_with(path, value):
     return f"# a remark\n\n{'any' if path[0] == NAMED else path[0]} = {text}\n"
 
 
-def said_of(schema, number, value):
-    """What the reader says of this number of a file that holds nothing else."""
+def message_of(schema, number, value):
+    """Message of the reader about this number in a file that holds nothing else."""
     document = parse(file_with(number.path, value), "my.toml")
     with pytest.raises(ConfigError) as refused:
         validated(document, schema)
@@ -84,7 +84,7 @@ def test_a_number_is_refused_beyond_each_of_its_two_bounds(name, number):
     assert number.bounded, f"{name}: {'.'.join(number.path)} has no bounds on both sides"
     assert number.low < number.high
     for value in outside(number):
-        (line,) = said_of(SCHEMAS[name], number, value)
+        (line,) = message_of(SCHEMAS[name], number, value)
         assert number.words.removeprefix("must ") in line
         assert f"{number.low:.12g}" in number.words and f"{number.high:.12g}" in number.words
 

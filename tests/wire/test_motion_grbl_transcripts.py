@@ -122,7 +122,7 @@ def test_the_driver_understands_a_status_report(line: str, means: dict[str, Any]
 
 
 def _scene_reply(firmware: str, asked: str) -> bytes:
-    """What the transcript of this firmware answers to a listing, first time."""
+    """Answer of this firmware's transcript to a listing, first time."""
     memory = next(s for s in SCENES if s["firmware"] == firmware and "remembers after a reset" in s["name"])
     reply: str = next(step["reply"] for step in memory["steps"] if step["send"] == asked)
     return reply.encode()

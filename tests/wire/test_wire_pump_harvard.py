@@ -49,7 +49,7 @@ def test_the_driver_understands_the_golden_answers(exchange: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("exchange", [p for p in OURS if p.values[0]["lines"]])
 def test_an_answer_with_data_survives_no_change_of_its_prompt(exchange: dict[str, Any]) -> None:
-    """What a single changed bit makes of a prompt that is said twice is never believed."""
+    """A single changed bit never makes an accepted prompt of one that comes twice."""
     raw = bytes.fromhex(exchange["from"])
     for bit in range(8):
         changed = bytearray(raw)

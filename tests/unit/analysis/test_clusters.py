@@ -12,7 +12,7 @@ def benches(m: int, each: int, sd_between: float, seed: int = 1) -> tuple[np.nda
     return values, [f"B{k // each:02d}" for k in range(m * each)]
 
 
-def test_the_two_spreads_are_told_apart() -> None:
+def test_the_two_spreads_are_distinguished() -> None:
     parts = clusters.between(*benches(400, 4, 2.0))
     assert parts.between == pytest.approx(2.0, rel=0.1)
     assert parts.within == pytest.approx(1.0, rel=0.05)

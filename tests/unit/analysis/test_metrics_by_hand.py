@@ -101,7 +101,7 @@ def test_two_quick_turns_with_a_pause_are_two_rotational_actions() -> None:
     assert corrected(slower)["rotational_actions_n"] == 2
 
 
-def test_targets_within_three_millimetres_are_hit_and_the_distance_is_told() -> None:
+def test_targets_within_three_millimetres_are_hit_and_the_distance_is_reported() -> None:
     targets = np.array([[3.0, 4.0, 14.9], [3.0, 4.0, 15.1], [0.0, 0.0, -1.0]])
     found = corrected(posed(POINTS, TIMES), Scene(targets=targets))
     assert [found[f"target_{n}_nearest_mm"] for n in (1, 2, 3)] == pytest.approx([2.9, 3.1, 1.0])

@@ -20,7 +20,7 @@ def test_an_interrupted_trial_without_a_repeat_is_missing() -> None:
     assert "1 of 2 planned trials are missing" in shortfall(account, "")
 
 
-def test_an_interrupted_attempt_whose_trial_was_run_again_is_told_and_not_missing() -> None:
+def test_an_interrupted_attempt_whose_trial_was_run_again_is_reported_and_not_missing() -> None:
     rows = [_row("T001", "success"), _row("T002", "miss"), _row("T002.interrupted1", "interrupted")]
     account = _account(trials_table(rows), PLAN)
     assert (account.interrupted_n, account.interrupted_repeated_n, account.closed_n) == (1, 1, 2)

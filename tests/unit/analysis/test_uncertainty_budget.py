@@ -96,8 +96,8 @@ def test_draws_have_the_covariances_that_were_summed() -> None:
         "l", None, "", 1.0, "s", "rectangular", None, 0.25, "a", "b", np.outer([0.0, 0.3, 0.4], [0.0, 0.3, 0.4])
     )
     parts = [_axes(0.5), line, _axes(None)]
-    drawn = draws(parts, 200_000, np.random.default_rng(3))
-    assert np.allclose(np.cov(drawn.T), summed(parts), atol=0.005)
+    samples = draws(parts, 200_000, np.random.default_rng(3))
+    assert np.allclose(np.cov(samples.T), summed(parts), atol=0.005)
 
 
 def test_far_from_zero_the_linear_form_of_a_length_holds_and_near_zero_it_does_not() -> None:

@@ -17,7 +17,7 @@ def test_a_counted_volume_is_no_deviation() -> None:
     assert _deviations(_trial(v_inj_ml=0.5, v_inj_min_ml=0.5, v_inj_max_ml=0.5)) == ()
 
 
-def test_a_volume_within_bounds_is_told_with_both() -> None:
+def test_a_volume_within_bounds_is_reported_with_both() -> None:
     (found,) = _deviations(_trial(v_inj_min_ml=0.12, v_inj_max_ml=0.37))
     assert (found.injected_min_ml, found.injected_max_ml) == (0.12, 0.37)
     assert _volume(found) == "; injected: at least 0.12, at most 0.37 mL"

@@ -1,4 +1,4 @@
-"""What the tracker says meanwhile: kept once each, in order, and not without sight."""
+"""Poses of the tracker that arrive meanwhile: kept once each, in order, and not without sight."""
 
 from __future__ import annotations
 

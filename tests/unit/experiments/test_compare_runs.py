@@ -47,6 +47,6 @@ def test_a_run_of_a_script_has_the_tables_of_an_opened_folder(run: StudyRun) -> 
     assert len(run.stream("pressure")) and len(run.events) and run.units()["tte_mm"] == "mm"
 
 
-def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_none_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="run folder"):
         StudyRun(tmp_path)

@@ -1,4 +1,4 @@
-"""What counts as a device's fault is decided by what ended the trial, never by where its tip was."""
+"""The end of a trial decides whether it counts as a device's fault, never the place of its tip."""
 
 import pytest
 
@@ -51,5 +51,5 @@ def test_an_emergency_stop_is_a_device_fault_only_when_its_input_answers_no_more
     assert fault_of(stop, PORTS, ["carrier"]) == "carrier: fault"
 
 
-def test_every_rule_names_a_kind_that_is_told_in_words() -> None:
+def test_every_rule_names_a_kind_that_is_reported_in_words() -> None:
     assert {kind for kinds in RULES.values() for kind in kinds} <= set(KINDS)

@@ -134,7 +134,7 @@ def test_nobody_is_asked_to_withdraw_a_needle_that_was_never_taken_up(freehand: 
     assert freehand.person.asked == []
 
 
-def test_a_hand_is_never_told_to_push_a_needle_deeper_than_it_reaches(freehand):
+def test_a_hand_is_never_asked_to_push_a_needle_deeper_than_it_reaches(freehand):
     freehand.at(30.0)
     with pytest.raises(LimitViolation, match=r"needle depth \(mm\) = 130 is outside 0 to 110 mm: .* is 120 mm long"):
         freehand.hand.advance(100.0, 2.0, blind=True)

@@ -26,7 +26,7 @@ def simulated(**sim: object) -> RigConfig:
     return config.model_copy(update={"sim": {**config.sim, **sim}})
 
 
-def test_the_bench_is_drawn_from_the_seed_of_the_study() -> None:
+def test_the_bench_follows_from_the_seed_of_the_study() -> None:
     assert planned(seed=1)[0].bench_seed == planned(seed=1)[0].bench_seed
     assert planned(seed=1)[0].bench_seed != planned(seed=2)[0].bench_seed
 

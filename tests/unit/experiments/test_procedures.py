@@ -1,4 +1,4 @@
-"""What a script can declare and what a procedure may do, without a trial being run."""
+"""Declarations that a script can make and actions that a procedure may take, without running a trial."""
 
 from __future__ import annotations
 
@@ -107,11 +107,11 @@ def test_a_technique_file_cannot_name_a_procedure_by_itself(tmp_path) -> None:
 
 def test_at_a_prompt_a_procedure_has_no_source_to_be_kept(monkeypatch) -> None:
     monkeypatch.setattr("experiments.source._main", lambda: None)
-    with pytest.raises(ConfigError, match="at a prompt no source of it can be kept"):
+    with pytest.raises(ConfigError, match="at a prompt its source cannot be kept"):
         procedure("L4_LM")(_empty)
 
 
-def test_the_copy_in_the_run_folder_is_read_up_to_its_first_study_with_nothing_said(tmp_path, capsys) -> None:
+def test_the_copy_in_the_run_folder_is_read_up_to_its_first_study_with_nothing_printed(tmp_path, capsys) -> None:
     assert callable(lead_of(led(), copied(tmp_path), {}))
     assert capsys.readouterr().out == ""
 
@@ -122,7 +122,7 @@ def test_a_run_folder_may_be_named_from_where_one_stands(tmp_path, monkeypatch) 
     assert callable(lead_of(led(), Path("run"), {}))
 
 
-def test_a_copy_that_ends_itself_is_told_and_does_not_end_the_process(tmp_path) -> None:
+def test_a_copy_that_ends_itself_is_reported_and_does_not_end_the_process(tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be read.*SystemExit"):
         lead_of(led(), copied(tmp_path, "raise SystemExit(3)"), {})
 
@@ -157,7 +157,7 @@ def test_a_copy_that_opens_a_rig_before_its_first_study_is_refused_and_nothing_i
     ("where", "words"),
     [("script/mine.py:other", "declares no procedure other"), ("script/gone.py:mine", "not in the run folder")],
 )
-def test_a_procedure_that_the_copy_does_not_have_is_told(tmp_path, where, words) -> None:
+def test_a_procedure_that_the_copy_does_not_have_is_reported(tmp_path, where, words) -> None:
     with pytest.raises(ConfigError, match=words):
         lead_of(led(where), copied(tmp_path), {})
 

@@ -34,7 +34,7 @@ def test_without_a_terminal_every_ended_trial_is_a_line_with_counts_and_time_lef
     ]
 
 
-def test_long_waits_are_told_in_minutes_and_the_last_line_has_none():
+def test_long_waits_are_reported_in_minutes_and_the_last_line_has_none():
     _, text = followed(("T001", "miss"), ("T002", "miss"), ("T003", "miss"), seconds=120.0)
     lines = text.splitlines()
     assert lines[1].endswith("about 4 min left")

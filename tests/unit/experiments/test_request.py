@@ -1,4 +1,4 @@
-"""What ``run`` makes of its arguments before anything moves."""
+"""Checks of the arguments of ``run`` before anything moves."""
 
 import tomllib
 from pathlib import Path

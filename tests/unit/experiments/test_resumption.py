@@ -1,4 +1,4 @@
-"""What is left of an interrupted study, and what forbids to resume it; without running anything."""
+"""Remaining work of an interrupted study, and obstacles to resuming it; without running anything."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_an_interrupted_attempt_is_set_aside_byte_for_byte_and_its_record_still_
     assert "T002.interrupted1" in recorded.truths and "T002" not in recorded.truths
 
 
-def test_of_a_trial_that_was_killed_while_it_injected_the_volume_is_told_within_bounds(tmp_path: Path) -> None:
+def test_of_a_trial_that_was_killed_while_it_injected_the_volume_is_reported_within_bounds(tmp_path: Path) -> None:
     path = _run(tmp_path, "success", "killed", infusing=True)
     record = CartridgeRecord.resume(path, "C01", VirtualClock(), {})
     put_aside(path, "T002", record.journal)

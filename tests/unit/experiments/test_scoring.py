@@ -111,7 +111,7 @@ def _measured_log(tip):
     return log
 
 
-def _drawn():
+def _nominal():
     phantom = load_phantom("lumbar_ref")
     return drawn_truth(phantom, "L4", "left", np.array([0.0, 0.0, 1.0]))
 
@@ -121,19 +121,19 @@ def test_a_trial_with_a_known_way_can_show_everything_but_v4():
     assert row["violations_evaluable"] == "V1;V2;V3;V5;V6;V7;V8;V9;V10"
 
 
-def test_no_phantom_holds_a_surrogate_that_v4_could_be_told_from():
+def test_no_phantom_holds_a_surrogate_from_which_v4_could_be_judged():
     assert not {"pleura", "viscera", "bowel", "kidney", "lung"} & set(materials())
 
 
 def test_where_nobody_knows_the_way_vessel_dura_and_joint_are_not_claimed_to_be_free():
-    truth = _drawn()
+    truth = _nominal()
     row = _score(_measured_log(truth["aim_mm"]), truth)
     assert row["success"] and row["target_source"] == "nominal"
     assert row["violations_evaluable"] == "V1 (tip);V6;V7;V8;V9;V10"
 
 
 def test_a_reference_tip_inside_the_nerve_is_v1_where_only_the_drawing_is_known():
-    truth = _drawn()
+    truth = _nominal()
     inside = truth["nerve_line_mm"][np.argmin(np.linalg.norm(truth["nerve_line_mm"] - truth["aim_mm"], axis=1))]
     row = _score(_measured_log(inside), truth)
     assert row["tte_mm"] < 5.0 and row["tip_nerve_gap_mm"] < -0.5
@@ -143,10 +143,10 @@ def test_a_reference_tip_inside_the_nerve_is_v1_where_only_the_drawing_is_known(
 def test_without_pressure_force_and_tip_their_codes_could_not_be_shown():
     log = _log(None)
     log.steps_n = 3
-    assert _score(log, _drawn())["violations_evaluable"] == "V7"
+    assert _score(log, _nominal())["violations_evaluable"] == "V7"
 
 
-def test_a_needle_left_in_the_gel_has_not_told_its_way():
+def test_a_needle_left_in_the_gel_has_no_known_way():
     log = _measured_log(None)
     log.ended, log.t_out_ns = "aborted", None
     assert "V2" not in _score(log, _truth())["violations_evaluable"]
@@ -188,11 +188,11 @@ def test_the_place_of_the_fixture_is_not_reported_as_an_error_of_the_image():
         truth = _truth() | {"target_source": source}
         return score(log, load_technique("L4_IP_T"), "left", truth, PhantomToRig=shifted, force_limit_n=5.0)
 
-    known, drawn = row("as_built"), row("nominal")
+    known, of_design = row("as_built"), row("nominal")
     assert known["image_tip_err_mm"] == pytest.approx(0.0, abs=1e-9)
     assert known["aim_err_mm"] == pytest.approx(0.2)
-    assert drawn.get("image_tip_err_mm") is None and drawn.get("aim_err_mm") is None
-    assert drawn["steer_err_mm"] == known["steer_err_mm"] == pytest.approx(0.3)
+    assert of_design.get("image_tip_err_mm") is None and of_design.get("aim_err_mm") is None
+    assert of_design["steer_err_mm"] == known["steer_err_mm"] == pytest.approx(0.3)
 
 
 def test_a_row_says_why_the_tip_of_record_was_not_measured():

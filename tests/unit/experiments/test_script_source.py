@@ -88,7 +88,7 @@ def test_a_stop_of_the_rig_comes_through_a_script_as_what_it_is(tmp_path: Path) 
         run_script(_script(tmp_path, "from hal.errors import SafetyStop\nraise SafetyStop('force')\n"), Session())
 
 
-def test_a_script_that_is_absent_is_told_so(tmp_path: Path) -> None:
+def test_a_script_that_is_absent_is_reported_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         run_script(tmp_path / "none.py", Session())
 

@@ -1,4 +1,4 @@
-"""What a script's study is before it is run: checked as a file is, sealed or exploratory."""
+"""A script's study before it is run: checked like a file, sealed or exploratory."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_what_no_study_can_be_is_refused_when_it_is_made(how: dict[str, object],
     assert "/tmp" not in str(refused.value), "a file is named as in the run folder, not where it waits"
 
 
-def test_only_public_names_are_offered_and_an_unknown_one_is_told() -> None:
+def test_only_public_names_are_offered_and_an_unknown_one_is_reported() -> None:
     import experiments
 
     assert "study" in dir(experiments) and all(hasattr(experiments, name) for name in experiments.__all__)

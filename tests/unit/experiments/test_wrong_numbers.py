@@ -172,11 +172,11 @@ def test_a_wrong_line_of_a_phantom_is_refused(tmp_path, line, says):
 def fits(tmp_path, technique: str, line: str, rig: str = "", phantom: str = "") -> str:
     path = tmp_path / "t.toml"
     path.write_text(changed(shipped()[technique].read_text(), line) if line else shipped()[technique].read_text())
-    drawn = load_phantom()
+    designed = load_phantom()
     if phantom:
         (tmp_path / "p.toml").write_text(changed(phantom_file("lumbar_ref").read_text(), phantom))
-        drawn = load_phantom(str(tmp_path / "p.toml"))
-    return "\n".join(misfits({str(path): load_technique(str(path))}, parse_config(RIG + rig), drawn))
+        designed = load_phantom(str(tmp_path / "p.toml"))
+    return "\n".join(misfits({str(path): load_technique(str(path))}, parse_config(RIG + rig), designed))
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_poorer_processor_calculates_as_it_can_and_the_record_says_so() -> Non
     assert environ == {}
 
 
-def test_a_processor_that_does_not_say_what_it_can_is_told_of(tmp_path: Path) -> None:
+def test_a_processor_that_does_not_say_what_it_can_is_reported(tmp_path: Path) -> None:
     assert cpu_flags(tmp_path / "cpuinfo") == frozenset()
     assert pin({}, cpu_flags(tmp_path / "cpuinfo"), ()).startswith("of this processor")
 

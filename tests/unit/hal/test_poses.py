@@ -1,4 +1,4 @@
-"""What a matrix from outside must be before it is believed."""
+"""Conditions on a matrix from outside before it is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the campaign of broken rules breaks, and what it leaves alone."""
+"""Places that the campaign of broken rules breaks, and places that it leaves alone."""
 
 from __future__ import annotations
 

@@ -27,11 +27,11 @@ def run(*words: object) -> tuple[int, str, str]:
 def certify(folder: Path, identity: str, transform: str, data: dict[str, object], due: str = "") -> None:
     path = folder / f"{identity}.result.txt"
     path.write_text(json.dumps({"ok": True} | data) + "\n")
-    code, _, told = run(
+    code, _, printed = run(
         "certify", path, folder / "certificates", "--identity", identity, "--kind", "frame", "--device", "phantom",
         "--by", "AB", "--transform", transform, "--due", due,
     )  # fmt: skip
-    assert code == 0, told
+    assert code == 0, printed
 
 
 def shifted(x_mm: float) -> list[list[float]]:
@@ -52,11 +52,11 @@ def bench(tmp_path: Path) -> Path:
 
 
 def test_a_point_goes_through_certificates_and_rig_file_with_its_uncertainty(bench: Path) -> None:
-    code, out, told = run(
+    code, out, printed = run(
         "chain", "Probe", "Phantom", "--rig", bench, "--step", "ProbeToHolder=1,2,3", "--at", "0,0,40", "--json"
     )
     assert code == 0
-    assert "PhantomToRig     PR-1, due" in told and "HolderToRig      rig file" in told
+    assert "PhantomToRig     PR-1, due" in printed and "HolderToRig      rig file" in printed
     answer = json.loads(out)
     assert answer["calibrations"] == ["given", "rig file", "PR-1"]
     assert answer["due"] == TODAY.isoformat()
@@ -69,13 +69,13 @@ def test_a_point_goes_through_certificates_and_rig_file_with_its_uncertainty(ben
 
 def test_an_expired_step_is_refused_only_where_it_is_needed(bench: Path) -> None:
     tomorrow = (TODAY + datetime.timedelta(days=1)).isoformat()
-    code, _, told = run("chain", "Holder", "Phantom", "--rig", bench, "--today", tomorrow)
-    assert code == 2 and "HolderToPhantom needs PhantomToRig (PR-1)" in told and "1 days ago" in told
+    code, _, printed = run("chain", "Holder", "Phantom", "--rig", bench, "--today", tomorrow)
+    assert code == 2 and "HolderToPhantom needs PhantomToRig (PR-1)" in printed and "1 days ago" in printed
     assert run("chain", "Holder", "Tracker", "--rig", bench, "--today", tomorrow)[0] == 0
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("Image", "Phantom"), "frame 'Image' is not known; known frames: Carrier, Holder, Phantom, "),
         (("Holder", "Phantom", "--step", "AToB=0,0,0", "--via", "A"), "no chain from Holder to Phantom passes A"),
@@ -88,9 +88,9 @@ def test_an_expired_step_is_refused_only_where_it_is_needed(bench: Path) -> None
         (("Holder", "Phantom", "--today", "soon"), "no date"),
     ],
 )
-def test_what_has_no_answer_or_two_is_told_in_one_line(words: tuple[str, ...], said: str) -> None:
-    code, out, told = run("chain", *words, "--json")
-    assert code == 2 and said in told
+def test_what_has_no_answer_or_two_is_reported_in_one_line(words: tuple[str, ...], message: str) -> None:
+    code, out, printed = run("chain", *words, "--json")
+    assert code == 2 and message in printed
     assert json.loads(out)["ok"] is False
 
 
@@ -103,14 +103,14 @@ def test_a_certificate_of_a_simulated_rig_does_not_enter_the_graph_of_a_real_one
         rig_graph(real, TODAY)
 
 
-def test_a_frame_that_nothing_joins_is_told_with_what_would_join_it() -> None:
-    for frames, told in (
+def test_a_frame_that_nothing_joins_is_reported_with_what_would_join_it() -> None:
+    for frames, printed in (
         (("Probe", "Phantom"), "--step, as ProbeToHolder"),
         (("Image", "Phantom"), "calibrate nwire"),
         (("Holder", "Phantm"), "is the name right?"),
     ):
         code, out, _ = run("chain", *frames, "--json")
-        assert (code, told in json.loads(out)["reason"]) == (2, True)
+        assert (code, printed in json.loads(out)["reason"]) == (2, True)
 
 
 def test_a_chain_of_a_simulated_rig_is_labelled() -> None:
@@ -118,7 +118,7 @@ def test_a_chain_of_a_simulated_rig_is_labelled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--step", "ProbeToHolder=0,0,1e9"), "farther than 10 m"),
         (("--step", "ProbeToHolder=0,0,3", "--at", "0,0,inf"), "must lie between -10000 and 10000"),
@@ -126,6 +126,6 @@ def test_a_chain_of_a_simulated_rig_is_labelled() -> None:
     ],
     ids=["a step of a thousand kilometres", "an infinite point", "a point that is no number"],
 )
-def test_places_that_nothing_on_a_bench_has_are_refused(words: tuple[str, ...], said: str) -> None:
-    code, out, told = run("chain", "Probe", "Phantom", *words)
-    assert code == 2 and said in told and out == ""
+def test_places_that_nothing_on_a_bench_has_are_refused(words: tuple[str, ...], message: str) -> None:
+    code, out, printed = run("chain", "Probe", "Phantom", *words)
+    assert code == 2 and message in printed and out == ""

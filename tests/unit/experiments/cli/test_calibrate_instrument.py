@@ -61,8 +61,8 @@ def bench(folder: Path, **tracker: object) -> RigConfig:
 
 
 def certify(folder: Path, readings: Path, declares: str, identity: str = "RI-1") -> None:
-    code, found, told = run("instrument", readings, "--declares-bending", declares, "--json")
-    assert code == 0, told
+    code, found, printed = run("instrument", readings, "--declares-bending", declares, "--json")
+    assert code == 0, printed
     result = folder / f"{identity}.txt"
     result.write_text(json.dumps(found) + "\n")
     words = ("--identity", identity, "--kind", "reference_instrument", "--device", "tracker", "--by", "AB")
@@ -78,7 +78,7 @@ def judged(config: RigConfig) -> tuple[str, ...]:
 def test_an_instrument_in_the_tip_is_qualified_with_its_decisions_and_a_picture(tmp_path):
     readings = table(tmp_path / "r.csv")
     picture = tmp_path / "r.png"
-    code, found, told = run(
+    code, found, printed = run(
         "instrument", readings, "--name", "EM stylet", "--declares-bending", "yes", "--criterion", "tte_mm=3.0",
         "--criterion", "gap=0.8", "--picture", picture, "--json",
     )  # fmt: skip
@@ -87,14 +87,14 @@ def test_an_instrument_in_the_tip_is_qualified_with_its_decisions_and_a_picture(
     low, high = found["tip_uncertainty_interval_95_mm"]
     assert low < found["tip_uncertainty_mm"] < high
     assert found["decisions"]["tte_mm"]["can_decide"] is True
-    assert found["decisions"]["gap"]["can_decide"] is False and "CANNOT DECIDE gap" in told
+    assert found["decisions"]["gap"]["can_decide"] is False and "CANNOT DECIDE gap" in printed
     assert any(key.startswith("IP-TTE") for key in found["decisions"]), "the study's own criteria are judged too"
     assert picture.stat().st_size > 10_000 and found["simulated"] is False
 
 
 def test_readings_of_a_simulated_rig_stay_labelled(tmp_path):
-    _, found, told = run("instrument", table(tmp_path / "r.csv", simulated=True), "--json")
-    assert found["simulated"] is True and "SIMULATED readings" in told
+    _, found, printed = run("instrument", table(tmp_path / "r.csv", simulated=True), "--json")
+    assert found["simulated"] is True and "SIMULATED readings" in printed
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_readings_of_a_simulated_rig_stay_labelled(tmp_path):
 )
 def test_readings_that_do_not_qualify_are_refused_with_code_and_sentence(tmp_path, changes, declares, code, words):
     readings = table(tmp_path / "r.csv", **changes)
-    exit_code, found, told = run("instrument", readings, "--declares-bending", declares, "--json")
+    exit_code, found, printed = run("instrument", readings, "--declares-bending", declares, "--json")
     assert exit_code == 2 and found["ok"] is False
-    assert found["code"] == code and words in told
+    assert found["code"] == code and words in printed
 
 
 @pytest.mark.parametrize(
@@ -131,18 +131,20 @@ def test_readings_that_do_not_qualify_are_refused_with_code_and_sentence(tmp_pat
 def test_a_table_that_says_something_else_is_refused_by_line_and_column(tmp_path, was, now, words):
     readings = table(tmp_path / "r.csv")
     readings.write_text(readings.read_text().replace(was, now, 1))
-    code, found, told = run("instrument", readings, "--json")
+    code, found, printed = run("instrument", readings, "--json")
     if not words:  # one line that does not repeat what the others say
         assert code == 0
         return
-    assert code == 2 and words in told and found["code"] == "bad input"
+    assert code == 2 and words in printed and found["code"] == "bad input"
 
 
 @pytest.mark.parametrize("text", ["", "# only a remark\n", ",".join(COLUMNS) + "\n"])
 def test_a_table_without_readings_is_refused(tmp_path, text):
     (tmp_path / "r.csv").write_text(text)
-    code, _, told = run("instrument", tmp_path / "r.csv", "--known-u", "0.1")
-    assert code == 2 and ("is empty" in told or "0 readings of a straight needle" in told or "at least" in told)
+    code, _, printed = run("instrument", tmp_path / "r.csv", "--known-u", "0.1")
+    assert code == 2 and (
+        "is empty" in printed or "0 readings of a straight needle" in printed or "at least" in printed
+    )
 
 
 def test_the_template_can_be_read_but_qualifies_nothing_and_is_not_written_over(tmp_path):
@@ -151,22 +153,22 @@ def test_the_template_can_be_read_but_qualifies_nothing_and_is_not_written_over(
     rows = read_readings(file)
     assert len(rows.rows) == 2 and rows.known_u_mm == 0.05 and not rows.simulated
     assert run("instrument", file, "--json")[1]["code"] == "too few"
-    code, _, told = run("instrument", "--template", file)
-    assert code == 2 and "exists" in told
+    code, _, printed = run("instrument", "--template", file)
+    assert code == 2 and "exists" in printed
 
 
 def test_known_tips_of_unknown_worth_qualify_nothing(tmp_path):
     readings = table(tmp_path / "r.csv")
     readings.write_text(readings.read_text().replace("true_u_mm", "remark"))
-    code, _, told = run("instrument", readings)
-    assert code == 2 and "how well the tips are known is not stated" in told
+    code, _, printed = run("instrument", readings)
+    assert code == 2 and "how well the tips are known is not stated" in printed
     assert run("instrument", readings, "--known-u", "0.1")[0] == 0
 
 
 @pytest.mark.parametrize("text", ["tte_mm", "tte_mm=three"])
 def test_a_criterion_without_a_limit_is_refused(tmp_path, text):
-    code, _, told = run("instrument", table(tmp_path / "r.csv"), "--criterion", text)
-    assert code == 2 and "NAME=LIMIT" in told
+    code, _, printed = run("instrument", table(tmp_path / "r.csv"), "--criterion", text)
+    assert code == 2 and "NAME=LIMIT" in printed
 
 
 def test_the_certificate_takes_the_place_of_what_the_rig_file_declares(tmp_path):

@@ -34,8 +34,8 @@ def pose() -> np.ndarray:
 @cache
 def bone() -> np.ndarray:
     """Points of the dorsal bone from the sacrum to L4, as a bench would measure them, mm."""
-    drawn, _ = load_phantom("lumbar_ref").dorsal_bone_points(1.0)
-    near = drawn[(np.abs(drawn[:, 0]) < 35) & (drawn[:, 1] > -50) & (drawn[:, 1] < 45)]
+    designed, _ = load_phantom("lumbar_ref").dorsal_bone_points(1.0)
+    near = designed[(np.abs(designed[:, 0]) < 35) & (designed[:, 1] > -50) & (designed[:, 1] < 45)]
     rng = np.random.default_rng(5)
     return np.asarray(apply(pose(), near[rng.choice(len(near), 900, replace=False)]) + rng.normal(0, 0.5, (900, 3)))
 
@@ -48,10 +48,10 @@ def table(folder: Path, points: np.ndarray, head: str = "x,y,z") -> Path:
 
 def test_the_phantom_is_found_where_it_stands_within_what_is_claimed(tmp_path: Path) -> None:
     picture = tmp_path / "bone.png"
-    code, found, told = run(table(tmp_path, bone()), "lumbar_ref", "--start", START, "--picture", picture)
+    code, found, printed = run(table(tmp_path, bone()), "lumbar_ref", "--start", START, "--picture", picture)
     assert code == 0 and picture.stat().st_size > 10_000
     assert found["transform"] == "PhantomToRig" and np.shape(found["covariance"]) == (6, 6)
-    assert "not accuracy" in told and "does not tell whether x is reversed" in told
+    assert "not accuracy" in printed and "does not tell whether x is reversed" in printed
     phantom = load_phantom("lumbar_ref")
     for level in ("L4", "L5", "S1"):
         target = phantom.target(level, "left").nerve_centre_mm
@@ -68,7 +68,7 @@ def test_the_result_can_be_certified_under_the_name_of_its_start(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "code", "said"),
+    ("spoil", "code", "expected"),
     [
         (lambda p: (p - p.mean(axis=0)) * [1, 1, 1.06] + p.mean(axis=0), "axis scale", "axis z is out of scale"),
         (lambda p: p * [1, 1, -1], "mirrored", "axis z reversed"),
@@ -78,15 +78,17 @@ def test_the_result_can_be_certified_under_the_name_of_its_start(tmp_path: Path)
         (lambda p: p / 1000.0, "fit", "lie near the surface"),
     ],
 )
-def test_spoiled_points_are_refused_with_the_reason_and_a_picture(tmp_path, spoil, code, said) -> None:
+def test_spoiled_points_are_refused_with_the_reason_and_a_picture(tmp_path, spoil, code, expected) -> None:
     picture = tmp_path / "refused.png"
-    exit_code, answer, told = run(table(tmp_path, spoil(bone())), "lumbar_ref", "--start", START, "--picture", picture)
+    exit_code, answer, printed = run(
+        table(tmp_path, spoil(bone())), "lumbar_ref", "--start", START, "--picture", picture
+    )
     assert (exit_code, answer["ok"], answer["code"]) == (2, False, code)
-    assert said in told and picture.exists()
+    assert expected in printed and picture.exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", "holds no points"),
         ("x y z\n1 2 3\n1 2\n", "line 3"),
@@ -94,11 +96,11 @@ def test_spoiled_points_are_refused_with_the_reason_and_a_picture(tmp_path, spoi
         ("P1 1 2 3 4\n", "line 1"),
     ],
 )
-def test_a_table_that_cannot_be_read_is_told_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_table_that_cannot_be_read_is_reported_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "bone.txt"
     path.write_text(text)
-    code, answer, told = run(path, "lumbar_ref")
-    assert code == 2 and said in told and answer["code"] == "bad input"
+    code, answer, printed = run(path, "lumbar_ref")
+    assert code == 2 and expected in printed and answer["code"] == "bad input"
 
 
 def test_points_of_a_mesh_file_and_named_points_of_slicer_are_taken_too(tmp_path: Path) -> None:
@@ -121,16 +123,16 @@ def test_points_of_a_mesh_file_and_named_points_of_slicer_are_taken_too(tmp_path
     )
     rows = [f"{k},{p[0]:.4f},{p[1]:.4f},{p[2]:.4f},0,0,0,1,1,1,0,B{k},,\n" for k, p in enumerate(moved)]
     (tmp_path / "bone.fcsv").write_text("# CoordinateSystem = RAS\n" + "".join(rows))
-    code, found, told = run(
+    code, found, printed = run(
         tmp_path / "bone.fcsv", tmp_path / "sheet.obj", "--unit", 1000, "--point-sd", 0.3, "--correlated", 1
     )
-    assert code == 0, told
+    assert code == 0, printed
     shift = np.eye(4)
     shift[:3, 3] = 301.5, 249.0, 150.7
     assert np.array(found["matrix"]) == pytest.approx(invert(pose()) @ shift, abs=0.3)
 
 
-def test_a_mesh_in_metres_is_told_before_anything_is_fitted(tmp_path: Path) -> None:
+def test_a_mesh_in_metres_is_reported_before_anything_is_fitted(tmp_path: Path) -> None:
     mesh = tmp_path / "bone.obj"
     mesh.write_text("v 0 0 0\nv 0.05 0 0\nv 0 0.05 0\nv 0 0 0.05\nf 1 3 2\nf 1 2 4\nf 1 4 3\nf 2 3 4\n")
     code, answer, _ = run(table(tmp_path, np.eye(3)), mesh, "--start", "PhantomToRig=0,0,0")

@@ -45,5 +45,5 @@ def test_a_number_of_the_command_line_is_refused_beyond_each_bound(name, capsys)
         with pytest.raises(SystemExit) as ended:
             check(Param, wrong)
         assert ended.value.code == 2
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 6 and all(f"--it must lie between {low:.12g} and {high:.12g}, got " in line for line in told)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 6 and all(f"--it must lie between {low:.12g} and {high:.12g}, got " in line for line in lines)

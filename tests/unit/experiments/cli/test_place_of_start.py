@@ -32,7 +32,7 @@ def called(folder: Path, *arguments: str, command: tuple[str, ...] = (), **envir
     )
 
 
-def test_files_named_like_ours_are_left_alone_and_that_is_said(crowded):
+def test_files_named_like_ours_are_left_alone_and_that_is_reported(crowded):
     done = called(crowded, "--version", PYTHONPATH=str(crowded), PYTHONSTARTUP=str(crowded / "json.py"))
     assert done.returncode == 0 and done.stdout.startswith("phantomrig ")
     for name in ("analysis", "hal.py", "json.py", "random.py", "rig"):
@@ -40,7 +40,7 @@ def test_files_named_like_ours_are_left_alone_and_that_is_said(crowded):
     assert "experiments" not in done.stderr, "a folder without code stands in nobody's way"
 
 
-def test_nothing_is_said_where_nothing_is_named_like_ours(tmp_path):
+def test_nothing_is_printed_where_nothing_is_named_like_ours(tmp_path):
     done = called(tmp_path, "--version")
     assert done.returncode == 0 and done.stderr == ""
 
@@ -62,7 +62,7 @@ def test_a_copied_checkout_runs_its_own_code(tmp_path):
     assert "of-the-copy" in done.stdout
 
 
-def test_an_incomplete_environment_is_told_in_one_line(tmp_path):
+def test_an_incomplete_environment_is_reported_in_one_line(tmp_path):
     code = (
         "import runpy, sys; sys.modules['typer'] = None; sys.argv = ['x', '--version'];"
         f"runpy.run_path({str(COMMAND)!r}, run_name='__main__')"

@@ -96,7 +96,7 @@ def test_recording_reaches_a_client_at_its_own_pace(tmp_path: Path) -> None:
     assert np.diff(stamps_ns) == pytest.approx(np.diff(numbers) * 20.0 * MS, abs=1000)
 
 
-class Told(Publisher):
+class Recorder(Publisher):
     """Keeps every offer in order."""
 
     def __init__(self) -> None:
@@ -127,9 +127,9 @@ def swept(tmp_path: Path, invalid: tuple[int, ...], probe: str = "ProbeToTracker
 
 
 def test_image_without_a_valid_pose_is_shown_in_the_probes_frame_and_counted(tmp_path: Path) -> None:
-    told = Told()
-    passed_over, unplaced = play(swept(tmp_path, (0, 3)), told, VirtualClock(), 1.0)
-    assert told.images == [
+    recorder = Recorder()
+    passed_over, unplaced = play(swept(tmp_path, (0, 3)), recorder, VirtualClock(), 1.0)
+    assert recorder.images == [
         ("Image_Probe", 0, 0.0),
         ("Image_Tracker", 1, 101.0),
         ("Image_Tracker", 2, 102.0),
@@ -151,17 +151,17 @@ def test_streams_with_fields_of_one_name_stay_apart_and_what_is_passed_over_is_c
         dict.fromkeys(("sensor_kpa", "tip_kpa"), "kPa"),
     )
     source = Source("s", True, {}, None, {s.name: s for s in (probe, needle, pressure)})
-    told = Told()
-    passed_over, _ = play(source, told, VirtualClock(), 1.0)
-    found = {name: {value for other, value, _ in told.values if other == name} for name, _, _ in told.values}
+    recorder = Recorder()
+    passed_over, _ = play(source, recorder, VirtualClock(), 1.0)
+    found = {name: {value for other, value, _ in recorder.values if other == name} for name, _, _ in recorder.values}
     assert found == {
         "probe_force": {1.0},
         "needle_force": {2.0},
         "pressure.sensor_kpa": {3.0},
         "pressure.tip_kpa": {4.0},
     }
-    heard = sum(name == "probe_force" for name, _, _ in told.values)
-    assert heard + passed_over["probe_force"] == 100
+    received = sum(name == "probe_force" for name, _, _ in recorder.values)
+    assert received + passed_over["probe_force"] == 100
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.0, 2.0])
@@ -171,11 +171,11 @@ def test_values_and_poses_of_one_moment_have_one_stamp_at_every_pace(speed: floa
     source = Source(
         "s", True, {"ProbeToRig": PoseTrack(times, np.tile(np.eye(4), (10, 1, 1)))}, None, {"force": stream}
     )
-    told = Told()
-    play(source, told, VirtualClock(), speed)
-    stamps = [time_ns for _, _, time_ns in told.values]
+    recorder = Recorder()
+    play(source, recorder, VirtualClock(), speed)
+    stamps = [time_ns for _, _, time_ns in recorder.values]
     assert len(stamps) > 5
-    assert set(stamps) <= set(told.at_ns["ProbeToRig"])
+    assert set(stamps) <= set(recorder.at_ns["ProbeToRig"])
 
 
 def test_serving_that_ended_by_itself_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_the_release_of_the_emergency_stop_is_believed_when_a_second_report_tell
     assert bench.line.sent == b"??"
 
 
-def test_an_offset_told_once_is_damage_and_told_twice_a_stop(bench: GrblBench) -> None:
+def test_an_offset_reported_once_is_damage_and_reported_twice_a_stop(bench: GrblBench) -> None:
     driver = bench.holder()
     driver.open()
     wrong = FULL.format(WCO.replace("-150.000,-150", "-150.000,-110")).encode()

@@ -111,11 +111,11 @@ def test_somebody_who_only_asked_changes_nothing(bench: GrblBench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "expected"),
     [(b"G55\n", "coordinate system G55"), (b"G92 X5\n", "work offset"), (b"G43.1 Z2\n", "work offset")],
 )
 def test_modes_that_a_stranger_changes_are_a_stop_even_when_a_stray_report_took_the_announcement(
-    bench: GrblBench, command: bytes, told: str
+    bench: GrblBench, command: bytes, expected: str
 ) -> None:
     driver = _opened(bench)
     bench.stranger(command)
@@ -123,7 +123,7 @@ def test_modes_that_a_stranger_changes_are_a_stop_even_when_a_stray_report_took_
     bench.stranger(b"?")  # the report that tells it once
     bench.wait(0.05)
     state = driver.read()
-    assert state.mode is MotionMode.ALARM and told in state.alarm
+    assert state.mode is MotionMode.ALARM and expected in state.alarm
     assert driver.read().mode is MotionMode.ALARM
 
 

@@ -1,4 +1,4 @@
-"""What an earlier user left in a controller: refused or set back when it is opened, a stop when it changes."""
+"""Settings that an earlier user left in a controller: refused or reset at opening, a stop when they change."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _refusal(bench: GrblBench, **changes: object) -> str:
 
 @BOTH
 @pytest.mark.parametrize(
-    ("left", "told"),
+    ("left", "expected"),
     [
         (b"G55\n", "coordinate system G55 is active (send G54)"),
         (b"G92 X5\n", "G92 offset of (-5.000"),
@@ -31,11 +31,11 @@ def _refusal(bench: GrblBench, **changes: object) -> str:
         (b"$N0=G55\n", "startup line $N0 (G55) runs after every reset"),
     ],
 )
-def test_what_moves_the_frame_is_refused_with_what_to_send(firmware: Firmware, left: bytes, told: str) -> None:
+def test_what_moves_the_frame_is_refused_with_what_to_send(firmware: Firmware, left: bytes, expected: str) -> None:
     with GrblBench(holder_config(firmware)) as bench:
         bench.stranger(left)
         bench.wait(0.1)
-        assert told in _refusal(bench)
+        assert expected in _refusal(bench)
 
 
 @BOTH
@@ -53,7 +53,7 @@ def test_modes_that_a_reset_would_forget_are_set_back(firmware: Firmware, left: 
 
 
 @pytest.mark.parametrize(
-    ("number", "value", "told"),
+    ("number", "value", "expected"),
     [
         (13, 1, "inches"),
         (20, 0, "soft limits are off"),
@@ -67,21 +67,21 @@ def test_modes_that_a_reset_would_forget_are_set_back(firmware: Firmware, left: 
         (132, 50, "limits ask for -60 to 40"),
     ],
 )
-def test_a_setting_that_a_rig_cannot_work_with_is_refused(number: int, value: float, told: str) -> None:
+def test_a_setting_that_a_rig_cannot_work_with_is_refused(number: int, value: float, expected: str) -> None:
     with GrblBench() as bench:
         bench.core._settings[number] = value
-        with pytest.raises(RigError, match=told):
+        with pytest.raises(RigError, match=expected):
             bench.holder().open()
 
 
-def test_everything_that_is_wrong_is_told_together() -> None:
+def test_everything_that_is_wrong_is_reported_together() -> None:
     with GrblBench() as bench:
         bench.stranger(b"G55\n")
         bench.core._settings[13], bench.core._settings[20] = 1.0, 0.0
         bench.wait(0.1)
         text = _refusal(bench)
-        for told in ("G55", "inches", "soft limits"):
-            assert told in text
+        for expected in ("G55", "inches", "soft limits"):
+            assert expected in text
 
 
 def test_limits_are_compared_with_travel_by_place_and_not_by_length() -> None:

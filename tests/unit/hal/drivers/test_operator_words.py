@@ -1,4 +1,4 @@
-"""What the terminal operator says, and a terminal that takes it slowly, never, or is gone."""
+"""Messages of the terminal operator, and a terminal that takes them slowly, never, or is gone."""
 
 import io
 import threading

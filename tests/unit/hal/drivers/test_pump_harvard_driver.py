@@ -71,9 +71,9 @@ def test_whatever_an_earlier_user_left_is_established_at_opening() -> None:
 def test_what_somebody_changed_since_is_refused_and_nothing_is_infused(bench: Bench, command: str) -> None:
     bench.pump.receive(command.encode() + b"\r", bench.clock.now_ns())
     bench.pump.transmit(bench.clock.now_ns() + 10**7)
-    with pytest.raises(DeviceError, match="changed since the rig was opened") as told:
+    with pytest.raises(DeviceError, match="changed since the rig was opened") as caught:
         bench.driver.infuse(0.1, 3.0)
-    assert told.value.code == "changed"
+    assert caught.value.code == "changed"
     assert bench.line.count(b"irun") == 0
 
 
@@ -101,7 +101,7 @@ def test_irun_that_never_arrived_is_an_error_and_is_not_repeated(bench: Bench) -
     assert bench.pump.motor.infused_ml == 0.0
 
 
-def test_irun_followed_by_silence_is_said_to_be_unknown(bench: Bench) -> None:
+def test_irun_followed_by_silence_is_reported_as_unknown(bench: Bench) -> None:
     bench.line.spoil = lambda request, answer: b"" if bench.line.count(b"irun") else answer
     with pytest.raises(LinkError, match=r"may have infused up to 0\.05 mL"):
         bench.driver.infuse(0.2, 3.0)

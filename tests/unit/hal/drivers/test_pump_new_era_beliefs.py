@@ -1,4 +1,4 @@
-"""What the pump driver believes: damaged, late and foreign answers, impossible counts, what others left or changed."""
+"""Plausibility checks of the pump driver: damaged, late and foreign answers, impossible counts, changes by others."""
 
 from __future__ import annotations
 

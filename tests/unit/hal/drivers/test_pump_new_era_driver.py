@@ -57,7 +57,7 @@ def test_a_short_infusion_that_ended_before_it_could_be_asked_for_is_no_error(be
     assert bench.pump.motor.infused_ml == pytest.approx(0.02)
 
 
-def test_run_followed_by_silence_is_said_to_be_unknown(bench: Bench) -> None:
+def test_run_followed_by_silence_is_reported_as_unknown(bench: Bench) -> None:
     def spoil(request: bytes, answer: bytes) -> bytes:
         return b"" if bench.line.count(b"RUN") else answer
 

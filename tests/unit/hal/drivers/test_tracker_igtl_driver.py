@@ -89,7 +89,7 @@ def test_tool_out_of_sight_keeps_its_last_pose_and_is_not_valid(feed) -> None:
     assert pose.valid
 
 
-def test_an_impossible_message_is_told_and_takes_no_pose_with_it(feed) -> None:
+def test_an_impossible_message_is_reported_and_takes_no_pose_with_it(feed) -> None:
     core, clock = feed
     device = opened(core, clock)
     core.out += igtl.pack("TRANSFORM", "NeedleTipToTracker", bytes(12), 20 * MS)  # a checksum that is right, no matrix

@@ -254,7 +254,7 @@ def under_way(console, action):
     return thread, errors
 
 
-def test_a_person_who_pushes_is_told_to_stop_while_the_question_waits_and_then_asked_what_went_in(console, keyboard):
+def test_a_person_who_pushes_is_asked_to_stop_while_the_question_waits_and_then_asked_what_went_in(console, keyboard):
     driver = manual("ManualPump", console)
     assert isinstance(driver, Interruptible)
     thread, errors = under_way(console, lambda: driver.infuse(0.5, 3.0))
@@ -296,7 +296,7 @@ def test_a_push_that_nobody_confirms_is_asked_for_before_the_next_count(console,
     assert driver.read().dispensed_ml == 0.0
 
 
-def test_a_person_who_sets_the_probe_arm_is_told_to_stop_and_its_scales_are_read_again(console, keyboard):
+def test_a_person_who_sets_the_probe_arm_is_asked_to_stop_and_its_scales_are_read_again(console, keyboard):
     driver = manual("ManualHolder", console)
     assert isinstance(driver, Interruptible)
     answers(console, keyboard, ["1 2 3 0 0 90"])

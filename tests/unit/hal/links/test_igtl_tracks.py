@@ -53,8 +53,8 @@ def test_official_trajectories_are_read_and_written_byte_for_byte(name: str) -> 
     assert isinstance(found, TrajectoryList)
     assert [path.name for path in found.paths] == [f"TRAJECTORY_DESCRIPTION_{n}" for n in range(3)]
     assert found.paths[0].entry == (10.0, 15.0, 20.0)
-    told = {"version": packet.version, "message_id": packet.message_id, "metadata": packet.metadata}
-    again = igtl_messages.pack(found, packet.device, packet.stamp_ns, **told)
+    fields = {"version": packet.version, "message_id": packet.message_id, "metadata": packet.metadata}
+    again = igtl_messages.pack(found, packet.device, packet.stamp_ns, **fields)
     assert again == data
 
 
@@ -107,7 +107,7 @@ def test_units_of_the_rig_come_back(unit: str) -> None:
     assert igtl_units.unpack_unit(igtl_units.code_of(unit)) == igtl_units.KNOWN[unit]
 
 
-def test_unit_that_cannot_be_said_is_zero_or_refused() -> None:
+def test_unit_that_cannot_be_expressed_is_zero_or_refused() -> None:
     assert igtl_units.code_of("mL/min") == 0
     with pytest.raises(ConfigError):
         igtl_units.pack_unit("", (("furlong", 1),))

@@ -1,4 +1,4 @@
-"""What the rig tells over OpenIGTLink, read by our own codec and by pyigtl as a foreign client."""
+"""Messages that the rig publishes over OpenIGTLink, read by our own codec and by pyigtl as a foreign client."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def frame(time_ns: int) -> Frame:
     return Frame(time_ns, np.arange(12, dtype=np.uint8).reshape(3, 4), matrix, 7, 2)
 
 
-def test_listener_is_told_what_the_rig_is_and_where_everything_stands(publisher: Publisher) -> None:
+def test_listener_gets_what_the_rig_is_and_where_everything_stands(publisher: Publisher) -> None:
     publisher.transform("ProbeToRig", moved(5), 1)
     publisher.points("targets", {"L4": (1.0, 2.0, 3.0)}, 2)
     publisher.path("plan", (0, 0, 0), (0, 0, 60), 3)
@@ -206,7 +206,9 @@ def test_metadata_follow_once_the_client_speaks_version_2(publisher: Publisher, 
     assert packet.metadata == {"Simulated": "True", "RigTimeNs": "123", "TransformStatus": "OK"}
 
 
-def test_questions_are_answered_and_what_is_not_understood_is_said(publisher: Publisher, listener: Listener) -> None:
+def test_questions_are_answered_and_what_is_not_understood_is_reported(
+    publisher: Publisher, listener: Listener
+) -> None:
     asked = [Query("GET_CAPABIL"), Query("GET_STATUS"), Query("GET_IMAGE")]
     publisher.receive(listener, b"".join(igtl_messages.pack(q, "", 0) for q in asked), 5)
     body = bytes(47)

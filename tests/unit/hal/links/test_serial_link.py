@@ -121,14 +121,14 @@ def test_nothing_published_is_a_link_error() -> None:
         open_serial("rigsim://nobody", 9600, VirtualClock(), timeout_s=0.1)
 
 
-def test_a_port_that_is_not_there_is_said_with_the_ports_that_are() -> None:
+def test_a_port_that_is_not_there_is_reported_with_the_ports_that_are() -> None:
     name = "COM250" if sys.platform == "win32" else "/dev/ttyNOSUCH7"
     with pytest.raises(LinkError, match=r"no such port|cannot be opened"):
         open_serial(name, 9600, WallClock(), timeout_s=0.1)
 
 
 @posix
-def test_a_port_in_use_is_said_to_be_in_use() -> None:
+def test_a_port_in_use_is_reported_as_in_use() -> None:
     master, slave = os.openpty()
     try:
         first = open_serial(os.ttyname(slave), 9600, WallClock(), timeout_s=0.1)

@@ -138,7 +138,7 @@ def test_peer_that_takes_nothing_is_no_reply_at_the_deadline(server: socket.sock
     stream.close()
 
 
-def test_task_that_is_told_to_stop_leaves_a_waiting_read(server: socket.socket) -> None:
+def test_task_that_is_asked_to_stop_leaves_a_waiting_read(server: socket.socket) -> None:
     clock = WallClock()
     stream = open_stream(f"tcp://127.0.0.1:{server.getsockname()[1]}", clock, 1.0)
     started = threading.Event()

@@ -16,7 +16,7 @@ def nominal() -> NominalPhantom:
 
 
 @pytest.fixture(scope="module")
-def drawn(nominal: NominalPhantom) -> AsBuilt:
+def designed(nominal: NominalPhantom) -> AsBuilt:
     return build(nominal, 0, BuildErrors.none())
 
 
@@ -46,54 +46,54 @@ def test_same_seed_gives_the_same_voxels_and_another_seed_others(nominal: Nomina
     assert not np.array_equal(other.volume.labels, poured.volume.labels)
 
 
-def test_every_material_is_in_the_volume(drawn: AsBuilt) -> None:
-    assert set(np.unique(drawn.volume.labels)) == set(by_label()) - {0}
-    assert drawn.volume.labels.flags.c_contiguous and drawn.volume.labels.dtype == np.uint8
-    assert drawn.volume.labels.nbytes < 100e6
+def test_every_material_is_in_the_volume(designed: AsBuilt) -> None:
+    assert set(np.unique(designed.volume.labels)) == set(by_label()) - {0}
+    assert designed.volume.labels.flags.c_contiguous and designed.volume.labels.dtype == np.uint8
+    assert designed.volume.labels.nbytes < 100e6
 
 
-def test_voxels_of_bone_are_the_bones(drawn: AsBuilt) -> None:
+def test_voxels_of_bone_are_the_bones(designed: AsBuilt) -> None:
     rng = np.random.default_rng(0)
     points = rng.uniform([-90, -100, 1], [90, 120, 115], (60000, 3))
-    distance = drawn.scene.distance_mm(points)
-    label = drawn.volume.label_at(points)
+    distance = designed.scene.distance_mm(points)
+    label = designed.volume.label_at(points)
     clear = np.abs(distance) > 0.9  # half a voxel diagonal and the blending of blocks
     wrong = (label[clear] == raster.BONE) != (distance[clear] < 0)
     # nerves, vessels and gap cartilage are never drawn into bone
     assert wrong.mean() < 2e-4
 
 
-def test_needle_meets_the_layers_in_their_order(drawn: AsBuilt) -> None:
-    target = drawn.target("L4", "left")
+def test_needle_meets_the_layers_in_their_order(designed: AsBuilt) -> None:
+    target = designed.target("L4", "left")
     entry = target.nerve_centre_mm + target.nerve_centre_mm[2] * np.array([np.tan(np.radians(30)), 0.0, -1.0])
     path = entry + np.linspace(0.002, 1, 600)[:, None] * (target.nerve_centre_mm - entry)
-    names = [by_label()[int(n)].name for n in drawn.volume.label_at(path)]
+    names = [by_label()[int(n)].name for n in designed.volume.label_at(path)]
     order = [names.index(n) for n in ("skin", "fat", "fascia", "muscle", "perineural", "nerve_rim", "nerve_core")]
     assert order == sorted(order)
     assert "intertransverse_ligament" in names and "bone" not in names
 
 
-def test_aim_points_lie_in_perineural_gel(drawn: AsBuilt, poured: AsBuilt) -> None:
-    for built in (drawn, poured):
+def test_aim_points_lie_in_perineural_gel(designed: AsBuilt, poured: AsBuilt) -> None:
+    for built in (designed, poured):
         for (level, _side), target in built.targets.items():
             lateral = 1.0 if target.nerve_centre_mm[0] > 0 else -1.0
             direction = np.array([-0.4 * lateral, 0.0, 0.9]) if level != "S1" else target.channel.axis
             assert built.structure_at(target.aim_mm(direction)) in ("perineural", "muscle"), (level, _side)
 
 
-def test_structures_are_named(drawn: AsBuilt, nominal: NominalPhantom) -> None:
-    assert drawn.structure_at(drawn.target("L5", "right").nerve_centre_mm) == "L5_right.nerve"
-    assert drawn.structure_at(nominal.landmarks["L4.pedicle_centre.left"]) == "L4.pedicle"
-    assert drawn.structure_at(nominal.landmarks["L4.spinous_tip"] + [0, 0, 2]) == "L4.spinous"
-    assert drawn.structure_at(np.array([0.0, 0.0, -5.0])) == "couplant"
-    artery = next(c for c in drawn.vessels if c.kind == "artery" and c.level == "L4" and c.side == "left")
-    assert drawn.structure_at(artery.line_mm[len(artery.line_mm) // 2]) == "L4_left.artery"
+def test_structures_are_named(designed: AsBuilt, nominal: NominalPhantom) -> None:
+    assert designed.structure_at(designed.target("L5", "right").nerve_centre_mm) == "L5_right.nerve"
+    assert designed.structure_at(nominal.landmarks["L4.pedicle_centre.left"]) == "L4.pedicle"
+    assert designed.structure_at(nominal.landmarks["L4.spinous_tip"] + [0, 0, 2]) == "L4.spinous"
+    assert designed.structure_at(np.array([0.0, 0.0, -5.0])) == "couplant"
+    artery = next(c for c in designed.vessels if c.kind == "artery" and c.level == "L4" and c.side == "left")
+    assert designed.structure_at(artery.line_mm[len(artery.line_mm) // 2]) == "L4_left.artery"
 
 
-def test_facet_joints_have_a_cartilage_cleft(drawn: AsBuilt, nominal: NominalPhantom) -> None:
+def test_facet_joints_have_a_cartilage_cleft(designed: AsBuilt, nominal: NominalPhantom) -> None:
     joint = nominal.landmarks["L4.facet_below.left"]
     box = joint + np.random.default_rng(2).uniform(-6, 6, (4000, 3))
-    labels = drawn.volume.label_at(box)
+    labels = designed.volume.label_at(box)
     assert (labels == raster.CARTILAGE).mean() > 0.03
     assert (labels == raster.BONE).mean() > 0.3
 

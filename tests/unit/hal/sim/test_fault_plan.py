@@ -93,13 +93,13 @@ def test_a_published_bench_follows_its_plan(bench):
     line = endpoint(f"rigsim://{bench.name}/pressure")
     assert isinstance(line, FaultyEndpoint) and isinstance(core["pressure"], FaultyCore)
     assert type(endpoint(f"rigsim://{bench.name}/tracker")).__name__ == "Endpoint", "no fault, nothing between"
-    told = []
+    reported = []
     for at_s in (0.5, 3.5, 4.5, 5.5):
         clock.sleep_until(int(at_s * S))
         core["carrier"].receive(b"?", clock.now_ns())
         core["pump"].receive(b"", clock.now_ns())
-        told.append((bench.world.estop, core["pump"].jam, line.connected))
-    assert told == [(False, False, True), (True, False, True), (False, False, True), (False, True, True)]
+        reported.append((bench.world.estop, core["pump"].jam, line.connected))
+    assert reported == [(False, False, True), (True, False, True), (False, False, True), (False, True, True)]
     operator = bench.provided()["operator"]
     bench.operator._ready, bench.operator._ready_ns = OperatorResponse(0, True), 0
     clock.sleep_until(7 * S)

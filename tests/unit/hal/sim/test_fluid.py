@@ -163,7 +163,7 @@ def test_entering_the_epidural_space_drops_the_pressure_by_more_than_half() -> N
     assert max(injection.tip_kpa[-200:]) < 0.5 * before
 
 
-def test_an_artery_pulses_and_gives_blood_when_drawn() -> None:
+def test_an_artery_pulses_and_gives_blood_on_aspiration() -> None:
     artery = _material("artery", 12.0, 12.0)
     injection = Injection(NOMINAL)
     injection.push(5.0, 0.0, artery)

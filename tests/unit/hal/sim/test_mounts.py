@@ -273,7 +273,7 @@ class TwoDevices:
         ]
 
 
-def test_served_bench_lists_each_mount_and_ends_when_told(clock) -> None:
+def test_served_bench_lists_each_mount_and_ends_on_request(clock) -> None:
     threads = set(threading.enumerate())
     stop = threading.Event()
     rows = []

@@ -105,7 +105,7 @@ def test_a_pump_that_nobody_programmed_stops_at_its_volume() -> None:
     assert [phase.function for phase in talk.pump.motor.phases[:3]] == ["RAT", "STP", "STP"]
 
 
-def test_a_direction_told_to_stick_is_not_turned_round() -> None:
+def test_a_direction_set_to_stick_is_not_turned_round() -> None:
     talk = Talk(NewEraPump(figures=EXACT))
     talk.setup("DIRINF", "DIRSTK")
     assert talk("DIR") == "SINF"
@@ -199,7 +199,7 @@ def test_flow_error_is_seeded_and_within_two_percent() -> None:
     assert gains[7] == Plunger(PlungerFigures(), 7, None).gain
 
 
-def test_a_syringe_that_is_wider_than_the_pump_was_told_gives_more() -> None:
+def test_a_syringe_that_is_wider_than_the_pump_is_set_to_gives_more() -> None:
     talk = _talk(figures=EXACT, bore_mm=15.0)
     talk.setup("VOL0.1", "RAT6MM", "RUN")
     assert talk("DIS", 5.0) == "SI0.100W0.000ML"

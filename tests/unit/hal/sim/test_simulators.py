@@ -85,7 +85,7 @@ def test_a_device_is_found_under_the_address_that_the_rig_file_gives_it() -> Non
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         ("acme_stage:broken", "gives no axes"),
         ("acme_stage:missing", "cannot be loaded"),
@@ -95,10 +95,10 @@ def test_a_device_is_found_under_the_address_that_the_rig_file_gives_it() -> Non
     ],
 )
 def test_a_simulator_that_is_missing_or_broken_is_one_clear_message(
-    acme: list[EntryPoint], value: str, told: str
+    acme: list[EntryPoint], value: str, expected: str
 ) -> None:
     acme[:] = [EntryPoint("acme_stage", value, GROUP)] if value else []
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=expected):
         _bench(_rig(driver="acme_stage"), VirtualClock())
 
 

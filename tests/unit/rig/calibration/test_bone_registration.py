@@ -21,7 +21,7 @@ from tests.fakes.bone_scan import (
     STATED_M_S,
     NominalToRig,
     errors,
-    laid,
+    fitted,
     moved,
     scene,
 )
@@ -39,7 +39,7 @@ def seen(made):
 
 @pytest.fixture(scope="module")
 def placed(seen):
-    return laid(seen)
+    return fitted(seen)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_what_the_pose_says_of_a_target_does_not_hold_its_own_vertebra(result):
 
 
 def test_a_speed_of_sound_5_percent_off_is_refused_as_depth(made):
-    wrong = laid(made.frames(1.05 * STATED_M_S))
+    wrong = fitted(made.frames(1.05 * STATED_M_S))
     refused = refusal(judge, wrong, DRAWING, SPREADS)
     assert refused.code == "range scale" and "depth" in refused.reason and "speed of sound" in refused.advice
     off = made.built.sound_speed_m_s / (1.05 * STATED_M_S)
@@ -99,7 +99,7 @@ def test_a_start_one_level_off_does_not_win(placed):
 
 def test_a_phantom_one_level_from_its_place_is_refused_with_the_distance(seen):
     shift = rigid_matrix(np.zeros(3), np.array([0.0, 34.0, 0.0]))
-    off = laid(moved(seen, shift))
+    off = fitted(moved(seen, shift))
     refused = refusal(judge, off, DRAWING, SPREADS)
     assert refused.code == "placement" and abs(refused.figures["along_mm"]) > HALF_LEVEL_MM
     assert abs(refused.figures["along_mm"]) == pytest.approx(34.0, abs=6.0)
@@ -109,7 +109,7 @@ def test_a_phantom_the_wrong_way_round_is_not_counted(seen):
     middle = NominalToRig[:3, 3]
     turn = rigid_matrix(np.array([0.0, 0.0, np.pi]), np.zeros(3))
     turn[:3, 3] = middle - turn[:3, :3] @ middle
-    assert refusal(laid, moved(seen, turn)).code == "level"
+    assert refusal(fitted, moved(seen, turn)).code == "level"
 
 
 def test_a_scan_without_the_sacrum_is_not_counted(seen):
@@ -117,12 +117,12 @@ def test_a_scan_without_the_sacrum_is_not_counted(seen):
         replace(f, surface=_blind(f.surface)) if look.ProbeToRig[1, 3] < NominalToRig[1, 3] - 5.0 else f
         for look, f in zip(PLAN, seen, strict=True)
     ]
-    refused = refusal(laid, dark)
+    refused = refusal(fitted, dark)
     assert refused.code == "level" and "sacr" in refused.reason
 
 
 def test_a_scan_that_shows_no_bone_says_what_to_look_at(seen):
-    refused = refusal(laid, [replace(f, surface=_blind(f.surface)) for f in seen])
+    refused = refusal(fitted, [replace(f, surface=_blind(f.surface)) for f in seen])
     assert refused.code == "no bone" and "wet gel" in refused.advice
 
 

@@ -1,4 +1,4 @@
-"""What a full garbage collection has to walk while devices are watched."""
+"""Objects that a full garbage collection walks while devices are watched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What drivers notice reaches the journal, the operator and the count of the trial."""
+"""Notices of drivers reach the journal, the operator and the count of the trial."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tiny_devices import Bench
 from hal.clock import VirtualClock
 
 
-def test_what_a_driver_notices_is_journalled_each_time_and_told_once() -> None:
+def test_what_a_driver_notices_is_journalled_each_time_and_reported_once() -> None:
     clock = VirtualClock()
     bench = Bench(clock)
     noticed: dict[str, int] = {}

@@ -47,7 +47,7 @@ def test_landmarks_of_a_plus_configuration_are_points(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, expected",
     [
         ("name,x_m,y_m,z_m\nA,1,2,3\n", "must be in mm"),
         ("name,x,y,z,unit\nA,1,2,3,m\n", "must be in mm, got 'm'"),
@@ -56,10 +56,10 @@ def test_landmarks_of_a_plus_configuration_are_points(tmp_path: Path) -> None:
         ("name,x,y,z\n", "holds no points"),
     ],
 )
-def test_what_cannot_be_read_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+def test_what_cannot_be_read_is_reported_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "points.csv"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=expected):
         read_named_points(path)
 
 

@@ -1,4 +1,4 @@
-"""What the point files' writers write, their readers read, name by name, or it is never written."""
+"""Readers read what the writers of point files write, name by name, or it is never written."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

@@ -45,7 +45,7 @@ def test_clip_comes_back_with_pixels_scale_and_every_nanosecond(tmp_path: Path, 
     assert back.remarks == ()
 
 
-def test_physical_delta_is_written_in_centimetres_and_simulation_is_said(tmp_path: Path) -> None:
+def test_physical_delta_is_written_in_centimetres_and_simulation_is_reported(tmp_path: Path) -> None:
     dataset = pydicom.dcmread(clip(tmp_path / "a.dcm"))
     assert dataset.SequenceOfUltrasoundRegions[0].PhysicalDeltaX == pytest.approx(0.05)
     assert dataset.SeriesDescription == "SIMULATED"
@@ -67,7 +67,7 @@ def test_millimetres_where_centimetres_belong_are_refused_by_the_depth(tmp_path:
         read_dicom(changed(clip(tmp_path / "b.dcm"), mix_up))
 
 
-def test_region_one_pixel_too_large_is_cut_and_told_a_larger_one_refused(tmp_path: Path) -> None:
+def test_region_one_pixel_too_large_is_cut_and_reported_a_larger_one_refused(tmp_path: Path) -> None:
     def to(right: int):
         return lambda d: setattr(d.SequenceOfUltrasoundRegions[0], "RegionLocationMaxX1", right)
 
@@ -86,7 +86,7 @@ def test_region_in_other_units_gives_no_scale(tmp_path: Path) -> None:
     assert read_dicom(path).image_region is None
 
 
-def test_a_region_that_gives_no_pixel_size_is_told_and_one_that_is_no_number_refused(tmp_path: Path) -> None:
+def test_a_region_that_gives_no_pixel_size_is_reported_and_one_that_is_no_number_refused(tmp_path: Path) -> None:
     def to(value: float):
         return lambda d: setattr(d.SequenceOfUltrasoundRegions[0], "PhysicalDeltaX", value)
 
@@ -122,7 +122,7 @@ def test_dicom_cut_off_is_refused(tmp_path: Path, share: float) -> None:
         read_dicom(path)
 
 
-def jpeg_clip(path: Path, said: str, colour: np.ndarray) -> Path:
+def jpeg_clip(path: Path, photometric: str, colour: np.ndarray) -> Path:
     from pydicom.encaps import encapsulate
 
     ok, stream = cv2.imencode(".jpg", colour[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 98])
@@ -132,7 +132,7 @@ def jpeg_clip(path: Path, said: str, colour: np.ndarray) -> Path:
     def put(dataset) -> None:
         dataset.NumberOfFrames, dataset.Rows, dataset.Columns = 1, colour.shape[0], colour.shape[1]
         dataset.FrameTimeVector = "0"
-        dataset.PhotometricInterpretation = said
+        dataset.PhotometricInterpretation = photometric
         dataset.PixelData = encapsulate([stream.tobytes()])
         dataset["PixelData"].is_undefined_length = True
         dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.50"
@@ -144,10 +144,10 @@ def test_header_that_says_rgb_over_a_ybr_stream_is_not_believed(tmp_path: Path) 
     colour = np.zeros((80, 100, 3), np.uint8)
     colour[:, :50] = (200, 30, 40)
     colour[:, 50:] = (20, 160, 220)
-    for said in ("RGB", "YBR_FULL_422"):
-        found = read_dicom(jpeg_clip(tmp_path / f"{said}.dcm", said, colour))
+    for photometric in ("RGB", "YBR_FULL_422"):
+        found = read_dicom(jpeg_clip(tmp_path / f"{photometric}.dcm", photometric, colour))
         assert np.abs(found.pixels[0].astype(int) - colour).mean() < 3.0
-        assert any("stream was believed" in remark for remark in found.remarks) == (said == "RGB")
+        assert any("stream was believed" in remark for remark in found.remarks) == (photometric == "RGB")
 
 
 def test_jpeg_stream_says_its_colours() -> None:
@@ -257,7 +257,7 @@ def test_pixels_ten_times_as_wide_as_high_are_refused(tmp_path: Path) -> None:
         read_dicom(changed(clip(tmp_path / "a.dcm"), widen))
 
 
-def test_two_images_of_different_scale_on_one_screen_are_told(tmp_path: Path) -> None:
+def test_two_images_of_different_scale_on_one_screen_are_reported(tmp_path: Path) -> None:
     def divide(dataset) -> None:
         import copy
 
@@ -285,7 +285,7 @@ def test_small_file_that_announces_gigabytes_is_refused_before_they_are_taken(tm
         read_dicom(changed(clip(tmp_path / "a.dcm"), swell))
 
 
-def test_a_second_region_is_told_though_its_scale_is_the_same(tmp_path: Path) -> None:
+def test_a_second_region_is_reported_though_its_scale_is_the_same(tmp_path: Path) -> None:
     def add(dataset) -> None:
         second = copy.deepcopy(dataset.SequenceOfUltrasoundRegions[0])
         second.RegionLocationMaxX1 = 40

@@ -57,7 +57,7 @@ def test_a_chain_names_its_steps_calibrations_and_earliest_due_date() -> None:
     assert chain.transform.point_sd_mm([100, 100, 0]) > shorter.transform.point_sd_mm([100, 100, 0])
 
 
-def test_missing_step_is_told_with_what_each_end_reaches() -> None:
+def test_missing_step_is_reported_with_what_each_end_reaches() -> None:
     graph = _rig()
     graph.add("NeedleToCarrier", np.eye(4))
     with pytest.raises(MissingTransform, match=r"Needle reaches \{Carrier, Needle\}"):

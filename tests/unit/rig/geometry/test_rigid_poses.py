@@ -25,7 +25,7 @@ def test_a_scaled_axis_is_named_with_its_frame(axis: int) -> None:
     assert why_not_rigid(columns) == f"is no rotation: axis {'xyz'[axis]} of its source frame is scaled by 0.9000"
 
 
-def test_mirrored_skewed_empty_and_unfinished_poses_are_told() -> None:
+def test_mirrored_skewed_empty_and_unfinished_poses_are_reported() -> None:
     flipped, skewed, torn = pose(), pose(), pose()
     flipped[2] *= -1
     skewed[:3, :3] += 0.05

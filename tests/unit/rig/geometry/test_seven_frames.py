@@ -98,7 +98,7 @@ def test_spread_of_a_point_through_the_whole_chain_agrees_with_drawing() -> None
     rng, at = np.random.default_rng(3), places()
     graph = FrameGraph()
     chain = STEPS[:4]
-    drawn: dict[str, np.ndarray] = {}
+    samples: dict[str, np.ndarray] = {}
     for name in chain:
         a, b = name.split("To")
         matrix = np.linalg.inv(at[b]) @ at[a]
@@ -108,10 +108,10 @@ def test_spread_of_a_point_through_the_whole_chain_agrees_with_drawing() -> None
         turn = np.tile(np.eye(4), (len(error), 1, 1))
         turn[:, :3, :3] = Rotation.from_rotvec(error[:, :3]).as_matrix()
         turn[:, :3, 3] = error[:, 3:]
-        drawn[name] = turn @ matrix
+        samples[name] = turn @ matrix
     pixel = np.array([310.0, 420.0, 0.0, 1.0])
-    back = np.linalg.inv(drawn["PhantomToReference"]) @ np.linalg.inv(drawn["ReferenceToTracker"])
-    points = (back @ drawn["ProbeToTracker"] @ drawn["ImageToProbe"] @ pixel)[:, :3]
+    back = np.linalg.inv(samples["PhantomToReference"]) @ np.linalg.inv(samples["ReferenceToTracker"])
+    points = (back @ samples["ProbeToTracker"] @ samples["ImageToProbe"] @ pixel)[:, :3]
     where, covariance = graph.look_up("Image", "Phantom").transform.point(pixel[:3])
     assert where == pytest.approx(points.mean(axis=0), abs=0.03)
     assert covariance == pytest.approx(np.cov(points.T), abs=0.04 * np.abs(covariance).max())

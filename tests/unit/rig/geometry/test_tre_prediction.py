@@ -15,8 +15,8 @@ SETS = {
 def test_closed_formula_agrees_with_drawing_within_two_percent(name: str) -> None:
     fiducials = np.array(SETS[name], dtype=float)
     closed = predicted_tre_mm(fiducials, TARGETS, 0.4)
-    drawn = simulated_tre_mm(fiducials, TARGETS, np.eye(3) * 0.4**2 / 3, draws=60_000)
-    assert np.allclose(drawn / closed, 1.0, atol=0.02)
+    sampled = simulated_tre_mm(fiducials, TARGETS, np.eye(3) * 0.4**2 / 3, draws=60_000)
+    assert np.allclose(sampled / closed, 1.0, atol=0.02)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -35,8 +35,8 @@ def test_anisotropic_localisation_is_predicted_by_the_covariance_as_by_drawing()
     covariance = fit_covariance(fiducials, localisation)
     x, y, z = TARGETS[0]
     jac = np.hstack([-np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]), np.eye(3)])
-    drawn = simulated_tre_mm(fiducials, TARGETS[0], localisation, draws=60_000)[0]
-    assert np.sqrt(np.trace(jac @ covariance @ jac.T)) == pytest.approx(drawn, rel=0.02)
+    sampled = simulated_tre_mm(fiducials, TARGETS[0], localisation, draws=60_000)[0]
+    assert np.sqrt(np.trace(jac @ covariance @ jac.T)) == pytest.approx(sampled, rel=0.02)
 
 
 def test_residual_expected_from_the_localisation_error_is_found_by_fitting() -> None:

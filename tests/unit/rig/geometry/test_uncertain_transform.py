@@ -19,7 +19,7 @@ def _covariance(seed: int) -> np.ndarray:
     return a @ a.T
 
 
-def _drawn(matrix: np.ndarray, covariance: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+def _sampled(matrix: np.ndarray, covariance: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     e = rng.multivariate_normal(np.zeros(6), covariance, n)
     turn = np.tile(np.eye(4), (n, 1, 1))
     turn[:, :3, :3] = Rotation.from_rotvec(e[:, :3]).as_matrix()
@@ -34,10 +34,10 @@ def test_covariance_of_a_chain_and_its_inverse_agrees_with_drawing() -> None:
     chain = UncertainTransform.rigid(ab, cab).then(UncertainTransform.rigid(cb, ccb).inverse())
     point = np.array([30.0, -12.0, 55.0])
     n = 40_000
-    drawn = np.linalg.inv(_drawn(cb, ccb, n, rng)) @ _drawn(ab, cab, n, rng) @ np.append(point, 1.0)
+    sampled = np.linalg.inv(_sampled(cb, ccb, n, rng)) @ _sampled(ab, cab, n, rng) @ np.append(point, 1.0)
     where, covariance = chain.point(point)
-    assert np.allclose(where, drawn[:, :3].mean(axis=0), atol=0.02)
-    expected = np.cov(drawn[:, :3].T)
+    assert np.allclose(where, sampled[:, :3].mean(axis=0), atol=0.02)
+    expected = np.cov(sampled[:, :3].T)
     assert np.allclose(covariance, expected, atol=0.03 * np.abs(expected).max())
 
 

@@ -35,16 +35,16 @@ def model() -> Surface:
 def spine(seed: int, *, shift_mm: float = 0.4, turn_deg: float = 0.5, scale: float = 1.0):
     """Bone points as found (Rig frame) and the true roots."""
     rng = np.random.default_rng(seed)
-    places, drawn_mm, bones = drawing().places, drawing().surface.points, drawing().bones
-    middle = drawn_mm.mean(axis=0)
-    poured, roots = drawn_mm.copy(), {}
+    places, designed_mm, bones = drawing().places, drawing().surface.points, drawing().bones
+    middle = designed_mm.mean(axis=0)
+    poured, roots = designed_mm.copy(), {}
     for bone in sorted(places.origins):
         turn = Rotation.from_euler("xyz", rng.normal(0.0, turn_deg, 3), degrees=True).as_matrix()
         at = places.origins[bone]
         to = middle + scale * (at - middle) + rng.normal(0.0, shift_mm, 3)
-        poured[bones == bone] = scale * (drawn_mm[bones == bone] - at) @ turn.T + to
+        poured[bones == bone] = scale * (designed_mm[bones == bone] - at) @ turn.T + to
         roots |= {name: scale * turn @ (places.targets[name] - at) + to for name in ROOTS if places.host[name] == bone}
-    facing = np.flatnonzero((np.abs(drawn_mm[:, 0]) < 60) & (drawn_mm[:, 0] > -5))
+    facing = np.flatnonzero((np.abs(designed_mm[:, 0]) < 60) & (designed_mm[:, 0] > -5))
     seen = poured[rng.choice(facing, 1300, replace=False)] + rng.normal(0.0, 0.3, (1300, 3))
     clutter = rng.uniform(seen.min(axis=0), seen.max(axis=0), (100, 3))
     PhantomToRig = rigid_matrix(np.radians(rng.normal(0.0, 0.6, 3)), rng.normal(0.0, 2.0, 3))
@@ -64,7 +64,7 @@ def errors(points, roots, fit: AnatomyFit) -> list[float]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_pour_within_its_tolerance_is_laid_and_claimed_as_before(seed: int) -> None:
+def test_a_pour_within_its_tolerance_is_registered_and_claimed_as_before(seed: int) -> None:
     points, roots = spine(seed)
     fit = fit_anatomy(points, model(), np.eye(4))
     assert fit.ok, fit.reason
@@ -81,16 +81,16 @@ def test_a_spine_of_another_size_is_refused_with_its_size(scale: float) -> None:
 
 
 def test_spines_beyond_the_tolerance_are_refused_or_claimed_wider() -> None:
-    laid, misses = 0, []
+    registered, misses = 0, []
     for seed in range(4):
         for shift_mm in (1.0, 2.0):
             points, roots = spine(seed, shift_mm=shift_mm, turn_deg=shift_mm)
             fit = fit_anatomy(points, model(), np.eye(4))
             if fit.ok:
-                laid += 1
+                registered += 1
                 assert fit.build_sd_mm >= max(BUILD_SD_MM, fit.spread_mm)
                 misses += errors(points, roots, fit)
-    assert 1 <= laid <= 7
+    assert 1 <= registered <= 7
     assert np.mean(np.array(misses) < 2.8) >= 0.9
 
 

@@ -61,10 +61,10 @@ def test_the_aim_point_moves_as_the_derivative_says(parameter: int, size: float)
     clean, shifts = _seen(parameter, 0.0)
     spoiled, _ = _seen(parameter, size)
     before, after = _fit(clean, PRIOR), _fit(spoiled, PRIOR)
-    told = size * aim_shifts(before, pose_shifts(before, shifts), AIM)[:, parameter]
+    predicted = size * aim_shifts(before, pose_shifts(before, shifts), AIM)[:, parameter]
     found = apply_transform(invert_rigid(after.AToB), AIM) - apply_transform(invert_rigid(before.AToB), AIM)
     assert np.linalg.norm(found) > 0.05  # the parameter does move it
-    assert np.linalg.norm(found - told) < 0.3 * np.linalg.norm(found) + 0.03
+    assert np.linalg.norm(found - predicted) < 0.3 * np.linalg.norm(found) + 0.03
 
 
 def test_an_offset_that_all_frames_share_in_the_rig_cancels_between_aim_and_tip() -> None:

@@ -408,7 +408,7 @@ def test_the_first_method_that_confirms_decides() -> None:
     assert first_confirmed([answer(False, "dark", 0.0), first, second]) is first
 
 
-def test_without_a_confirmation_all_reasons_are_told() -> None:
+def test_without_a_confirmation_all_reasons_are_reported() -> None:
     found = first_confirmed([answer(False, "dark", 1.0), answer(False, "still", 2.0)])
     assert (found.confirmed, found.method, found.reason, found.distance_mm) == (False, Method.NONE, "dark; still", 2.0)
     assert found.uncertainty_mm == pytest.approx(0.5)

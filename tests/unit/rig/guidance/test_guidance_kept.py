@@ -1,4 +1,4 @@
-"""What guidance makes of fixed drawn frames, as it was kept: needles, motions, fluid, dots, bone, views and plans."""
+"""Answers of guidance on fixed synthetic frames, as kept: needles, motions, fluid, dots, bone, views and plans."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PITCH = 0.25
 CURVED = ProbeGeometry("compact", 40.0, 60.0, 40.0, 14.0)
 LINEAR = ProbeGeometry("linear", float("inf"), 0.0, 38.0, 10.0)
 TURN = np.radians(7.0)
-"""Of the picture in the image plane, as a capture card or a calibration may have it."""
+"""Rotation of the image in its plane, as a capture card or a calibration may have it."""
 ImageToProbe = np.array([
     [PITCH * np.cos(TURN), PITCH * np.sin(TURN), 0, -54.0], [0, 0, PITCH, 0.0],
     [-PITCH * np.sin(TURN), PITCH * np.cos(TURN), 0, 2.0], [0, 0, 0, 1.0],
@@ -120,17 +120,17 @@ def test_a_motion_is_seen_as_it_was_kept(feed: float) -> None:
     kept(__file__, f"motion {feed:g}", [moved, still, drift], DRAWN)
 
 
-def test_two_places_that_move_and_one_that_left_nothing_are_told_as_they_were_kept() -> None:
+def test_two_places_that_move_and_one_that_left_nothing_are_reported_as_they_were_kept() -> None:
     other = 225.0 * np.exp(-0.5 * (np.hypot(X - TIP_PROBE[0] + 1.0, Z - TIP_PROBE[2] + 3.0) / 0.5) ** 2)
     ahead = 235.0 * np.exp(-0.5 * (np.hypot(X - TIP_PROBE[0] + 3.5, Z - TIP_PROBE[2] - 4.0) / 0.6) ** 2)
     before, after = frame(shaft(-0.7)), frame(shaft(0.3))
-    told = [
+    answers = [
         find_motion(before, np.maximum(after, second).astype(np.uint8), ImageToProbe, POSE, TIP, WAY, 1.0)
         for second in (other, ahead)
     ]
     new = frame(225.0 * (np.hypot(X - 6.0, Z - 38.0) < 0.6))
-    told.append(find_motion(EMPTY, new, ImageToProbe, POSE, TIP, WAY, 1.0))
-    kept(__file__, "motion refused", told, DRAWN)
+    answers.append(find_motion(EMPTY, new, ImageToProbe, POSE, TIP, WAY, 1.0))
+    kept(__file__, "motion refused", answers, DRAWN)
 
 
 def test_fluid_is_seen_as_it_was_kept() -> None:
@@ -449,7 +449,7 @@ def test_plans_are_those_that_were_kept(name: str, side: int) -> None:
         assert plan.entry_mm[2] == pytest.approx(0.8)
 
 
-def test_a_spine_is_laid_as_it_was_kept() -> None:
+def test_a_spine_is_registered_as_it_was_kept() -> None:
     """Bone of three unequal vertebrae, seen from above with noise."""
     rng = np.random.default_rng(6)
     model = []
@@ -457,17 +457,17 @@ def test_a_spine_is_laid_as_it_was_kept() -> None:
         x, y = (v.ravel() for v in np.meshgrid(np.arange(-width, width + 1, 1.5), np.arange(-9.0, 9.5, 1.5)))
         z = 38.0 + 0.012 * (x - 2.0 * k) ** 2 + 0.03 * (y + k) ** 2 - 14.0 * np.exp(-((x / 4.0) ** 2)) * (1 + 0.2 * k)
         model.append(np.stack([x, y + 33.0 * (k - 1) + 1.5 * k, z], axis=1))
-    drawn = np.concatenate(model)
-    surface_of = make_surface(drawn)
+    model_points = np.concatenate(model)
+    surface_of = make_surface(model_points)
     PhantomToRig = rigid_matrix(np.radians([1.0, -0.8, 1.4]), np.array([2.0, -3.0, 1.0]))
-    seen = drawn[rng.choice(len(drawn), 900, replace=False)] + rng.normal(0.0, 0.25, (900, 3))
+    seen = model_points[rng.choice(len(model_points), 900, replace=False)] + rng.normal(0.0, 0.25, (900, 3))
     points = apply_transform(PhantomToRig, seen)
     fits = [fit_anatomy(points, surface_of, np.eye(4))]
     fits.append(fit_anatomy(points * [1.0, 1.0, 1.06], surface_of, np.eye(4)))
-    fits.append(refine_level(points, surface_of, fits[0], drawn[400], radius_mm=30.0))
-    told = [
+    fits.append(refine_level(points, surface_of, fits[0], model_points[400], radius_mm=30.0))
+    answers = [
         [f.ok, f.reason, f.PhantomToRig, f.rms_mm, f.inlier_fraction, f.points_n, f.hypotheses, f.spread_mm,
-         f.point_sd_mm(drawn[300]), f.build_sd_mm]
+         f.point_sd_mm(model_points[300]), f.build_sd_mm]
         for f in fits
     ]  # fmt: skip
-    kept(__file__, "laid", told, 1e-3)
+    kept(__file__, "laid", answers, 1e-3)

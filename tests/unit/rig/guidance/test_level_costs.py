@@ -26,24 +26,24 @@ def profile(depths: list[float], looked: list[bool] | None = None) -> Profile:
     return Profile(0.0, np.arange(len(depths), dtype=float), np.array(depths), seen)
 
 
-def cost(drawn: list[float], seen: list[float], **more: object) -> tuple[float, float]:
+def cost(designed: list[float], seen: list[float], **more: object) -> tuple[float, float]:
     """Cost without any shift, and the shift in depth that goes with it."""
-    costs, dys, dxs, depth_shift = _shape_costs([profile(seen, **more)], one_line(drawn), ONE_PLACE, 0.0)  # type: ignore[arg-type]
+    costs, dys, dxs, depth_shift = _shape_costs([profile(seen, **more)], one_line(designed), ONE_PLACE, 0.0)  # type: ignore[arg-type]
     assert costs.shape == (1, 1) and dys.tolist() == [0.0] and dxs.tolist() == [0.0]
     return float(costs[0, 0]), float(depth_shift[0, 0])
 
 
 def test_depths_cost_in_quarters_of_a_millimetre_up_to_one_after_their_median_is_taken_out() -> None:
-    drawn = [40.0] * 10
-    assert cost(drawn, [41.0] * 10) == (0.0, 1.0)
-    found = cost(drawn, [41.0] * 7 + [43.0, 38.0, 60.0])  # 2 mm, 3 mm and far more than 4 mm off
+    designed = [40.0] * 10
+    assert cost(designed, [41.0] * 10) == (0.0, 1.0)
+    found = cost(designed, [41.0] * 7 + [43.0, 38.0, 60.0])  # 2 mm, 3 mm and far more than 4 mm off
     assert found == (pytest.approx((0.5 + 0.75 + 1.0) / 10), 1.0)
 
 
 def test_bone_on_one_side_only_costs_eight_tenths() -> None:
-    drawn = [40.0] * 8 + [NAN, 40.0]
+    designed = [40.0] * 8 + [NAN, 40.0]
     seen = [41.0] * 8 + [41.0, NAN]
-    assert cost(drawn, seen) == (pytest.approx(1.6 / 10), 1.0)
+    assert cost(designed, seen) == (pytest.approx(1.6 / 10), 1.0)
     assert cost([40.0] * 8 + [NAN], [41.0] * 8 + [NAN]) == (0.0, 1.0)  # neither side has any
 
 
@@ -61,7 +61,7 @@ def test_deep_is_counted_from_the_shallow_quarter_of_the_drawing() -> None:
     assert cost(two, [*two[:8], NAN])[0] == pytest.approx(0.8 / 9)
 
 
-def test_two_fifths_of_what_is_seen_must_lie_on_drawn_bone() -> None:
+def test_two_fifths_of_what_is_seen_must_lie_on_designed_bone() -> None:
     assert np.isfinite(cost([40.0] * 4 + [NAN] * 6, [41.0] * 10)[0])
     assert np.isinf(cost([40.0] * 3 + [NAN] * 7, [41.0] * 10)[0])
 
@@ -71,17 +71,17 @@ def test_places_that_were_not_looked_at_have_no_vote() -> None:
 
 
 def test_the_drawing_is_tried_in_steps_of_one_and_two_millimetres_ends_included() -> None:
-    drawn = [40.0] * 10
-    costs, dys, dxs, _ = _shape_costs([profile(drawn)], one_line(drawn), LevelSettings(), 3.0)
+    designed = [40.0] * 10
+    costs, dys, dxs, _ = _shape_costs([profile(designed)], one_line(designed), LevelSettings(), 3.0)
     assert dys == pytest.approx(np.arange(-70.0, 71.0)) and dxs == pytest.approx(3.0 + np.arange(-8.0, 9.0, 2.0))
     assert costs.shape == (141, 9)
 
 
 def test_a_shift_says_where_the_drawing_lies_in_the_room() -> None:
-    drawn = [40.0, 41.0, 43.0, 46.0, 50.0, 46.0, 43.0, 41.0, 40.0, 39.0]
+    designed = [40.0, 41.0, 43.0, 46.0, 50.0, 46.0, 43.0, 41.0, 40.0, 39.0]
     y = np.arange(10.0) + 3.0
-    moved = Profile(2.0, y, np.array(drawn) - 0.5, np.ones(10, dtype=bool))
-    costs, dys, dxs, depth_shift = _shape_costs([moved], one_line(drawn), LevelSettings(), 0.0)
+    moved = Profile(2.0, y, np.array(designed) - 0.5, np.ones(10, dtype=bool))
+    costs, dys, dxs, depth_shift = _shape_costs([moved], one_line(designed), LevelSettings(), 0.0)
     i, j = np.unravel_index(np.argmin(costs), costs.shape)
     assert (dys[i], dxs[j], depth_shift[i, j], costs[i, j]) == (3.0, 2.0, -0.5, 0.0)
 
@@ -153,7 +153,7 @@ def test_a_drawing_of_two_millimetres_counts_as_well() -> None:
     assert found.processes_y_mm["L4"] == pytest.approx(25.0, abs=1.0) and abs(found.count_a_shift_mm) < 1.5
 
 
-def test_the_side_to_which_a_phantom_lies_is_told() -> None:
+def test_the_side_to_which_a_phantom_lies_is_reported() -> None:
     # The drawing has processes from X = 26 on and a lamina below: each line says on which side of 26 it lies.
     right = count(DRAWN, (33.0, 28.0), lateral_mm=4.0)
     assert right.sure, right.reason
@@ -181,17 +181,17 @@ def test_a_line_of_26_millimetres_may_be_the_sacrum() -> None:
     assert not as_long.sure and "which one is the sacrum" in as_long.reason
 
 
-@pytest.mark.parametrize(("by_mm", "told"), [(12.0, False), (13.0, True)])
-def test_humps_may_stand_twelve_millimetres_from_their_places(by_mm: float, told: bool) -> None:
+@pytest.mark.parametrize(("by_mm", "expected"), [(12.0, False), (13.0, True)])
+def test_humps_may_stand_twelve_millimetres_from_their_places(by_mm: float, expected: bool) -> None:
     found = count(DRAWN, processes={**PROCESSES, "L4": (20.0 + by_mm, 30.0 + by_mm, 49.0)})
-    assert ("spacing of the humps" in found.reason) is told
+    assert ("spacing of the humps" in found.reason) is expected
 
 
-@pytest.mark.parametrize(("low", "told"), [(-26.0, False), (-27.0, True), (-7.0, True), (-8.0, False)])
-def test_the_gap_above_the_sacrum_may_differ_by_nine_millimetres(low: float, told: bool) -> None:
+@pytest.mark.parametrize(("low", "expected"), [(-26.0, False), (-27.0, True), (-7.0, True), (-8.0, False)])
+def test_the_gap_above_the_sacrum_may_differ_by_nine_millimetres(low: float, expected: bool) -> None:
     # The drawing's gap is 21 mm, this profile's from -38 to the process.
     found = count(DRAWN, processes={**PROCESSES, "L5": (low, low + 13.0, 42.0)})
-    assert ("gap above the sacrum" in found.reason) is told
+    assert ("gap above the sacrum" in found.reason) is expected
 
 
 def test_a_drawing_with_one_process_cannot_be_counted_in() -> None:

@@ -187,10 +187,10 @@ def test_a_second_long_line_makes_the_sacrum_unclear() -> None:
     assert "which one is the sacrum" not in count(long_l3).reason
 
 
-@pytest.mark.parametrize(("by_mm", "told"), [(10.0, False), (14.0, True), (-14.0, True)])
-def test_a_hump_at_another_spacing_than_the_phantoms_is_told(by_mm: float, told: bool) -> None:
+@pytest.mark.parametrize(("by_mm", "expected"), [(10.0, False), (14.0, True), (-14.0, True)])
+def test_a_hump_at_another_spacing_than_the_phantoms_is_reported(by_mm: float, expected: bool) -> None:
     found = count(moved("L4", by_mm))
-    assert ("spacing of the humps" in found.reason) is told
+    assert ("spacing of the humps" in found.reason) is expected
 
 
 def test_the_gap_above_the_sacrum_tells_a_fused_process_from_a_free_one() -> None:

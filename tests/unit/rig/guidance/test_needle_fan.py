@@ -21,7 +21,7 @@ SPECKLE = cv2.GaussianBlur(np.random.default_rng(0).rayleigh(1.0, (360, 400)).as
 EMPTY = np.clip(80 + 22 * (SPECKLE - SPECKLE.mean()) / SPECKLE.std(), 1, 255).astype(np.uint8)
 LINE = NeedleLine(np.array([0.0, -20.0, 0.0]), np.array([0.0, np.sin(0.4), np.cos(0.4)]))
 SLICE_SD_MM = 1.3
-"""Of the level over the slice's thickness: 3 mm at half amplitude."""
+"""Standard deviation of the level over the slice's thickness: 3 mm at half amplitude."""
 
 
 def fan(tip_mm: float, low: float, high: float, *, aside_mm: float = 0.0, bevel: float = 0.0,

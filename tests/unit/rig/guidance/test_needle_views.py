@@ -60,7 +60,7 @@ PREDICTION = nominal_bending(LINE, load_needle("22G_whitacre_119")).predict(FEED
 TIP = PREDICTION.tip_mm
 
 
-def test_the_tip_is_found_where_it_was_drawn() -> None:
+def test_the_tip_is_found_where_it_was_put() -> None:
     truth = TIP + 1.0 * DIRECTION
     for reference in (None, EMPTY):
         view = find_needle(draw(truth), ImageToProbe, POSE, TIP, DIRECTION, reference=reference)

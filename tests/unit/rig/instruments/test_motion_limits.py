@@ -22,7 +22,7 @@ def test_a_probe_outside_may_come_back_step_by_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "told"),
+    ("end", "expected"),
     [
         (replace(OUT, x_mm=52.5, c_deg=48.0), "probe x"),
         (replace(OUT, x_mm=51.0, c_deg=51.0), "probe C"),
@@ -30,8 +30,8 @@ def test_a_probe_outside_may_come_back_step_by_step() -> None:
         (replace(OUT, x_mm=-51.0, c_deg=48.0), "probe x"),
     ],
 )
-def test_a_probe_outside_may_go_nowhere_else(end: Pose6, told: str) -> None:
-    with pytest.raises(LimitViolation, match=told):
+def test_a_probe_outside_may_go_nowhere_else(end: Pose6, expected: str) -> None:
+    with pytest.raises(LimitViolation, match=expected):
         check_probe(end, 10.0, LIMITS, OUT)
 
 
@@ -57,7 +57,7 @@ def test_a_needle_beyond_its_feed_may_be_withdrawn_and_not_be_pushed() -> None:
         check_needle(deep, replace(deep, feed_mm=81.0, x_mm=0.5), 2.0, limits)
 
 
-def test_a_needle_that_stands_too_steep_may_be_laid_back() -> None:
+def test_a_needle_that_stands_too_steep_may_be_tilted_back() -> None:
     steep = NeedlePose(0.0, 0.0, 70.0, 0.0, -20.0)
     check_needle(steep, replace(steep, lateral_deg=68.0), 5.0, MotionLimits())
     with pytest.raises(LimitViolation, match="lateral angle"):

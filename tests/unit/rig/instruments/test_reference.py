@@ -20,7 +20,7 @@ from rig.instruments.reference import BODY, TIP, Cause, TipAtRest, judged_after_
 
 TURN = Rotation.from_euler("xyz", [10, 20, 30], degrees=True).as_matrix()
 BAD_FLOAT = -3.697314e28
-"""What NDI's trackers put where a number is missing."""
+"""Value that NDI's trackers put where a number is missing."""
 
 
 def pose(*place: float, turn: np.ndarray = TURN) -> np.ndarray:
@@ -165,13 +165,13 @@ def test_a_tracker_that_measures_in_metres_or_inches_is_found_out_by_the_withdra
 
 def test_a_reading_that_is_taken_back_leaves_the_trial_without_a_tip():
     bench = Bench(lambda k: TRUE)
-    trial, told = of_a_trial(bench)
+    trial, reported = of_a_trial(bench)
     trial.log.reference = {}
     note_reference(trial, "at_injection")
     assert trial.log.reference_mm.keys() == {"at_injection"}
     withdraw_frozen(trial)
     assert trial.log.reference_mm == {} and trial.log.reference["at_injection"].cause is Cause.FROZEN
-    assert told[-1]["measured"] is False and told[-1]["device_fault"] is True
+    assert reported[-1]["measured"] is False and reported[-1]["device_fault"] is True
 
 
 def test_a_tip_out_of_every_needle_s_reach_is_not_measured():
@@ -180,7 +180,7 @@ def test_a_tip_out_of_every_needle_s_reach_is_not_measured():
     assert read_tip(Bench(lambda k: pose(10.0, 20.0, 830.0))).measured, "a tracker's own frame reaches further"
 
 
-def test_without_a_tracker_the_reason_is_told():
+def test_without_a_tracker_the_reason_is_reported():
     bench = Bench(lambda k: TRUE)
     bench.rig.tracker = None
     assert read_tip(bench).cause is Cause.NO_INSTRUMENT and bench.looks == 0
@@ -222,19 +222,19 @@ def test_a_person_who_cannot_tell_leaves_the_tip_unmeasured_and_stops_nothing():
 
 
 def of_a_trial(bench):
-    told = []
+    reported = []
     log = SimpleNamespace(reference_mm={}, reference_axis=None)
-    trial = SimpleNamespace(witness=None, controller=bench, log=log, event=lambda kind, **data: told.append(data))
-    return trial, told
+    trial = SimpleNamespace(witness=None, controller=bench, log=log, event=lambda kind, **data: reported.append(data))
+    return trial, reported
 
 
 def test_a_trial_and_a_calibration_judge_the_same_poses_alike():
     old = (TrackedPose(NS_PER_S, TIP, TRUE), TrackedPose(NS_PER_S, BODY, np.eye(4)))
     bench = Bench(lambda k: None)
     bench.read = lambda role: old
-    trial, told = of_a_trial(bench)
+    trial, reported = of_a_trial(bench)
     read_reference(trial, "at_injection")
-    assert trial.log.reference_mm == {} and told[0]["measured"] is False and told[0]["cause"] == "frozen"
+    assert trial.log.reference_mm == {} and reported[0]["measured"] is False and reported[0]["cause"] == "frozen"
     with pytest.raises(CalibrationRefused) as refused:
         _at_rest(bench, NeedlePose(0, 0, 0, 0, -20.0), 0)
     assert refused.value.code == "frozen"

@@ -171,7 +171,7 @@ def test_images_of_unknown_pixel_size_are_not_played(tmp_path: Path) -> None:
     assert device.read() is not None
 
 
-def test_images_that_are_left_out_are_told(tmp_path: Path) -> None:
+def test_images_that_are_left_out_are_reported(tmp_path: Path) -> None:
     frames = [FrameEntry(n * MS, {"ProbeToRig": pose(n)}) for n in range(3)]
     path = write_recording(make_recording(Path("m"), frames, np.zeros((3, 4, 4), np.uint8)), tmp_path / "a.igs.mha")
     assert "3 images left out" in open_source(path).note

@@ -1,4 +1,4 @@
-"""What axes may do by the orders that they have; a case on either side of every limit."""
+"""Motion that axes are allowed by their orders; a case on either side of every limit."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_every_scan_puts_it_off_and_nothing_attended_is_never_stopped() -> None:
     assert stops.n == 0
 
 
-def test_a_device_that_cannot_be_stopped_is_told_as_that() -> None:
+def test_a_device_that_cannot_be_stopped_is_reported_as_that() -> None:
     def refuse() -> None:
         raise OSError("line broken")
 

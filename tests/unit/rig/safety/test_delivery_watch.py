@@ -1,4 +1,4 @@
-"""What a pump may count by the orders that it has; a case on either side of every limit."""
+"""Counts that a pump is allowed by its orders; a case on either side of every limit."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_pump_at_rest_keeps_its_count_to_five_steps() -> None:
     assert source(resting().evaluate(count(0.2055))) == "pump_uncommanded"
 
 
-def test_a_pump_that_runs_unasked_is_told_before_it_has_pumped_anything() -> None:
+def test_a_pump_that_runs_unasked_is_reported_before_it_has_pumped_anything() -> None:
     assert source(resting().evaluate(count(0.2, running=True))) == "pump_uncommanded"
     new = DeliveryWatch(VolumeLimits(), VirtualClock())
     assert source(new.evaluate(count(0.0, running=True))) == "pump_uncommanded"

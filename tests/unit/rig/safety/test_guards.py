@@ -122,7 +122,7 @@ def test_without_any_reading_age_counts_from_the_start() -> None:
     assert on_demand.evaluate_age(None, ns(1e6)) is None
 
 
-def test_a_fault_is_told_before_anything_else() -> None:
+def test_a_fault_is_reported_before_anything_else() -> None:
     watched, channel = guard()
     channel.fault = RuntimeError("unplugged")
     trip = watched.check(0)
@@ -131,19 +131,19 @@ def test_a_fault_is_told_before_anything_else() -> None:
 
 
 def equal_readings(watched: Guard, channel: Channel[Any], count: int) -> list[str]:
-    told = []
+    tripped = []
     for k in range(count):
         channel.sample = Sample(PressureReading(k, 12.5, 20.0), k)
         trip = watched.check(k)
-        told.append("" if trip is None else trip.source)
-    return told
+        tripped.append("" if trip is None else trip.source)
+    return tripped
 
 
 def test_fifty_attended_readings_that_equal_the_one_before_are_no_measurement() -> None:
     watched, channel = guard()
     watched.attend(True, 0)
-    told = equal_readings(watched, channel, 51)
-    assert told == [""] * 50 + ["pressure_frozen"]
+    tripped = equal_readings(watched, channel, 51)
+    assert tripped == [""] * 50 + ["pressure_frozen"]
 
 
 def test_idle_readings_may_be_equal_and_another_value_begins_anew() -> None:

@@ -58,8 +58,8 @@ def bounds_of(kind: type, name: str) -> tuple[float, float]:
     while waiting:
         hint = waiting.pop()
         if get_origin(hint) is Annotated:
-            told = {type(m).__name__: m for field in hint.__metadata__ for m in getattr(field, "metadata", [])}
-            return told["Ge"].ge, told["Le"].le
+            marks = {type(m).__name__: m for field in hint.__metadata__ for m in getattr(field, "metadata", [])}
+            return marks["Ge"].ge, marks["Le"].le
         waiting.extend(get_args(hint))
     raise AssertionError(f"{kind.__name__}.{name} has no bounds")
 
@@ -80,8 +80,8 @@ def test_the_workspaces_are_those_of_the_table() -> None:
     assert shipped.needle_entry == Box((-130.0, 130.0), (-150.0, 150.0), (-60.0, 140.0))
     interval = get_type_hints(Box, include_extras=True)["x_mm"]
     for end in get_args(interval):
-        told = {type(m).__name__: m for field in end.__metadata__ for m in getattr(field, "metadata", [])}
-        assert (told["Ge"].ge, told["Le"].le) == (-1000.0, 1000.0)
+        marks = {type(m).__name__: m for field in end.__metadata__ for m in getattr(field, "metadata", [])}
+        assert (marks["Ge"].ge, marks["Le"].le) == (-1000.0, 1000.0)
 
 
 def test_every_role_is_read_as_often_and_may_be_as_old_as_the_table_says() -> None:

@@ -62,7 +62,7 @@ def test_the_ladder_of_the_tip_pressure(tip_kpa: float, expected: tuple[Verdict,
     assert level(tip_kpa) == expected
 
 
-def test_the_step_of_the_ladder_that_was_passed_is_the_one_that_is_told() -> None:
+def test_the_step_of_the_ladder_that_was_passed_is_the_one_that_is_reported() -> None:
     for tip_kpa, limit_kpa in ((90.0, 75.0), (110.0, 100.0)):
         watch = PressureWatch(LINE, LADDER)
         for k in range(30):

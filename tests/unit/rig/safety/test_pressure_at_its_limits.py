@@ -127,7 +127,7 @@ def test_the_opening_pressure_is_that_of_the_tip_and_never_below_rest() -> None:
     assert fed(kpa, ml, line=lossy, rest_kpa=18.0).opening_kpa == 18.0
 
 
-def test_the_opening_pressure_is_told_once_and_the_peak_is_the_highest_tip() -> None:
+def test_the_opening_pressure_is_reported_once_and_the_peak_is_the_highest_tip() -> None:
     kpa = [9.0] * 8 + [30.0] * 8 + [12.0] * 8
     watch = fed(kpa, [1.0 + k * STEP_ML for k in range(24)])
     assert watch.opening_kpa == 9.0 and watch.peak_kpa == 30.0
@@ -215,11 +215,11 @@ def test_the_highest_reading_counts_as_the_rise() -> None:
 
 
 def test_a_loss_whose_half_is_one_and_a_half_kilopascals_must_show() -> None:
-    for resistance, told in ((2.0, True), (1.99, False)):
+    for resistance, expected in ((2.0, True), (1.99, False)):
         watch = PressureWatch(LineModel(0.5, resistance, 1.5), PressureLimits())
         watch.update(0, 0.0, 1.0, 1.0)
         watch.update(STEP_NS, 0.0, 1.0, 9.0)  # long since filled
-        assert (watch.judge(1.0)[0] is Verdict.STOPPED) is told
+        assert (watch.judge(1.0)[0] is Verdict.STOPPED) is expected
 
 
 def test_a_line_without_loss_and_a_pump_that_stands_are_not_asked() -> None:
@@ -314,7 +314,7 @@ def test_a_warning_stays_when_the_pressure_has_fallen() -> None:
     assert watch.warned
 
 
-def test_a_closed_line_is_judged_by_its_sensor_and_told_with_its_figures() -> None:
+def test_a_closed_line_is_judged_by_its_sensor_and_reported_with_its_figures() -> None:
     stiff = LineModel(0.5, 3.1, 1.5)
     watch = PressureWatch(stiff, PressureLimits())
     for k in range(41):  # 100 kPa/s: what 3 mL/min do to a closed line of 0.5 uL/kPa
@@ -325,7 +325,7 @@ def test_a_closed_line_is_judged_by_its_sensor_and_told_with_its_figures() -> No
     assert "rising 100 kPa/s of 100 for a closed line, 0 % of the last volume left it" in trip.reason
 
 
-def test_what_left_a_closed_line_is_told_in_per_cent() -> None:
+def test_what_left_a_closed_line_is_reported_in_per_cent() -> None:
     watch = PressureWatch(LineModel(0.4, 3.1, 1.5), PressureLimits())
     for k in range(41):  # only 0.8 of what is pumped stays
         watch.update(k * 20_000_000, 2.0 * k, 3.0, 0.001 * k)

@@ -72,7 +72,7 @@ def test_twenty_five_kilopascals_per_second_alone_are_not_a_blocked_line():
     assert verdict is Verdict.FLOWING
 
 
-def test_a_test_injection_that_vanishes_in_a_soft_line_is_told_from_one_that_flowed():
+def test_a_test_injection_that_vanishes_in_a_soft_line_is_distinguished_from_one_that_flowed():
     closed, _, trip, _ = inject(SOFT, 3.0, 0.1, lambda _: math.inf, after_s=2.0)
     assert trip is None  # 0.1 mL in 2 uL/kPa is 50 kPa only
     assert closed.nothing_leaves(0.0)

@@ -1,4 +1,4 @@
-"""What goes on after the host has died."""
+"""Motion that goes on after the host has died."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the safe state says of each device: only its own report counts as safe; times are those that were given."""
+"""Reports of the safe state: only a device's own report counts as safe; times are those that were given."""
 
 from __future__ import annotations
 

@@ -37,13 +37,13 @@ def resting(clock: VirtualClock | None = None) -> AxesWatch:
     return watch
 
 
-def told(trip: Trip | None) -> Trip:
+def tripped(trip: Trip | None) -> Trip:
     assert trip is not None
     return trip
 
 
-def test_axes_that_stand_elsewhere_are_told_with_the_way_and_its_limit() -> None:
-    trip = told(resting().evaluate(at(-0.75)))
+def test_axes_that_stand_elsewhere_are_reported_with_the_way_and_its_limit() -> None:
+    trip = tripped(resting().evaluate(at(-0.75)))
     assert (trip.value, trip.limit) == (0.75, 0.1)
     assert "x 0.000 before, -0.750 now" in trip.reason
 
@@ -89,10 +89,10 @@ def test_a_report_of_the_moment_at_which_the_order_ended_is_where_they_rest() ->
     ("sample", "value", "limit"),
     [(at(151.0), 151.0, 150.0), (at(-151.0), -151.0, -150.0), (at(z=-121.0), -121.0, -120.0)],
 )
-def test_a_hand_is_told_the_end_of_the_workspace_that_it_left(sample: Sample[Any], value: float, limit: float) -> None:
+def test_a_hand_gets_the_end_of_the_workspace_that_it_left(sample: Sample[Any], value: float, limit: float) -> None:
     watch = resting()
     watch.by_hand(True)
-    trip = told(watch.evaluate(sample))
+    trip = tripped(watch.evaluate(sample))
     assert (trip.source, trip.value, trip.limit) == ("holder_hand", value, limit)
     watch.by_hand(True)
     assert watch.evaluate(at(150.1)) is None
@@ -111,7 +111,7 @@ def pump(clock: VirtualClock | None = None) -> DeliveryWatch:
 
 def test_a_pump_at_rest_may_count_five_steps_exactly() -> None:
     assert pump().evaluate(count(0.005)) is None
-    trip = told(pump().evaluate(count(0.0625)))
+    trip = tripped(pump().evaluate(count(0.0625)))
     assert (trip.value, trip.limit) == (0.0625, 0.005) and "0.062 mL that nobody ordered" in trip.reason
 
 
@@ -127,7 +127,7 @@ def test_an_order_is_exceeded_only_beyond_its_slack() -> None:
         assert ("" if trip is None else trip.source) == source, (ml, seconds)
     watch = pump()
     with watch.ordered(0.0, 1.0, 6.0):
-        beyond = told(watch.evaluate(count(1.5, 60.0, True)))
+        beyond = tripped(watch.evaluate(count(1.5, 60.0, True)))
     assert (beyond.value, beyond.limit) == (1.5, pytest.approx(1.015)) and "1.500 mL of 1 that" in beyond.reason
 
 
@@ -138,7 +138,7 @@ def test_an_infusion_that_ends_is_over_with_the_first_report_from_then_on() -> N
         clock.sleep(5.0)
     assert watch.evaluate(count(0.4, 4.9)) is None  # from before: not yet where it rests
     assert watch.evaluate(count(0.5, 5.0)) is None
-    assert told(watch.evaluate(count(0.51, 5.1))).source == "pump_uncommanded"
+    assert tripped(watch.evaluate(count(0.51, 5.1))).source == "pump_uncommanded"
 
 
 def guard(role: str, **polling: Any) -> tuple[Guard, Channel[Any]]:
@@ -147,14 +147,14 @@ def guard(role: str, **polling: Any) -> tuple[Guard, Channel[Any]]:
     return Guard(channel, levels, replace(POLLING[role], **polling), 0), channel
 
 
-def test_a_level_is_told_with_its_figure_and_a_device_with_its_words() -> None:
+def test_a_level_is_reported_with_its_figure_and_a_device_with_its_words() -> None:
     force = {x.name: x for x in levels_for(Limits(), 22)}
-    trip = told(force["needle_force"].evaluate(ForceReading(0, -6.125)))
+    trip = tripped(force["needle_force"].evaluate(ForceReading(0, -6.125)))
     assert (trip.value, trip.limit) == (6.125, 5.0) and trip.reason.endswith(": 6.12 N, limit 5")
-    assert told(force["pump_alarm"].evaluate(PumpState(0, False, 0.0, 0.0, alarm="stall"))).reason == (
+    assert tripped(force["pump_alarm"].evaluate(PumpState(0, False, 0.0, 0.0, alarm="stall"))).reason == (
         "the pump reports an alarm (stall)"
     )
-    zero = told(force["pressure_zero"].evaluate(PressureReading(0, -7.5, 20.0)))
+    zero = tripped(force["pressure_zero"].evaluate(PressureReading(0, -7.5, 20.0)))
     assert (zero.value, zero.limit) == (7.5, 5.0)
 
 
@@ -172,16 +172,16 @@ def test_readings_may_be_equal_fewer_times_than_the_rig_says(frozen_n: int, equa
 def test_equal_readings_are_counted_from_the_first_and_begin_anew_with_another() -> None:
     watched, channel = guard("pressure", frozen_n=2)
     watched.attend(True, 0)
-    told_of = []
+    reported = []
     for k, kpa in enumerate((1.0, 1.0, 2.0, 2.0, 2.0)):
         channel.sample = Sample(PressureReading(k, kpa, 20.0), k)
-        told_of.append(watched.check(k) is not None)
-    assert told_of == [False, False, False, False, True]
+        reported.append(watched.check(k) is not None)
+    assert reported == [False, False, False, False, True]
 
 
-def test_a_late_reading_is_told_with_its_age() -> None:
+def test_a_late_reading_is_reported_with_its_age() -> None:
     watched, _ = guard("pressure")
-    trip = told(watched.evaluate_age(NS_PER_S, 4 * NS_PER_S))
+    trip = tripped(watched.evaluate_age(NS_PER_S, 4 * NS_PER_S))
     assert (trip.value, trip.limit) == (3.0, 1.0) and "no reading for 3.00 s (limit 1.00 s)" in trip.reason
 
 
@@ -210,14 +210,14 @@ def test_a_workspace_without_extent_is_refused() -> None:
         Box(x_mm=(1.0, 1.0))
 
 
-def test_a_dose_of_three_tenths_is_allowed_and_a_larger_one_told() -> None:
+def test_a_dose_of_three_tenths_is_allowed_and_a_larger_one_reported() -> None:
     assert dose_problem(VolumeLimits(injection_ml=0.3), None) == ""
     assert "up to 0.31 mL go in" in dose_problem(VolumeLimits(injection_ml=0.31), None)
     assert "stops by itself after 9 s" in dose_problem(VolumeLimits(), 9.0)
 
 
-def test_a_needle_that_a_hand_pushes_into_the_gel_is_told_against_the_skin() -> None:
+def test_a_needle_that_a_hand_pushes_into_the_gel_is_reported_against_the_skin() -> None:
     watch = AxesWatch("carrier", MotionLimits(), VirtualClock())
     watch.by_hand(True)
-    trip = told(watch.evaluate(Sample(CarrierState(0, NeedlePose(0.0, 0.0, 0.0, 0.0, 0.5), IDLE), 0)))
+    trip = tripped(watch.evaluate(Sample(CarrierState(0, NeedlePose(0.0, 0.0, 0.0, 0.0, 0.5), IDLE), 0)))
     assert (trip.source, trip.value, trip.limit) == ("carrier_hand", 0.5, 0.0)

@@ -69,7 +69,7 @@ def test_placements_become_a_transform_graph():
         (GOOD + "[frames]\nHolderToRig = { matrix = [[1, 0, 0, 0]] }\n", ["frames.HolderToRig", "four rows"]),
     ],
 )
-def test_what_is_wrong_is_said_with_file_key_and_a_guess(text, words):
+def test_what_is_wrong_is_reported_with_file_key_and_a_guess(text, words):
     message = refused(text)
     for word in ["my.toml", *words]:
         assert word in message, message

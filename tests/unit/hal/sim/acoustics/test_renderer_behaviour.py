@@ -1,4 +1,4 @@
-"""What a frame does: determinism, contact, indentation, fluid, geometry of the image."""
+"""Behaviour of a frame: determinism, contact, indentation, fluid, geometry of the image."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_penny_shaped_pool_holds_its_volume() -> None:
 
 @pytest.mark.parametrize("probe", [CURVED, LINEAR])
 @pytest.mark.parametrize("quality", ["full", "fast"])
-def test_needle_tip_is_drawn_where_ImageToProbe_says(probe: object, quality: str) -> None:
+def test_needle_tip_appears_where_ImageToProbe_says(probe: object, quality: str) -> None:
     clear = block(material(1, 0.0, 1.6, -60.0), spacing_mm=2.0)
     renderer = Renderer(clear, probe, quality, 1)  # type: ignore[arg-type]
     at = pose(4.0, -3.0, 1.0, 30.0)
