@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from hal.clock import Deadline
 from hal.types import (
+    BalanceReading,
     CarrierState,
     ContactReading,
     ForceReading,
@@ -150,6 +151,23 @@ class TemperatureSensor(Device, Protocol):
     """Measures the gel temperature."""
 
     def read(self) -> TemperatureReading: ...
+
+
+@runtime_checkable
+class Balance(Device, Protocol):
+    """Weighs what a vessel under the needle has caught. It is asked when somebody wants to know, not polled."""
+
+    def read(self) -> BalanceReading:
+        """Net weight now, stable or not."""
+
+    def read_stable(self) -> BalanceReading:
+        """The next stable net weight; raises ``DeviceError`` (code ``unstable``) when there is none in time."""
+
+    def tare(self) -> None:
+        """Make the present stable weight the tare. Sent once."""
+
+    def zero(self) -> None:
+        """Make the present stable weight, near the zero of power-up, read as zero. Sent once."""
 
 
 @runtime_checkable

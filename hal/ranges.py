@@ -15,6 +15,8 @@ GEL_C: Within = (0.0, 60.0)
 """Gels of gelatine and agar freeze below and melt above; an unplugged thermometer shows -127 or 85 degC [A]."""
 VOLUME_ML: Within = (0.0, 60.0)
 """The largest syringe on whose barrel a tenth of a millilitre can be read [A]."""
+MASS_G: Within = (-5000.0, 5000.0)
+"""A vessel and what a bench injects into it; the negative end is a vessel that was tared and taken off [A]."""
 ARM_MM: Within = (-2000.0, 2000.0)
 ARM_DEG: Within = (-360.0, 360.0)
 """Scales of an arm on the bench [A]."""

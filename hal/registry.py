@@ -100,6 +100,9 @@ BUILT_IN: tuple[DriverEntry, ...] = (
         "digital inputs on Modbus: nerve and vessel inserts, foot pedal",
     ),
     DriverEntry(
+        "mtsics_balance", "balance", "hal.drivers.balance_mtsics", "balance with MT-SICS (Mettler-Toledo, OHAUS)"
+    ),
+    DriverEntry(
         "igtl_ultrasound",
         "ultrasound",
         "hal.drivers.ultrasound_igtl",
@@ -150,6 +153,13 @@ BUILT_IN: tuple[DriverEntry, ...] = (
         "hal.drivers.manual_entry",
         "a person reads a thermometer and types it",
         driver="ManualTemperature",
+    ),
+    DriverEntry(
+        "manual_balance",
+        "balance",
+        "hal.drivers.manual_entry",
+        "a person reads a balance and types it",
+        driver="ManualBalance",
     ),
     DriverEntry(
         "manual_holder",

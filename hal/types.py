@@ -165,6 +165,23 @@ class TemperatureReading:
 
 
 @dataclass(frozen=True)
+class BalanceReading:
+    """One net weight, as it stands on the balance's display: not corrected for the buoyancy of air."""
+
+    time_ns: int
+    mass_g: float
+    """NaN beyond either end of the range."""
+    stable: bool
+    """By the balance's own criterion."""
+    unit: str
+    """In which it was sent or typed."""
+    digit_g: float
+    """One step of the last digit that was sent; NaN beyond the range."""
+    overload: bool = False
+    underload: bool = False
+
+
+@dataclass(frozen=True)
 class Frame:
     """One ultrasound image as received over the link."""
 

@@ -34,7 +34,7 @@ from rig.safety.run_on import Undeclared, check_run_on, dose_problem
 
 ROLES = (
     "holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker",
-    "temperature", "operator", "estop",
+    "temperature", "balance", "operator", "estop",
 )  # fmt: skip
 """Every part that a device can play; a role that is not in the file is not measured."""
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 from hal.clock import Clock
 from hal.errors import ConfigError
 from hal.interfaces import (
+    Balance,
     ContactSensor,
     Device,
     EStop,
@@ -48,6 +49,7 @@ class Rig:
     ultrasound: Ultrasound | None = None
     tracker: Tracker | None = None
     temperature: TemperatureSensor | None = None
+    balance: Balance | None = None
     operator: Operator | None = None
     estop: EStop | None = None
 

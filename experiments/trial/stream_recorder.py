@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hal.types import (
+    BalanceReading,
     CarrierState,
     ContactReading,
     ForceReading,
@@ -59,6 +60,10 @@ def _temperature(reading: TemperatureReading) -> tuple[float, ...]:
     return (reading.temperature_c,)
 
 
+def _balance(reading: BalanceReading) -> tuple[float, ...]:
+    return (reading.mass_g, float(reading.stable), float(reading.overload) - float(reading.underload))
+
+
 def _fields(*names: tuple[str, str]) -> tuple[Field, ...]:
     return tuple(Field(name, unit) for name, unit in names)
 
@@ -80,6 +85,7 @@ SOURCES: dict[str, Source] = {
     "pressure": Source(_fields(("pressure_kpa", "kPa"), ("temperature_c", "degC")), _pressure),
     "pump": Source(_fields(("running", ""), ("dispensed_ml", "mL"), ("rate_ml_min", "mL/min")), _pump),
     "temperature": Source(_fields(("temperature_c", "degC")), _temperature),
+    "balance": Source(_fields(("mass_g", "g"), ("stable", ""), ("beyond", "")), _balance),
     "contact": Source(_fields(("nerve", ""), ("vessel", ""), ("pedal", "")), _contact),
 }  # fmt: skip
 

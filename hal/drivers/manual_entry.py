@@ -16,8 +16,9 @@ from hal.clock import Clock, Deadline
 from hal.drivers.operator_terminal import NO, Console, console, parse_number
 from hal.errors import DeviceError, LimitViolation, NoReply
 from hal.poses import TIP_UNCERTAINTY_MAX_MM
-from hal.ranges import ARM_DEG, ARM_MM, FORCE_N, GEL_C, PRESSURE_KPA, TIP_MM, VOLUME_ML, Within
+from hal.ranges import ARM_DEG, ARM_MM, FORCE_N, GEL_C, MASS_G, PRESSURE_KPA, TIP_MM, VOLUME_ML, Within
 from hal.types import (
+    BalanceReading,
     ContactReading,
     ForceReading,
     HolderState,
@@ -180,6 +181,30 @@ class ManualTemperature(ManualDevice):
     def read(self) -> TemperatureReading:
         celsius = self.number(f"temperature on the {self.settings.instrument} (degC)")
         return TemperatureReading(self.clock.now_ns(), celsius)
+
+
+class ManualBalance(ManualDevice):
+    """A balance whose display a person reads: when it stands still, so that every reading is a stable one."""
+
+    role = "balance"
+    driver = "manual_balance"
+    within = (MASS_G,)
+
+    def read(self) -> BalanceReading:
+        """One typed weight. Its last digit is not known from a number, and stays NaN."""
+        mass_g = self.number(f"weight on the {self.settings.instrument} once it stands still (g)")
+        return BalanceReading(self.clock.now_ns(), mass_g, True, "g", float("nan"))
+
+    def read_stable(self) -> BalanceReading:
+        return self.read()
+
+    def tare(self) -> None:
+        """Raises ``DeviceError`` when the person cannot."""
+        self.ask(f"press tare on the {self.settings.instrument}, wait until it shows zero, then Enter")
+
+    def zero(self) -> None:
+        """Raises ``DeviceError`` when the person cannot."""
+        self.ask(f"take everything off the {self.settings.instrument}, set it to zero, then Enter")
 
 
 class ManualHolder(ManualDevice):

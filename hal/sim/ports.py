@@ -64,6 +64,13 @@ class ImagePort(Protocol):
         """Grey image of the moment, shape (rows, columns)."""
 
 
+class PanPort(Protocol):
+    """What stands on the pan of a balance."""
+
+    def pan(self, now_ns: int) -> tuple[float, float]:
+        """What a perfect balance shows (g), and how fast that grows at the moment (g/s)."""
+
+
 class TrackerPort(Protocol):
     """View of a tracker."""
 

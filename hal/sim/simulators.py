@@ -17,12 +17,14 @@ from hal import registry
 from hal.errors import ConfigError
 from hal.links.wire import WireCore
 from hal.sim.devices.sensor_noise import SensorError
+from hal.sim.devices.weigh_cell import BalanceFigures
 from hal.sim.ports import (
     AxesSource,
     ContactPort,
     EStopPort,
     ForcePort,
     ImagePort,
+    PanPort,
     PlungerSource,
     PressurePort,
     TrackerPort,
@@ -36,7 +38,7 @@ BOTH = frozenset({"pty", "tcp"})
 TCP = frozenset({"tcp"})
 
 
-class Surroundings(PressurePort, ForcePort, EStopPort, ImagePort, Protocol):
+class Surroundings(PressurePort, ForcePort, EStopPort, ImagePort, PanPort, Protocol):
     """Part of the world that a device can feel; the device never holds the world itself."""
 
 
@@ -69,6 +71,8 @@ class SimPlace:
     states nothing."""
     error: SensorError | None = None
     """Fault planted in this sensor by ``[sim.sensor_errors]``."""
+    balance: BalanceFigures = field(default_factory=BalanceFigures)
+    """The balance of this bench, if it has one."""
 
 
 @dataclass(frozen=True)

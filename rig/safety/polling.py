@@ -43,6 +43,7 @@ POLLING: dict[str, Polling] = {
     "contact": Polling(0.25, 0.04, 1.0, 0.25),
     "estop": Polling(0.1, 0.1, 0.5, 0.5),
     "temperature": Polling(0.0, 0.0, 0.0, 0.0),
+    "balance": Polling(0.0, 0.0, 0.0, 0.0),
     "tracker": Polling(0.0, 0.0, 0.0, 0.0),
     "ultrasound": Polling(0.0, 0.0, 0.0, 0.0),
     "operator": Polling(0.0, 0.0, 0.0, 0.0),

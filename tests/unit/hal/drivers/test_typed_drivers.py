@@ -13,7 +13,7 @@ from hal.clock import VirtualClock, WallClock
 from hal.drivers import estop, manual_entry, operator_terminal
 from hal.drivers.operator_terminal import Console, parse_number
 from hal.errors import DeviceError, LimitViolation, NoReply
-from hal.interfaces import EStop, Interruptible, Operator, PressureSensor, ProbeHolder, Pump, Tracker
+from hal.interfaces import Balance, EStop, Interruptible, Operator, PressureSensor, ProbeHolder, Pump, Tracker
 from hal.types import Instruction, InstructionKind, Pose6
 
 
@@ -228,6 +228,19 @@ def test_the_probe_arm_is_read_once_then_stands_where_it_was_set(console, keyboa
         driver.jog(Pose6(200, 2, 3, 0, 0, 90), 10.0)
 
 
+def test_a_weight_is_typed_once_the_display_stands_still(console, keyboard):
+    driver = manual("ManualBalance", console)
+    assert isinstance(driver, Balance)
+    answers(console, keyboard, ["12,3456"], [""], ["n"])
+    reading = driver.read_stable()
+    assert (reading.mass_g, reading.unit, reading.stable) == (12.3456, "g", True)
+    assert not reading.overload and not reading.underload
+    driver.tare()
+    with pytest.raises(DeviceError, match="declined"):
+        driver.zero()
+    assert "wait until it shows zero" in shown(console)
+
+
 def test_a_hand_pushed_syringe_counts_what_was_read_off_the_barrel(console, keyboard):
     driver = manual("ManualPump", console)
     assert isinstance(driver, Pump)
@@ -330,6 +343,7 @@ MISTYPED = {
     "ManualPressure": ("125000", "12.5"),
     "ManualForce": ("5e6", "2"),
     "ManualTemperature": ("220", "22.0"),
+    "ManualBalance": ("12345.6", "12.3456"),
     "ManualPump": ("-0.2", "0.2"),
     "ManualTracker": ("1 2 30000", "1 2 3"),
     "ManualHolder": ("1 2 3 0 0 3600", "1 2 3 0 0 90"),

@@ -96,6 +96,7 @@ def test_every_role_is_read_as_often_and_may_be_as_old_as_the_table_says() -> No
         "contact": (0.25, 0.04, 1.0, 0.25, 0),
         "estop": (0.1, 0.1, 0.5, 0.5, 0),
         "temperature": on_demand,
+        "balance": on_demand,
         "tracker": on_demand,
         "ultrasound": on_demand,
         "operator": on_demand,
