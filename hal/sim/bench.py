@@ -39,6 +39,7 @@ from hal.sim.placement import Placement, place
 from hal.sim.ports import AxesSource
 from hal.sim.settings import ReferenceBody, SimSettings
 from hal.sim.simulators import Imaging, SimDevice, SimPlace, simulator_of
+from hal.sim.vessel import Vessel
 from hal.sim.witness import WorldWitness
 from hal.sim.world import Tissue, World
 from hal.types import ImagingSettings, Matrix, ProbeGeometry
@@ -130,6 +131,7 @@ class Bench:
                     scanner,
                     device.settings,
                     s.planted(role),
+                    s.balance,
                 )
             )
             for role, device in stated.items()
@@ -258,7 +260,7 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
         needle_mm=kind.length_mm,
         viscosity_mpa_s=s.viscosity_mpa_s,
     )
-    return World(
+    world = World(
         built,
         placement,
         renderer,
@@ -268,3 +270,5 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
         seed=cartridge_seed,
         mount=s.needle_mount,
     )
+    world.vessel = Vessel(s.vessel, kind.od_mm, s.temperature_c, s.bench)
+    return world

@@ -18,6 +18,13 @@ from hal.sim.world import World
 
 CLOGGED = 1e4
 """Factor on the resistance of a line that is blocked: what still passes is less than the pump can measure."""
+WITHOUT_WIRE = ("operator", "bench")
+AT_THE_BALANCE: Mapping[str, tuple[str, object, object]] = {
+    "zero_tracking": ("zero_tracking", True, False),
+    "stuck_flag": ("stuck_flag", True, False),
+    "draught": ("draught_mg", 2.0, 0.0),
+}
+"""Fault: what of the weighing cell changes, to what, and to what at its end."""
 Act = Callable[[int], None]
 
 
@@ -67,6 +74,9 @@ class FaultPlan:
 
         Raises ``ConfigError`` for a fault that the simulator of that device does not know.
         """
+        for fault in self._faults:
+            if fault.device not in (*cores, *WITHOUT_WIRE):
+                raise ConfigError(f"sim.faults: there is no {fault.device} on this bench")
         pump = cores["pump"]
         for fault in self._of("pump", "jam"):
             _part("pump", pump, "jam", fault)
@@ -75,6 +85,7 @@ class FaultPlan:
             self._note("pump", fault, _part("pump", pump, "power_cycle", fault))
         for fault in self._of("pump", "blocked_line"):
             self._note("pump", fault, partial(_narrow, world, CLOGGED), partial(_narrow, world, 1.0 / CLOGGED))
+        self._happen_to_balance(cores)
         for role in ("holder", "carrier"):
             for fault in self._of(role, "limit_switch"):
                 trip = _part(role, cores[role], "trip_limit", fault)
@@ -82,6 +93,14 @@ class FaultPlan:
                 self._note(role, fault, partial(trip, fault.axis), release)
             for fault in self._of("bench", "emergency_stop"):
                 self._note(role, fault, partial(_press, world, True), partial(_press, world, False))
+
+    def _happen_to_balance(self, cores: Mapping[str, WireCore]) -> None:
+        for fault in self._of("balance", "power_cycle"):
+            self._note("balance", fault, _part("balance", cores["balance"], "power_cycle", fault))
+        for kind, (name, value, before) in AT_THE_BALANCE.items():
+            for fault in self._of("balance", kind):
+                put = partial(setattr, _part("balance", cores["balance"], "cell", fault), name)
+                self._note("balance", fault, partial(_ignoring_time, put, value), partial(_ignoring_time, put, before))
 
     def _note(self, role: str, fault: BenchFault, begin: Act, end: Act | None = None) -> None:
         self._mishaps.setdefault(role, []).extend(self._acts(fault, begin, end))

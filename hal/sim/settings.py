@@ -10,12 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hal.files import Degrees, Document, Offset, refusal, validated
 from hal.sim.build import BuildErrors
 from hal.sim.devices.sensor_noise import SensorError
+from hal.sim.devices.weigh_cell import BalanceFigures
 from hal.sim.faults import FaultKind
 from hal.sim.mount_error import MountError
 from hal.sim.placement import PlacementErrors
+from hal.sim.vessel import VesselSpec
 
 ON_THE_LINE = frozenset(kind.value for kind in FaultKind)
-WIRED = ("holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker")
+WIRED = (
+    "holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker",
+    "balance",
+)  # fmt: skip
 MISHAPS: dict[str, frozenset[str]] = {
     "pump": frozenset({"jam", "power_cycle", "blocked_line"}),
     "holder": frozenset({"limit_switch"}),
@@ -23,6 +28,7 @@ MISHAPS: dict[str, frozenset[str]] = {
     "contact": frozenset({"short", "broken_wire"}),
     "operator": frozenset({"declines", "absent"}),
     "tracker": frozenset({"hidden"}),
+    "balance": frozenset({"power_cycle", "zero_tracking", "stuck_flag", "draught"}),
     "bench": frozenset({"emergency_stop"}),
 }
 """Faults of a device itself, in addition to those of its line."""
@@ -37,14 +43,15 @@ class BenchFault(BaseModel):
 
     device: Literal[
         "holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact", "ultrasound", "tracker",
-        "operator", "bench",
+        "balance", "operator", "bench",
     ]  # fmt: skip
     """Role, or ``bench`` for what happens to the whole bench."""
     kind: str
     """On the line: ``drop_reply drop_command delay corrupt truncate wrong_crc duplicate stale silent unplugged``.
     Of the device: pump ``jam power_cycle blocked_line``, holder and carrier ``limit_switch``, contact ``short
-    broken_wire``, operator ``declines absent``, tracker ``hidden`` (no sight of the stylus), bench
-    ``emergency_stop``."""
+    broken_wire``, operator ``declines absent``, tracker ``hidden`` (no sight of the stylus), balance
+    ``power_cycle zero_tracking`` (switched on at its keys) ``stuck_flag`` (calls everything stable) ``draught`` (of
+    2 mg), bench ``emergency_stop``."""
     from_s: float = Field(ge=0.0, le=1e6)
     """Seconds since the bench was switched on (every cartridge of a simulated study begins at 0)."""
     to_s: float | None = Field(default=None, gt=0.0, le=1e6)
@@ -125,6 +132,10 @@ class SimSettings(BaseModel):
     bench_seed: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
     """Fixes the bench (holder, carrier, tracker, probe, needle bore); cartridges have their own seeds. Left out, a
     study draws its benches from its own seed, and everything else (calibrations, ports) stands on bench 1."""
+    balance: BalanceFigures = BalanceFigures()
+    """The balance, on a bench whose rig file has one."""
+    vessel: VesselSpec = VesselSpec()
+    """On the balance's pan, under the needle: what leaves the tip outside the gel goes into it."""
     faults: tuple[BenchFault, ...] = ()
     """Faults and their times."""
     sensor_errors: dict[Literal["pressure", "needle_force", "probe_force"], PlantedError] = {}

@@ -23,6 +23,7 @@ from hal.sim.needle import Needle
 from hal.sim.placement import Placement
 from hal.sim.ports import AxesSource, PlungerSource
 from hal.sim.stylus import Stylus
+from hal.sim.vessel import Vessel
 from hal.types import ImagingSettings, Matrix, NeedlePose, Pixels, Vector
 
 STEP_S = 0.005
@@ -93,6 +94,9 @@ class World:
         self.estop = False
         self.applied: dict[str, float] = {}
         """What a reference makes act on a sensor, by the sensor's role, in place of what it feels otherwise."""
+        self.vessel: Vessel | None = None
+        """Under the tip, while that is outside the gel."""
+        self._caught_ml = 0.0
         self.tracks: list[Track] = []
         """Paths of earlier insertions."""
         self.hand_stiffness_n_mm: float | None = None
@@ -162,7 +166,10 @@ class World:
         tip = self.needle.tip_mm
         in_gel = self.needle.embedded_mm > 0.0
         material = self.tissue.material(self.tip_label()) if in_gel else None
+        before_ml = self.fluid.delivered_ml
         self.fluid.step(dt_s, displaced, material, tip, in_gel, self.needle.bone_contact)
+        if not in_gel:
+            self._caught_ml += self.fluid.delivered_ml - before_ml
         self._last = _Moment(axes, displaced)
         self._time_ns = to_ns
 
@@ -224,6 +231,14 @@ class World:
 
     def temperature_c(self, now_ns: int) -> float:
         return self.temperature
+
+    def pan(self, now_ns: int) -> tuple[float, float]:
+        """What the vessel weighs (g) and how fast that grows (g/s); without a vessel the pan is empty."""
+        self.advance(now_ns)
+        if self.vessel is None:
+            return 0.0, 0.0
+        outflow_ml_min = 0.0 if self.needle.embedded_mm > 0.0 else self.fluid.outflow_ml_min
+        return self.vessel.weight_g(self._caught_ml, now_ns), self.vessel.rate_g_s(outflow_ml_min)
 
     def needle_force_n(self, now_ns: int) -> float:
         self.advance(now_ns)
