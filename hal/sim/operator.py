@@ -32,6 +32,8 @@ SET_SD = 0.002
 """How near a person sets a reference to the value that is wanted, relative [A]."""
 READ_OFF_SD = {"pressure": 0.02, "needle_force": 0.002, "probe_force": 0.002}
 """Reference instrument and reading, kPa and N [A]: a calibrator of 0.01 % of 200 kPa, weights of class M1."""
+WEIGHT_SD = 1e-6
+"""Of a check weight, relative: half the tolerance of class E2 at 50 g [A]."""
 FEEL_PERIOD_S = 0.05
 """How often the hand compares what it feels with what it means to stop at."""
 
@@ -183,9 +185,13 @@ class SimulatedOperator:
             self._world.applied.pop(role, None)
             self._answer(reaction_s + self._who.confirm_s, "off", 0.0)
             return
-        value = instruction.amount * (1.0 + float(self._rng.normal(0.0, SET_SD)))
-        self._world.applied[role] = value
-        shown = round(value + float(self._rng.normal(0.0, READ_OFF_SD[role])), 3)
+        if role == "balance":  # a weight is what it is, and is called by its nominal value
+            self._world.applied[role] = instruction.amount * (1.0 + float(self._rng.normal(0.0, WEIGHT_SD)))
+            shown = instruction.amount
+        else:
+            value = instruction.amount * (1.0 + float(self._rng.normal(0.0, SET_SD)))
+            self._world.applied[role] = value
+            shown = round(value + float(self._rng.normal(0.0, READ_OFF_SD[role])), 3)
         self._answer(reaction_s + APPLY_S + self._who.confirm_s, "applied", shown)
 
     def _name(self, instruction: Instruction, reaction_s: float) -> None:

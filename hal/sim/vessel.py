@@ -58,8 +58,6 @@ class Vessel:
 
     def __init__(self, spec: VesselSpec, needle_od_mm: float, temperature_c: float, seed: int) -> None:
         self.spec = spec
-        self.load_g = 0.0
-        """Put on the pan beside it, a check weight for example."""
         self._density_g_ml = water_g_ml(temperature_c)
         self.evaporation_g_h = evaporation_g_h(spec, temperature_c)
         self.drop_g = drop_g(needle_od_mm)
@@ -82,7 +80,7 @@ class Vessel:
             came_g = self._fallen_g
         lost_g = self.evaporation_g_h * now_ns / (3600.0 * NS_PER_S)
         liquid_g = max(0.0, self.spec.liquid_g + came_g - lost_g)
-        return self.load_g + self.spec.weight_g + liquid_g * self._shown
+        return self.spec.weight_g + liquid_g * self._shown
 
     def rate_g_s(self, outflow_ml_min: float) -> float:
         """How fast that grows now; between two drops, unless they are so fast that a balance sees a flow."""

@@ -93,7 +93,8 @@ class World:
         self.pedal = False
         self.estop = False
         self.applied: dict[str, float] = {}
-        """What a reference makes act on a sensor, by the sensor's role, in place of what it feels otherwise."""
+        """What a reference makes act on a sensor, by the sensor's role, in place of what it feels otherwise; a check
+        weight (g) stands on the balance beside the vessel."""
         self.vessel: Vessel | None = None
         """Under the tip, while that is outside the gel."""
         self._caught_ml = 0.0
@@ -233,12 +234,13 @@ class World:
         return self.temperature
 
     def pan(self, now_ns: int) -> tuple[float, float]:
-        """What the vessel weighs (g) and how fast that grows (g/s); without a vessel the pan is empty."""
+        """What vessel and check weight weigh (g), and how fast that grows (g/s)."""
         self.advance(now_ns)
+        weight_g = self.applied.get("balance", 0.0)
         if self.vessel is None:
-            return 0.0, 0.0
+            return weight_g, 0.0
         outflow_ml_min = 0.0 if self.needle.embedded_mm > 0.0 else self.fluid.outflow_ml_min
-        return self.vessel.weight_g(self._caught_ml, now_ns), self.vessel.rate_g_s(outflow_ml_min)
+        return weight_g + self.vessel.weight_g(self._caught_ml, now_ns), self.vessel.rate_g_s(outflow_ml_min)
 
     def needle_force_n(self, now_ns: int) -> float:
         self.advance(now_ns)

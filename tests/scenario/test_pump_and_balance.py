@@ -11,6 +11,7 @@ from tiny_devices import MemoryJournal
 import rig
 from hal.clock import NS_PER_S, VirtualClock
 from hal.errors import ConfigError, SafetyStop
+from hal.types import Instruction, InstructionKind
 from rig.config import parse_config
 from rig.control.controller import Controller
 from rig.instruments.syringe import inject
@@ -114,6 +115,19 @@ class _Held:
         return self.axes
 
 
+@pytest.mark.parametrize(("span_ppm", "off_mg"), [(0.0, 0.0), (20.0, 1.0)])
+def test_a_check_weight_that_the_operator_puts_on_is_weighed_and_taken_off_again(
+    span_ppm: float, off_mg: float
+) -> None:
+    bench = Bench(f"[sim.balance]\nspan_ppm = {span_ppm}\nrepeatability_mg = 0.0\n")
+    bench.on_the_lane("tare")
+    for manner, expected_g in ((("balance",), 50.0 + off_mg / 1000.0), (("balance", "off"), 0.0)):
+        put = Instruction(InstructionKind.APPLY, "50 g, class E2, beside the vessel", 50.0, manner=manner)
+        answer = bench.controller.ask(put, 600.0)
+        assert answer.value == (50.0 if expected_g else 0.0)
+        assert bench.on_the_lane("read_stable").mass_g == pytest.approx(expected_g, abs=3e-4)
+
+
 def test_a_balance_that_is_unplugged_in_the_middle_stops_the_rig_with_one_clear_sentence() -> None:
     bench = Bench(UNPLUGGED)
     bench.on_the_lane("read_stable")
@@ -154,7 +168,7 @@ def test_draught_and_a_stuck_flag_can_be_planted(kind: str | None, moves: bool, 
     flags = []
     for _ in range(20):
         bench.controller.wait(0.5)
-        bench.world.vessel.load_g += 0.005 if moves else 0.0
+        bench.world.applied["balance"] = bench.world.applied.get("balance", 0.0) + (0.005 if moves else 0.0)
         flags.append(bench.controller.read("balance").stable)
     assert all(flags) is stable
 

@@ -66,10 +66,3 @@ def test_off_a_free_tip_the_weight_grows_by_whole_drops() -> None:
     steps = [b - a for a, b in itertools.pairwise(seen) if b > a]
     assert len(steps) == pytest.approx(2.0 * 0.998 / vessel.drop_g, abs=4)
     assert all(0.9 * vessel.drop_g < step < 1.1 * vessel.drop_g for step in steps)
-
-
-def test_a_weight_beside_the_vessel_adds_up() -> None:
-    vessel = Vessel(VesselSpec(), 0.72, 20.0, 1)
-    empty_g = vessel.weight_g(0.0, 0)
-    vessel.load_g = 50.0
-    assert vessel.weight_g(0.0, 0) - empty_g == pytest.approx(50.0)
