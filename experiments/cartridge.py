@@ -41,6 +41,7 @@ from rig.instruments.jogs import depth_mm, move_needle
 from rig.instruments.thermometer import gel_temperature
 from rig.live.scene import LiveScene
 from rig.record import Calibration, CartridgeRecord, DeviceRecord, TrialRecord
+from rig.roles import CARRIER
 from rig.safety.interrupt import held_off
 from rig.safety.stop import HoldRequested
 from rig.setup.opened import opened
@@ -381,7 +382,7 @@ def _withdraw(controller: Controller) -> None:
     """The carrier's needle out of the gel; a stop rule is told once, withdrawal goes on."""
     for attempt in range(HOLDS_IN_A_ROW_MAX_N):
         try:
-            pose = controller.read("carrier").pose
+            pose = controller.read(CARRIER).pose
             above_mm = depth_mm(pose, controller.rig.config.needle.mount) + ABOVE_SKIN_MM
             if above_mm > 0.0:
                 move_needle(controller, replace(pose, feed_mm=pose.feed_mm - above_mm), OUT_MM_S)

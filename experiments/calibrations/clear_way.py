@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hal.errors import ConfigError, SafetyStop
-from hal.types import CarrierState, HolderState, Instruction, InstructionKind, Pose6
+from hal.types import Instruction, InstructionKind, Pose6
 from rig.control.controller import Controller
 from rig.instruments.jogs import ARRIVED_MM, INSERTED_MM, check_probe, depth_mm
+from rig.roles import CARRIER, HOLDER
 
 WAIT_S = 600.0
 """A person may take this long to answer."""
@@ -17,7 +18,7 @@ def require_no_needle(controller: Controller) -> None:
     """Raises ``ConfigError`` for a needle in the gel, by its axis or by its calibrated tip."""
     if controller.rig.carrier is None:
         return
-    state: CarrierState = controller.read("carrier")
+    state = controller.read(CARRIER)
     deep_mm = depth_mm(state.pose, controller.rig.config.needle.mount)
     if deep_mm > INSERTED_MM + ARRIVED_MM:
         raise ConfigError(f"the needle is {deep_mm:.1f} mm in the gel: withdraw it before the probe scans")
@@ -42,7 +43,7 @@ def way_over(controller: Controller, above: Pose6) -> tuple[Pose6, Pose6]:
 
     ``above``: off the skin (``ProbeToHolder``). Raises ``LimitViolation``.
     """
-    here: HolderState = controller.read("holder")
+    here = controller.read(HOLDER)
     up = replace(here.pose, z_mm=min(here.pose.z_mm, above.z_mm))
     check_probe(up, controller.limits.motion.probe_speed_mm_s, controller.limits.motion, here.pose)
     return up, above

@@ -12,11 +12,12 @@ from dataclasses import replace
 from experiments.calibrations.needle_poses import MIN_POSES_N
 from experiments.calibrations.park_probe import check_parking, park, parking_place
 from hal.errors import CalibrationRefused, ConfigError, LimitViolation, SafetyStop
-from hal.types import CarrierState, HolderState, Instruction, InstructionKind, NeedlePose
+from hal.types import Instruction, InstructionKind, NeedlePose
 from rig.calibration.tool.needle_accepted import SeenTip
 from rig.control.controller import Controller, JournalWriter
 from rig.instruments.jogs import INSERTED_MM, check_needle, depth_mm, move_needle
 from rig.instruments.reference import TIP, Cause, read_tip
+from rig.roles import CARRIER, HOLDER
 
 SPEED_MM_S = 10.0
 SETTLE_S = 0.4
@@ -30,7 +31,7 @@ def check_poses(controller: Controller, poses: Sequence[NeedlePose]) -> NeedlePo
 
     Raises ``ConfigError`` for a needle that stands in the phantom, and ``LimitViolation``.
     """
-    state: CarrierState = controller.read("carrier")
+    state = controller.read(CARRIER)
     mount = controller.rig.config.needle.mount
     deep_mm = depth_mm(state.pose, mount)
     if deep_mm > INSERTED_MM:
@@ -78,7 +79,7 @@ def measure_needle_tip(
     up = check_poses(controller, poses)
     place = None
     if controller.rig.holder is not None:
-        here: HolderState = controller.read("holder")
+        here = controller.read(HOLDER)
         place = parking_place(controller.rig.config, here.pose, stations(up, poses))
         check_parking(controller, here.pose, place)
     ask_for_room(controller, place is not None)

@@ -9,11 +9,12 @@ from itertools import product
 import numpy as np
 
 from hal.errors import CalibrationRefused
-from hal.types import HolderState, Matrix, NeedlePose, Pose6, Vector
+from hal.types import Matrix, NeedlePose, Pose6, Vector
 from rig.config import RigConfig
 from rig.control.controller import Controller
 from rig.geometry.transforms import apply, from_needle_pose, from_pose6
 from rig.instruments.jogs import check_probe, move_probe
+from rig.roles import HOLDER
 
 PARK_MM_S = 10.0
 CLEAR_MM = 40.0
@@ -78,7 +79,7 @@ def check_parking(controller: Controller, here: Pose6, place: Pose6) -> None:
 
 def park(controller: Controller, place: Pose6) -> None:
     """Straight up, then aside."""
-    here: HolderState = controller.read("holder")
+    here = controller.read(HOLDER)
     for pose in _way(here.pose, place):
         move_probe(controller, pose, PARK_MM_S)
 

@@ -7,6 +7,7 @@ import numpy as np
 from experiments.qa.station import ANSWER_S, Station
 from hal.errors import ConfigError, SafetyStop
 from hal.types import Instruction, InstructionKind
+from rig.roles import Role
 
 SENSORS = {"pressure": ("pressure_kpa", "kPa"), "needle_force": ("force_n", "N"), "probe_force": ("force_n", "N")}
 """Field of the reading and its unit, by role."""
@@ -38,7 +39,7 @@ def measure(station: Station) -> None:
             controller.wait(station.number("hold_s"))
             readings = []
             for _ in range(int(station.number("readings"))):
-                readings.append(float(getattr(controller.read(role), field)))
+                readings.append(float(getattr(controller.read(Role[object](role)), field)))
                 controller.wait(PERIOD_S)
             mean, sd = float(np.mean(readings)), float(np.std(readings, ddof=1))
             row = (float(cycle), 1.0 if up else -1.0, wanted, shown, mean, sd, float(len(readings)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from experiments.qa.station import Station
 from hal.clock import NS_PER_S
 from hal.errors import ConfigError
-from hal.types import TrackedPose
+from rig.roles import TRACKER
 
 ROLES = ("tracker",)
 TELL_S = 30.0
@@ -21,7 +21,7 @@ def measure(station: Station) -> None:
     end_ns, told_ns = begun_ns + int(seconds * NS_PER_S), begun_ns
     known: set[str] = set()
     while clock.now_ns() < end_ns:
-        poses: tuple[TrackedPose, ...] = controller.read("tracker")
+        poses = controller.read(TRACKER)
         pose = next((p for p in poses if p.name == tool), None)
         known |= {p.name for p in poses}
         if pose is not None and pose.valid and pose.time_ns > newest_ns:

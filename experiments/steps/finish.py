@@ -9,6 +9,7 @@ from experiments.steps.prepare import do_item
 from experiments.trial.reference import withdraw_frozen
 from experiments.trial.trial import Trial
 from rig.instruments.jogs import move_probe
+from rig.roles import HOLDER
 
 LIFT_MM = 15.0
 
@@ -27,7 +28,7 @@ def withdraw(trial: Trial) -> State:
 def checkout(trial: Trial) -> State:
     """Probe off the skin, antisepsis after, notes."""
     if trial.controller.rig.holder is not None and trial.log.frames_read_n:
-        here = trial.controller.read("holder").pose
+        here = trial.controller.read(HOLDER).pose
         move_probe(trial.controller, replace(here, z_mm=here.z_mm - LIFT_MM), 20.0)
     for item in trial.technique.checklist:
         if item.when == "after":

@@ -17,6 +17,7 @@ from rig.geometry.transforms import invert
 from rig.guidance.bending import FACTOR_SD, Bending
 from rig.guidance.needle_line import NeedleLine, angles_from_direction
 from rig.instruments.jogs import check_reach, move_needle, rotate_bevel
+from rig.roles import CARRIER
 from rig.safety.stop import HoldRequested, Severity, Trip
 
 ABOVE_SKIN_MM = 12.0
@@ -105,9 +106,7 @@ class CarrierHand:
         self._mount = controller.rig.config.needle.mount
 
     def _pose(self) -> NeedlePose:
-        state = self._controller.read("carrier")
-        pose: NeedlePose = state.pose
-        return pose
+        return self._controller.read(CARRIER).pose
 
     def place(self, line: NeedleLine, bevel_deg: float) -> None:
         RigToCarrier = invert(self._CarrierToRig)

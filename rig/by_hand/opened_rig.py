@@ -24,6 +24,7 @@ from rig.config import RigConfig, load_config
 from rig.instruments.reference import TipAtRest, read_tip
 from rig.instruments.thermometer import GelTemperature, gel_temperature
 from rig.record import Journal
+from rig.roles import Role
 from rig.safety.interrupt import held_off
 from rig.setup.opened import opened
 from rig.setup.simulated import needs_bench, simulate
@@ -185,7 +186,7 @@ class OpenedRig:
         with self._desk.doing("read") as controller:
             for role in controller.rig.channels:
                 if role not in ("ultrasound", "operator"):
-                    _flatten(role, controller.read(role), found)
+                    _flatten(role, controller.read(Role[object](role)), found)
         return found
 
     def reference(self) -> TipAtRest:

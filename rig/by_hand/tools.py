@@ -17,6 +17,7 @@ from rig.guidance.planning import probe_pose
 from rig.instruments.jogs import NeedleAdvance, advance, depth_mm, move_needle, move_probe, withdraw
 from rig.instruments.syringe import InjectionResult, inject
 from rig.instruments.view import View, take_view
+from rig.roles import CARRIER, HOLDER
 
 PROBE_MM_S = 10.0
 OUT_MM = 1.0
@@ -48,8 +49,7 @@ class Probe:
     def pose(self) -> Pose6:
         """``ProbeToHolder``, read now."""
         with self._desk.call():
-            pose: Pose6 = self._desk.controller.read("holder").pose
-            return pose
+            return self._desk.controller.read(HOLDER).pose
 
     @property
     def ProbeToRig(self) -> Matrix:
@@ -62,7 +62,7 @@ class Probe:
         Raises ``LimitViolation`` before anything is sent, ``HoldRequested``, ``DeviceError``.
         """
         with self._desk.doing("probe.move", ProbeToRig=ProbeToRig, speed_mm_s=speed_mm_s, **axes) as controller:
-            here: Pose6 = controller.read("holder").pose
+            here = controller.read(HOLDER).pose
             if ProbeToRig is not None:
                 here = to_pose6(compose(invert(controller.rig.frames.get("Holder", "Rig")), np.asarray(ProbeToRig)))
             target = replace(here, **_known(axes, Pose6, "the probe holder"))
@@ -103,8 +103,7 @@ class Needle:
     def pose(self) -> NeedlePose:
         """Axes of the carrier, read now."""
         with self._desk.call():
-            pose: NeedlePose = self._desk.controller.read("carrier").pose
-            return pose
+            return self._desk.controller.read(CARRIER).pose
 
     @property
     def depth_mm(self) -> float:
@@ -117,7 +116,7 @@ class Needle:
         An inserted needle turns its bevel and feeds only; anything else raises ``LimitViolation``.
         """
         with self._desk.doing("needle.place", speed_mm_s=speed_mm_s, **axes) as controller:
-            here: NeedlePose = controller.read("carrier").pose
+            here = controller.read(CARRIER).pose
             target = replace(here, **_known(axes, NeedlePose, "the needle carrier"))
             speed = speed_mm_s or controller.limits.motion.bone_speed_mm_s
             pose: NeedlePose = move_needle(controller, target, speed).state.pose
@@ -143,7 +142,7 @@ class Needle:
     def out(self) -> NeedlePose:
         """Take the needle out along its own axis."""
         with self._desk.doing("needle.out") as controller:
-            here: NeedlePose = controller.read("carrier").pose
+            here = controller.read(CARRIER).pose
             above_mm = depth_mm(here, controller.rig.config.needle.mount) + OUT_MM
             if above_mm <= 0.0:
                 return here

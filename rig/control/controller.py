@@ -7,7 +7,7 @@ scans at 50 Hz (``rig.control.scan``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError, LinkError
@@ -15,6 +15,7 @@ from hal.interfaces import Operator
 from hal.types import Frame, Instruction, NeedlePose, OperatorResponse, Pose6
 from rig.control.scan import EXCHANGE_S, SCAN_S, JournalWriter, ScanLoop, StopRule
 from rig.lanes import Sample, Ticket
+from rig.roles import Role
 from rig.safety.stop import Severity, Trip
 
 __all__ = ["SCAN_S", "Controller", "JournalWriter", "StopRule"]
@@ -57,12 +58,12 @@ class Controller(ScanLoop):
 
     # -- inputs ------------------------------------------------------------------------------------------
 
-    def newest(self, role: str) -> Any:
+    def newest(self, role: Role[T]) -> T | None:
         """Newest reading of a role, or None when the role is absent or not read yet."""
         channel = self.rig.channels.get(role)
-        return None if channel is None or channel.sample is None else channel.sample.value
+        return None if channel is None or channel.sample is None else cast(T, channel.sample.value)
 
-    def read(self, role: str, timeout_s: float | None = None) -> Any:
+    def read(self, role: Role[T], timeout_s: float | None = None) -> T:
         """Read a role now, through its lane; a device that fails to answer stops the rig."""
         channel = self.rig.channels.get(role)
         if channel is None:
@@ -73,7 +74,7 @@ class Controller(ScanLoop):
         if channel.fault is not None:
             self._trip(Trip(f"{role}_fault", Severity.HARD, f"{role}: {channel.fault}"))
         assert channel.sample is not None
-        return channel.sample.value
+        return cast(T, channel.sample.value)
 
     def frame(self, newer_than_ns: int | None = None, timeout_s: float = IMAGE_LOST_S) -> Frame:
         """The next ultrasound frame, taken after ``newer_than_ns`` (default: any unread one).
@@ -106,7 +107,7 @@ class Controller(ScanLoop):
                 return channel.sample.value, ""
             if isinstance(channel.fault, LinkError):
                 return None, f" ({channel.fault})"
-        self.read("ultrasound")  # no such device, or a fault of the scanner itself: raises
+        self.read(Role[object]("ultrasound"))  # no such device, or a fault of the scanner itself: raises
         return None, ""
 
     def probe_pose_at(self, time_ns: int) -> Pose6:

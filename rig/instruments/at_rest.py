@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 from hal.errors import SafetyStop
 from rig.control.controller import Controller
+from rig.roles import Role
 from rig.safety.stop import HoldRequested
 
+T = TypeVar("T")
 ATTEMPTS_MAX_N = 4
 """A condition is reported once while it lasts: more attempts than stop rules that could fire in a row [A]."""
 
 
-def read_at_rest(controller: Controller, role: str) -> Any:
+def read_at_rest(controller: Controller, role: Role[T]) -> T:
     """Read a role once nobody asks for a pause any more.
 
     A foot on the pedal or a contact is journalled and the reading asked for again: there is no technique yet that could

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError
-from hal.types import CarrierState, Instruction, InstructionKind, PressureReading
+from hal.types import CarrierState, HolderState, Instruction, InstructionKind, PumpState
 from rig.control.controller import Controller
 from rig.instruments.jogs import INSERTED_MM, depth_mm
+from rig.roles import CARRIER, PRESSURE, Role
 from rig.safety.stop import Severity, Trip
 
 GUIDED_MAX_S = 600.0
@@ -54,11 +55,11 @@ def hand_guided(controller: Controller, roles: tuple[str, ...], why: str) -> Ite
 def _check_fit(controller: Controller) -> None:
     """Raise ``DeviceError`` with all that stands against a hand at the actuators."""
     against = []
-    carrier: CarrierState | None = controller.newest("carrier")
+    carrier = controller.newest(CARRIER)
     mount = controller.rig.config.needle.mount
     if controller.travel.feed_mm > INSERTED_MM or (carrier and depth_mm(carrier.pose, mount) > INSERTED_MM):
         against.append("the needle is in the gel")
-    pressure: PressureReading | None = controller.newest("pressure")
+    pressure = controller.newest(PRESSURE)
     limit_kpa = controller.limits.pressure.zero_kpa
     if pressure is not None and not abs(pressure.pressure_kpa) <= limit_kpa:
         against.append(f"the line holds {pressure.pressure_kpa:.1f} kPa (open: within {limit_kpa:g})")
@@ -72,7 +73,7 @@ def _where(controller: Controller, roles: tuple[str, ...]) -> dict[str, object]:
     """Newest reports, for the journal."""
     found: dict[str, object] = {}
     for role in roles:
-        state = controller.newest(role)
+        state = controller.newest(Role[HolderState | CarrierState | PumpState](role))
         if state is not None:
-            found[role] = state.dispensed_ml if role == "pump" else list(state.pose.as_tuple())
+            found[role] = state.dispensed_ml if isinstance(state, PumpState) else list(state.pose.as_tuple())
     return found

@@ -21,6 +21,7 @@ from rig.control.controller import Controller
 from rig.geometry.needle_mount import ON_AXIS, NeedleMount
 from rig.geometry.transforms import rotation
 from rig.lanes import Sample
+from rig.roles import CARRIER, HOLDER, Role
 from rig.safety.limits import MotionLimits, check_angles
 from rig.safety.stop import Severity, Trip
 
@@ -81,7 +82,7 @@ def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> Holder
         raise DeviceError("this rig has no probe holder", device="holder")
     limits = controller.limits.motion
     controller.require_no_pause()
-    start: HolderState = controller.read("holder")
+    start = controller.read(HOLDER)
     check_probe(pose, speed_mm_s, limits, start.pose)
     _bar_pressing(controller, start.pose, pose)
     watch = controller.axes["holder"]
@@ -101,7 +102,8 @@ def move_probe(controller: Controller, pose: Pose6, speed_mm_s: float) -> Holder
             controller, "holder", holder, start.pose, pose, seconds, 1,
             lambda values: Pose6(*values), jog,
         )  # fmt: skip
-    state: HolderState = controller.newest("holder")
+    state = controller.newest(HOLDER)
+    assert state is not None  # it was read before the way began
     return state
 
 
@@ -153,7 +155,7 @@ def move_needle(
         raise DeviceError("this rig has no needle carrier: ask the operator", device="carrier")
     limits, mount = controller.limits.motion, controller.rig.config.needle.mount
     controller.require_no_pause()
-    start: CarrierState = controller.read("carrier")
+    start = controller.read(CARRIER)
     check_needle(start.pose, pose, speed_mm_s, limits, mount)
     tip_mm = pose.feed_mm + mount.ahead_mm(pose)
     deeper = pose.feed_mm > start.pose.feed_mm and depth_mm(pose, mount) > INSERTED_MM
@@ -185,12 +187,13 @@ def move_needle(
                 lambda values: NeedlePose(*values), jog,
             )  # fmt: skip
     finally:
-        newest: CarrierState | None = controller.newest("carrier")
+        newest = controller.newest(CARRIER)
         if newest is not None:
             controller.travel.moved_to(newest.pose.feed_mm + mount.ahead_mm(newest.pose))
         if felt is not None and resistance.peak_n is not None:
             felt(resistance.peak_n)
-    state: CarrierState = controller.newest("carrier")
+    state = controller.newest(CARRIER)
+    assert state is not None  # it was read before the way began
     return NeedleAdvance(state, start.pose.feed_mm, resistance.peak_n)
 
 
@@ -243,12 +246,12 @@ def withdraw(controller: Controller, mm: float, speed_mm_s: float) -> NeedleAdva
 
 def rotate_bevel(controller: Controller, bevel_deg: float, speed_deg_s: float = 5.0) -> NeedleAdvance:
     """Turn the bevel to an absolute angle without feed."""
-    state: CarrierState = controller.read("carrier")
+    state = controller.read(CARRIER)
     return move_needle(controller, replace(state.pose, bevel_deg=bevel_deg), speed_deg_s, blind=True)
 
 
 def _feed(controller: Controller, mm: float, speed_mm_s: float, blind: bool) -> NeedleAdvance:
-    state: CarrierState = controller.read("carrier")
+    state = controller.read(CARRIER)
     target = replace(state.pose, feed_mm=state.pose.feed_mm + mm)
     return move_needle(controller, target, speed_mm_s, blind=blind)
 
@@ -338,7 +341,7 @@ def _travel(  # the move is one story: cut, send, pace, arrive
             queued_until_ns = max(queued_until_ns, device.queue_end_ns)
     sent_ns = clock.now_ns()
     if role in controller.rig.unmonitored:
-        controller.read(role)
+        controller.read(Role[object](role))
     channel = controller.rig.channels[role]
 
     def arrived() -> bool:

@@ -29,6 +29,7 @@ from rig.instruments.sights import (
     stuck,
     together,
 )
+from rig.roles import TRACKER
 
 TIP, BODY = "NeedleTipToTracker", "PhantomToTracker"
 """``BODY``: the tracked body on the phantom; ``[frames] PhantomToReference`` says where the phantom is in it."""
@@ -115,7 +116,7 @@ def tip_now(controller: Controller) -> Vector | None:
     tracker = controller.rig.tracker
     if tracker is None or not getattr(tracker, "polled", True):
         return None
-    pose = _by_name(controller.read("tracker")).get(TIP)
+    pose = _by_name(controller.read(TRACKER)).get(TIP)
     if pose is None or judge(pose, -1, controller.clock.now_ns()).look is not Look.NEW:
         return None
     return np.array(pose.matrix[:3, 3])
@@ -149,7 +150,7 @@ def read_tip(controller: Controller, ReferenceToFrame: Matrix | None = None) -> 
         return TipAtRest(Cause.NO_INSTRUMENT, "no tracker on this rig")
     clock = controller.clock
     # Nothing that waited on the line belongs to this rest; only a person answers the question just asked.
-    first = _by_name(controller.read("tracker"))
+    first = _by_name(controller.read(TRACKER))
     tip = first.get(TIP)
     if tip is not None and tip.typed:
         return _typed(tip, ReferenceToFrame)
@@ -157,7 +158,7 @@ def read_tip(controller: Controller, ReferenceToFrame: Matrix | None = None) -> 
     deadline = clock.deadline(READ_S)
     while taken.new_n < READINGS_N and not deadline.expired:
         controller.wait(PERIOD_S)
-        taken.look(_by_name(controller.read("tracker")), clock.now_ns())
+        taken.look(_by_name(controller.read(TRACKER)), clock.now_ns())
     u_mm = float(getattr(controller.rig.tracker, "tip_uncertainty_mm", UNSTATED_U_MM))
     return taken.result(u_mm, clock.now_ns())
 

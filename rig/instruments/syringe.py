@@ -16,6 +16,7 @@ from hal.types import PressureReading, PumpState
 from rig.control.controller import Controller
 from rig.control.pump_count import PumpCount
 from rig.lanes import Sample
+from rig.roles import PRESSURE, PUMP
 from rig.safety.pressure import LineModel, PressureWatch, TipReading, Verdict
 from rig.safety.run_on import Undeclared, check_run_on
 from rig.safety.stop import HoldRequested, Trip
@@ -134,7 +135,7 @@ def inject(
     controller.require_no_hold()
     run = _Run(controller, volume_ml, rate_ml_min, line, tell)
     with controller.attending("pump", "pressure", "contact"):
-        before: PumpState = controller.read("pump")
+        before = controller.read(PUMP)
         if run.monitored:
             run.take_baseline()
         controller.journal.append(
@@ -195,7 +196,7 @@ def _start(
     try:
         controller.command("pump", infuse, doing)
     except NoReply as lost:
-        state: PumpState = controller.read("pump")
+        state = controller.read(PUMP)
         started = state.running or state.dispensed_ml > before.dispensed_ml
         controller.journal.append("reply_lost", {"device": "pump", "doing": doing, "started": started})
         if not started:
@@ -234,7 +235,7 @@ class _Run:
 
         Raises ``HoldRequested`` for a value that no line at rest can have.
         """
-        reading: PressureReading = self._controller.read("pressure")
+        reading = self._controller.read(PRESSURE)
         wrong = self._controller.line_at_rest.evaluate(reading.pressure_kpa)
         if wrong is not None:
             self._controller.refuse(wrong)
@@ -262,7 +263,7 @@ class _Run:
         came: HoldRequested | None = None
         for _ in range(COUNT_TRIES):
             try:
-                return count.settled(self._controller.read("pump")), came
+                return count.settled(self._controller.read(PUMP)), came
             except HoldRequested as hold:
                 came = came or hold
         return count.unanswered(), came
@@ -323,7 +324,7 @@ class _Run:
         return sample is not None and sample.time_ns >= self._began_ns and not sample.value.running
 
     def seen(self) -> str:
-        state: PumpState | None = self._controller.newest("pump")
+        state = self._controller.newest(PUMP)
         if state is None:
             return "no pump state"
         return f"{state.dispensed_ml:.3f} mL, {'running' if state.running else 'stopped'} {state.alarm}".strip()

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 
 from hal.clock import NS_PER_S
 from hal.ranges import GEL_C, within
+from hal.types import PressureReading, TemperatureReading
 from rig.control.controller import Controller
 from rig.instruments.at_rest import read_at_rest
+from rig.roles import PRESSURE, TEMPERATURE, Role
 
 OLD_S = 60.0
 """A reading from longer ago is an old one, sent again; a gel warms by less than 0.1 degC in this time [A]."""
-PLACES = {"temperature": "in the gel", "pressure": "in the line, not in the gel"}
-"""Roles that tell a temperature, the better one first, and where they measure it."""
+THERMOMETERS: tuple[Role[TemperatureReading | PressureReading], ...] = (TEMPERATURE, PRESSURE)
+"""Roles that tell a temperature, the better one first."""
+PLACES: dict[str, str] = {TEMPERATURE: "in the gel", PRESSURE: "in the line, not in the gel"}
+"""Where they measure it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ def gel_temperature(controller: Controller) -> GelTemperature:
     no gel can have, or that is not of now, is left out and journalled (``temperature_left_out``). Raises ``SafetyStop``
     for a device that does not answer.
     """
-    for role in PLACES:
+    for role in THERMOMETERS:
         if role not in controller.rig.channels:
             continue
         asked_ns = controller.clock.now_ns()
@@ -47,7 +51,7 @@ def gel_temperature(controller: Controller) -> GelTemperature:
             continue
         why = _why_left_out(celsius, (asked_ns - reading.time_ns) / NS_PER_S)
         if not why:
-            return GelTemperature(celsius, role)
+            return GelTemperature(celsius, str(role))
         controller.journal.append("temperature_left_out", {"role": role, "temperature_c": celsius, "reason": why})
     return GelTemperature(None, "")
 
