@@ -6,13 +6,14 @@ A step longer than one and a half frame times counts as dropped frames, equal pi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.figures.style import COLOUR, LIMIT, Stamp, new_figure
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
 from analysis.qa.outcome import Figure, Outcome, share_of
+from analysis.tables import DataFrame
 from rig.record import Field
 
 LEAST_N = 30
@@ -36,16 +37,11 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     if period <= 0.0:
         return Outcome((), invalid="all frames bear the same stamp")
     missing = int(np.sum(np.round(steps[steps > LONG_STEP * period] / period) - 1))
-    digest = frames.digest.to_numpy(float)
-    repeated = int(np.sum(digest[1:] == digest[:-1]))
-    age_ms = 1e3 * (arrived_s - stamp_s)
     n = len(frames)
+    repeats = _repeats(frames, stamp_s)
+    age_ms = 1e3 * (arrived_s - stamp_s)
     usual = steps[(steps > 0.0) & (steps <= LONG_STEP * period)]
     jitter = float(np.std(1e3 * usual, ddof=1)) if len(usual) > 1 else 0.0
-    repeats = share_of("repeated_share", "frames equal to the one before", repeated, n - 1)
-    if repeated >= STILL_SHARE * (n - 1):
-        why = "nearly all pictures are equal: a scene at rest without noise, or a frozen scanner; move something in it"
-        repeats = replace(repeats, value=None, why=why)
     figures = (
         Figure("rate_hz", "frame rate, by the median step of the stamps", 1.0 / period, "Hz", None, n),
         share_of("dropped_share", "frames that are missing between two stamps", missing, n + missing),
@@ -55,6 +51,20 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
         Figure("step_jitter_ms", "standard deviation of the usual steps", jitter, "ms", jitter / (2 * n) ** 0.5, n),
     )
     return Outcome(figures, ("a stamp made by this computer says nothing of the scanner's own delay",))
+
+
+def _repeats(frames: DataFrame, stamp_s: NDArray[np.float64]) -> Figure:
+    """Frames with the stamp of the one before, or with its pixels although the probe had moved."""
+    digest, moved = frames.digest.to_numpy(float), frames.moved.to_numpy(float) > 0.5
+    words = "frames equal to the one before"
+    same_stamp, same_pixels = stamp_s[1:] == stamp_s[:-1], digest[1:] == digest[:-1]
+    told = moved[1:] | same_stamp
+    if not moved.any() and np.mean(same_pixels) >= STILL_SHARE:
+        why = "nearly all pictures are equal: a scene at rest without noise, or a frozen scanner; move something in it"
+        return Figure("repeated_share", words, None, why=why)
+    if not moved.any():
+        told = np.ones(len(same_pixels), bool)
+    return share_of("repeated_share", words, int(np.sum((same_pixels | same_stamp) & told)), int(np.sum(told)))
 
 
 def draw(tables: Tables, outcome: Outcome, stamp: Stamp) -> Sequence[Plot]:
@@ -78,7 +88,7 @@ def draw(tables: Tables, outcome: Outcome, stamp: Stamp) -> Sequence[Plot]:
 CAPTURE_TIMING = Evaluation(
     name="capture_timing",
     words="frame rate, dropped and repeated frames, age and steadiness of the stamps",
-    tables={"frames": (Field("arrived_s", "s"), Field("digest", ""))},
+    tables={"frames": (Field("arrived_s", "s"), Field("digest", ""), Field("moved", ""))},
     figures={
         "rate_hz": ("Hz", "frame rate, by the median step of the stamps"),
         "dropped_share": ("", "frames that are missing between two stamps"),
@@ -88,6 +98,9 @@ CAPTURE_TIMING = Evaluation(
         "step_jitter_ms": ("ms", "standard deviation of the usual steps"),
     },
     evaluate=evaluate,
-    parameters={"seconds": (10.0, "length of the record")},
+    parameters={
+        "seconds": (10.0, "length of the record"),
+        "sway_mm": (1.0, "how far the probe sways to either side, so that no two frames are alike; 0: it rests"),
+    },
     draw=draw,
 )

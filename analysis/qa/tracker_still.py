@@ -39,6 +39,8 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     # The length of a noisy vector is never negative: what pure noise would give is subtracted in quadrature.
     u_drift = float(np.sqrt(np.sum(u_slope**2)) * span_s)
     period = float(np.median(np.diff(time_s)))
+    ends = [float(looks.time_s.iloc[0]), *time_s.tolist(), float(looks.time_s.iloc[-1])]
+    gap = float(np.diff(ends).max())  # also before the first and after the last
     figures = (
         Figure(
             "jitter_mm", "jitter: RMS distance from the mean, drift removed", jitter, "mm", jitter / (6 * n) ** 0.5, n
@@ -46,7 +48,7 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
         Figure("drift_mm", f"drift of the position in {span_s:.0f} s", drift, "mm", u_drift, n),
         share_of("unseen_share", "looks in which the tool was not seen", int((looks.seen <= 0.5).sum()), len(looks)),
         Figure("rate_hz", "rate of new poses", 1.0 / period, "Hz", None, n),
-        Figure("largest_gap_s", "longest time without a new pose", float(np.diff(time_s).max()), "s", None, n),
+        Figure("largest_gap_s", "longest time without a new pose", gap, "s", None, n),
     )
     notes = (f"{repeated} poses repeat the one before to the last digit",) if repeated else ()
     return Outcome(figures, notes)

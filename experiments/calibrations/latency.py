@@ -14,17 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.calibrations.clear_way import require_clear, way_over
-from hal.clock import NS_PER_S
 from hal.errors import LinkError
 from hal.types import Frame, HolderState, Matrix, Pose6
 from rig.calibration.time.image import lateral_signal
 from rig.calibration.time.lag import TemporalCalibration, estimate_lag
 from rig.calibration.time.signal import MotionSignal, motion_signal
-from rig.control.controller import IMAGE_LOST_S, Controller
+from rig.control.controller import Controller
 from rig.geometry.transforms import from_pose6
 from rig.instruments.jogs import check_probe, move_probe
-from rig.lanes import Sample, Ticket
-from rig.safety.stop import Severity, Trip
+from rig.instruments.picture_stream import PictureStream
+from rig.lanes import Sample
 
 REACH_MM = 5.5
 """Half of the slide: over the 8 mm of motion that temporal calibration asks for."""
@@ -50,44 +49,26 @@ class LatencyMeasurement:
         return self.calibration.as_json() | {"frames_n": self.frames_n, "dropped_n": self.dropped_n}
 
 
-class _Listener:
-    """Asks for the next picture as soon as the last one is there, and keeps what the lanes read."""
+class _Listener(PictureStream):
+    """Keeps the reports of the holder beside the pictures."""
 
     def __init__(self, controller: Controller) -> None:
-        self.frames: list[Frame] = []
+        super().__init__(controller, "the probe moved")
         self.poses: list[HolderState] = []
-        self._lane = controller.rig.lanes["ultrasound"]
-        self._channels = {role: controller.rig.channels[role] for role in ("ultrasound", "holder")}
-        self._ticket: Ticket[None] | None = None
-        self._clock = controller.clock
-        self._heard_ns = self._clock.now_ns()
+        self._holder = controller.rig.channels["holder"]
 
     def __enter__(self) -> _Listener:
-        self._channels["ultrasound"].listeners.append(self._frame)
-        self._channels["holder"].listeners.append(self._pose)
+        super().__enter__()
+        self._holder.listeners.append(self._pose)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._channels["ultrasound"].listeners.remove(self._frame)
-        self._channels["holder"].listeners.remove(self._pose)
+        super().__exit__(*error)
+        self._holder.listeners.remove(self._pose)
 
-    def rule(self, now_ns: int) -> Trip | None:
-        """Called by every scan; trips when the scanner fails or falls silent: half a slide is no measurement."""
-        fault = self._channels["ultrasound"].fault
-        silent_s = (now_ns - self._heard_ns) / NS_PER_S
-        if fault is not None or silent_s > IMAGE_LOST_S:
-            why = f": {fault}" if fault is not None else f" for {silent_s:.1f} s"
-            reason = f"no ultrasound picture came while the probe moved{why}; check the scanner and its link"
-            return Trip("image_lost", Severity.HOLD, reason, silent_s, IMAGE_LOST_S)
-        if self._ticket is None or self._ticket.done:
-            self._ticket = self._lane.request("ultrasound")
-        return None
-
-    def _frame(self, sample: Sample[Any]) -> None:
-        frame: Frame | None = sample.value
-        if frame is not None:
-            self._heard_ns = self._clock.now_ns()
-            self.frames.append(frame)
+    @property
+    def frames(self) -> list[Frame]:
+        return [picture.frame for picture in self.pictures]
 
     def _pose(self, sample: Sample[Any]) -> None:
         self.poses.append(sample.value)

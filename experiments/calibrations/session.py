@@ -88,7 +88,7 @@ def _told(controller: Controller) -> Iterator[None]:
         _look_once(controller)
     except HoldRequested as hold:
         controller.make_safe(hold.trip.reason)
-        raise SafetyStop(f"{hold.trip.reason}; the calibration ends here", source=hold.source) from hold
+        raise SafetyStop(f"{hold.trip.reason}; the procedure ends here", source=hold.source) from hold
     except LimitViolation as error:
         raise ConfigError(f"outside the limits of this rig: {error}") from error
     except (DeviceError, LinkError) as error:

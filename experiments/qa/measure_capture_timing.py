@@ -1,26 +1,51 @@
-"""Frames of a scanner with their stamps, as they arrive."""
+"""Frames of a scanner with their stamps, as they arrive, while the probe sways a little so that no two are alike."""
 
 from __future__ import annotations
 
+import math
 import zlib
+from dataclasses import replace
 
 from experiments.qa.station import Station
 from hal.clock import NS_PER_S
+from hal.types import Pose6
+from rig.instruments.jogs import move_probe
+from rig.instruments.picture_stream import PictureStream
 
 ROLES = ("ultrasound",)
+SWAY_MM_S = 2.0
+MOVED_MM = 0.02
+"""A probe that moved so far between two frames shows another picture: a fifth of a step at 20 frames per second."""
 
 
 def measure(station: Station) -> None:
-    """Take every next frame for the time that the parameters say."""
-    controller = station.controller
-    clock = controller.clock
-    end_ns = clock.now_ns() + int(station.number("seconds") * NS_PER_S)
-    newest_ns: int | None = None
-    while clock.now_ns() < end_ns:
-        frame = controller.frame(newest_ns)
-        arrived_ns = clock.now_ns()
-        if newest_ns is not None and frame.time_ns == newest_ns:
-            continue
-        newest_ns = frame.time_ns
+    """Keep every frame for the time that the parameters say; a rig without a probe holder lets the probe rest."""
+    controller, clock = station.controller, station.controller.clock
+    sway_mm = station.number("sway_mm")
+    here = controller.read("holder").pose if controller.rig.holder is not None and sway_mm > 0.0 else None
+    if here is not None and controller.rig.operator is not None:
+        station.ask(f"Capture timing: the probe sways by {sway_mm:g} mm where it stands. Nothing in its way?")
+    with PictureStream(controller, "frames were counted") as stream, controller.watching(stream.rule):
+        end_ns = clock.now_ns() + int(station.number("seconds") * NS_PER_S)
+        side = 1.0
+        while clock.now_ns() < end_ns:
+            if here is None:
+                controller.wait(0.5)
+                continue
+            move_probe(controller, replace(here, x_mm=here.x_mm + side * sway_mm), SWAY_MM_S)
+            side = -side
+        if here is not None:
+            move_probe(controller, here, SWAY_MM_S)
+    before: Pose6 | None = None
+    for picture in stream.pictures:
+        frame, pose = picture.frame, None
+        if here is not None:
+            pose = controller.probe_pose_at(frame.time_ns)
+        moved = pose is not None and before is not None and _apart_mm(pose, before) > MOVED_MM
+        before = pose
         digest = zlib.crc32(frame.pixels.tobytes())
-        station.sample("frames", frame.time_ns, (arrived_ns / NS_PER_S, float(digest)))
+        station.sample("frames", frame.time_ns, (picture.arrived_ns / NS_PER_S, float(digest), float(moved)))
+
+
+def _apart_mm(a: Pose6, b: Pose6) -> float:
+    return math.dist((a.x_mm, a.y_mm, a.z_mm), (b.x_mm, b.y_mm, b.z_mm))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from unittest.mock import patch
 
 import pytest
@@ -14,7 +15,7 @@ from experiments.cli.main import app
 from experiments.qa import acceptance_of, run_test, shipped_acceptances
 from experiments.qa.due import due_list
 from experiments.qa.procedures import PROCEDURES, Procedure
-from hal.errors import ConfigError, DeviceError
+from hal.errors import ConfigError, DeviceError, SafetyStop
 from rig.config import config_file
 from rig.record import verify_run
 
@@ -90,10 +91,10 @@ def test_an_acceptance_file_that_does_not_fit_is_refused_before_anything_is_open
 
 def test_the_command_lists_runs_and_reports(tmp_path):
     runner = CliRunner()
-    done = runner.invoke(app, ["qa", "run", "capture_timing", "--out", str(tmp_path), "--json"])
+    quick = _rig(tmp_path, QUICK)
+    done = runner.invoke(app, ["qa", "run", "capture_timing", "--rig", quick, "--out", str(tmp_path), "--json"])
     data = json.loads(done.stdout.splitlines()[-1])
-    assert done.exit_code == 0 and data["simulated"] and data["verdict"] == "NOT EVALUATED"
-    assert {f["name"] for f in data["figures"] if f["value"] is None} == {"repeated_share"}
+    assert done.exit_code == 0 and data["simulated"] and data["verdict"] == "WOULD PASS"
     listed = runner.invoke(app, ["qa", "list", "--runs", str(tmp_path), "--json"])
     assert {entry["test"] for entry in json.loads(listed.stdout.splitlines()[-1])["tests"]} == set(
         shipped_acceptances()
@@ -102,6 +103,9 @@ def test_the_command_lists_runs_and_reports(tmp_path):
     assert again.exit_code == 0 and "SIMULATED" in again.stderr
     refused = runner.invoke(app, ["qa", "run", "tracker_still", "--rig", "core", "--dry-run"])
     assert refused.exit_code == 2 and "has no tracker" in refused.stderr
+
+
+QUICK = ("[sim]\n", '[sim]\nframe_quality = "fast"\n')
 
 
 def _rig(folder, *changes: tuple[str, str], more: str = "") -> str:
@@ -155,3 +159,52 @@ def test_an_authorised_deviation_stands_on_the_first_page_of_the_study(tmp_path)
     page = (folder / "report.html").read_text()
     assert done.exit_code == 0 and verify_run(folder) == ()
     assert "Authorised deviation" in page and "Authorised by A. Smith: no cup at hand." in page
+
+
+def _short(folder, name: str, seconds: float) -> str:
+    text = shipped_acceptances()[name].read_text()
+    (folder / "short.toml").write_text(re.sub(r"^seconds = [\d.]+", f"seconds = {seconds}", text, flags=re.MULTILINE))
+    return str(folder / "short.toml")
+
+
+def _fault(device: str, kind: str, **more: object) -> str:
+    lines = "\n".join(f"{name} = {value}" for name, value in more.items())
+    return f'\n[[sim.faults]]\ndevice = "{device}"\nkind = "{kind}"\n{lines}\n'
+
+
+@pytest.mark.parametrize(
+    ("fault", "criterion", "figure", "expected"),
+    [
+        (_fault("ultrasound", "delay", from_s=0.0, delay_s=0.2), "CAP-AGE", "age_median_ms", (225.0, 245.0)),
+        (_fault("ultrasound", "drop_reply", from_s=3.0, probability=0.2), "CAP-DROPPED", "dropped_share", (0.05, 0.28)),
+        (_fault("ultrasound", "stale", from_s=6.0), "CAP-REPEATED", "repeated_share", (0.3, 0.95)),
+    ],
+    ids=["late stamps", "dropped frames", "frozen picture"],
+)
+def test_a_fault_planted_in_the_capture_is_found_with_its_figure(tmp_path, fault, criterion, figure, expected):
+    test, rig = _short(tmp_path, "capture_timing", 5.0), _rig(tmp_path, QUICK, more=fault)
+    run = run_test(test, rig, out=tmp_path / "runs", tell=lambda _: None)
+    failed = {j.limit.id for j in run.results.verdict.judged if j.verdict == "FAIL"}
+    assert run.verdict == "WOULD FAIL" and criterion in failed
+    assert expected[0] <= run.figures()[figure] <= expected[1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "share"),
+    [
+        (_fault("tracker", "stale", from_s=12.0), (0.3, 0.75)),
+        (_fault("tracker", "drop_reply", from_s=0.0, probability=0.3), (0.2, 0.4)),
+    ],
+    ids=["frozen", "replies lost"],
+)
+def test_a_fault_planted_in_the_tracker_is_found_with_its_share(tmp_path, fault, share):
+    test, rig = _short(tmp_path, "tracker_still", 20.0), _rig(tmp_path, more=fault)
+    run = run_test(test, rig, out=tmp_path / "runs", tell=lambda _: None)
+    assert run.verdict == "WOULD FAIL" and share[0] <= run.figures()["unseen_share"] <= share[1]
+
+
+def test_a_tracker_that_is_unplugged_gives_no_number(tmp_path):
+    rig = _rig(tmp_path, more=_fault("tracker", "unplugged", from_s=6.0))
+    with pytest.raises(SafetyStop, match="line is interrupted"):
+        run_test(_short(tmp_path, "tracker_still", 20.0), rig, out=tmp_path / "runs", tell=lambda _: None)
+    assert analyse_qa(next((tmp_path / "runs").glob("qa-*"))).verdict.word == "NOT EVALUATED"

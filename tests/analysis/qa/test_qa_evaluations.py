@@ -56,7 +56,7 @@ def frames(drop: tuple[int, ...] = (), repeat: tuple[int, ...] = (), n: int = 20
     digests = np.arange(len(stamps), dtype=float)
     for k in repeat:
         digests[k] = digests[k - 1]
-    return {"frames": DataFrame({"time_s": stamps, "arrived_s": stamps + 0.06, "digest": digests})}
+    return {"frames": DataFrame({"time_s": stamps, "arrived_s": stamps + 0.06, "digest": digests, "moved": 1.0})}
 
 
 def test_dropped_and_repeated_frames_are_counted():
@@ -77,22 +77,22 @@ def test_stamps_that_go_back_or_stand_give_no_rate():
 
 def test_equal_pictures_of_a_scene_at_rest_say_nothing_of_repeats():
     tables = frames()
-    tables["frames"]["digest"] = 7.0
+    tables["frames"]["digest"], tables["frames"]["moved"] = 7.0, 0.0
     repeats = CAPTURE_TIMING.evaluate(tables, {}).figure("repeated_share")
     assert repeats.value is None and "frozen" in repeats.why
 
 
 def test_tables_that_are_missing_are_named():
     assert missing(CAPTURE_TIMING, {}) == "no frames were recorded"
-    assert missing(CAPTURE_TIMING, {"frames": DataFrame({"time_s": [0.0]})}) == "frames lack arrived_s, digest"
+    assert missing(CAPTURE_TIMING, {"frames": DataFrame({"time_s": [0.0]})}) == "frames lack arrived_s, digest, moved"
 
 
 def test_a_parameter_that_no_test_knows_is_refused_with_those_it_has():
-    with pytest.raises(ConfigError, match=r"no parameter 'second'; it has seconds"):
+    with pytest.raises(ConfigError, match=r"no parameter 'second'; it has seconds, sway_mm"):
         CAPTURE_TIMING.settings({"second": 3.0})
     with pytest.raises(ConfigError, match="must be a float"):
         CAPTURE_TIMING.settings({"seconds": "ten"})
-    assert CAPTURE_TIMING.settings({"seconds": 3}) == {"seconds": 3.0}
+    assert CAPTURE_TIMING.settings({"seconds": 3}) == {"seconds": 3.0, "sway_mm": 1.0}
 
 
 @pytest.mark.parametrize("evaluation", EVALUATIONS.values(), ids=list(EVALUATIONS))
@@ -134,3 +134,17 @@ def test_one_rate_gives_no_resistance_and_without_a_nominal_value_nothing_is_com
     assert "3 rates are needed" in LINE_LOSS.evaluate(only, {"nominal_kpa_min_ml": 4.65}).invalid
     off = LINE_LOSS.evaluate(tables, {"nominal_kpa_min_ml": 0.0}).figure("deviation_percent")
     assert off.value is None and "no nominal" in off.why
+
+
+def test_a_probe_that_rests_for_a_moment_repeats_no_frame_and_a_frozen_stamp_does():
+    tables = frames(repeat=(50, 120))
+    tables["frames"].loc[50, "moved"] = 0.0
+    assert CAPTURE_TIMING.evaluate(tables, {}).figure("repeated_share").value == pytest.approx(1 / 198)
+    tables["frames"].loc[150:, "time_s"] = tables["frames"].time_s[150]
+    assert CAPTURE_TIMING.evaluate(tables, {}).figure("repeated_share").value == pytest.approx(50 / 199, abs=0.01)
+
+
+def test_a_tracker_that_ends_early_leaves_a_gap_up_to_the_last_look():
+    tables = poses()
+    tables["poses"].loc[400:, "seen"] = 0.0
+    assert TRACKER_STILL.evaluate(tables, {}).figure("largest_gap_s").value == pytest.approx(20.0, abs=0.2)
