@@ -11,6 +11,7 @@ from hal.clock import NS_PER_S
 from hal.types import Pose6
 from rig.instruments.jogs import move_probe
 from rig.instruments.picture_stream import PictureStream
+from rig.roles import HOLDER
 
 ROLES = ("ultrasound",)
 SWAY_MM_S = 2.0
@@ -22,7 +23,7 @@ def measure(station: Station) -> None:
     """Keep every frame for the time that the parameters say; a rig without a probe holder lets the probe rest."""
     controller, clock = station.controller, station.controller.clock
     sway_mm = station.number("sway_mm")
-    here = controller.read("holder").pose if controller.rig.holder is not None and sway_mm > 0.0 else None
+    here = controller.read(HOLDER).pose if controller.rig.holder is not None and sway_mm > 0.0 else None
     if here is not None and controller.rig.operator is not None:
         station.ask(f"Capture timing: the probe sways by {sway_mm:g} mm where it stands. Nothing in its way?")
     with PictureStream(controller, "frames were counted") as stream, controller.watching(stream.rule):
