@@ -1,4 +1,4 @@
-"""What the pictures of calibrations have in common: colours, panels, the file, lines of text."""
+"""Common parts of the pictures of calibrations: colours, panels, the file, lines of text."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def panels(columns: int, width: float = 12.0, height: float = 5.0) -> tuple[Figu
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Written as PNG or SVG by the name of the file."""
+    """Write a PNG or SVG, by the name of the file."""
     figure.savefig(path, dpi=110)
     return path
 
 
 def wrapped(text: str, width: int = 150) -> str:
-    """In lines of about ``width`` letters."""
+    """Text in lines of about ``width`` letters."""
     lines, line = [], ""
     for word in text.split():
         if len(line) + len(word) > width:

@@ -20,12 +20,12 @@ from rig.geometry.graph import Step
 
 FORMAT = 1
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
-"""What a kind, or the identity of a certificate, may look like."""
+"""Pattern of a kind, or of the identity of a certificate."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """Bounds that were fixed before the measurement, in the unit of the value; None: none on that side."""
+    """Bounds fixed before the measurement, in the unit of the value; None: none on that side."""
 
     low: float | None = None
     high: float | None = None
@@ -33,7 +33,7 @@ class Limit:
     """Whose limit it is: maker, site, study, program."""
 
     def holds(self, value: float) -> bool:
-        """Whether a value lies within, the bounds included."""
+        """True when a value lies within, the bounds included."""
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
 
@@ -48,7 +48,7 @@ class Value:
 
     @property
     def within(self) -> bool | None:
-        """Whether the value itself meets its limit; None without a limit. No guard band: that is a decision rule's."""
+        """True when the value itself meets its limit; None without a limit. A guard band is left to a decision rule."""
         return None if self.limit is None else self.limit.holds(self.value)
 
     def as_json(self) -> dict[str, object]:
@@ -73,7 +73,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the numbers of a result come from, and when they were made."""
+    """Origin of a result's numbers, and the time when they were made."""
 
     simulated: bool
     """True when any device was a simulator; carried into everything that uses the result."""
@@ -103,7 +103,7 @@ class Result:
     """``AToB`` with its uncertainty; its name is empty where only a person can say what the frames are."""
     values: Mapping[str, Value] = field(default_factory=dict)
     reference: str = ""
-    """What the device was compared with: the instrument, its serial number, its certificate."""
+    """Reference with which the device was compared: the instrument, its serial number, its certificate."""
     departures: tuple[str, ...] = ()
     """Where the method was not followed."""
     lines: tuple[str, ...] = field(default=(), repr=False)
@@ -127,23 +127,23 @@ class Result:
 
     @property
     def simulated(self) -> bool:
-        """Whether a simulated device took part."""
+        """True when a simulated device took part."""
         return self.origin.simulated
 
     @property
     def serial(self) -> str:
-        """Serial number of the device; empty when it reports none, or the result was made of files."""
+        """Serial number of the device; empty when it reports none, or the result was made from files."""
         return self.origin.serials.get(self.device, "")
 
     @property
     def within(self) -> bool | None:
-        """Whether every value with a limit meets it; None when no value has one."""
+        """True when every value with a limit meets it; None when no value has one."""
         judged = [value.within for value in self.values.values() if value.limit is not None]
         return all(judged) if judged else None
 
     @property
     def note(self) -> str:
-        """What stands on a picture: ``SIMULATED``, or nothing."""
+        """Text on a picture: ``SIMULATED``, or nothing."""
         return "SIMULATED" if self.simulated else ""
 
     def __str__(self) -> str:
@@ -209,7 +209,7 @@ def file_sha256(path: Path) -> str:
 
 
 def hashes_of(*paths: Path) -> dict[str, str]:
-    """SHA-256 by file name; two files of one name are told apart by their folder's. Names that are no file are not."""
+    """SHA-256 by file name; names of two equal files include their folders. Names that are no file are left out."""
     out: dict[str, str] = {}
     for path in paths:
         if path.is_file():

@@ -27,7 +27,7 @@ OLD_DEVICES = {
 UNSAID = "device not said"
 """Stands for the role of an old result of a kind that is not ours."""
 FILED_AS = {"nwire": "probe"}
-"""What certificates call a kind of old results."""
+"""Names of certificates for kinds of old results."""
 
 
 def read_stored(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Certificate of one calibration: what was calibrated, by whom, when, how well, and until when it holds.
+"""Certificate of one calibration: subject, person, date, accuracy, and end of validity.
 
 One JSON file each, with the SHA-256 of its own content (RFC 8785 form) and of the files that it was made from. A
 certificate is never changed: a new calibration is a new certificate.
@@ -28,7 +28,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Certificate:
-    """See the module text. Dates are ISO, the times of ``performed_at`` carry their offset from UTC."""
+    """One certificate; see the module text. Dates are ISO, times of ``performed_at`` carry their offset from UTC."""
 
     identity: str
     """Unique, e.g. ``PR-2026-014``: letters, digits, dot, dash, underscore."""
@@ -93,7 +93,7 @@ class Certificate:
         return self.due_date is not None and self.due_date < today
 
     def step(self) -> Step:
-        """As a step of the transform graph; raises ``ConfigError`` when the calibration is no transform."""
+        """Step of the transform graph; raises ``ConfigError`` when the calibration is no transform."""
         if not self.transform:
             raise ConfigError(f"certificate {self.identity} ({self.kind}) is no transform")
         return Step(self.transform, self._uncertain(), self.identity, self.due_date)
@@ -109,7 +109,7 @@ class Certificate:
 
     @property
     def sha256(self) -> str:
-        """Of the content, independent of layout."""
+        """SHA-256 of the content, independent of layout."""
         return hashlib.sha256(rfc8785.dumps(parse_json(json.dumps(self.as_json(), default=list)))).hexdigest()
 
     def write(self, path: Path) -> None:

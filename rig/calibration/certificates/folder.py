@@ -1,4 +1,4 @@
-"""The folder of certificates: which calibration is in force today, and which is not and why."""
+"""The folder of certificates: the calibrations in force today, and the reasons why others are not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DUE_SOON_DAYS = 14
 
 @dataclass(frozen=True)
 class Standing:
-    """What one file of the folder is worth today."""
+    """Present status of one file of the folder."""
 
     path: Path
     certificate: Certificate | None
@@ -129,7 +129,7 @@ class CalibrationRegistry:
         )
 
     def graph(self, today: datetime.date) -> FrameGraph:
-        """All transforms that stand, as a graph that refuses expired steps when they are needed.
+        """All valid transforms, as a graph that refuses expired steps when they are needed.
 
         Raises ``ConfigError`` when a file is damaged, and the errors of ``FrameGraph.put`` for double definitions.
         """

@@ -1,4 +1,4 @@
-"""Whether a certified frame may take the place of the one that the rig file states: what moves the rig is not moved in
+"""Check that a certified frame may replace the one that the rig file states: what moves the rig is not moved in
 silence by a wrong certificate."""
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def require_one_of_each(certificates: Sequence[Certificate]) -> None:
 
 
 def placed(c: Certificate, config: RigConfig) -> Placement:
-    """The frame as certified.
+    """Frame as certified.
 
     Raises ``ConfigError`` for a matrix that is no place of a body (mirrored, scaled, sheared), and for one that
     lies elsewhere than the rig file states, where that decides where probe and needle go.

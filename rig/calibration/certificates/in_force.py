@@ -47,11 +47,11 @@ class InForce:
 
     @property
     def qualification(self) -> Certificate | None:
-        """Of the reference instrument; None when the rig file's word stands."""
+        """Qualification of the reference instrument; None when the rig file's statement holds."""
         return next((c for c in self.certificates if c.kind == INSTRUMENT), None)
 
     def of(self, role: str) -> Calibration | None:
-        """What the record says of a device's calibration; None when no certificate names it."""
+        """Entry in the record for a device's calibration; None when no certificate names it."""
         own = [c for c in self.certificates if c.device == role]
         if not own:
             return None
@@ -65,7 +65,7 @@ class InForce:
 
 
 def in_force(config: RigConfig, today: datetime.date) -> InForce:
-    """The certificates of the rig file's folder that stand today; none when it names no folder.
+    """Certificates of the rig file's folder that are in force today; none when it names no folder.
 
     Raises ``ConfigError`` for a folder that is not there, and for certificates that are expired, damaged, of a day to
     come, made with a simulated rig while this one is real or with a rig of another name, two of what can be one only,

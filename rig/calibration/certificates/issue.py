@@ -1,4 +1,4 @@
-"""From a result to its certificate: who answers for it, under which identity, until when."""
+"""Issue of a certificate for a result: responsible person, identity, end of validity."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def issue(
     values: Mapping[str, Value] | None = None,
     inputs: Mapping[str, str] | None = None,
 ) -> Certificate:
-    """The certificate of a result.
+    """Certificate of a result.
 
     ``device``, ``serial``, ``method``, ``values``, ``inputs``: what a person adds to what the result knows. A result
     that does not say when it was made is dated now. Raises ``ConfigError`` for a serial number that the device itself
@@ -76,7 +76,7 @@ def issue_file(
     method: str = "",
     values: Mapping[str, Value] | None = None,
 ) -> Certificate:
-    """The certificate of a stored result; its file counts among the inputs.
+    """Certificate of a stored result; its file counts among the inputs.
 
     ``kind`` and ``transform`` are asked for only where the file does not say them; ``transform`` may also name another
     matrix of the details, or be ``none``. Raises ``ConfigError`` for a file that holds no accepted result, or one of

@@ -1,4 +1,4 @@
-"""What a rig states of its uncertainties, gathered in one place: certificate before rig file before assumption.
+"""Stated uncertainties of a rig, gathered in one place: certificate before rig file before assumption.
 
 An assumption [A] may stand in for what nobody stated where a prediction rests on it, since the prediction is compared
 with what is found. What a measurement rests on has no stand-in: nothing would ever show it to be wrong.
@@ -55,7 +55,8 @@ class Stated:
 
 
 def image_spread(config: RigConfig, in_force: InForce) -> tuple[Stated, NDArray[np.float64]]:
-    """Of ``ImageToProbe``: its words, and the (12, 12) spread (``UncertainTransform.spread``), frame Probe.
+    """Uncertainty of ``ImageToProbe``: its source, and the (12, 12) spread (``UncertainTransform.spread``), frame
+    Probe.
 
     A translation that the rig file states still needs a rotation: that is the assumed one.
     """
@@ -77,7 +78,7 @@ def image_spread(config: RigConfig, in_force: InForce) -> tuple[Stated, NDArray[
 
 
 def speed(config: RigConfig, in_force: InForce, u_m_s: float) -> Stated:
-    """Of the gel's speed of sound at its temperature."""
+    """Uncertainty of the gel's speed of sound at its temperature."""
     certificate = _kind(in_force, GEL)
     if certificate is not None:
         return Stated("speed of sound", u_m_s, "m/s", "normal", None, CERTIFICATE, certificate.identity)
@@ -87,7 +88,7 @@ def speed(config: RigConfig, in_force: InForce, u_m_s: float) -> Stated:
 
 
 def latency(in_force: InForce) -> Stated:
-    """Between a frame and the pose that belongs to it."""
+    """Uncertainty of the time between a frame and the pose that belongs to it."""
     certificate = _kind(in_force, "temporal")
     lag = certificate.values.get("lag_s") if certificate is not None else None
     if certificate is not None and lag is not None:
@@ -97,7 +98,7 @@ def latency(in_force: InForce) -> Stated:
 
 
 def holder(in_force: InForce) -> Stated:
-    """How well the probe holder comes to one pose again, per axis."""
+    """Repeatability of the probe holder at one pose, per axis."""
     certificate = _kind(in_force, "holder_pose")
     value = certificate.values.get("pose_uncertainty_mm") if certificate is not None else None
     if certificate is not None and value is not None:
@@ -107,7 +108,7 @@ def holder(in_force: InForce) -> Stated:
 
 
 def bases(config: RigConfig, in_force: InForce) -> tuple[Stated, ...]:
-    """Of the frames in which the bases stand (``[frames].*.uncertainty_mm``), by name."""
+    """Uncertainties of the frames of the bases (``[frames].*.uncertainty_mm``), by name."""
     found = []
     for name in ("HolderToRig", "CarrierToRig", "TrackerToRig", "PhantomToRig"):
         placement: Placement = getattr(config.frames, name)
@@ -123,7 +124,8 @@ def bases(config: RigConfig, in_force: InForce) -> tuple[Stated, ...]:
 
 
 def instrument(config: RigConfig, in_force: InForce, tracker: Tracker | None) -> Stated:
-    """Of one reading of the tip by the reference instrument, per axis; what its driver would assume does not count."""
+    """Uncertainty of one reading of the tip by the reference instrument, per axis; a driver's default does not
+    count."""
     certificate = _kind(in_force, INSTRUMENT)
     if tracker is None:
         return Stated("reference instrument", None, "mm", "normal", None, NOT_KNOWN, "no reference instrument")
@@ -140,12 +142,12 @@ def instrument(config: RigConfig, in_force: InForce, tracker: Tracker | None) ->
 
 
 def bending_included(in_force: InForce) -> bool:
-    """Whether the instrument's figure already holds what it does not see of the needle's bend."""
+    """True when the instrument's figure already includes the needle bend that it does not see."""
     return _kind(in_force, INSTRUMENT) is not None
 
 
 def phantom_in_instrument(config: RigConfig, in_force: InForce, point_phantom_mm: Vector) -> Stated:
-    """Of a point of the phantom in the reference instrument's frame, per axis at that point."""
+    """Uncertainty of a point of the phantom in the reference instrument's frame, per axis at that point."""
     name = "phantom in the instrument"
     for frame in PHANTOM_FRAMES:
         certificate = _transform(in_force, frame)

@@ -1,4 +1,5 @@
-"""What a certificate changes in a rig file besides frames: gel, needle in its carrier, reference instrument."""
+"""Values that a certificate changes in a rig file, apart from frames: gel, needle in its carrier, reference
+instrument."""
 
 from __future__ import annotations
 
@@ -76,7 +77,7 @@ def tracker_of(c: Certificate, config: RigConfig) -> dict[str, Any]:
 
 
 def words_of(c: Certificate) -> list[str]:
-    """The numbers of a certificate as the record writes them."""
+    """Numbers of a certificate in the wording of the record."""
     words = [f"{name} {v.value:.4g} {v.unit}, u = {v.standard_uncertainty:.2g}" for name, v in c.values.items()]
     if c.kind == INSTRUMENT:
         words.append(f"{'sees' if c.result.get('sees_bending') is True else 'does not see'} the needle bend")

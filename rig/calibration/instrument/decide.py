@@ -1,4 +1,4 @@
-"""Whether an uncertainty is small enough to decide a criterion, before anything is measured.
+"""Check that an uncertainty is small enough to decide a criterion, before anything is measured.
 
 Decision rule: acceptance below ``limit - g``, rejection above ``limit + g`` with ``g = 1.645 u`` (5 % risk on each
 side, ILAC-G8:09/2019, JCGM 106), nothing in between. An instrument with ``U = 2 u`` above a third of the limit leaves
@@ -56,7 +56,7 @@ class Decision:
 
 
 def can_decide(criterion_limit: float, uncertainty: float, *, max_ratio: float = MAX_RATIO) -> Decision:
-    """Whether an instrument of standard uncertainty ``uncertainty`` (one component) can decide ``criterion_limit``.
+    """Decide whether an instrument of standard uncertainty ``uncertainty`` (one component) suits ``criterion_limit``.
 
     Both in one unit. An unknown uncertainty (NaN, infinite) decides nothing. Raises ``ConfigError`` for a limit that is
     not positive or an uncertainty below zero.

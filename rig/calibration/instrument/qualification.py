@@ -69,14 +69,14 @@ class InstrumentQualification:
     standard_uncertainty_mm: float
     """Per axis, for a reading without any correction, bending at the target included when it is not seen."""
     parts_mm: Mapping[str, float]
-    """What it is made of, standard, per axis."""
+    """Components of that figure, standard, per axis."""
     errors_mm: NDArray[np.float64] = field(repr=False)
     deflections_mm: NDArray[np.float64] = field(repr=False)
     depths_mm: NDArray[np.float64] = field(repr=False)
 
     @property
     def tip_uncertainty_mm(self) -> float:
-        """As ``standard_uncertainty_mm`` without the bending: each study adds what bends at its own targets."""
+        """Like ``standard_uncertainty_mm`` without the bending: each study adds the bending at its own targets."""
         return float(np.sqrt(sum(v**2 for name, v in self.parts_mm.items() if name != UNSEEN)))
 
     @property
@@ -213,7 +213,7 @@ def qualify_instrument(
 
 
 def _bending(bent: Sequence[TipReading], bias: Vector, sd: float) -> tuple[float, tuple[float, float]]:
-    """Slope through zero of the bias-free error along the deflection, with its 95 % interval; NaN: cannot tell."""
+    """Slope through zero of the bias-free error along the deflection, with its 95 % interval; NaN: undecided."""
     nothing = (float("nan"), (float("nan"), float("nan")))
     if len(bent) < MIN_BENT_N:
         return nothing

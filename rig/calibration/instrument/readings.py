@@ -99,7 +99,7 @@ def read_readings(path: Path) -> Readings:
 
 
 def _refuse_frozen(rows: Sequence[TipReading], path: Path) -> None:
-    """An instrument that shows one place for two known tips was not read anew."""
+    """Refuse an instrument that shows one place for two known tips: it was not read anew."""
     for n, (one, two) in enumerate(itertools.pairwise(rows), 1):
         apart_mm = float(np.linalg.norm(one.true_mm - two.true_mm))
         if apart_mm > STUCK_STEP_MM and stuck(one.read_mm, two.read_mm):

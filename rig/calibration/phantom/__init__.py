@@ -1,1 +1,1 @@
-"""Where the phantom lies: by fiducials, by surface, by its bone."""
+"""Registration of the phantom: by fiducials, by surface, by its bone."""

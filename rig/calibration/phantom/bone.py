@@ -1,4 +1,4 @@
-"""A phantom registered by the bone that a probe saw: level first, then the fit, then every reason to doubt it.
+"""Registration of a phantom by the bone that a probe saw: level first, then the fit, then every reason to doubt it.
 
 ``lay_bone`` lays the points on the drawing; ``judge`` refuses what cannot be trusted and says what the rest is worth.
 The residual of the fit says whether the bone has the drawing's shape; it is not accuracy at a target.
@@ -77,7 +77,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Laid:
-    """Bone laid on the drawing, not yet judged."""
+    """Bone fitted to the design, not yet judged."""
 
     points: BonePoints = field(repr=False)
     RigToPhantom: Matrix = field(repr=False)
@@ -98,7 +98,7 @@ class BoneRegistration:
     vertebrae: tuple[VertebraResidual, ...]
     scale: RangeScale
     held_out_frames_rms_mm: float
-    """Of the points of frames that took no part in a fit made for this figure."""
+    """Root mean square at the points of frames that took no part in a fit made for this figure."""
     spread_mm: float
     """How far vertebrae lie beside the drawing, standard deviation per axis, as they were seen; the claims are at least
     as wide."""
@@ -139,7 +139,7 @@ class BoneRegistration:
 
 
 def lay_bone(sides: Sequence[Sequence[Sweep]], others: Sequence[SweepFrame], d: Drawing, NominalToRig: Matrix) -> Laid:
-    """Count the level on each side, then lay all bone on the drawing.
+    """Count the level on each side, then fit all bone to the design.
 
     ``sides``: per side of the spine its longitudinal sweeps, the one over the transverse processes first. ``others``:
     further frames. Raises ``CalibrationRefused`` with code ``no bone``, ``level`` or ``fit``; the refusal's ``laid``
@@ -161,14 +161,16 @@ def lay_bone(sides: Sequence[Sequence[Sweep]], others: Sequence[SweepFrame], d: 
             raise Refused(at_start, "level", f"the level is not sure: {count.reason}", "Scan from the sacrum upwards")
     shifts = np.array([count.shift_mm for count in counts])
     if np.ptp(shifts[:, 1]) > AGREE_MM:
-        told = " and ".join(f"{s:+.0f}" for s in shifts[:, 1])
-        raise Refused(at_start, "level", f"both sides of the spine count to different levels: {told} mm", "Scan again")
+        both = " and ".join(f"{s:+.0f}" for s in shifts[:, 1])
+        raise Refused(
+            at_start, "level", f"both sides of the spine count to different levels: {both} mm", "Scan again"
+        )
     x, y, z = (float(v) for v in shifts.mean(axis=0))
     return lay_from(points, d, NominalToRig, (x, y, z))
 
 
 def lay_from(points: BonePoints, d: Drawing, NominalToRig: Matrix, shift_mm: tuple[float, float, float]) -> Laid:
-    """Lay points from a start that is ``shift_mm`` beside the nominal place, against starts a level up and down.
+    """Fit points from a start that is ``shift_mm`` beside the nominal place, against starts a level up and down.
 
     Raises ``CalibrationRefused`` (``level``, ``fit``).
     """
@@ -198,7 +200,7 @@ def _count(side: Sequence[Sweep], d: Drawing, NominalToRig: Matrix) -> LevelCoun
 
 
 def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, seed: int = 1) -> BoneRegistration:
-    """What the laid bone is worth.
+    """Judge the fitted bone.
 
     Raises ``CalibrationRefused``: ``placement`` (half a level or more from the nominal place), ``range scale`` (the
     speed of sound), ``anatomy`` (another spine), and the codes of ``register_surface``.
@@ -240,7 +242,7 @@ def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, s
             laid,
             "anatomy",
             f"the vertebrae lie {spread_mm:.1f} mm (sd per axis) beside where one pose of the drawing puts them, limit "
-            f"{MAX_SPREAD_MM:g} mm: the spine is not the one drawn",
+            f"{MAX_SPREAD_MM:g} mm: the spine differs from the design",
             "Is it the phantom of this drawing? A cartridge that was poured so far off is not registered by its bone",
             {"spread_mm": spread_mm},
         )
@@ -266,7 +268,7 @@ def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, s
 
 
 def bones_at(points: BonePoints, RigToPhantom: Matrix, d: Drawing) -> NDArray[np.str_]:
-    """(n,) bone of the drawing that each point lies on."""
+    """(n,) bone of the design on which each point lies."""
     _, index = d.surface.tree.query(apply_transform(RigToPhantom, points.points_mm))
     return np.asarray(d.bones[index])
 

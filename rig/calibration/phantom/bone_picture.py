@@ -1,4 +1,4 @@
-"""Picture of a registration by bone: where the bone lies beside its drawing, and what the targets are worth."""
+"""Picture of a registration by bone: deviation of the bone from the design, and accuracy at the targets."""
 
 from __future__ import annotations
 

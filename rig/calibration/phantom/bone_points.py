@@ -1,4 +1,4 @@
-"""Bone points of a scan for a registration: where they lie, along which beam they were seen, and in which frame."""
+"""Bone points of a scan for a registration: their places, the beams that saw them, and their frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rig.geometry.registration import Points
 from rig.guidance.panorama import SweepFrame
 
 MIN_CONFIDENCE = 0.35
-"""Of the bone finder; the same as in a trial."""
+"""Settings of the bone finder; the same as in a trial."""
 MAX_POINTS_N = 1500
 """Enough for a fit (neighbours of a scan line say nearly the same) and quick enough to repeat it."""
 
@@ -49,7 +49,7 @@ class BonePoints:
         )  # fmt: skip
 
     def thinned(self, count: int = MAX_POINTS_N) -> BonePoints:
-        """At most ``count`` points, evenly taken."""
+        """At most ``count`` points, evenly spaced."""
         if len(self) <= count:
             return self
         return self.only(np.linspace(0, len(self) - 1, count).astype(np.int64))

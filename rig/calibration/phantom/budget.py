@@ -1,4 +1,4 @@
-"""What a registration by bone is worth at the targets: every error is followed from its cause to the target.
+"""Accuracy of a registration by bone at the targets: every error is followed from its cause to the target.
 
 A cause moves the measured bone points, the target, or both. To first order the fit answers a displacement ``u`` of its
 points with a pose error ``G (n . u)``; a target on a vertebra that was poured beside its drawing also moves by itself.
@@ -54,12 +54,12 @@ class Spreads:
     swelling: float = 0.003
     """Linear growth of the block (not corrected) [A]."""
     finder_bias_mm: float = 0.2
-    """What the bone finder calls the surface against the surface, along the beam, the same everywhere [A]."""
+    """Offset of the bone finder's surface from the surface, along the beam, the same everywhere [A]."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """The drawing, as far as errors ask for it. Phantom frame, mm."""
+    """Points of the design that the errors need. Phantom frame, mm."""
 
     targets: Mapping[str, Vector]
     host: Mapping[str, str]
@@ -108,7 +108,7 @@ class TargetClaim:
 
 @dataclass(frozen=True)
 class Budget:
-    """Of one registration."""
+    """Budget of one registration."""
 
     covariance: NDArray[np.float64] = field(repr=False)
     """(6, 6) of ``RigToPhantom`` (rotation vector about ``centre_mm`` in rad, translation in mm)."""
@@ -242,7 +242,7 @@ def budget(
     draws_n: int = DRAWS_N,
     seed: int = 1,
 ) -> Budget:
-    """Budget of a registration that laid ``points`` on ``surface`` by ``RigToPhantom``.
+    """Budget of a registration that fitted ``points`` to ``surface`` by ``RigToPhantom``.
 
     ``fit`` repeats the registration for the Monte Carlo: points of the Phantom frame and a start, ``A`` to ``B``.
     """
@@ -263,7 +263,7 @@ def budget(
         own = np.einsum("mik,mjk->mij", error, error)
         target_cov += own
         rows[cause.name] = np.sqrt(np.trace(own, axis1=1, axis2=2))
-    drawn, failed = _drawn(p - plane[:, None] * normals, used, every, t, fit, draws_n, seed)
+    sampled, failed = _sampled(p - plane[:, None] * normals, used, every, t, fit, draws_n, seed)
     rng = np.random.default_rng(seed)
     claims = []
     for k, name in enumerate(places.targets):
@@ -272,14 +272,14 @@ def budget(
         claims.append(
             TargetClaim(
                 name, c, {n: float(r[k]) for n, r in rows.items()}, float(np.sqrt(np.trace(c))),
-                float(np.sqrt((drawn[:, k] ** 2).sum(axis=1).mean())) if len(drawn) else float("nan"),
+                float(np.sqrt((sampled[:, k] ** 2).sum(axis=1).mean())) if len(sampled) else float("nan"),
                 float(np.quantile(lengths, COVERAGE)),
             )
         )  # fmt: skip
     return Budget(pose_cov, centre, tuple(claims), draws_n, failed)
 
 
-def _drawn(
+def _sampled(
     on_surface: Points,
     used: NDArray[np.bool_],
     every: list[Cause],

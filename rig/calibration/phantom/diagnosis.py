@@ -1,4 +1,4 @@
-"""What is wrong with fiducials that do not fit: mirrored, swapped, one axis out of scale, or one bad point.
+"""Causes of fiducials that do not fit: mirrored, swapped, one axis out of scale, or one bad point.
 
 An explanation counts when the residuals that it leaves agree with the localisation error; when none does, the one that
 predicts points which it was not fitted to clearly better than its rivals is still named. The explanations are for a
@@ -63,7 +63,7 @@ class AxisScale:
 
 
 def residual_p(rest_mm: NDArray[np.float64], fle_mm: float, parameters: int = 6) -> float:
-    """Chance of residuals (n, 3) at least as large when the localisation error is what it is said to be."""
+    """Chance of residuals (n, 3) at least as large when the localisation error is as stated."""
     freedom = rest_mm.size - parameters
     if freedom <= 0:
         return 1.0

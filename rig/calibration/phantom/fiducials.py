@@ -1,4 +1,4 @@
-"""Registration of a phantom by fiducials, and what it is worth at the targets.
+"""Registration of a phantom by fiducials, and its accuracy at the targets.
 
 The residual at the fiducials (FRE) says whether the fiducials fit each other; it is not accuracy and is never called
 so. Accuracy is the error at check points that took no part, and until those are measured it is predicted (TRE).
@@ -40,7 +40,7 @@ class LandmarkResult:
     left_out_mm: float
     """Distance from where the fit of all others puts it; NaN with three points."""
     left_out_expected_mm: float
-    """What that distance is expected to be (root mean square) from FLE and the prediction error of the others."""
+    """Expected value of that distance (root mean square) from FLE and the prediction error of the others."""
 
     @property
     def residual_length_mm(self) -> float:
@@ -87,9 +87,9 @@ class FiducialRegistration:
     checks: CheckPoints | None
     scales: tuple[AxisScale, ...]
     next_best_order_rms_mm: float
-    """Residual of the second best assignment of names: near ``fre_expected_mm`` the names cannot be told apart."""
+    """Residual of the second best assignment of names: near ``fre_expected_mm`` the names cannot be distinguished."""
     notes: tuple[str, ...] = ()
-    """What these landmarks cannot show, for a person."""
+    """Faults that these landmarks cannot show, for a person."""
 
     @property
     def AToB(self) -> Matrix:
@@ -227,7 +227,7 @@ def register_fiducials(
 
 
 def _unseen(a: Fiducials, fle_mm: float, rms_mm: float, p_value: float, next_rms_mm: float) -> tuple[str, ...]:
-    """What a good fit of these landmarks cannot show."""
+    """Faults that a good fit of these landmarks cannot show."""
     notes = []
     if next_rms_mm < max(3.0 * rms_mm, 2.0 * fle_mm):
         notes.append(
@@ -282,7 +282,7 @@ def _spread(a: Fiducials, fle_mm: float) -> None:
 
 
 def _refuse_constant(b: Fiducials, a: Fiducials, fle_mm: float) -> None:
-    """Measured points that are one and the same place: a frozen tracker, and no scale of the phantom."""
+    """Refuse measured points that are one and the same place: a frozen tracker, and no scale of the phantom."""
     apart = float(np.linalg.norm(b.points_mm - b.points_mm.mean(axis=0), axis=1).max())
     if apart <= 5.0 * fle_mm and apart < 1e-2 * float(a.principal_spread_mm[0]):
         raise CalibrationRefused(
@@ -339,8 +339,8 @@ def _targets(
         return ()
     points = np.array([np.asarray(p, dtype=np.float64) for p in targets.values()])
     closed = predicted_tre_mm(a.points_mm, points, fle_mm)
-    drawn = simulated_tre_mm(a.points_mm, points, np.eye(3) * fle_mm**2 / 3.0, draws, seed)
-    return tuple(TargetError(n, float(c), float(d)) for n, c, d in zip(targets, closed, drawn, strict=True))
+    sampled = simulated_tre_mm(a.points_mm, points, np.eye(3) * fle_mm**2 / 3.0, draws, seed)
+    return tuple(TargetError(n, float(c), float(d)) for n, c, d in zip(targets, closed, sampled, strict=True))
 
 
 def _checks(

@@ -1,4 +1,4 @@
-"""Picture of a registration by fiducials: where each lies beside its drawing."""
+"""Picture of a registration by fiducials: deviation of each from the design."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether ranges in the picture are out of scale: the speed of sound, told from the bone alone.
+"""Check of the scale of ranges in the image: the speed of sound, judged from the bone alone.
 
 A wrong speed stretches every frame along its beams. A common shift in depth is taken up by the pose; what is left are
 bones of different depth, and bone that neighbouring frames see under different angles. One factor is fitted beside the
@@ -27,7 +27,7 @@ class RangeScale:
 
     scale: float
     standard_uncertainty: float
-    """Of the factor as measured here; what is stated of the speed of sound is not in it."""
+    """Standard uncertainty of the factor as measured here; that of the stated speed of sound is not in it."""
     stated_uncertainty: float
     """u(c) / c."""
 

@@ -1,4 +1,4 @@
-"""Registration of a phantom by points of its bone surface, with held-out points and a look for a wrong axis.
+"""Registration of a phantom by points of its bone surface, with held-out points and a check for a wrong axis.
 
 Uses the robust surface fit of ``rig.geometry.registration``. What that fit cannot say by itself is added here: whether
 points left out of the fit lie on the surface, whether other starts lead to the same pose, and whether one measured
@@ -48,7 +48,7 @@ class SurfaceScale:
     scale: float
     standard_uncertainty: float
     rms_mm: float
-    """Of the inlying points at that scale."""
+    """Root mean square of the inlying points at that scale."""
     inliers: float
 
     @property
@@ -64,7 +64,7 @@ class SurfaceRegistration:
     rms_mm: float
     """Residual of the points of the fit; not accuracy."""
     held_out_rms_mm: float
-    """Of inlying points that took no part."""
+    """Root mean square of inlying points that took no part."""
     held_out_inliers: float
     limit_mm: float
     parts_spread_mm: float
@@ -120,7 +120,7 @@ def register_surface(
     targets: Mapping[str, ArrayLike] | None = None,
     noise_floor_mm: float = 0.4,
 ) -> SurfaceRegistration:
-    """Rigid pose that lays measured bone points (n, 3) on a surface.
+    """Rigid pose that fits measured bone points (n, 3) to a surface.
 
     ``point_sd_mm``: standard deviation of one bone point across the surface; ``noise_floor_mm``: residuals well below
     it are no outliers (``fit_to_surface``). Raises ``CalibrationRefused`` with code

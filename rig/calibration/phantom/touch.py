@@ -1,4 +1,4 @@
-"""A phantom registered by touches: rests of the stylus become named fiducials, and these the phantom's pose.
+"""Registration of a phantom by touches: rests of the stylus become named fiducials, and these the phantom's pose.
 
 Frame ``Reference``: the tracked body that is fixed to the phantom. The stylus is seen against it, so that neither the
 tracker nor the phantom has to stand still.
@@ -94,7 +94,7 @@ def register_touches(
     check_names: tuple[str, ...] = (),
     fle_mm: float | None = None,
 ) -> TouchedPhantom:
-    """From poses ``StylusToReference`` (n, 4, 4) to ``PhantomToReference``.
+    """Compute ``PhantomToReference`` from poses ``StylusToReference`` (n, 4, 4).
 
     ``fle_mm``: localisation error, by default from the touches themselves. Raises ``CalibrationRefused`` with the
     codes of ``find_dwells``, ``check_tip``, ``name_dwells`` and ``register_fiducials``, and ``no swivel``.

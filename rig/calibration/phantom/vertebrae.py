@@ -1,4 +1,4 @@
-"""Residual of a registration by bone, vertebra by vertebra: which bone of the pour lies beside its drawing."""
+"""Residual of a registration by bone, vertebra by vertebra: the bones of the pour that deviate from the design."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAR = 2.5
 
 @dataclass(frozen=True)
 class VertebraResidual:
-    """One bone; mm across the surface, positive = measured deeper than drawn."""
+    """Residual of one bone; mm across the surface, positive = measured deeper than designed."""
 
     bone: str
     points_n: int

@@ -1,1 +1,1 @@
-"""Where the picture lies in the probe: N-wire calibration."""
+"""Place of the image in the probe: N-wire calibration."""

@@ -1,4 +1,4 @@
-"""Which single cause explains the misfit of a probe calibration - tried on frames that it was not fitted to.
+"""Single cause that explains the misfit of a probe calibration, tried on frames to which it was not fitted.
 
 Every cause is one small change of the model (a scale of one axis, another pose of the phantom, a shift at one moment, a
 delay). It is fitted to four fifths of a recording and judged by the misfit of the last fifth, in turn. What a cause
@@ -28,7 +28,7 @@ _MOMENTS = 33
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing that may be wrong."""
+    """One possible fault."""
 
     kind: str
     """``wires`` (scale of one axis of their definition), ``tracker`` (of its positions), ``pose`` (of the phantom),
@@ -109,7 +109,7 @@ class _Bath:
 
 
 def _pose(bath: _Bath) -> Cause:
-    """The phantom lies elsewhere: turned and shifted about the wires' centre."""
+    """Equations for a phantom that lies elsewhere: turned and shifted about the wires' centre."""
     centre = bath.middle.reshape(-1, 3).mean(axis=0)
     rel = bath.middle - centre
     shift = np.broadcast_to(bath.turn[:, None], (*bath.goal.shape, 3))
@@ -139,7 +139,7 @@ def _pose(bath: _Bath) -> Cause:
 
 
 def _nearest_turn(bath: _Bath, rel: Array, centre: Array, fitted: Frames) -> Array:
-    """Where to start: the rotation nearest to any linear change of the wires that fits."""
+    """Start value: the rotation nearest to any linear change of the wires that fits."""
     n, k = rel.shape[:2]
     change = np.einsum("nij,nkl->nkijl", bath.turn, rel).reshape(n, k, 3, 9)
     shift = np.broadcast_to(bath.turn[:, None], (n, k, 3, 3))
@@ -150,7 +150,7 @@ def _nearest_turn(bath: _Bath, rel: Array, centre: Array, fitted: Frames) -> Arr
 
 
 def _moved(bath: _Bath) -> Cause:
-    """The phantom, its reference or the probe's marker moved in mid-recording.
+    """Equations for a phantom, reference or probe marker that moved in mid-recording.
 
     Judged on every other frame by a fit to the rest, since both sides of the moment must be seen; frames next to the
     moment are not judged, as the others cannot say on which side they lie.

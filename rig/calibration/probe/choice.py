@@ -1,4 +1,4 @@
-"""Which of several labellings is meant, when the phantom is symmetric: the tracked motion decides.
+"""Choice among several labellings when the phantom is symmetric: the tracked motion decides.
 
 Turned about or mirrored, one picture of a symmetric phantom looks the same; but the wire points then move against the
 tracked poses. Each way round is tried for the whole recording, and the best must be clearly better than the next.

@@ -1,4 +1,4 @@
-"""What is wrong when a probe calibration does not fit, or fits something unexpected: named causes for a person.
+"""Faults of a probe calibration that does not fit, or fits something unexpected: named causes for a person.
 
 None of these corrections is ever applied; they tell which step to repeat. Refused is what the misfit at held-out frames
 refuses (``--limit``), and what a cause of :mod:`rig.calibration.probe.causes` explains nearly whole on frames that it
@@ -42,15 +42,17 @@ explained, and more than any other cause explains, refuse the recording [A]."""
 _EXPLAINED_MM = 1.5
 """A cause must bring the held-out misfit below this, else it explains nothing [A]."""
 _LEAST = {"wires": 0.04, "tracker": 0.04, "pose": 2.0, "moved": 0.3, "late": 15.0}
-"""Smaller scales (off one), turns (deg), shifts (mm) and delays (ms) are not told from errors of the image [A]."""
+"""Smaller scales (off one), turns (deg), shifts (mm) and delays (ms) cannot be distinguished from errors of the image
+[A]."""
 _SIGMAS = 4.0
 _SQUARE = 0.05
-"""Pixels less square than this are told: a scanner's own are square, a frame grabber's picture may be stretched [A]."""
+"""Pixels less square than this are reported: a scanner's own are square, a frame grabber's picture may be stretched
+[A]."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One cause: ``code`` for programs, ``text`` for a person, ``figures`` behind it."""
+    """One cause: ``code`` for programs, ``text`` for a person, and the ``figures`` behind it."""
 
     code: str
     text: str
@@ -65,7 +67,7 @@ class Finding:
 def diagnose(
     observations: Observations, points: Points, ImageToProbe: Matrix, expected: Matrix | None
 ) -> tuple[tuple[Finding, ...], tuple[Cause, ...]]:
-    """Everything found, most telling first, and all causes that were tried."""
+    """All findings, most telling first, and all causes that were tried."""
     causes = causes_of(points, observations.time_s, observations.stretch_mm)
     findings = named(causes)
     if observations.frozen:
@@ -85,21 +87,21 @@ def named(causes: tuple[Cause, ...]) -> list[Finding]:
     """The cause that explains the misfit on unseen frames and clearly beats its rivals; empty when none does.
 
     A scale of the wires and a scale of the tracker look alike along one axis of motion: when these two are the best and
-    no other comes near, both are told, since either may be it.
+    no other comes near, both are reported, since either may be it.
     """
     best, *rivals = causes
     if best.rms_after_mm > _EXPLAINED_MM or not _large(best):
         return []
     if best.kind == "moved" and best.left < _MOVED and best.left * _MOVED_CLEARLY < rivals[0].left:
         return [_moved(best, refuses=True)]
-    told = [best]
+    reported = [best]
     if {best.kind, rivals[0].kind} == {"wires", "tracker"} and rivals[0].left < _TWINS * best.left:
-        told.append(rivals.pop(0))
+        reported.append(rivals.pop(0))
     if best.left > _NAMED or rivals[0].left < _CLEARLY * best.left:
         return []
     refuses = best.left < _REFUSED
     say = {"wires": _wires, "tracker": _tracker, "pose": _pose, "moved": _moved, "late": _late}
-    return [say[cause.kind](cause, refuses=refuses) for cause in told if _large(cause)]
+    return [say[cause.kind](cause, refuses=refuses) for cause in reported if _large(cause)]
 
 
 def _large(cause: Cause) -> bool:
@@ -161,7 +163,7 @@ def _figures(cause: Cause) -> dict[str, float]:
 
 
 def _stretched(ImageToProbe: Matrix) -> list[Finding]:
-    """Pixels that are not square: all that a scale which the pixel pitch takes up leaves to be seen."""
+    """Pixels that are not square: the only sign of a scale that the pixel pitch absorbs."""
     column, row = (float(v) for v in np.linalg.norm(ImageToProbe[:3, :2], axis=0))
     if abs(column / row - 1.0) < _SQUARE:
         return []

@@ -23,7 +23,7 @@ _NOISE = 4.0
 _FAINT = 0.04
 """... and have this share of the strongest dot's contrast."""
 _LINE_MM = 6.0
-"""What is longer is no wire: the echo of a deep or oblique one has 2 to 4 mm."""
+"""Anything longer is no wire: the echo of a deep or oblique one has 2 to 4 mm."""
 
 
 @dataclass(frozen=True)

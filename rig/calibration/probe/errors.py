@@ -43,7 +43,7 @@ class ErrorSummary:
 
     @staticmethod
     def of(errors_mm: Array) -> ErrorSummary:
-        """From distances of any shape."""
+        """Summary of distances of any shape."""
         flat = np.sort(np.asarray(errors_mm, dtype=float).ravel())
         best = flat[: max(1, round(0.95 * len(flat)))]
         return ErrorSummary(
@@ -75,7 +75,7 @@ class WireError:
 
 @dataclass(frozen=True)
 class Points:
-    """What a fit needs of a recording: dots (n, wires, 2), poses (n, 4, 4), frame indices (n,)."""
+    """Points of a recording for a fit: dots (n, wires, 2), poses (n, 4, 4), frame indices (n,)."""
 
     phantom: WirePhantom
     dots_px: Array
@@ -140,7 +140,7 @@ def k_fold(points: Points, folds: int, *, orthogonal: bool, in_plane: bool = Fal
 
 
 def deviations(points: Points) -> Array:
-    """How far the linear fit may lie off between sessions: matrices (m, 4, 4) whose squares add up to its covariance.
+    """Possible deviation of the linear fit between sessions: matrices (m, 4, 4) whose squares add up to its covariance.
 
     Two sources. *Time*: what neighbouring frames share (the tracker's error at one place, the look of the wires under
     one tilt) lasts for a good part of a recording, so the jackknife leaves out a fifth of the recording at a time; few
@@ -186,7 +186,7 @@ def corner_sd_mm(deviation: Array, size_px: tuple[int, int]) -> tuple[float, ...
 
 
 def pattern_gaps_mm(points: Points, size_px: tuple[int, int]) -> tuple[float, ...]:
-    """How far corners and centre move when one N is left out (the largest of all N's): errors common to all frames.
+    """Shift of corners and centre when one N is left out (the largest of all N's): errors common to all frames.
 
     Scatter between frames says nothing of a wire in the wrong place; this does. inf with a single N.
     """
@@ -216,6 +216,6 @@ def marks_px(size_px: tuple[int, int]) -> Array:
 
 
 def corner_gaps_mm(one: Matrix, two: Matrix, size_px: tuple[int, int]) -> tuple[float, ...]:
-    """How far two calibrations put the corners and the centre apart, mm."""
+    """Distance between the corners and centres of two calibrations, mm."""
     gap = marks_px(size_px) @ (one - two)[:3, (0, 1, 3)].T
     return tuple(float(v) for v in np.linalg.norm(gap, axis=1))

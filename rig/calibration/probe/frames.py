@@ -28,7 +28,7 @@ _LABELLED = 0.6
 
 @dataclass(frozen=True)
 class FrameVerdict:
-    """What became of one frame: used, or why not."""
+    """Verdict on one frame: used, or why not."""
 
     index: int
     refusal: Refusal | None
@@ -179,7 +179,7 @@ def _poses(sequence: Sequence, config: PlusConfig) -> tuple[dict[int, Matrix], d
 
 
 def _pose(frame: SequenceFrame, fixed: dict[str, Matrix], source: str, target: str) -> Matrix | str:
-    """``PhantomToProbe``, or why there is none."""
+    """``PhantomToProbe``, or the reason why there is none."""
     graph = TransformGraph()
     for name, matrix in fixed.items():
         graph.add(name, matrix)
@@ -211,7 +211,7 @@ def _stretch_mm(frames: list[SequenceFrame], config: PlusConfig) -> Array | None
 
 
 def _frozen(frames: list[SequenceFrame], config: PlusConfig) -> tuple[str, ...]:
-    """A real tracker's poses jitter even of a thing that is clamped."""
+    """True for poses without jitter: a real tracker's poses jitter even for a clamped object."""
     names = config.frames
     found = []
     ours = (f"{names.probe}To", f"{names.reference}To")

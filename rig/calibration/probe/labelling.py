@@ -1,4 +1,4 @@
-"""Which dot belongs to which wire: one image against a wire phantom, with the reason when it cannot be told.
+"""Assignment of dots to wires: one image against a wire phantom, with the reason when it is not possible.
 
 Across the outer wires an image plane, however oblique, shows the phantom's cross-section through an affine map. Three
 dots in line propose where one N is; two N's fix the map; the map predicts the rest. A symmetric phantom allows several
@@ -30,7 +30,7 @@ _DISTINCT = 0.3
 
 @dataclass(frozen=True)
 class Scale:
-    """What is known of the pixel pitch; ``low`` ``high`` bound apparent over true lengths (oblique cuts stretch)."""
+    """Knowledge of the pixel pitch; ``low`` ``high`` bound apparent over true lengths (oblique cuts stretch)."""
 
     pitch_mm: tuple[float, float]
     """Per column and per row."""
@@ -191,7 +191,7 @@ class Labeller:
     def _rest(
         self, place: Array, section: Array, known: dict[int, NDArray[np.intp]], triples: list[_Triples]
     ) -> tuple[NDArray[np.intp], list[str]]:
-        """Dots by wire, the other patterns being looked for where the map puts them; names of those not found."""
+        """Dots by wire, with the other patterns searched where the map puts them; names of those not found."""
         used = {int(k) for index in known.values() for k in index}
         scale = float(np.linalg.svd(section[:, :2], compute_uv=False)[0])
         dots = np.full(3 * len(self._outer), -1, dtype=np.intp)

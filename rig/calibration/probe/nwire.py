@@ -58,7 +58,7 @@ _ANGLE_SIGMAS = 2.0
 
 @dataclass(frozen=True)
 class RecordingResult:
-    """One recording under the calibration: what was used and how well it fits."""
+    """One recording under the calibration: its used frames and its fit."""
 
     name: str
     verdicts: tuple[FrameVerdict, ...] = field(repr=False)
@@ -116,7 +116,7 @@ class NWireCalibration:
     k_fold: ErrorSummary
     folds: int
     causes: tuple[Cause, ...]
-    """What may be wrong, as tried on held-out frames; ``findings`` holds those that are named."""
+    """Possible faults, as tried on held-out frames; ``findings`` holds those that are named."""
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     way_round_ratio: float
@@ -161,7 +161,7 @@ class NWireCalibration:
 
 
 class NWireRefused(CalibrationRefused):
-    """A refusal with what was seen, for pictures: the ``result`` that is not given out, None when there was no fit."""
+    """A refusal with its data, for pictures: the unpublished ``result``, None when there was no fit."""
 
     def __init__(self, refusal: CalibrationRefused, seen: Observations, result: NWireCalibration | None) -> None:
         super().__init__(refusal.code, refusal.reason, advice=refusal.advice, figures=refusal.figures)
@@ -225,7 +225,7 @@ def calibrate_nwire(
 
 
 def _unseen(compared: bool, sides: PictureSides) -> list[str]:
-    """What the wires cannot show and nobody told."""
+    """Faults that the wires cannot show and that nobody stated."""
     if not compared and not sides.complete:
         known = "" if not (sides.marked or sides.away) else " along the axis that was not named"
         return [
@@ -317,7 +317,7 @@ def reasons(seen: Observations) -> str:
 
 
 def refused_counts(verdicts: tuple[FrameVerdict, ...]) -> str:
-    """How many frames were refused for what, as ``; refused: 3 pose, 1 dots``; empty when none was."""
+    """Number of refused frames by reason, as ``; refused: 3 pose, 1 dots``; empty when there are none."""
     counts = Counter(v.refusal.code for v in verdicts if v.refusal is not None)
     return f"; refused: {', '.join(f'{n} {code}' for code, n in counts.most_common())}" if counts else ""
 
@@ -357,17 +357,17 @@ def _refuse_still(seen: Observations) -> None:
 
 
 def _refuse_contradiction(seen: Observations, held: ErrorSummary, findings: tuple[Finding, ...], asked: bool) -> None:
-    """Refuse what the motion contradicts, and pictures that run against the calibration that was asked for.
+    """Refuse what the motion contradicts, and images that run against the requested calibration.
 
-    A configuration's own ``ImageToProbe`` may be of another mounting of the marker: against that it is only told.
+    A configuration's own ``ImageToProbe`` may be of another mounting of the marker: against that it is only reported.
     """
     against = [f for f in findings if f.refuses or (asked and f.code == "image_flipped")]
     if not against:
         return
-    told = [f for f in findings if f in against or f.code == "pose_frozen"]
+    refusing = [f for f in findings if f in against or f.code == "pose_frozen"]
     raise CalibrationRefused(
         against[0].code,
-        f"{seen.name}: {'; or '.join(f.text for f in told)}",
+        f"{seen.name}: {'; or '.join(f.text for f in refusing)}",
         advice="Nothing was corrected: remove the cause and repeat the step named",
         figures={"held_out": held.as_json(), "findings": [f.as_json() for f in findings]},
     )

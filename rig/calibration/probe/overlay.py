@@ -1,4 +1,4 @@
-"""What a screen grab has burned in: text, scale bars, frames of the scanner's own; pixels that never change.
+"""Burned-in parts of a screen grab: text, scale bars, frames of the scanner's own; pixels that never change.
 
 A clock's digits do change; what is left of them are a few bright spots, which the labelling has to leave out.
 """
@@ -36,7 +36,7 @@ def burned_in(images: Sequence[NDArray[np.float32]]) -> NDArray[np.bool_] | None
 
 
 def cleared(image: NDArray[np.float32], overlay: NDArray[np.bool_] | None) -> NDArray[np.float32]:
-    """The picture with the overlay's pixels at the median grey of the others."""
+    """The image with the overlay's pixels set to the median grey of the others."""
     if overlay is None:
         return image
     out = image.copy()

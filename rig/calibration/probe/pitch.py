@@ -1,4 +1,4 @@
-"""Pixel pitch of a recording from the labelled dots of some of its pictures; a stated pitch is only where to start."""
+"""Pixel pitch of a recording from the labelled dots of some of its images; a stated pitch is only a start value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHANCE = 0.25
 
 @dataclass(frozen=True)
 class FoundPitch:
-    """Pitch per column and per row, and the share of the pictures that could be labelled on the way."""
+    """Pitch per column and per row, and the share of the images that could be labelled on the way."""
 
     pitch_mm: tuple[float, float]
     share: float
@@ -39,7 +39,7 @@ def find_pitch(
     clip: tuple[int, int, int, int] | None,
     most: int,
 ) -> FoundPitch:
-    """From grey pictures spread over the recording; ``most`` bounds the dots per picture."""
+    """Find the pitch from grey images spread over the recording; ``most`` bounds the dots per image."""
     best: tuple[int, tuple[float, float], bool] | None = None
     tries: list[tuple[float, Scale | None, float]] = [] if hint_mm is None else [(hint_mm, Scale.guess(hint_mm), 1.0)]
     tries += [(DOT_MM / s, None, 1.0) for s in _DOTS_PX]

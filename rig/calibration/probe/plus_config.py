@@ -48,7 +48,7 @@ class ProbeFrames:
 
 @dataclass(frozen=True)
 class PlusConfig:
-    """What a calibration needs of a device-set file; ``phantom`` is None when the file defines none."""
+    """Parts of a device-set file that a calibration needs; ``phantom`` is None when the file defines none."""
 
     path: Path
     transforms: Mapping[str, PlusTransform] = field(repr=False)
@@ -60,7 +60,7 @@ class PlusConfig:
     root: ET.Element = field(repr=False, compare=False)
 
     def transform(self, name: str) -> PlusTransform:
-        """By name ``AToB``; raises ``ConfigError`` naming those that are there."""
+        """Transform by its name ``AToB``; raises ``ConfigError`` naming those that are there."""
         try:
             return self.transforms[name]
         except KeyError:

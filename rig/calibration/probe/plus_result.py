@@ -46,7 +46,7 @@ class PlusResult:
     calibration: tuple[ResultFrame, ...] = field(repr=False)
 
     def points(self, phantom: WirePhantom, PhantomToReference: Matrix, which: str) -> Points:
-        """Points of the ``calibration`` or ``validation`` part, ready for a fit of our own."""
+        """Points of the ``calibration`` or ``validation`` part, ready for a fit."""
         dots, poses, index = [], [], []
         for frame in self.calibration if which == "calibration" else self.validation:
             if not frame.segmented:

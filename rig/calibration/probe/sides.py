@@ -1,4 +1,4 @@
-"""Which way the picture lies on the probe, as a person sees it.
+"""Orientation of the image on the probe, as a person sees it.
 
 Besides an earlier calibration only this tells a mirrored picture: wires in water fit their mirror image as well.
 """
@@ -38,7 +38,7 @@ class PictureSides:
         return bool(self.marked and self.away)
 
     def check(self, ImageToProbe: Matrix) -> None:
-        """Raise ``CalibrationRefused`` (``image_flipped``, ``image_turned``) when the picture lies another way."""
+        """Raise ``CalibrationRefused`` (``image_flipped``, ``image_turned``) when the image has another orientation."""
         for what, name, direction in (
             ("columns (marked side)", self.marked, -ImageToProbe[:3, 0]),
             ("rows (away from the face)", self.away, ImageToProbe[:3, 1]),

@@ -24,7 +24,7 @@ _OUTLIER_SD = 3.0
 
 @dataclass(frozen=True)
 class LinearFit:
-    """``ImageToProbe`` and which equations it used, shape (points, 3) of bool."""
+    """``ImageToProbe`` and the equations that it used, shape (points, 3) of bool."""
 
     ImageToProbe: Matrix = field(repr=False)
     kept: NDArray[np.bool_] = field(repr=False)
@@ -33,7 +33,7 @@ class LinearFit:
 
 
 def middle_points_mm(phantom: WirePhantom, dots_px: Array) -> Array:
-    """Where the middle wires were cut, phantom mm, shape (n, patterns, 3), from dots of shape (n, wires, 2)."""
+    """Points where the middle wires were cut, phantom mm, shape (n, patterns, 3), from dots of shape (n, wires, 2)."""
     dots = dots_px.reshape(len(dots_px), -1, 3, 2)
     share = np.linalg.norm(dots[:, :, 1] - dots[:, :, 0], axis=2) / np.linalg.norm(
         dots[:, :, 2] - dots[:, :, 0], axis=2
@@ -129,7 +129,8 @@ def fit_in_plane(phantom: WirePhantom, start: Matrix, dots_px: Array, PhantomToP
 
 
 def predicted_dots_px(phantom: WirePhantom, ImageToProbe: Matrix, PhantomToProbe: Array) -> Array:
-    """Where the image plane of every pose cuts every wire, pixels, shape (n, wires, 2); inf for a parallel wire."""
+    """Points where the image plane of every pose cuts every wire, pixels, shape (n, wires, 2); inf for a parallel
+    wire."""
     ImageToPhantom = np.linalg.inv(PhantomToProbe) @ ImageToProbe
     start = np.array([w.start for w in phantom.wires])
     along = np.array([w.direction for w in phantom.wires])

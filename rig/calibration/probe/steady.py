@@ -1,4 +1,4 @@
-"""Does every frame belong to the others?
+"""Check that every frame belongs to the others.
 
 A frame whose dots were taken for other wires (clutter, a double echo) lies far from what all the others say: it is
 left out, with the distance.
@@ -50,13 +50,13 @@ def strays(points: Points) -> dict[int, float]:
 
 
 def without_strays(seen: Observations, points: Points) -> tuple[Observations, Points]:
-    """Both without the frames that :func:`strays` finds; their verdict says why (code ``motion``)."""
+    """Both inputs without the frames that :func:`strays` finds; their verdict says why (code ``motion``)."""
     found = strays(points)
     if not found:
         return seen, points
     kept = np.ones(len(points.frame), dtype=bool)
     kept[list(found)] = False
-    said = {
+    reasons = {
         int(points.frame[k]): Refusal(
             "motion",
             f"motion: its dots lie {off:.1f} mm from where all other frames put the wires; other echoes were taken "
@@ -65,7 +65,7 @@ def without_strays(seen: Observations, points: Points) -> tuple[Observations, Po
         for k, off in found.items()
     }
     verdicts = tuple(
-        FrameVerdict(v.index, said[v.index], v.candidates_n) if v.index in said else v for v in seen.verdicts
+        FrameVerdict(v.index, reasons[v.index], v.candidates_n) if v.index in reasons else v for v in seen.verdicts
     )
     less = replace(
         seen,

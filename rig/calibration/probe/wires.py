@@ -88,7 +88,7 @@ class NPattern:
         return float(np.max(np.abs(ends @ (normal / size))))
 
     def crossings_mm(self) -> tuple[Vector, Vector]:
-        """Where the middle wire's line meets the two outer lines, shape (3,) each."""
+        """Points where the middle wire's line meets the two outer lines, shape (3,) each."""
         one, middle, two = self.wires
         return _meet(middle, one), _meet(middle, two)
 
@@ -100,7 +100,7 @@ class NPattern:
 
     @property
     def middle_range(self) -> tuple[float, float]:
-        """Between which shares of the way from the first to the last wire the middle one really runs."""
+        """Shares of the way from the first to the last wire between which the middle one really runs."""
         start, end = self.crossings_mm()
         axis = (end - start) / float((end - start) @ (end - start))
         shares = [float((np.array(p) - start) @ axis) for p in (self.wires[1].front_mm, self.wires[1].back_mm)]
@@ -116,7 +116,7 @@ class WirePhantom:
     landmarks_mm: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     planes_mm: Mapping[str, tuple[tuple[float, float, float], ...]] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
-    """Of the file's ``Description``: version, institution, ..."""
+    """Entries of the file's ``Description``: version, institution, ..."""
     skipped: tuple[str, ...] = ()
     """Patterns of the file that are no N and are not used, by type and wires."""
 

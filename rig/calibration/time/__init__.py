@@ -1,1 +1,1 @@
-"""How late a picture or a pose is."""
+"""Delay of images and poses."""

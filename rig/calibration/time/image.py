@@ -1,4 +1,4 @@
-"""Motion of the image content along its width: the gel stands still, so that it shows how the probe moved.
+"""Motion of the image content along its width: the gel stands still, so the content shows how the probe moved.
 
 Normalised cross-correlation of a template from one reference frame (Lewis, Vision Interface 1995) with a parabola
 through the peak; frames in which the template is not found again are left out and counted, never guessed.

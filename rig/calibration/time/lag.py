@@ -52,7 +52,7 @@ class TemporalCalibration:
     correlation: float
     residual_rms: float
     unit: str
-    """Of the residual: that of the first signal."""
+    """Unit of the residual: that of the first signal."""
     samples_n: int
     drift_s_per_min: float
     drift_uncertainty_s_per_min: float
@@ -65,7 +65,7 @@ class TemporalCalibration:
     correlations: Floats = field(repr=False)
     """Signed, over ``lags_s``."""
     times_s: Floats = field(repr=False)
-    """Of the first stream's samples, from its first one."""
+    """Times of the first stream's samples, from its first one."""
     observed: Floats = field(repr=False)
     fitted: Floats = field(repr=False)
 
@@ -292,7 +292,7 @@ def _look_beyond(
 
 
 def _in_gap(td: Floats, at: Floats) -> NDArray[np.bool_]:
-    """Whether times fall into pauses of the dense stream of over five periods: it is not interpolated there."""
+    """True for times in pauses of the dense stream of over five periods: it is not interpolated there."""
     steps = np.diff(td)
     before = np.clip(np.searchsorted(td, at) - 1, 0, len(steps) - 1)
     return np.asarray(steps[before] > 5.0 * np.median(steps))
@@ -329,7 +329,7 @@ def _refine(t: Floats, y: Floats, spline: BSpline, lag: float) -> tuple[float, f
 def _rival(
     t: Floats, y: Floats, spline: BSpline, lags: Floats, score: Floats, lag: float, e: Floats
 ) -> tuple[float | None, float]:
-    """The best other peak, and how many standard errors worse it fits."""
+    """Best other peak, and the number of standard errors by which it fits worse."""
     peaks, _ = find_peaks(np.concatenate([[-1.0], score, [-1.0]]))
     peaks = peaks - 1
     peaks = peaks[np.abs(lags[peaks] - lag) > NEAR_S]

@@ -11,7 +11,7 @@ from rig.calibration.time.lag import TemporalCalibration
 
 
 def draw_temporal(path: Path, result: TemporalCalibration, note: str = "") -> Path:
-    """The two signals laid on each other, the match over all lags, and the lag of single samples; ``note`` on top."""
+    """Plot the two signals on each other, the match over all lags, and the lag of single samples; ``note`` on top."""
     figure, axes = panels(3, 16.0)
     axes[0].plot(
         result.times_s, result.fitted, "-", color=GREY, lw=2, label=f"{_short(result.second)}, shifted and scaled"

@@ -1,4 +1,4 @@
-"""Latency of a stream as a distribution, and what it costs in millimetres at a speed."""
+"""Latency of a stream as a distribution, and its cost in millimetres at a speed."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class Latency:
     """Apparent lag of each fast sample (n,)."""
 
     def percentile_s(self, percent: float) -> float:
-        """Of the apparent lags; NaN when no sample was fast enough."""
+        """Percentile of the apparent lags; NaN when no sample was fast enough."""
         return float(np.percentile(self.samples_s, percent)) if len(self.samples_s) else float("nan")
 
     def cost(self, speed_mm_s: float) -> LatencyCost:
-        """What this latency costs at a speed (mm/s, >= 0)."""
+        """Cost of this latency at a speed (mm/s, >= 0)."""
         away = np.abs(self.samples_s - self.lag_s)
         p95 = float(np.percentile(away, 95.0)) if len(away) else float("nan")
         return LatencyCost(
@@ -69,7 +69,7 @@ class Latency:
         )
 
     def reversed(self) -> Latency:
-        """Of the pair named the other way round."""
+        """Latency of the pair named the other way round."""
         return replace(self, lag_s=-self.lag_s, samples_s=-self.samples_s)
 
     def as_json(self) -> dict[str, object]:
@@ -85,7 +85,7 @@ class Latency:
 
 
 def latency_of(lag_s: float, uncertainty_s: float, residual: Floats, slope: Floats) -> Latency:
-    """From the residuals of the fit (n,) and the slope of the model against the lag (n,), unit per s."""
+    """Latency from the residuals of the fit (n,) and the slope of the model against the lag (n,), unit per s."""
     square = slope**2
     jitter, upper = 0.0, float("nan")
     if np.ptp(square) > 0 and len(square) > 8:

@@ -29,7 +29,7 @@ class MotionSignal:
 
     @property
     def swing(self) -> float:
-        """Between the 2nd and 98th percentile: a lost sample does not make a swing."""
+        """Range between the 2nd and 98th percentile: a lost sample does not make a swing."""
         return float(np.subtract(*np.percentile(self.values, [98.0, 2.0])))
 
     @property
@@ -40,7 +40,7 @@ class MotionSignal:
 def motion_signal(
     name: str, times_ns: ArrayLike, positions: ArrayLike, *, direction: ArrayLike | None = None, unit: str = "mm"
 ) -> MotionSignal:
-    """From positions (n,) or (n, k): along ``direction``, or along their first principal component.
+    """Signal from positions (n,) or (n, k): along ``direction``, or along their first principal component.
 
     NaN positions are left out and counted. Raises ``CalibrationRefused`` for missing, repeated or backward time stamps,
     too few samples and constant input.

@@ -1,1 +1,1 @@
-"""Where the tip of a tool is: pivot, spin, dwell, stylus, needle."""
+"""Tip of a tool: pivot, spin, dwell, stylus, needle."""

@@ -1,4 +1,4 @@
-"""Dwells: the moments of a recording in which a tracked stylus rested its tip, and which fiducial each one touched.
+"""Dwells: moments of a recording in which a tracked stylus rested its tip, and the fiducial that each one touched.
 
 The tip counts as resting while it stays within a small ball for a while; the shaft may swivel. Dwells at one place are
 merged. Names are given by the mutual distances alone: the order of touching need not be known, pauses elsewhere are
@@ -58,7 +58,7 @@ class Dwell:
 
 @dataclass(frozen=True)
 class Naming:
-    """Which dwell is which fiducial."""
+    """Assignment of dwells to fiducials."""
 
     measured: Fiducials
     dwell_of: dict[str, int]

@@ -1,4 +1,4 @@
-"""Was the tip offset right with which landmarks were touched? A swivelled shaft tells.
+"""Check of the tip offset with which landmarks were touched, from the swivel of the shaft.
 
 With a wrong offset ``d`` every sample of a dwell lies at ``q - R_i d`` instead of ``q``: all points are shifted nearly
 alike, fit the phantom well, and are wrong together. The turn of the shaft within the dwells shows ``d`` - when the tip
@@ -31,7 +31,7 @@ _WORSE = 1.5
 
 @dataclass(frozen=True)
 class TipCheck:
-    """How far the tip lies from where it was said to be, stylus frame."""
+    """Distance of the tip from its stated place, stylus frame."""
 
     off_mm: Vector
     """True tip minus used tip, as the swivel shows it."""
@@ -53,7 +53,7 @@ class TipCheck:
 
     @property
     def tells(self) -> bool:
-        """Whether a wrong offset of ``MAX_OFF_MM`` would show in every direction."""
+        """True when a wrong offset of ``MAX_OFF_MM`` would show in every direction."""
         return _SIGMAS * self.worst_sd_mm < MAX_OFF_MM
 
     @property
@@ -62,7 +62,7 @@ class TipCheck:
 
     @property
     def note(self) -> str:
-        """What a person must know of a swivel that was not believed; empty otherwise."""
+        """Note for a person on a swivel that was not accepted; empty otherwise."""
         if self.contradicted_mm is None:
             return ""
         given, moved = self.contradicted_mm
@@ -73,11 +73,11 @@ class TipCheck:
         )
 
     def wrong(self, limit_mm: float = MAX_OFF_MM) -> bool:
-        """Whether the swivel contradicts the offset."""
+        """True when the swivel contradicts the offset."""
         return self.size_mm > limit_mm and self.sigmas > _SIGMAS
 
     def refuse_wrong(self, source: str = "the offset given", limit_mm: float = MAX_OFF_MM, code: str = "tip") -> None:
-        """Raise ``CalibrationRefused`` (``code``) when the offset is plainly wrong and nothing speaks for it."""
+        """Raise ``CalibrationRefused`` (``code``) when the offset is plainly wrong and nothing supports it."""
         if self.wrong(limit_mm) and self.contradicted_mm is None:
             x, y, z = self.off_mm
             raise CalibrationRefused(

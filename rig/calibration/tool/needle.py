@@ -1,4 +1,4 @@
-"""Needle-tip calibration on the rig: where the tip really is when the carrier's axes say where it should be.
+"""Needle-tip calibration on the rig: the true place of the tip against the place that the carrier's axes give.
 
 A reference (touching known divots, a tracked tip in air, a camera) gives tip positions in its own frame for carrier
 poses of different entry points, angles, feeds and bevel turns. Fitted together: where the carrier stands
@@ -47,7 +47,7 @@ class NeedleTipCalibration:
 
     @property
     def mount(self) -> NeedleMount:
-        """How the needle sits in the carrier; no run-out when the bevel was not turned."""
+        """Seat of the needle in the carrier; no run-out when the bevel was not turned."""
         x, y, z = (float(v) for v in self.offset_mm)
         a, b = (float(v) if np.isfinite(v) else 0.0 for v in self.run_out_mm)
         return NeedleMount((x, y, z), (a, b))

@@ -1,4 +1,4 @@
-"""From tips that a reference saw to an accepted needle-tip calibration: fit, held-out poses, carrier in the rig."""
+"""Accepted needle-tip calibration from tips that a reference saw: fit, held-out poses, carrier in the rig."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CARRIER_REPEAT_MM = 0.05
 
 @dataclass(frozen=True)
 class SeenTip:
-    """One pose at rest and the mean of what the tracker said of it."""
+    """One pose at rest and the mean of the tracker's readings there."""
 
     pose: NeedlePose
     tip_mm: Vector = field(repr=False)
@@ -60,7 +60,7 @@ class NeedleTipResult:
     """Standard uncertainty of the tracker's tip, per axis: what every reading has in common is in it."""
 
     def held(self, k: int) -> bool:
-        """Whether a pose was held out of the fit."""
+        """True when a pose was held out of the fit."""
         return k % HOLD_OUT_EVERY == HOLD_OUT_EVERY - 1
 
     def offset_u_mm(self) -> tuple[float, float, float]:
@@ -153,7 +153,7 @@ def fit_needle_tip(seen: Sequence[SeenTip], tip_sd_mm: float) -> NeedleTipResult
 
 
 def _refuse_frozen(seen: Sequence[SeenTip]) -> None:
-    """A tracker that repeats its last pose; ``seen`` in the order of measuring."""
+    """Refuse a tracker that repeats its last pose; ``seen`` in the order of measuring."""
     for k, (a, b) in enumerate(zip(seen, list(seen)[1:], strict=False)):
         went = float(np.linalg.norm(from_needle_pose(a.pose)[:3, 3] - from_needle_pose(b.pose)[:3, 3]))
         if went > STUCK_STEP_MM and stuck(a.tip_mm, b.tip_mm):

@@ -1,4 +1,4 @@
-"""Picture of a needle-tip calibration: what is left at every pose, by axis, and against feed and bevel."""
+"""Picture of a needle-tip calibration: remaining error at every pose, by axis, and against feed and bevel."""
 
 from __future__ import annotations
 

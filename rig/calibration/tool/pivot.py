@@ -1,4 +1,4 @@
-"""Pivot calibration: where the tip of a tracked tool is, from turning the tool about its resting tip.
+"""Pivot calibration: tip of a tracked tool, from turning the tool about its resting tip.
 
 ``R_i tip + p_i = pivot`` for every pose, stacked as ``[R_i -I][tip; pivot] = -p_i`` and solved by least squares
 (algebraic one step; Yaniv, SPIE Medical Imaging 2015). Poses beyond three robust standard deviations are left out and
@@ -56,12 +56,12 @@ class PivotCalibration:
     pivot_mm: Vector
     """In the tracker's frame."""
     rms_mm: float
-    """Of the 3-D distance of each pose's tip from the pivot; a residual, not the error of the tip."""
+    """Root mean square 3-D distance of each pose's tip from the pivot; a residual, not the error of the tip."""
     max_mm: float
     spread_deg: float
     """Widest angle between two directions of the shaft (marker origin to tip)."""
     condition: float
-    """Of the system (rad and mm as they are): large means that a direction of the tip is hardly seen."""
+    """Condition of the system (rad and mm as they are): large means that a direction of the tip is hardly seen."""
     poses_n: int
     outliers: tuple[int, ...]
     """Indices of the poses left out."""
@@ -130,7 +130,7 @@ def _valid(sequence: Sequence, tool: str, reference: str) -> list[tuple[int | No
 
 
 def _lost(frame: SequenceFrame, tool: str) -> bool:
-    """Whether a recorded pose is what servers write for a tool that they do not see."""
+    """True for a recorded pose that servers write for a tool that they do not see."""
     return tool not in FRAME_GIVERS and is_identity(frame.transforms[tool])
 
 
@@ -176,8 +176,8 @@ def calibrate_pivot(
     m = checked_poses(poses)
     alike_n = _alike_n(m)
     if len(m) < alike_n * MIN_POSES_N:
-        told = f", each repeated {alike_n:.0f} times" if alike_n >= 1.5 else ""
-        raise CalibrationRefused("too few", f"{len(m) / alike_n:.0f} poses{told}, at least {MIN_POSES_N} needed")
+        repeated = f", each repeated {alike_n:.0f} times" if alike_n >= 1.5 else ""
+        raise CalibrationRefused("too few", f"{len(m) / alike_n:.0f} poses{repeated}, at least {MIN_POSES_N} needed")
     turn = _check_turns(m[:, :3, :3])
     _refuse_metres(m)
     keep = np.ones(len(m), dtype=bool)
@@ -357,7 +357,8 @@ def _refuse_metres(m: Poses) -> None:
 
 
 def _covariance(m: Poses, alike_n: float, draws: int, seed: int) -> NDArray[np.float64]:
-    """Of the tip, by a bootstrap over blocks of neighbouring poses (normal equations are summed, not rebuilt).
+    """Covariance of the tip, by a bootstrap over blocks of neighbouring poses (normal equations are summed, not
+    rebuilt).
 
     ``alike_n``: a pose that is repeated so often is one.
     """

@@ -94,19 +94,19 @@ def calibrate_spin(poses: Poses, pivot: PivotCalibration, *, draws: int = 100, s
         raise CalibrationRefused(
             "no side",
             f"the axis lies {np.degrees(np.arccos(abs(side))):.0f} deg from the line that joins marker and tip: which "
-            "way it points cannot be told, and a shaft does not turn about such an axis",
+            "way it points is unknown, and a shaft does not turn about such an axis",
             advice="Spin the tool about its own shaft; give pivot and spin of the same tool",
             figures={"cosine": abs(side)},
         )
     rng = np.random.default_rng(seed)
     block = max(1, round(len(m) ** (1.0 / 3.0)))
     starts = np.arange(len(m) - block + 1)
-    drawn = np.zeros((draws, 3))
+    sampled = np.zeros((draws, 3))
     for k in range(draws):
         pick = (rng.choice(starts, -(-len(m) // block))[:, None] + np.arange(block)).ravel()
         a, _ = _axis(r[pick])
-        drawn[k] = a if a @ axis > 0 else -a
-    sd = float(np.degrees(np.sqrt(np.mean(np.sum((drawn - (drawn @ axis)[:, None] * axis) ** 2, axis=1)))))
+        sampled[k] = a if a @ axis > 0 else -a
+    sd = float(np.degrees(np.sqrt(np.mean(np.sum((sampled - (sampled @ axis)[:, None] * axis) ** 2, axis=1)))))
     return SpinCalibration(axis, sd, spin, rms, _tip_frame(axis, pivot.tip_mm))
 
 

@@ -20,7 +20,7 @@ PIVOT = "pivot"
 
 @dataclass(frozen=True)
 class StylusTip:
-    """Where the tip is, marker frame, mm."""
+    """Place of the tip, marker frame, mm."""
 
     tip_mm: Vector
     covariance: NDArray[np.float64] = field(repr=False)
@@ -32,7 +32,7 @@ class StylusTip:
 
 
 def read_tip(path: Path) -> StylusTip:
-    """From the JSON of ``calibrate pivot --json``, or from a certificate of it, unchanged; raises ``ConfigError``."""
+    """Read the JSON of ``calibrate pivot --json``, or a certificate of it, unchanged; raises ``ConfigError``."""
     try:
         lines = path.read_text().strip()
         data = parse_json(lines if lines.startswith("{\n") else lines.splitlines()[-1])

@@ -1,1 +1,1 @@
-"""Volumes from swept pictures."""
+"""Volumes from swept images."""

@@ -1,4 +1,4 @@
-"""A tracked sweep as a volume: every pixel is put where it was in space, overlaps are compounded, holes are filled.
+"""A tracked sweep as a volume: every pixel is put at its place in space, overlaps are compounded, holes are filled.
 
 Voxel (i, j, k) is centred at ``origin_mm + spacing_mm * (i, j, k)`` of the chosen frame; arrays are (z, y, x). The
 compiled loops run on one thread in the order of the frames, so the same sweep gives the same bytes.

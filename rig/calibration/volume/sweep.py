@@ -1,4 +1,4 @@
-"""From a tracked recording and its calibration to a volume, with the frames that could not be used named."""
+"""Volume from a tracked recording and its calibration; frames that could not be used are named."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _pose(known: dict[str, Matrix], image: str, frame: str) -> Matrix:
 
 
 def _grey(recording: Sequence, index: int) -> NDArray[np.uint8]:
-    """One picture as bytes; rounded, since the weights of the three colours add up to a hair below one.
+    """One image as bytes; rounded, since the weights of the three colours add up to a hair below one.
 
     Raises ``ConfigError`` for pixels of another type: cutting them off at 255 would be a silent loss.
     """
