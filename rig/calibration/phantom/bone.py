@@ -162,9 +162,7 @@ def lay_bone(sides: Sequence[Sequence[Sweep]], others: Sequence[SweepFrame], d: 
     shifts = np.array([count.shift_mm for count in counts])
     if np.ptp(shifts[:, 1]) > AGREE_MM:
         both = " and ".join(f"{s:+.0f}" for s in shifts[:, 1])
-        raise Refused(
-            at_start, "level", f"both sides of the spine count to different levels: {both} mm", "Scan again"
-        )
+        raise Refused(at_start, "level", f"both sides of the spine count to different levels: {both} mm", "Scan again")
     x, y, z = (float(v) for v in shifts.mean(axis=0))
     return lay_from(points, d, NominalToRig, (x, y, z))
 
