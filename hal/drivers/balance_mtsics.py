@@ -23,6 +23,12 @@ from hal.errors import BadReply, LinkError, NoReply, RigError
 from hal.links.serial import open_serial
 from hal.types import BalanceReading, Identity, SafeReport
 
+JUMP_DIGITS = 20
+"""A weight further from the last one is weighed again: the flow of 7 mL/h within a second, or a fifth of a drop [A]."""
+JUMP_TRIES = 4
+STABLE_TRIES = 3
+FLOW_G_S = 0.5
+"""Two weights on end may differ by so much per second between them: a flow of 30 mL/min [A]."""
 BUSY_TRIES = 5
 BUSY_S = 0.2
 NEAR_ZERO_DIGITS = 100
@@ -65,6 +71,8 @@ class Driver:
         self._unit = ""
         self._capacity_g = math.inf
         self._tare_g = 0.0
+        self._last_g = math.nan
+        """The newest weight; NaN beyond the range."""
         self._tracking = ""
         """What is to be noticed of its zero tracking."""
 
@@ -89,6 +97,7 @@ class Driver:
             self._unit = line.ask("TA", ("TA",), self._tare_of).unit
             self._tare_g = self._read_tare(line)
             self._resume()
+            self._last_g = self._read_once().mass_g
         except BaseException:
             self.close()
             raise
@@ -124,8 +133,30 @@ class Driver:
     def read(self) -> BalanceReading:
         """Net weight now, stable or not; as old as the question, in a stream as its arrival.
 
-        Raises ``DeviceError`` when its unit changed, when it was switched off and on, or when it stays busy.
+        One changed bit makes another number of a weight, so one that lies far from the last is weighed again. Raises
+        ``DeviceError`` when its unit changed, when it was switched off and on, or when it stays busy.
         """
+        reading = self._read_once()
+        if not abs(reading.mass_g - self._last_g) <= JUMP_DIGITS * reading.digit_g:
+            reading = self._read_again(reading)
+        self._last_g = reading.mass_g
+        return reading
+
+    def _read_again(self, first: BalanceReading) -> BalanceReading:
+        """Weigh until two weights follow each other as a flow may; one that moves more is moving by its own word."""
+        for _ in range(JUMP_TRIES):
+            second = self._read_once()
+            seconds = (second.time_ns - first.time_ns) / NS_PER_S
+            if math.isnan(second.mass_g) and math.isnan(first.mass_g):
+                return second
+            if abs(second.mass_g - first.mass_g) <= JUMP_DIGITS * second.digit_g + FLOW_G_S * seconds:
+                return second
+            first = second
+        if first.stable:
+            raise BadReply(f"{self._settings.url}: weights jump, and are said to be stable", port=self._settings.url)
+        return first
+
+    def _read_once(self) -> BalanceReading:
         line = self._opened()
         for _ in range(BUSY_TRIES):
             if self._streaming:
@@ -138,22 +169,38 @@ class Driver:
         raise line.refused("SI", "it stays busy with something else (adjustment, taring at its keys)", "busy")
 
     def read_stable(self) -> BalanceReading:
-        """The next stable net weight; raises ``DeviceError`` (code ``unstable``) when there is none in time."""
+        """The next stable net weight; raises ``DeviceError`` (code ``unstable``) when there is none in time.
+
+        It is compared with the weight of the moment after, and asked for again when they disagree.
+        """
         line = self._paused()
+        try:
+            for _ in range(STABLE_TRIES):
+                with contextlib.suppress(BadReply):
+                    reading = self._await_stable(line)
+                    if math.isnan(reading.mass_g):
+                        return reading
+                    now = line.ask("SI", ("S",), self._net)
+                    if abs(now.grams - reading.mass_g) <= JUMP_DIGITS * now.digit_g:
+                        self._last_g = reading.mass_g
+                        return reading
+            raise line.refused("S", "weights that it called stable were not, or came damaged", "unstable")
+        finally:
+            self._resume()
+
+    def _await_stable(self, line: MtSicsLine) -> BalanceReading:
         tare_g = self._tare_g
         try:
             reply = line.exchange("S", ("S",), self._clock.deadline(self._settings.stable_s))
-            if reply.status == "D":
-                raise line.strange("S", reply)
-            reading = self._reading(reply, "S", self._sent_ns())
         except NoReply as error:
             self._end_pending(line)
             if self._tare_g != tare_g:
                 text = f"its tare went from {tare_g:g} to {self._tare_g:g} g when the command was cancelled"
                 raise line.refused("S", text, "changed") from error
             raise
-        finally:
-            self._resume()
+        if reply.status == "D":
+            raise line.strange("S", reply)
+        reading = self._reading(reply, "S", self._sent_ns())
         if reading is None:
             raise line.refused("S", "no stable weight: look for draught, vibration, flow or an open door", "unstable")
         return reading
@@ -173,7 +220,7 @@ class Driver:
                 self._prove_zero(line, "T")
             elif abs(tare_g - self._weight(reply).grams) > 1.5 * self._weight(reply).digit_g:
                 raise line.refused("T", f"it said {reply.text!r}, and its tare reads {tare_g:g} g")
-            self._tare_g = tare_g
+            self._tare_g, self._last_g = tare_g, 0.0
         finally:
             self._resume()
 
@@ -188,6 +235,7 @@ class Driver:
             self._act(line, "Z")
             self._tare_g = self._read_tare(line)  # a new zero ends a tare
             self._prove_zero(line, "Z")
+            self._last_g = 0.0
         finally:
             self._resume()
 

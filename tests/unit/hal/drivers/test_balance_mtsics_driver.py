@@ -156,6 +156,7 @@ def test_a_device_that_is_no_balance_is_said_to_be_none() -> None:
 )
 def test_the_capacity_is_read_from_the_end_of_the_one_quoted_text(text: str, capacity_g: float) -> None:
     bench = Bench()
+    bench.pan.load_g = 1.0
     bench.answer("I2", f"I2 A {text}\r\n")
     bench.driver.open()
     assert bench.driver._capacity_g == pytest.approx(capacity_g)
@@ -224,10 +225,51 @@ def test_a_unit_that_was_changed_at_its_keys_is_refused_not_converted(bench: Ben
 
 @pytest.mark.parametrize(("sign", "over"), [("+", True), ("-", False)])
 def test_beyond_its_range_there_is_no_number(bench: Bench, sign: str, over: bool) -> None:
-    bench.answer("SI", f"S {sign}\r\n")
+    bench.answer("SI", f"S {sign}\r\n", 2)
     reading = bench.driver.read()
     assert math.isnan(reading.mass_g) and not reading.stable
     assert (reading.overload, reading.underload) == (over, not over)
+
+
+@pytest.mark.parametrize("spoilt", ["58.0000", "10.0000", "50.4000", "50.0100", "-0.0000"])
+def test_a_weight_with_one_character_changed_is_weighed_again(bench: Bench, spoilt: str) -> None:
+    bench.answer("SI", f"S S {spoilt:>10} g\r\n")
+    assert bench.driver.read().mass_g == 50.0
+    bench.clock.sleep(1.0)
+    bench.answer("S", f"S S {spoilt:>10} g\r\n")
+    assert bench.driver.read_stable().mass_g == 50.0
+
+
+def test_the_first_weight_after_opening_is_weighed_twice_as_well() -> None:
+    bench = Bench()
+    bench.answer("SI", "S S    58.0000 g\r\n")
+    bench.driver.open()
+    assert bench.driver.read().mass_g == 50.0
+
+
+def test_weights_that_jump_and_are_said_to_be_stable_are_an_error(bench: Bench) -> None:
+    weights = iter(range(60, 90))
+    bench.line.spoil = lambda request, answer: f"S S {next(weights):>10.4f} g\r\n".encode()
+    with pytest.raises(BadReply, match="weights jump"):
+        bench.driver.read()
+
+
+def test_a_weight_that_is_just_being_put_on_is_read_and_is_not_stable(bench: Bench) -> None:
+    bench.driver.read()
+    bench.pan.load_g = 150.0
+    seen = []
+    for _ in range(40):
+        seen.append(bench.driver.read())
+        bench.clock.sleep(0.05)
+    assert not seen[0].stable and seen[0].mass_g < 150.0
+    assert seen[-1].stable and seen[-1].mass_g == pytest.approx(150.0, abs=1e-3)
+
+
+def test_a_weight_that_really_changed_between_two_readings_is_believed(bench: Bench) -> None:
+    bench.pan.load_g = 57.5
+    bench.clock.sleep(10.0)
+    assert bench.driver.read().mass_g == pytest.approx(57.5, abs=2e-3)
+    assert bench.sent.count("SI") == 2
 
 
 def test_a_busy_balance_is_asked_again_and_then_said_to_be_busy(bench: Bench) -> None:
@@ -240,8 +282,8 @@ def test_a_busy_balance_is_asked_again_and_then_said_to_be_busy(bench: Bench) ->
 
 
 def test_up_to_five_foreign_lines_are_passed_over_and_counted(bench: Bench) -> None:
-    bench.answer("SI", "   50.0000 g\r\n" * 5 + "S S    49.0000 g\r\n")
-    assert bench.driver.read().mass_g == 49.0
+    bench.answer("SI", "   50.0000 g\r\n" * 5 + "S S    50.0012 g\r\n")
+    assert bench.driver.read().mass_g == 50.0012
     assert bench.sent.count("SI") == 1
     assert bench.driver.notices() == {"lines that nobody asked for (print key, late answers)": 5}
 
