@@ -343,7 +343,7 @@ def test_after_a_release_the_carrier_takes_the_needle_out_before_anything_else(t
 def test_ctrl_c_while_the_needle_advances_leaves_a_sealed_run_and_exit_code_3(tmp_path, monkeypatch):
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("signals reach the main thread only")
-    advance = cartridge.STEPS[State.ADVANCE]
+    steps_of = cartridge.steps_of
 
     def interrupted(trial):
         begun_mm = trial.hand.feed_mm
@@ -353,9 +353,9 @@ def test_ctrl_c_while_the_needle_advances_leaves_a_sealed_run_and_exit_code_3(tm
                 os.kill(os.getpid(), signal.SIGINT)
 
         trial.controller.on_sample("carrier", press)
-        return advance(trial)
+        return steps_of(trial)[State.ADVANCE](trial)
 
-    monkeypatch.setitem(cartridge.STEPS, State.ADVANCE, interrupted)
+    monkeypatch.setattr(cartridge, "steps_of", lambda trial: {**steps_of(trial), State.ADVANCE: interrupted})
     arguments = ["run", "lumbar", "--trials", "1", "--technique", "S1_IP", "--workers", "1", "--json"]
     result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path)], catch_exceptions=False)
     assert result.exit_code == 3
