@@ -43,7 +43,7 @@ class Method(_Data):
 
 
 class Reference(_Data):
-    """What the device is compared with."""
+    """Reference with which the device is compared."""
 
     name: str = Field(min_length=1)
     """The instrument as the report names it."""
@@ -78,7 +78,7 @@ class Limit(_Data):
     claim: str = ""
 
     def meets(self, value: float) -> bool:
-        """Whether a value meets the limit, which must be there."""
+        """True when a value meets the limit, which must be there."""
         assert self.limit is not None
         if self.comparison == ">=":
             return value >= self.limit
@@ -93,7 +93,7 @@ class Limit(_Data):
 
 
 class Effort(_Data):
-    """What the test takes, for ``qa list``."""
+    """Effort of the test, for ``qa list``."""
 
     bench_hours: float = within(0.0, 1000.0, 0.0)
     hands_on_minutes: float = within(0.0, 1000.0, 0.0)

@@ -1,4 +1,4 @@
-"""What a QA test is to the analysis: the tables it needs, the figures it gives, and how they are computed and drawn.
+"""Interface of a QA test to the analysis: the tables it needs, the figures it gives, their computation and pictures.
 
 An evaluation is pure: it sees tables and parameters, never a device, so that readings of the rig, logs by others and
 old run folders go through the same lines.
@@ -68,7 +68,7 @@ class Evaluation:
 
 
 def missing(evaluation: Evaluation, tables: Tables) -> str:
-    """What the evaluation needs and was not recorded, in words; empty when everything is there."""
+    """Inputs of the evaluation that were not recorded, in words; empty when everything is there."""
     lacking = []
     for name, fields in evaluation.tables.items():
         if name not in tables or not len(tables[name]):

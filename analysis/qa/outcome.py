@@ -1,4 +1,4 @@
-"""What a QA test found: figures with their uncertainty, and what cannot be said, before any limit is looked at."""
+"""Findings of a QA test: figures with their uncertainty, and open questions, before any limit is considered."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class QaResults:
 
 
 def is_qa_run(path: Path) -> bool:
-    """Whether a run folder is that of a QA test."""
+    """True for the run folder of a QA test."""
     return (path / ACCEPTANCE).is_file() and (path / "journal.jsonl").is_file()
 
 

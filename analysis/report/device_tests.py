@@ -26,7 +26,7 @@ def _recorded(run: RecordedRun) -> Mapping[str, Any]:
 
 
 def deviation(run: RecordedRun) -> Block | None:
-    """What stands on the first page when somebody authorised the study although a required test was missing."""
+    """Note on the first page when somebody authorised the study although a required test was missing."""
     data = _recorded(run)
     if not data["override"]:
         return None

@@ -28,14 +28,14 @@ never leave twelve numbers alike [A]."""
 
 @dataclass(frozen=True)
 class Report:
-    """What the tracker said of its tools at one moment."""
+    """Report of the tracker on its tools at one moment."""
 
     time_ns: int
     """When the tool was seen; when it was asked for, where it was not seen."""
     poses: dict[str, TrackedPose] = field(repr=False)
 
     def seen(self, name: str) -> bool:
-        """Whether the tool was tracked now: valid, and not the sight of an earlier moment."""
+        """True when the tool was tracked now: valid, and not the sight of an earlier moment."""
         pose = self.poses.get(name)
         return pose is not None and pose.valid and abs(pose.time_ns - self.time_ns) <= TOGETHER_NS
 
@@ -57,11 +57,11 @@ class Listener:
         self._newest_ns = -1
 
     def __enter__(self) -> Listener:
-        self._channel.listeners.append(self._heard)
+        self._channel.listeners.append(self._take)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._channel.listeners.remove(self._heard)
+        self._channel.listeners.remove(self._take)
 
     def rule(self, now_ns: int) -> Trip | None:
         """Called by every scan; trips when the tracker has failed."""
@@ -71,7 +71,7 @@ class Listener:
             self._ticket = self._lane.request("tracker")
         return None
 
-    def _heard(self, sample: Sample[Any]) -> None:
+    def _take(self, sample: Sample[Any]) -> None:
         poses: dict[str, TrackedPose] = {pose.name: pose for pose in sample.value}
         for name, other in poses.items():
             if other.valid and (why := why_no_pose(other.matrix)):  # drivers of third parties may not have judged
@@ -80,12 +80,12 @@ class Listener:
         pose = poses.get(self.tool)
         if pose is None:
             return
-        said = judge(pose, self._newest_ns, sample.time_ns + LOOK_NS)
-        if said.look is Look.NEW:
+        judged = judge(pose, self._newest_ns, sample.time_ns + LOOK_NS)
+        if judged.look is Look.NEW:
             self._newest_ns = pose.time_ns
             self._reports.append(Report(pose.time_ns, poses))
-        elif not pose.valid or said.look is Look.IMPOSSIBLE:  # the same sight read twice is one
-            unseen = replace(pose, valid=False, why=said.why, impossible=said.look is Look.IMPOSSIBLE)
+        elif not pose.valid or judged.look is Look.IMPOSSIBLE:  # the same sight read twice is one
+            unseen = replace(pose, valid=False, why=judged.why, impossible=judged.look is Look.IMPOSSIBLE)
             self._reports.append(Report(sample.time_ns, {**poses, self.tool: unseen}))
 
     def reports(self) -> tuple[Report, ...]:

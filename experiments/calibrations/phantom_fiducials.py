@@ -34,7 +34,7 @@ ROUND_S = 120.0
 
 @dataclass(frozen=True)
 class Touched:
-    """What was heard during one round."""
+    """Reports received during one round."""
 
     reports: tuple[Report, ...] = field(repr=False)
     tool: str

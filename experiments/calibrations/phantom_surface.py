@@ -53,7 +53,7 @@ BASE_DEG = 0.1
 
 @dataclass(frozen=True)
 class Scanned:
-    """What the scan brought."""
+    """Result of the scan."""
 
     sides: tuple[tuple[Sweep, ...], ...] = field(repr=False)
     across: tuple[SweepFrame, ...] = field(repr=False)
@@ -182,7 +182,7 @@ def _sorted(
 
 
 def spreads_of(config: RigConfig, certificates: InForce, scanned: Scanned) -> Spreads:
-    """What certificates and the rig file state of its uncertainties; the rest as assumed in ``Spreads``."""
+    """Uncertainties that certificates and the rig file state; the rest as assumed in ``Spreads``."""
     base = config.frames.HolderToRig
     return Spreads(
         scanned.u_sound_speed_m_s / scanned.sound_speed_m_s,

@@ -20,7 +20,7 @@ KB_PER_MB = 1000.0
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure should be."""
+    """Expected value of a figure."""
 
     comparison: str
     limit: float

@@ -1,4 +1,4 @@
-"""What one closed-loop trial costs on this machine: processor time, pace, frames, and the time of its report."""
+"""Cost of one closed-loop trial on this machine: processor time, pace, frames, and the time of its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print: progress for people on stderr, one JSON object as the last line of stdout, exit codes."""
+"""Output of commands: progress for people on stderr, one JSON object as the last line of stdout, exit codes."""
 
 from __future__ import annotations
 

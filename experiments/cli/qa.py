@@ -63,7 +63,7 @@ def run(
             say(f"{test}: can be run on {checked}; nothing was opened")
             return
         done = run_test(test, rig_file, out=out, seed=seed)
-        _told(done.path, done.results.as_json(), json)
+        _show(done.path, done.results.as_json(), json)
 
 
 @app.command()
@@ -75,10 +75,10 @@ def report(
         from analysis.qa.report import make_qa_report
 
         results = make_qa_report(path)
-        _told(path, results.as_json(), json)
+        _show(path, results.as_json(), json)
 
 
-def _told(path: Path, results: dict[str, object], json: bool) -> None:
+def _show(path: Path, results: dict[str, object], json: bool) -> None:
     if json:
         emit(results)
         return

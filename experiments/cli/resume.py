@@ -7,7 +7,7 @@ from pathlib import Path
 
 from experiments.carry_out import carried_through
 from experiments.cli.output import say
-from experiments.cli.run import RunResult, told
+from experiments.cli.run import RunResult, reported
 from experiments.progress import StudyProgress
 from experiments.rehearsal import rehearse
 from experiments.request import WORKERS_SIMULATED, check_devices
@@ -42,11 +42,11 @@ def resume_study(run: Path, rig: Path | None, workers: int | None) -> RunResult:
         with progress:
             return conclude(found, workers=workers or default, watcher=progress, calibrated=calibrated)
 
-    return told(carried_through(conducted, run, progress))
+    return reported(carried_through(conducted, run, progress))
 
 
 def _tell(found: Resumption) -> None:
-    """What is done, what is left, and what of it goes elsewhere."""
+    """Show what is done, what is left, and what goes elsewhere."""
     say(f"{found.run}: {len(found.outcomes)} of {sum(len(c.trials) for c in found.cartridges)} trials have a result")
     again = "run again in its cartridge, which is built again without the interrupted attempt"
     how = again if needs_bench(found.config) else "its root is spent"

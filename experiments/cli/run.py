@@ -29,7 +29,7 @@ OUT = Path("runs")
 
 @dataclass(frozen=True)
 class ScriptResult:
-    """What the command ends with when a script was run."""
+    """Output of the command after a script was run."""
 
     exit: Exit
     script: Path
@@ -43,7 +43,7 @@ class ScriptResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What the command ends with."""
+    """Output of the command."""
 
     exit: Exit
     ended: Ended
@@ -75,18 +75,18 @@ def run_study(
         return _script(script, Session(rig, out, trials, seed, workers, publish, qa_override))
     _known(study)
     order = checked(study, rig, out or OUT, trials, seed, workers, techniques, qa_override)
-    return told(carry_out(order, publish))
+    return reported(carry_out(order, publish))
 
 
 def _script(path: Path, session: Session) -> ScriptResult:
-    """Run a script and say of every run of its what ``told`` says of one."""
+    """Run a script and report each of its runs like a single one."""
     code, folder = Exit.DONE, path.parent.resolve()
     if folder != Path.cwd():
         tell_shadows_in(folder)
     try:
         run_script(path, session)
     except EndedEarly as early:
-        code = told(early.ended).exit
+        code = reported(early.ended).exit
     except SystemExit as end:
         if end.code not in (None, 0):
             say(f"phantomrig: the script {path} ended itself: {end.code}")
@@ -104,7 +104,7 @@ def _known(study: str) -> None:
         raise ConfigError(f"there is no study {study!r}{hint} (a path must end in .toml, that of a script in .py)")
 
 
-def told(ended: Ended) -> RunResult:
+def reported(ended: Ended) -> RunResult:
     """Say why a study ended early, and choose the exit code."""
     code = CODES.get(ended.failure_kind, Exit.STOPPED)
     if ended.failure:

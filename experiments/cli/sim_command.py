@@ -32,7 +32,7 @@ OPERATOR = {"driver": "auto_operator"}
 
 
 class World(Protocol):
-    """What serving needs of the world."""
+    """Parts of the world that serving needs."""
 
     def advance(self, now_ns: int) -> None: ...
 

@@ -18,7 +18,7 @@ NOT_INTACT = 1
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found."""
+    """Findings of a verification."""
 
     run: Path
     files_n: int

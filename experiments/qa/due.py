@@ -1,4 +1,4 @@
-"""What was tested when, and what is due: read from the QA runs of a folder."""
+"""Dates of past tests and tests that are due, from the QA runs of a folder."""
 
 from __future__ import annotations
 

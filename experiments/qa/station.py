@@ -1,4 +1,4 @@
-"""What a QA procedure works with: the controller, the parameters of the acceptance file, and the streams it fills."""
+"""Station of a QA procedure: the controller, the parameters of the acceptance file, and the streams it fills."""
 
 from __future__ import annotations
 

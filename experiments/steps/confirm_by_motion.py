@@ -30,18 +30,18 @@ def look_by_motion(trial: Trial, guide: Guide) -> Confirmation:
     deep = trial.sight.take("motion before")
     left_mm = trial.controller.travel.limit_mm - trial.controller.travel.since_confirmed_mm
     trial.hand.withdraw(amount, speed)
-    drawn = trial.sight.take("motion after")
+    withdrawn = trial.sight.take("motion after")
     back = predict(trial)
-    seen = _moved(trial, prediction, drawn, deep)
+    seen = _moved(trial, prediction, withdrawn, deep)
     answer = confirm_motion(prediction, seen, deep.ProbeToRig)
     beside = [_beside(home, mm) for mm in guide.beside_mm] if answer.confirmed else []
-    drawn_beside = [trial.sight.look(pose, "motion after") for pose in beside]
+    back_beside = [trial.sight.look(pose, "motion after") for pose in beside]
     trial.hand.regain(amount, speed)
     if beside:
         looks = [(deep.ProbeToRig, seen)]
-        for pose, drawn_here in zip(reversed(beside), reversed(drawn_beside), strict=True):
+        for pose, back_here in zip(reversed(beside), reversed(back_beside), strict=True):
             view = trial.sight.look(pose, "motion before")
-            looks.append((view.ProbeToRig, _moved(trial, prediction, drawn_here, view)))
+            looks.append((view.ProbeToRig, _moved(trial, prediction, back_here, view)))
         answer = confirm_motion_sweep(prediction, looks)
         trial.sight.move(home)
     trial.tip = trial.tip.in_view(trial.sight.take("needle"))
@@ -55,10 +55,10 @@ def look_by_motion(trial: Trial, guide: Guide) -> Confirmation:
     return answer
 
 
-def _moved(trial: Trial, prediction: TipPrediction, drawn: View, deep: View) -> MotionView:
+def _moved(trial: Trial, prediction: TipPrediction, withdrawn: View, deep: View) -> MotionView:
     """The tip from two frames of one place: needle withdrawn, needle where it is predicted."""
     return find_motion(
-        drawn.pixels, deep.pixels, trial.imaging.image_to_probe(deep), deep.ProbeToRig, prediction.tip_mm,
+        withdrawn.pixels, deep.pixels, trial.imaging.image_to_probe(deep), deep.ProbeToRig, prediction.tip_mm,
         prediction.direction, trial.technique.advance.motion_mm,
     )  # fmt: skip
 

@@ -116,7 +116,7 @@ def look_beside(trial: Trial) -> Confirmation | None:
 
 
 def follow_tip(trial: Trial) -> None:
-    """Of the places with an empty frame, the one whose plane is nearest to the predicted tip."""
+    """Place with an empty frame whose plane is nearest to the predicted tip."""
     if not trial.path.empty:
         return
     tip = predict(trial).tip_mm

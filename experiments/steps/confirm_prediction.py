@@ -10,5 +10,5 @@ ACQUIRE_MM = 3.5
 
 
 def predict(trial: Trial) -> TipPrediction:
-    """Of the hand's feed and what is known of the tip, Rig frame."""
+    """Prediction from the hand's feed and the knowledge of the tip, Rig frame."""
     return trial.tip.predict(trial.hand.feed_mm, trial.hand.feed_sd_mm)

@@ -1,4 +1,4 @@
-"""What leads the needle under pictures, chosen once for a trial; ``experiments.steps`` holds the rows and the choice.
+"""Guide of the needle by images, chosen once for a trial; ``experiments.steps`` holds the rows and the choice.
 
 A guide is a row of functions and not a class, so that the four ways (in and out of plane, needle in a carrier or in a
 person's hand) stand under each other in one table. Points are in the Rig frame; a reason is empty where there is none.

@@ -61,12 +61,12 @@ def test_inject(trial: Trial, *, pictures: bool) -> State:
 
 def draw_back(trial: Trial, reason: str) -> State:
     """High pressure or a blocked tip: a little back, and test again; then the trial ends."""
-    trial.log.drawn_back_n += 1
+    trial.log.pull_backs_n += 1
     left = trial.technique.injection.test_total_max_ml - trial.log.test_ml
-    if trial.log.drawn_back_n > RETRIES_MAX_N or left < trial.technique.injection.test_ml:
+    if trial.log.pull_backs_n > RETRIES_MAX_N or left < trial.technique.injection.test_ml:
         raise trial.stop(f"injection pressure: {reason}")
     trial.hand.withdraw(BACK_MM, 1.0)
-    trial.drawn_back(BACK_MM)
+    trial.pulled_back(BACK_MM)
     return State.TEST_INJECT
 
 

@@ -24,7 +24,7 @@ BONE_SOURCES = ("needle_force", "needle_force_slope")
 
 
 def reassess(trial: Trial, hold: HoldRequested, state: State) -> State:
-    """What follows a stop rule; raises ``TrialEnded`` when nothing sensible is left.
+    """State after a stop rule; raises ``TrialEnded`` when nothing sensible is left.
 
     Once anything of the main injection is in, or may be, there is no way back to it: what is in stays in, the
     planned volume would come on top of it, and the rest alone would be another injection than the study asks for.

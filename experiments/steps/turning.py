@@ -73,10 +73,10 @@ def turn_towards(trial: Trial, goal: Vector) -> None:
     asked = wanted / follows
     size = float(np.degrees(np.linalg.norm(asked)))
     asked = asked * min(1.0, TURN_MAX_DEG / max(size, 1e-9))
-    told = hand.line.direction
-    new = told + asked[0] * x + asked[1] * y
+    commanded = hand.line.direction
+    new = commanded + asked[0] * x + asked[1] * y
     RigToCarrier = invert(trial.controller.rig.frames.get("Carrier", "Rig"))[:3, :3]
-    before, after = (angles_from_direction(RigToCarrier @ (d / np.linalg.norm(d))) for d in (told, new))
+    before, after = (angles_from_direction(RigToCarrier @ (d / np.linalg.norm(d))) for d in (commanded, new))
     lateral, tilt = after[0] - before[0], after[1] - before[1]
     hand.turn_needle(lateral, tilt)
     got = asked * follows

@@ -1,4 +1,4 @@
-"""What the scanner's picture means in this gel: the scanner assumes a speed of sound, the gel has its own."""
+"""Depth of the scanner's image in this gel: the scanner assumes a speed of sound, the gel has its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Imaging:
         return np.asarray(scale @ view.ImageToProbe)
 
     def depth_u_mm(self, point_rig_mm: Vector, ProbeToRig: Matrix) -> float:
-        """What the speed of sound's uncertainty makes of the depth of one point of the image by itself, mm.
+        """Effect of the speed of sound's uncertainty alone on the depth of one point of the image, mm.
 
         Shared by all points of one gel: it is told beside a point's own spread and never combined with it.
         """

@@ -7,7 +7,7 @@ from rig.instruments.syringe import InjectionResult, inject
 from rig.record import Field
 from rig.safety.pressure import TipReading
 
-TOLD_OF_INJECTION = ("verdict", "reason", "pumped_ml", "pumped_min_ml", "pumped_max_ml", "delivered_ml")
+INJECTION_EVENT = ("verdict", "reason", "pumped_ml", "pumped_min_ml", "pumped_max_ml", "delivered_ml")
 """What a trial's journal says of an injection; all its numbers are in the entry ``infusion`` before it."""
 FIELDS = (Field("sensor_kpa", "kPa"), Field("tip_kpa", "kPa"), Field("flow_ml_min", "mL/min"))
 STREAM = "injection"
@@ -19,8 +19,8 @@ def inject_in(trial: Trial, volume_ml: float, rate_ml_min: float, *, test: bool)
 
     def note(result: InjectionResult) -> None:
         trial.log.note_injection(result, test=test)
-        told = {key: value for key, value in result.as_dict().items() if key in TOLD_OF_INJECTION}
-        trial.event("injection", purpose="test" if test else "main", **told)
+        event = {key: value for key, value in result.as_dict().items() if key in INJECTION_EVENT}
+        trial.event("injection", purpose="test" if test else "main", **event)
 
     def tell(reading: TipReading) -> None:
         """As the pressure rule judged it, at once: a kill keeps it."""

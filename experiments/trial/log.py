@@ -1,4 +1,4 @@
-"""What happened in one trial, counted while it happens: the basis of the trial row."""
+"""Events of one trial, counted while they happen: the basis of the trial row."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class TrialLog:
     injected: PumpedVolume = NOTHING
     """All injections, the test ones among them."""
     last_injection: InjectionResult | None = None
-    drawn_back_n: int = 0
-    """How often the needle was drawn back because nothing flowed."""
+    pull_backs_n: int = 0
+    """Number of times that the needle was pulled back because nothing flowed."""
     p_open_kpa: float | None = None
     p_peak_kpa: float | None = None
     p_plateau_kpa: float | None = None
@@ -68,7 +68,7 @@ class TrialLog:
     """Tip by the reference instrument in the Phantom frame, by moment."""
     reference_axis: Vector | None = None
     reference: dict[str, TipAtRest] = field(default_factory=dict)
-    """What the reference instrument said, by moment, also where it measured nothing."""
+    """Results of the reference instrument, by moment, also where it measured nothing."""
     measured: dict[str, float] = field(default_factory=dict)
     """What a procedure of the user's own measured, by the name of its column."""
     device_fault: str = ""

@@ -50,7 +50,7 @@ Verb = TypeVar("Verb", bound=Callable[..., object])
 
 
 def verb(act: Verb) -> Verb:
-    """What ended one verb ends all that follow: a procedure cannot catch a stop of the rig and go on."""
+    """Raised again by all later calls once one has ended: a procedure cannot catch a stop of the rig and continue."""
 
     @wraps(act)
     def done(self: OwnTrial, *args: object, **kwargs: object) -> object:
@@ -66,7 +66,8 @@ def verb(act: Verb) -> Verb:
 
 
 class OwnTrial:
-    """What a procedure may do; every call scans while it waits, and a stop of the rig ends the procedure there."""
+    """Calls that a procedure may make; every call scans while it waits, and a stop of the rig ends the procedure
+    there."""
 
     def __init__(self, walk: Walk, measures: Mapping[str, Measure]) -> None:
         self._walk, self._trial, self._measures = walk, walk.trial, measures
@@ -94,7 +95,7 @@ class OwnTrial:
 
     @property
     def time_s(self) -> float:
-        """Of the rig's clock."""
+        """Time on the rig's clock."""
         return self._trial.now_ns * 1e-9
 
     @property

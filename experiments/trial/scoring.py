@@ -33,8 +33,8 @@ claims (``design.md``: image estimate and predicted tip agree within 2 mm)."""
 METHODS = ("direct", "motion", "fluid")
 
 
-def drawn_truth(phantom: NominalPhantom, level: str, side: str, approach: Vector) -> dict[str, Any]:
-    """The phantom as drawn, where nobody has measured the cartridge: a real bench before its late truth.
+def nominal_truth(phantom: NominalPhantom, level: str, side: str, approach: Vector) -> dict[str, Any]:
+    """Truth of the phantom as designed, where nobody has measured the cartridge: a real bench before its late truth.
 
     Aim, nerves and channel are nominal; what the needle went through and how the fluid spread is not known.
     """
@@ -144,7 +144,7 @@ def _seconds(a: int | None, b: int | None) -> float | None:
 
 
 def _of_reference(log: TrialLog) -> dict[str, Any]:
-    """Whether the reference instrument measured the tip of record, and why not."""
+    """Whether the reference instrument measured the tip of record; if not, the reason."""
     found = log.reference.get(AT_RECORD)
     return {
         "reference": None if found is None else found.cause.value,

@@ -1,4 +1,4 @@
-"""What the devices reported during a trial, as streams of the record.
+"""Reports of the devices during a trial, as streams of the record.
 
 Lanes hand over samples in their own tasks (threads on the wall clock); they are kept in queues and written by the
 scan, so that one task writes the file and a kill loses no more than the last scan.

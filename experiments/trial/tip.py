@@ -31,13 +31,13 @@ class SeenTip:
     feed_mm: float
     feed_sd_mm: float
     method: str
-    drawn_back_mm: float = 0.0
-    """Way that the needle was drawn back since."""
+    pulled_back_mm: float = 0.0
+    """Distance that the needle was pulled back since."""
 
 
 @dataclass(frozen=True)
 class Tip:
-    """What is known of the tip; feeds are the hand's, points are in the Rig frame."""
+    """Knowledge of the tip; feeds are the hand's, points are in the Rig frame."""
 
     bending: Bending
     unseen: Bending
@@ -50,7 +50,7 @@ class Tip:
 
     @staticmethod
     def planned(bending: Bending, before: Tip | None) -> Tip:
-        """Of a needle on a new path; what an earlier path has taught about the carrier holds on."""
+        """Tip of a needle on a new path; what an earlier path has shown of the carrier still holds."""
         return Tip(bending, bending) if before is None else replace(before, bending=bending, unseen=bending)
 
     def predict(self, feed_mm: float, feed_sd_mm: float = 0.2) -> TipPrediction:
@@ -75,10 +75,10 @@ class Tip:
         return known.at(feed_mm, tip_mm, FIRST_SIGHT_SD_MM**2 * np.eye(3))
 
     def learnt(self, along_mm: float) -> Tip:
-        """What carrier and image disagree by along the needle is a slow quantity: it is learnt little by little."""
+        """Learn the disagreement of carrier and image along the needle, a slow quantity, little by little."""
         return replace(self, bias_mm=self.bias_mm + BIAS_GAIN * float(np.clip(along_mm, -1.0, 1.0)))
 
-    def drawn_back(self, by_mm: float) -> Tip:
-        """After the needle was drawn back."""
+    def pulled_back(self, by_mm: float) -> Tip:
+        """Tip after the needle was pulled back."""
         seen = self.seen
-        return self if seen is None else replace(self, seen=replace(seen, drawn_back_mm=seen.drawn_back_mm + by_mm))
+        return self if seen is None else replace(self, seen=replace(seen, pulled_back_mm=seen.pulled_back_mm + by_mm))

@@ -21,7 +21,7 @@ from experiments.trial.log import TrialLog
 from experiments.trial.needle_hand import NeedleHand, hand_of
 from experiments.trial.path import Path
 from experiments.trial.registration import Registration, Sweep
-from experiments.trial.scoring import drawn_truth, score
+from experiments.trial.scoring import nominal_truth, score
 from experiments.trial.sight import Sight
 from experiments.trial.tip import Tip
 from hal.errors import DeviceError, LimitViolation, LinkError, RecordError, RigError, SafetyStop
@@ -66,7 +66,7 @@ class Anatomy:
 
 @dataclass
 class Trial:
-    """What the steps of one trial share: first what stays, then the few values that steps take and replace whole.
+    """Shared state of the steps of one trial: first what stays, then the few values that steps take and replace whole.
 
     A step that a stop rule breaks leaves the values as they stood then: ``reassess`` must know the tip of that moment.
     """
@@ -123,7 +123,7 @@ class Trial:
 
     @property
     def tip(self) -> Tip:
-        """What is known of the tip, from ``plan`` on."""
+        """Knowledge of the tip, from ``plan`` on."""
         assert self._tip is not None
         return self._tip
 
@@ -136,9 +136,9 @@ class Trial:
         self._path = Path(plan)
         self._tip = Tip.planned(self.hand.unseen(nominal_bending(self._path.line, self.needle)), self._tip)
 
-    def drawn_back(self, by_mm: float) -> None:
-        """The needle was drawn back by so much, also one that no picture has led."""
-        self._tip = None if self._tip is None else self._tip.drawn_back(by_mm)
+    def pulled_back(self, by_mm: float) -> None:
+        """Note that the needle was pulled back, also one that no image has guided."""
+        self._tip = None if self._tip is None else self._tip.pulled_back(by_mm)
 
     # ---- short names that steps use ------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class Walk:
         self._steps, self._reassess, self._entered_n = steps, reassess, 0
 
     def has(self, state: State) -> bool:
-        """Whether trials of this kind go through the state."""
+        """True when trials of this kind go through the state."""
         return state in self._steps
 
     def to(self, *ends: State) -> None:
@@ -344,7 +344,7 @@ def _leave_phantom(trial: Trial, steps: Mapping[State, Step]) -> Exception | Non
 def close_record(trial: Trial, before_close: Callable[[], None]) -> dict[str, Any]:
     """Score the trial, write truth and row, close the record."""
     truth = trial.witness.testimony() if trial.witness is not None else None
-    known = truth or drawn_truth(
+    known = truth or nominal_truth(
         trial.anatomy.phantom, trial.technique.level, trial.planned.side, trial.approach_direction
     )
     limits = trial.controller.limits

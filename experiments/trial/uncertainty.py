@@ -1,4 +1,4 @@
-"""What a trial leaves behind for its uncertainty budget: one journal entry ``uncertainty`` where the tip of record is
+"""Record of a trial for its uncertainty budget: one journal entry ``uncertainty`` where the tip of record is
 read. Nothing here asks a device or a person, so that the trial goes as without it; combining is analysis.
 
 All vectors and matrices are along the axes of the Phantom frame as registered. What bone and needle share in the image
@@ -54,7 +54,7 @@ def one_look(before: Bending, feed_mm: float, seen_mm2: NDArray[np.float64]) -> 
 
 
 def _velocity(controller: Controller, view: View, point_rig_mm: Vector) -> Vector:
-    """Of a point of the image while it was taken, by the holder's reports, Rig frame, mm/s."""
+    """Velocity of a point of the image while it was taken, by the holder's reports, Rig frame, mm/s."""
     HolderToRig = controller.rig.frames.get("Holder", "Rig")
     at = np.linalg.inv(view.ProbeToRig) @ np.append(point_rig_mm, 1.0)
     ends: list[Vector] = []
@@ -103,7 +103,7 @@ def _seen(trial: Trial, aim_mm: Vector, image_spread: NDArray[np.float64]) -> Ma
     turn = RigToPhantom[:3, :3]
     # Since the tip was confirmed the needle may have been drawn back: known, and added.
     confirmed_mm = tip.feed_mm + trial.tip.bias_mm
-    now = bending.predict(confirmed_mm - tip.drawn_back_mm)
+    now = bending.predict(confirmed_mm - tip.pulled_back_mm)
     moved = now.tip_mm - bending.predict(confirmed_mm).tip_mm
     tip_mm = (RigToPhantom @ np.append(tip.tip_rig_mm + moved, 1.0))[:3]
     aims = aim_shifts(fit.fit, moved_by, aim_mm)
@@ -121,7 +121,7 @@ def _seen(trial: Trial, aim_mm: Vector, image_spread: NDArray[np.float64]) -> Ma
         "elevation_axis": turn @ tip.ProbeToRig[:3, 1],
         "needle_axis": turn @ now.direction,
         "velocity_mm_s": turn @ tip.velocity_mm_s,
-        "moved_since_mm": -tip.drawn_back_mm,
+        "moved_since_mm": -tip.pulled_back_mm,
         "feed_sd_mm": tip.feed_sd_mm,
         "sound_speed_m_s": speed_m_s,
         "sound_tip_mm_per_m_s": scale * tips[:, IMAGE_N],

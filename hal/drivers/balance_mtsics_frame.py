@@ -39,7 +39,7 @@ class Weight:
 
     @property
     def digit_g(self) -> float:
-        """What one step of the last digit is worth, if the digit goes by ones."""
+        """Value of one step of the last digit, if the digit goes by ones."""
         return float(10.0**-self.decimals * GRAMS[self.unit])
 
 
@@ -53,7 +53,7 @@ class Reply:
 
     @property
     def error(self) -> str:
-        """What an error line means; empty for any other."""
+        """Meaning of an error line; empty for any other."""
         return ERRORS.get(self.name, "")
 
     def weight(self) -> Weight:

@@ -65,10 +65,10 @@ class ImagePort(Protocol):
 
 
 class PanPort(Protocol):
-    """What stands on the pan of a balance."""
+    """Load on the pan of a balance."""
 
     def pan(self, now_ns: int) -> tuple[float, float]:
-        """What a perfect balance shows (g), and how fast that grows at the moment (g/s)."""
+        """Reading of a perfect balance (g), and its present rate (g/s)."""
 
 
 class TrackerPort(Protocol):

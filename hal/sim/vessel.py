@@ -71,7 +71,7 @@ class Vessel:
         self._next_g = self._draw.gauss(self.drop_g, DROP_SD * self.drop_g)
 
     def weight_g(self, caught_ml: float, now_ns: int) -> float:
-        """What a perfect balance shows with the vessel on it, once ``caught_ml`` in all have left the needle."""
+        """Reading of a perfect balance with the vessel on it, once ``caught_ml`` in all have left the needle."""
         came_g = caught_ml * self._density_g_ml
         if self.spec.outlet == "free":
             while came_g - self._fallen_g >= self._next_g:

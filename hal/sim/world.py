@@ -234,7 +234,7 @@ class World:
         return self.temperature
 
     def pan(self, now_ns: int) -> tuple[float, float]:
-        """What vessel and check weight weigh (g), and how fast that grows (g/s)."""
+        """Weight of vessel and check weight (g), and its rate (g/s)."""
         self.advance(now_ns)
         weight_g = self.applied.get("balance", 0.0)
         if self.vessel is None:

@@ -113,7 +113,8 @@ class UncertainTransform:
 
     @property
     def statement(self) -> Covariance:
-        """What ``stated`` takes: empty for an exact transform, 6x6 for a rigid error, else the spread (12x12)."""
+        """Covariance in the form that ``stated`` takes: empty for an exact transform, 6x6 for a rigid error, else
+        12x12."""
         if not self.spread.any():
             return np.zeros((0, 0))
         rigid = self.covariance

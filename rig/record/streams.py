@@ -56,7 +56,7 @@ class StreamWriter:
         self._declared: dict[str, tuple[int, struct.Struct]] = {}
 
     def declares(self, name: str) -> bool:
-        """Whether this stream was named already."""
+        """True when this stream was named already."""
         return name in self._declared
 
     def declare(self, name: str, fields: Sequence[Field]) -> None:

@@ -1,4 +1,4 @@
-"""What every balance must do, over every mount; a new one is a line in ``BALANCES``."""
+"""Contract of every balance, over every mount; a new one is a line in ``BALANCES``."""
 
 from __future__ import annotations
 

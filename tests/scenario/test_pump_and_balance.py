@@ -52,7 +52,7 @@ class Bench:
         return self.controller.command("balance", getattr(self.rig.balance, action), f"{action} the balance")
 
     def weighed_ml(self, volume_ml: float, rate_ml_min: float) -> tuple[float, float]:
-        """What the balance gained, as a volume without the air's buoyancy; and what truly left the tip."""
+        """Gain of the balance, as a volume without the air's buoyancy, and the volume that truly left the tip."""
         before_ml = self.world.fluid.delivered_ml
         before_g = self.on_the_lane("read_stable").mass_g
         assert inject(self.controller, volume_ml, rate_ml_min).verdict is Verdict.UNMONITORED

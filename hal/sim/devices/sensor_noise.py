@@ -73,7 +73,7 @@ class Channel:
         return settled + self._offset + self._drift_per_ns * now_ns + self._random.gauss(0.0, self._noise_sd)
 
     def _faulty(self, error: SensorError, value: float, now_ns: int) -> float:
-        """What the planted fault makes of a value."""
+        """Value with the planted fault."""
         half = error.hysteresis / 2.0
         self._play = min(max(self._play, value - half), value + half)
         share = self._play / error.bend_range

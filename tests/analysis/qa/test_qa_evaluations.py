@@ -1,4 +1,4 @@
-"""What single evaluations find in tables whose answer is known."""
+"""Results of single evaluations on tables whose answer is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What guides the needle and who holds it is chosen once, from the technique and from what the rig has."""
+"""The guide of the needle and its holder are chosen once, from the technique and from what the rig has."""
 
 from __future__ import annotations
 

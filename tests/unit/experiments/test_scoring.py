@@ -5,7 +5,7 @@ import pytest
 
 from experiments.protocol.technique import load_technique
 from experiments.trial.log import TrialLog
-from experiments.trial.scoring import drawn_truth, score
+from experiments.trial.scoring import nominal_truth, score
 from hal.phantom.materials import materials
 from hal.phantom.nominal import load_phantom
 from rig.instruments.reference import Cause, TipAtRest
@@ -113,7 +113,7 @@ def _measured_log(tip):
 
 def _nominal():
     phantom = load_phantom("lumbar_ref")
-    return drawn_truth(phantom, "L4", "left", np.array([0.0, 0.0, 1.0]))
+    return nominal_truth(phantom, "L4", "left", np.array([0.0, 0.0, 1.0]))
 
 
 def test_a_trial_with_a_known_way_can_show_everything_but_v4():

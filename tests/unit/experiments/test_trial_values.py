@@ -50,10 +50,10 @@ def test_a_new_path_begins_with_a_new_model_and_keeps_what_the_carrier_was_found
     assert again.bending is again.unseen is BENDING
 
 
-def test_a_needle_that_is_drawn_back_is_so_much_shallower_than_where_it_was_seen_last() -> None:
-    seen = Tip(BENDING, BENDING, seen=SEEN).drawn_back(1.0).drawn_back(1.0).seen
-    assert seen is not None and seen.drawn_back_mm == 2.0
-    assert NEW.drawn_back(1.0).seen is None
+def test_a_needle_that_is_pulled_back_is_so_much_shallower_than_where_it_was_seen_last() -> None:
+    seen = Tip(BENDING, BENDING, seen=SEEN).pulled_back(1.0).pulled_back(1.0).seen
+    assert seen is not None and seen.pulled_back_mm == 2.0
+    assert NEW.pulled_back(1.0).seen is None
 
 
 def test_a_registration_places_points_of_the_phantom_in_the_rig() -> None:

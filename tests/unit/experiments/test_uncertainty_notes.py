@@ -72,7 +72,7 @@ def _seen(spread: np.ndarray | None) -> SeenTip | None:
 
 def test_a_confirmed_tip_is_noted_without_asking_device_or_person() -> None:
     seen = _seen(0.09 * np.eye(3))
-    assert seen is not None and (seen.feed_mm, seen.feed_sd_mm, seen.drawn_back_mm) == (50.0, 0.2, 0.0)
+    assert seen is not None and (seen.feed_mm, seen.feed_sd_mm, seen.pulled_back_mm) == (50.0, 0.2, 0.0)
     assert seen.velocity_mm_s == pytest.approx([5.0, 0.0, 0.0])
 
 

@@ -21,7 +21,7 @@ SD_MM, READINGS_N = 0.2, 12
 
 
 def seen(seed: int = 0, n: int = 24, *, sensor=(0.0, 0.0, 0.0), mount: NeedleMount = MOUNT) -> list[SeenTip]:
-    """What a tracker would say; ``sensor``: its tip beside the true one, needle frame."""
+    """Readings of a tracker; ``sensor``: its tip beside the true one, needle frame."""
     rng = np.random.default_rng(seed)
     CarrierToTracker = rotation(3.0, -4.0, 10.0)
     CarrierToTracker[:3, 3] = 20.0, -30.0, 800.0
