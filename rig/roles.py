@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from hal.types import (
+    BalanceReading,
     CarrierState,
     ContactReading,
     ForceReading,
@@ -37,3 +38,4 @@ PROBE_FORCE: Role[ForceReading] = Role("probe_force")
 CONTACT: Role[ContactReading] = Role("contact")
 TRACKER: Role[tuple[TrackedPose, ...]] = Role("tracker")
 TEMPERATURE: Role[TemperatureReading] = Role("temperature")
+BALANCE: Role[BalanceReading] = Role("balance")

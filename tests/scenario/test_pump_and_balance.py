@@ -15,6 +15,7 @@ from hal.types import Instruction, InstructionKind
 from rig.config import parse_config
 from rig.control.controller import Controller
 from rig.instruments.syringe import inject
+from rig.roles import BALANCE
 from rig.safety.pressure import Verdict
 from rig.setup.assemble import RigNotOpened, open_rig
 from rig.setup.simulated import simulate
@@ -152,7 +153,7 @@ def test_zero_tracking_that_somebody_switches_on_swallows_a_slow_flow() -> None:
         bench.on_the_lane("tare")
         for _ in range(120):  # the evaporation, -0.14 digits/s, is a slow flow
             bench.controller.wait(5.0)
-            gained_g[name] = bench.controller.read("balance").mass_g
+            gained_g[name] = bench.controller.read(BALANCE).mass_g
     assert gained_g["as it was"] < -2e-3
     assert abs(gained_g["switched on"]) <= 1e-4
 
