@@ -7,10 +7,13 @@ import difflib
 from analysis.qa.capture_timing import CAPTURE_TIMING
 from analysis.qa.evaluation import Evaluation
 from analysis.qa.line_loss import LINE_LOSS
+from analysis.qa.sensor_static import FORCE_STATIC, PRESSURE_STATIC
 from analysis.qa.tracker_still import TRACKER_STILL
 from hal.errors import ConfigError
 
-EVALUATIONS: dict[str, Evaluation] = {one.name: one for one in (CAPTURE_TIMING, LINE_LOSS, TRACKER_STILL)}
+EVALUATIONS: dict[str, Evaluation] = {
+    one.name: one for one in (CAPTURE_TIMING, FORCE_STATIC, LINE_LOSS, PRESSURE_STATIC, TRACKER_STILL)
+}
 
 
 def evaluation_of(test: str) -> Evaluation:

@@ -108,7 +108,7 @@ def number(value: float | None, unit: str = "") -> str:
 def _criteria(results: QaResults) -> Table:
     rows = tuple(_criterion(judged, results.simulated) for judged in results.verdict.judged)
     titles = ("Id", "Figure", "Limit", "Source", "Value", "U (k=2)", "Verdict")
-    return Table(titles, rows, "lllcrrl", (1.2, 3.2, 1.2, 1.2, 1.2, 1.0, 1.4))
+    return Table(titles, rows, "lllcrrl", (1.5, 3.0, 1.2, 1.2, 1.2, 1.1, 1.4))
 
 
 def _criterion(judged: Judged, simulated: bool) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from experiments.qa import measure_capture_timing, measure_line_loss, measure_tracker_still
+from experiments.qa import measure_capture_timing, measure_line_loss, measure_sensor_static, measure_tracker_still
 from experiments.qa.station import Station
 
 
@@ -22,5 +22,7 @@ class Procedure:
 PROCEDURES = {
     "tracker_still": Procedure(measure_tracker_still.ROLES, measure_tracker_still.measure),
     "line_loss": Procedure(measure_line_loss.ROLES, measure_line_loss.measure),
+    "pressure_static": Procedure((*measure_sensor_static.ROLES, "pressure"), measure_sensor_static.measure),
+    "needle_force_static": Procedure((*measure_sensor_static.ROLES, "needle_force"), measure_sensor_static.measure),
     "capture_timing": Procedure(measure_capture_timing.ROLES, measure_capture_timing.measure),
 }

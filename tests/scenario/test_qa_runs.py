@@ -208,3 +208,28 @@ def test_a_tracker_that_is_unplugged_gives_no_number(tmp_path):
     with pytest.raises(SafetyStop, match="line is interrupted"):
         run_test(_short(tmp_path, "tracker_still", 20.0), rig, out=tmp_path / "runs", tell=lambda _: None)
     assert analyse_qa(next((tmp_path / "runs").glob("qa-*"))).verdict.word == "NOT EVALUATED"
+
+
+@pytest.mark.parametrize(
+    ("sensor", "error", "criterion", "figure", "expected"),
+    [
+        ("pressure", "gain = 1.02", "GAIN", "gain_error_percent", 2.0),
+        ("pressure", "hysteresis = 2.0", "HYSTERESIS", "hysteresis_percent", 1.0),
+        ("pressure", "offset = 3.0", "OFFSET", "offset", 3.0),
+        ("needle_force", "gain = 1.03", "GAIN", "gain_error_percent", 3.2),
+    ],
+)
+def test_a_fault_planted_in_a_sensor_is_found_with_its_figure(tmp_path, sensor, error, criterion, figure, expected):
+    rig = _rig(tmp_path, more=f"\n[sim.sensor_errors.{sensor}]\n{error}\n")
+    run = run_test(f"{sensor}_static", rig, out=tmp_path / "runs", tell=lambda _: None)
+    failed = {j.limit.id for j in run.results.verdict.judged if j.verdict == "FAIL"}
+    assert criterion in failed and run.figures()[figure] == pytest.approx(expected, rel=0.05)
+
+
+def test_a_reference_that_is_too_uncertain_is_refused_with_one_that_would_do(tmp_path):
+    text = shipped_acceptances()["pressure_static"].read_text()
+    poor = tmp_path / "poor.toml"
+    poor.write_text(text.replace("expanded_uncertainty = 0.1 ", "expanded_uncertainty = 0.5 "))
+    with pytest.raises(ConfigError, match=r"OFFSET: .*uncertain by 0.5 kPa[\s\S]*0.05 % of 200 kPa would do"):
+        run_test(str(poor), out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
