@@ -6,7 +6,8 @@ seen, for how long, and what a person should check. The command line maps the tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 
 class RigError(Exception):
@@ -31,6 +32,8 @@ class CalibrationRefused(ConfigError):
         self.reason = reason
         self.advice = advice
         self.figures = dict(figures or {})
+        self.picture: Callable[[Path], object] | None = None
+        """Draws what was seen, with the reason, into a file; None when nothing was seen that could be drawn."""
 
     def as_json(self) -> dict[str, object]:
         return {"ok": False, "code": self.code, "reason": self.reason, "advice": self.advice, "figures": self.figures}

@@ -44,6 +44,7 @@ class Recorded:
     seen_n: int
     longest_blind_s: float
     seconds: float
+    simulated: bool
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -54,6 +55,7 @@ class Recorded:
             "seen_n": self.seen_n,
             "longest_blind_s": self.longest_blind_s,
             "seconds": self.seconds,
+            "simulated": self.simulated,
         }
 
 
@@ -105,7 +107,7 @@ def record(controller: Controller, tool: str, seconds: float, path: Path, motion
     require_reports(reports, listener, LEAST_SEEN)
     return Recorded(
         path, tool, len(reports), round(seen_share(reports, tool) * len(reports)), longest_blind_s(reports, tool),
-        (reports[-1].time_ns - reports[0].time_ns) / NS_PER_S,
+        (reports[-1].time_ns - reports[0].time_ns) / NS_PER_S, controller.rig.simulated,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from experiments.cli.numbers import number
 from experiments.cli.output import emit, exit_codes, one_line, say
 
 if TYPE_CHECKING:
-    from hal.links.sequence import Sequence
+    from rig.calibration.result import Result
 
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object as the last line")]
 
@@ -47,14 +47,20 @@ def add_commands(to: typer.Typer) -> None:
 
 
 @contextmanager
-def answers(json: bool) -> Iterator[None]:
-    """A refusal, or input that cannot be used, is printed as JSON too, then ends as bad input."""
+def answers(json: bool, picture: Path | None = None) -> Iterator[None]:
+    """A refusal, or input that cannot be used, is printed as JSON too, then ends as bad input.
+
+    What was seen when a calibration was refused is drawn into ``picture``.
+    """
     from hal.errors import CalibrationRefused, ConfigError
 
     with exit_codes():
         try:
             yield
         except ConfigError as error:
+            if picture is not None and isinstance(error, CalibrationRefused) and error.picture is not None:
+                error.picture(picture)
+                say(f"picture: {picture}")
             if json and isinstance(error, CalibrationRefused):
                 emit(error.as_json())
             elif json:
@@ -62,19 +68,16 @@ def answers(json: bool) -> Iterator[None]:
             raise
 
 
-def mark(simulated: bool) -> str:
-    """What stands in a picture of simulated data."""
-    return "SIMULATED" if simulated else ""
-
-
-def labelled(text: str, simulated: bool) -> str:
-    """A line for a person, with its data labelled when a simulated rig made them."""
-    return f"SIMULATED data: {text}" if simulated else text
-
-
-def any_simulated(*recordings: Sequence) -> bool:
-    """Whether one of them was made by a simulated rig: what is made of it is simulated too."""
-    return any(recording.simulated for recording in recordings)
+def show(result: Result, json: bool, picture: Path | None = None, *, made_on: str = "data", **more: object) -> None:
+    """A result for a person, its picture, and its JSON with ``more``; simulated ones say so."""
+    text = "\n".join(result.lines)
+    say(f"SIMULATED {made_on}: {text}" if result.simulated else text)
+    if picture is not None:
+        say(f"picture: {result.draw(picture)}")
+    if "out" in more:
+        say(f"record, result and picture: {more['out']}")
+    if json:
+        emit(result.as_json() | more)
 
 
 @app.command(
@@ -92,40 +95,20 @@ def temporal(
     json: AsJson = False,
 ) -> None:
     """Lag between two recordings of one motion."""
-    from rig.calibration.time.lag import estimate_lag
-    from rig.calibration.time.lag_picture import draw_temporal
-    from rig.calibration.time.signal import floor_signal, pose_signal
-    from rig.formats.formats import read_recording
+    from experiments.calibrations import lag_from
 
     with answers(json):
-        one, two = read_recording(first, timed=False), read_recording(second, timed=False)
-        a = pose_signal(one, first_transform) if first_transform else floor_signal(one)
-        result = estimate_lag(a, pose_signal(two, second_transform, reference), max_lag_s=max_lag)
-        simulated = any_simulated(one, two)
-        low, high = (1e3 * v for v in result.interval_s)
-        told = f"lag {1e3 * result.lag_s:+.1f} ms (95 %: {low:+.1f} to {high:+.1f}); late: {result.late_stream}"
-        say(labelled(told, simulated))
-        if not result.steady:
-            drift, u = 1e3 * result.drift_s_per_min, 1e3 * result.drift_uncertainty_s_per_min
-            say(
-                f"THE LAG IS NOT STEADY: it changes by {drift:+.0f} +-{u:.0f} ms per minute. The two clocks run apart "
-                "or a queue grows; one lag does not correct this"
-            )
-        cost = result.latency.cost(speed)
-        say(
-            f"at {speed:g} mm/s: {cost.uncorrected_mm:.2f} mm uncorrected, corrected {cost.bias_mm:.2f} mm (standard), "
-            f"jitter {cost.jitter_mm:.2f} mm"
-        )
-        if picture is not None:
-            say(f"picture: {draw_temporal(picture, result, mark(simulated))}")
-        if json:
-            emit(result.as_json() | {"kind": "temporal", "simulated": simulated, "cost_at_speed": cost.as_json()})
+        result = lag_from(
+            first, second, first_transform=first_transform, second_transform=second_transform, reference=reference,
+            max_lag_s=max_lag, speed_mm_s=speed,
+        )  # fmt: skip
+        show(result, json, picture)
 
 
 @app.command(
     epilog="Example:  phantomrig calibrate pivot stylus.igs.mha --tool StylusToTracker --picture pivot.png --json "
-    "> tip.json   then   phantomrig calibrate certify tip.json calibrations --identity PV-2026-001 --kind pivot "
-    "--device tracker --by AB --due 2026-12-31"
+    "> tip.json   then   phantomrig calibrate certify tip.json calibrations --identity PV-2026-001 --by AB "
+    "--due 2026-12-31"
 )
 def pivot(
     recording: Annotated[Path, typer.Argument(help="recording of the tool turning about its resting tip")],
@@ -135,23 +118,10 @@ def pivot(
     json: AsJson = False,
 ) -> None:
     """Tip of a tracked tool."""
-    from rig.calibration.tool.pivot import calibrate_pivot, tool_poses
-    from rig.calibration.tool.pivot_picture import draw_pivot
-    from rig.formats.formats import read_recording
+    from experiments.calibrations import pivot_from
 
     with answers(json):
-        sequence = read_recording(recording, timed=False)
-        result = calibrate_pivot(tool_poses(sequence, tool, reference))
-        x, y, z = result.tip_mm
-        told = (
-            f"tip {x:.3f} {y:.3f} {z:.3f} mm, standard uncertainty {result.tip_sd_mm:.3f} mm; residual "
-            f"{result.rms_mm:.3f} mm rms, {len(result.outliers)} of {result.poses_n} poses left out"
-        )
-        say(labelled(told, sequence.simulated))
-        if picture is not None:
-            say(f"picture: {draw_pivot(picture, result, mark(sequence.simulated))}")
-        if json:
-            emit(result.as_json() | {"kind": "pivot", "simulated": sequence.simulated})
+        show(pivot_from(recording, tool=tool, reference=reference), json, picture)
 
 
 @app.command(
@@ -165,19 +135,10 @@ def spin(
     json: AsJson = False,
 ) -> None:
     """Axis of a straight tracked tool."""
-    from rig.calibration.tool.pivot import calibrate_pivot, tool_poses
-    from rig.calibration.tool.spin import calibrate_spin
-    from rig.formats.formats import read_recording
+    from experiments.calibrations import spin_from
 
     with answers(json):
-        one, two = read_recording(pivot_recording, timed=False), read_recording(spin_recording, timed=False)
-        simulated = any_simulated(one, two)
-        tip = calibrate_pivot(tool_poses(one, tool, reference))
-        result = calibrate_spin(tool_poses(two, tool, reference), tip)
-        told = f"axis known to {result.axis_sd_deg:.3f} deg (standard), turned by {result.spin_deg:.0f} deg"
-        say(labelled(told, simulated))
-        if json:
-            emit(result.as_json() | {"kind": "spin", "simulated": simulated, "pivot": tip.as_json()})
+        show(spin_from(pivot_recording, spin_recording, tool=tool, reference=reference), json)
 
 
 @app.command(
@@ -192,42 +153,16 @@ def register(
     fle: Annotated[float, number("localisation error of one point, mm (root of mean square length)", 0.001, 50)],
     check: Annotated[list[str] | None, typer.Option(help="hold this point out, check on it (repeatable)")] = None,
     targets: Annotated[Path | None, typer.Option(help="table of targets, name x y z in the nominal frame")] = None,
+    transform: Annotated[str, typer.Option(help="AToB, nominal to measured, as PhantomToReference")] = "",
     picture: Picture = None,
     json: AsJson = False,
 ) -> None:
     """Register a phantom by its fiducials."""
-    from hal.errors import CalibrationRefused
-    from rig.calibration.phantom.fiducials import register_fiducials
-    from rig.calibration.phantom.fiducials_picture import draw_registration
-    from rig.formats.named_points import labelled_simulated, read_named_points
+    from experiments.calibrations import fiducials_from
 
-    with answers(json):
-        simulated = labelled_simulated(measured)
-        a, b = read_named_points(nominal), read_named_points(measured)
-        fitted = tuple(n for n in a.names if n in b.names and n not in (check or ()))
-        at = {}
-        if targets is not None:
-            table = read_named_points(targets)
-            at = {n: p for n, p in zip(table.names, table.points_mm, strict=True)}
-        try:
-            result = register_fiducials(a, b, fle_mm=fle, check_names=tuple(check or ()), targets=at)
-        except CalibrationRefused as refused:
-            if picture is not None and len(fitted) >= 3:
-                drawn = draw_registration(picture, a.only(fitted), b.only(fitted), fle, refused, mark(simulated))
-                say(f"picture: {drawn}")
-            raise
-        told = f"fit residual {result.fre_rms_mm:.3f} mm, {result.fre_expected_mm:.3f} mm expected (not accuracy)"
-        say(labelled(told, simulated))
-        for target in result.targets:
-            say(f"predicted error at {target.name}: {target.closed_mm:.3f} mm rms")
-        if result.checks is not None:
-            say(f"at held-out points: {result.checks.rms_mm:.3f} mm rms, {result.checks.max_mm:.3f} mm max")
-        for note in result.notes:
-            say(f"note: {note}")
-        if picture is not None:
-            say(f"picture: {draw_registration(picture, a.only(fitted), b.only(fitted), fle, None, mark(simulated))}")
-        if json:
-            emit(result.as_json() | {"kind": "phantom_registration", "simulated": simulated})
+    with answers(json, picture):
+        result = fiducials_from(nominal, measured, fle, check=check or (), targets=targets, transform=transform)
+        show(result, json, picture)
 
 
 @app.command(
@@ -248,47 +183,11 @@ def landmarks(
     json: AsJson = False,
 ) -> None:
     """Find and name the fiducials that a stylus touched."""
-    from rig.calibration.tool.dwell import find_dwells, name_dwells
-    from rig.calibration.tool.dwell_tip import against_phantom, check_tip
-    from rig.calibration.tool.pivot import valid_tool_poses
-    from rig.formats.formats import read_recording
-    from rig.formats.named_points import read_named_points, write_named_points
+    from experiments.calibrations import landmarks_from
 
     with answers(json):
-        sequence = read_recording(recording, timed=False)
-        times, poses = valid_tool_poses(sequence, tool, reference)
-        dwells = find_dwells(times, poses, tip)
-        tested = check_tip(times, poses, tip, dwells)
-        drawn = read_named_points(nominal)
-        if tested.wrong(tip_limit):
-            tested = against_phantom(tested, times, poses, tip, drawn, tolerance)
-            tested.refuse_wrong(limit_mm=tip_limit)
-        naming = name_dwells(drawn, [d.point_mm for d in dwells], tolerance_mm=tolerance)
-        rows = [
-            f"{n} {p[0]:.4f} {p[1]:.4f} {p[2]:.4f}"
-            for n, p in zip(naming.measured.names, naming.measured.points_mm, strict=True)
-        ]
-        say(labelled("\n".join(rows), sequence.simulated))
-        if tested.note:
-            say(tested.note)
-        if not tested.tells:
-            say("the shaft was hardly swivelled in the divots: a wrong tip offset would shift all points unseen")
-        untouched = ", ".join(naming.missing) or "none"
-        say(f"{len(dwells)} dwells; left over: {len(naming.left_over)}; not touched: {untouched}")
-        if out is not None:
-            write_named_points(out, naming.measured, simulated=sequence.simulated)
-        if json:
-            emit(
-                {
-                    "ok": True,
-                    "simulated": sequence.simulated,
-                    "points": dict(zip(naming.measured.names, naming.measured.points_mm.tolist(), strict=True)),
-                    "dwells": [d.as_json() for d in dwells],
-                    "left_over": list(naming.left_over),
-                    "missing": list(naming.missing),
-                    "rms_mm": naming.rms_mm,
-                    "tip_off_mm": tested.off_mm.tolist(),
-                    "tip_off_tested": tested.tells,
-                    "tip_check": tested.as_json(),
-                }
-            )
+        result = landmarks_from(
+            recording, nominal, tip, tool=tool, reference=reference, tolerance_mm=tolerance, tip_limit_mm=tip_limit,
+            out=out,
+        )  # fmt: skip
+        show(result, json)

@@ -189,8 +189,8 @@ def surface(
     )  # fmt: skip
 
 
-def bone(c: BoneRegistration, d: Drawing, speed: SoundSpeed, origin: Origin) -> Result:
-    """Phantom by its bone, as the probe saw it on the rig at a speed of sound."""
+def bone(c: BoneRegistration, d: Drawing, origin: Origin, more: More) -> Result:
+    """Phantom by its bone, as the probe saw it on the rig; ``more``: the speed of sound that was used."""
     lines = [
         f"{len(c.laid.points)} bone points of {c.laid.points.frames_n} frames lie on the drawing, residual "
         f"{c.fit.rms_mm:.2f} mm, left-out frames {c.held_out_frames_rms_mm:.2f} mm (not accuracy)",
@@ -208,10 +208,9 @@ def bone(c: BoneRegistration, d: Drawing, speed: SoundSpeed, origin: Origin) -> 
     ]
     if c.fit.handedness_open:
         lines.append("left and right look alike in bone: the orientation of the picture is for the fiducials to check")
-    at = {"sound_speed_m_s": speed.c_m_s, "u_sound_speed_m_s": speed.u_m_s, "temperature_c": speed.temperature_c}
     return Result(
         "phantom_registration", "phantom", "bone surface seen by the probe", origin,
-        c.as_json() | {"transform": "PhantomToRig"} | at,
+        c.as_json() | {"transform": "PhantomToRig"} | dict(more),
         transform=Step("PhantomToRig", c.transform),
         lines=tuple(lines),
         picture=lambda path, note: draw_bone_registration(path, c.laid, d, note, c),
@@ -224,7 +223,7 @@ def probe(c: NWireCalibration, origin: Origin) -> Result:
         "probe", "ultrasound", f"N-wires, {c.method}", origin, c.as_json() | {"transform": "ImageToProbe"},
         transform=Step("ImageToProbe", c.uncertain),
         lines=_probe_lines(c),
-        picture=lambda path, note: draw_residuals(c, path),
+        picture=lambda path, note: draw_residuals(c, path, note=note),
     )  # fmt: skip
 
 
@@ -267,7 +266,7 @@ def sound_speed(c: SoundSpeed, correction: DepthCorrection, origin: Origin) -> R
 
 
 def needle_tip(c: NeedleTipResult, placed: Step | None, advice: str, origin: Origin, more: More) -> Result:
-    """Tip of the needle in its carrier; ``placed``: ``CarrierToRig`` where it is better than what stands."""
+    """Tip of the needle in its carrier; ``placed``: ``CarrierToRig`` where it is better than the value in force."""
     fit, held, u = c.calibration, c.held_out, c.offset_u_mm()
     offset = ", ".join(f"{v:+.2f} +-{s:.2f}" for v, s in zip(fit.offset_mm, u, strict=True))
     lines = (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from recordings import FOLDER, needs
 
-from experiments.cli.calibrate_nwire import reconstruct_files
+from experiments.calibrations import volume_from
 from hal.links.sequence import read_sequence
 from rig.calibration.probe.plus_config import read_plus_config
 from rig.calibration.volume.pictures import bone_likeness, draw_sweep
@@ -52,8 +52,9 @@ def test_interpolations_agree_where_both_have_values() -> None:
 
 def test_files_and_picture_are_written(tmp_path: Path) -> None:
     sitk = pytest.importorskip("SimpleITK")
-    made, simulated = reconstruct_files(SWEEP, CONFIG, tmp_path / "spine.mha")
-    assert not simulated
+    result, made = volume_from(SWEEP, CONFIG, tmp_path / "spine.mha"), sweep()
+    assert not result.simulated
+    assert result.details["used_n"] == made.used_n
     image = sitk.ReadImage(str(tmp_path / "spine.mha"))
     assert np.array_equal(sitk.GetArrayFromImage(image), made.volume.grey)
     assert (tmp_path / "spine.png").stat().st_size > 50_000

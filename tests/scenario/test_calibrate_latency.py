@@ -15,6 +15,7 @@ from experiments.cli.main import app
 from hal.sim.devices import motion_grbl
 from hal.sim.devices.motion_config import holder_config
 from hal.sim.devices.ultrasound_igtl import UltrasoundCore
+from rig.calibration.certificates.certificate import read_certificate
 from rig.record import read_chain
 
 QUICK = 'frame_quality = "fast"'
@@ -100,6 +101,18 @@ def test_the_result_is_labelled_and_leaves_a_record_and_a_picture(measured):
     kinds = [entry.kind for entry in chain.entries]
     assert chain.fault == ""
     assert "interlock_self_test" in kinds and kinds[-2:] == ["latency.completed", "make_safe"]
+
+
+def test_the_stored_result_is_certified_without_telling_again_what_it_knows(measured, tmp_path):
+    out, found, _ = measured
+    words = ["certify", out / "latency.json", tmp_path / "c", "--identity", "T-1", "--by", "AB", "--json"]
+    made = CliRunner().invoke(app, ["calibrate", *map(str, words)], catch_exceptions=False)
+    assert made.exit_code == 0, made.stderr
+    certificate = read_certificate(tmp_path / "c" / "T-1.json")
+    assert (certificate.kind, certificate.device, certificate.simulated) == ("temporal", "ultrasound", True)
+    assert certificate.values["lag_s"].value == found["lag_s"]
+    assert certificate.performed_at == found["result"]["performed_at"]
+    assert {"latency.json"} < set(certificate.inputs), "and the rig file"
 
 
 def test_a_folder_that_holds_a_record_is_not_used_again(measured):

@@ -23,6 +23,7 @@ from hal.errors import CalibrationRefused
 from hal.sim.bench import Bench
 from hal.types import Vector
 from rig.calibration.certificates.in_force import in_force
+from rig.calibration.certificates.issue import issue_file
 from rig.config import RigConfig, load_config
 from rig.control.controller import Controller
 from rig.geometry.transforms import apply
@@ -137,6 +138,13 @@ def test_after_calibration_the_tip_lies_within_the_claimed_uncertainty_where_bef
     assert np.abs(after).max() < 2.0 * found["tip_rig_u_mm"]
     assert found["tip_rig_u_mm"] < 0.5
     assert np.sqrt(np.mean(after**2)) < 0.25 * np.sqrt(np.mean(before**2))
+
+
+def test_the_carriers_place_is_certified_with_the_offset_where_it_is_better(calibrated, tmp_path):
+    made = issue_file(calibrated[3] / "needle_tip.json", "NT-9", "AB")
+    assert (made.kind, made.device, made.transform) == ("needle_tip", "carrier", "CarrierToRig")
+    alone = issue_file(calibrated[3] / "needle_tip.json", "NT-9", "AB", transform="none")
+    assert alone.transform == "" and alone.values == made.values
 
 
 def test_the_result_is_labelled_and_leaves_a_record_and_a_picture(calibrated):

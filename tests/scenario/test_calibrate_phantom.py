@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from hal.files.toml_text import toml_text
 from hal.phantom.nominal import load_phantom
 from hal.sim.stylus import Stylus
 from hal.types import NeedlePose
+from rig.calibration.certificates.in_force import in_force
 from rig.config import load_config
 from rig.geometry.transforms import apply
 from rig.record import read_chain
@@ -187,9 +189,7 @@ def test_the_reference_instrument_uses_the_certified_body(touched, tmp_path):
     )  # fmt: skip
     assert made.exit_code == 0, made.stderr
     stated = load_config(rig_file(tmp_path, reference_body=BODY, calibrations=certificates))
-    from experiments.cli.calibrate_phantom import rig_of
-
-    _, standing = rig_of(stated.path)
+    standing = in_force(stated, datetime.date.today())
     readings = []
     for config in (stated, standing.applied_to(stated)):
         clock = VirtualClock()

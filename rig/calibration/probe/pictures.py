@@ -20,10 +20,10 @@ _COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab
 _REFUSED = "0.6"
 
 
-def draw_residuals(result: NWireCalibration, path: Path, refused: str = "") -> None:
+def draw_residuals(result: NWireCalibration, path: Path, refused: str = "", note: str = "") -> None:
     """One page: misfit of each wire, error of each frame with refused ones marked, findings.
 
-    ``refused``: why the whole calibration was refused; it stands on top then.
+    ``refused``: why the whole calibration was refused; it stands on top then. ``note`` stands above all.
     """
     parts = [p for p in (result.calibration, result.validation) if p is not None]
     figure = Figure(figsize=(12, 4.2 * len(parts) + 1.2))
@@ -41,7 +41,7 @@ def draw_residuals(result: NWireCalibration, path: Path, refused: str = "") -> N
     lines += [f.text for f in result.findings[:3]] + list(result.notes[:2])
     if refused:
         lines = [f"REFUSED: {refused}", *lines[:1]]
-    lines = [part for line in lines for part in textwrap.wrap(line, 150)]
+    lines = [part for line in (note, *lines) for part in textwrap.wrap(line, 150)]
     figure.suptitle("\n".join(lines), fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=100)
@@ -99,7 +99,7 @@ def _by_frame(axes: Axes, part: RecordingResult) -> None:
     axes.legend(fontsize=7, ncols=3)
 
 
-def draw_frame(result: NWireCalibration, recording: Sequence, index: int, path: Path) -> None:
+def draw_frame(result: NWireCalibration, recording: Sequence, index: int, path: Path, note: str = "") -> None:
     """One image with the dots found (circles) and those predicted from the pose (crosses), or why it was refused."""
     part = result.calibration
     figure = Figure(figsize=(8, 6.4))
@@ -116,11 +116,11 @@ def draw_frame(result: NWireCalibration, recording: Sequence, index: int, path: 
             axes.plot(x, y, "o", ms=14, mfc="none", color="tab:green")
             axes.plot(*predicted[k], "+", ms=12, color="tab:red")
             axes.annotate(wire.name, (x, y), color="white", fontsize=8, xytext=(9, 6), textcoords="offset points")
-        axes.set_title(f"frame {index}: found (o) and predicted from the pose (+)")
+        axes.set_title(f"{note} frame {index}: found (o) and predicted from the pose (+)")
     else:
         verdict = next((v for v in part.verdicts if v.index == index), None)
         why = verdict.refusal.text if verdict is not None and verdict.refusal is not None else "not in the recording"
-        axes.set_title(f"frame {index} refused: {why}", fontsize=9)
+        axes.set_title(f"{note} frame {index} refused: {why}", fontsize=9)
     figure.savefig(path, dpi=100)
 
 

@@ -263,7 +263,11 @@ def test_a_recording_converted_to_nrrd_gives_the_same_tip(tmp_path: Path) -> Non
 
     recording = pivot_recording(tmp_path / "p.igs.mha", {"PhantomrigSimulated": "True"})
     convert(recording, tmp_path / "p.igs.nrrd")
-    assert run("pivot", recording, "--json") == run("pivot", tmp_path / "p.igs.nrrd", "--json")
+    (code, one), (again, other) = run("pivot", recording, "--json"), run("pivot", tmp_path / "p.igs.nrrd", "--json")
+    assert (code, again) == (0, 0)
+    assert one.pop("result")["inputs"].keys() == {"p.igs.mha"}
+    assert other.pop("result")["inputs"].keys() == {"p.igs.nrrd"}
+    assert one == other
 
 
 def test_a_check_point_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.cli.calibrate_nwire import sound_speed_from
+from experiments.calibrations import sound_speed_from
 from hal.errors import CalibrationRefused, ConfigError
 from hal.phantom.sound_speed import SoundSpeed, from_depths, from_row_pitch, water
 
