@@ -89,9 +89,9 @@ def test_tare_makes_the_present_load_read_zero_and_takes_nothing_off_the_next(ba
 
 
 def test_a_loaded_balance_is_not_zeroed(balance: Weighed) -> None:
-    with pytest.raises(DeviceError) as told:
+    with pytest.raises(DeviceError) as caught:
         balance.driver.zero()
-    assert told.value.code == "range"
+    assert caught.value.code == "range"
 
 
 def test_an_unloaded_balance_is_zeroed(balance: Weighed) -> None:

@@ -132,11 +132,11 @@ def test_a_check_weight_that_the_operator_puts_on_is_weighed_and_taken_off_again
 def test_a_balance_that_is_unplugged_in_the_middle_stops_the_rig_with_one_clear_sentence() -> None:
     bench = Bench(UNPLUGGED)
     bench.on_the_lane("read_stable")
-    with pytest.raises(SafetyStop, match=r"balance: .*check that the cable is plugged in") as told:
+    with pytest.raises(SafetyStop, match=r"balance: .*check that the cable is plugged in") as caught:
         while bench.clock.now_ns() < 60 * NS_PER_S:
             bench.controller.read("balance")
             bench.controller.wait(1.0)
-    assert told.value.source == "balance_fault"
+    assert caught.value.source == "balance_fault"
     assert 20.0 <= bench.clock.now_ns() / NS_PER_S < 30.0
 
 

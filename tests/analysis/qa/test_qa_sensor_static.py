@@ -31,7 +31,7 @@ def figures(table: DataFrame) -> dict[str, float | None]:
     return {f.name: f.value for f in outcome.figures}
 
 
-def test_gain_offset_and_play_are_told_apart():
+def test_gain_offset_and_play_are_distinguished():
     assert figures(points(gain=1.02))["gain_error_percent"] == pytest.approx(2.0, abs=0.02)
     assert figures(points(offset=1.5))["offset"] == pytest.approx(1.5, abs=0.02)
     played = figures(points(play=2.0))

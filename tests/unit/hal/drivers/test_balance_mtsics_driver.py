@@ -97,9 +97,9 @@ def test_a_command_that_an_earlier_user_left_pending_is_cancelled() -> None:
 
 def test_zero_tracking_that_is_on_is_refused_with_both_ways_out() -> None:
     bench = Bench(BalanceFigures(**QUIET, zero_tracking=True))
-    with pytest.raises(DeviceError, match="swallows slow flows: switch it off in its menu, or let the driver") as told:
+    with pytest.raises(DeviceError, match="swallows slow flows: switch it off in its menu, or let the driver") as caught:
         bench.driver.open()
-    assert told.value.code == "zero_tracking"
+    assert caught.value.code == "zero_tracking"
     assert bench.balance.cell.zero_tracking, "nothing was changed"
 
 
@@ -136,7 +136,7 @@ def test_zero_tracking_that_somebody_switched_on_since_is_found_before_the_next_
     assert "T" not in bench.sent
 
 
-def test_a_device_that_is_no_balance_is_said_to_be_none() -> None:
+def test_a_device_that_is_no_balance_is_reported_as_none() -> None:
     bench = Bench()
     bench.line.spoil = lambda request, answer: b"?NA\r\n"
     with pytest.raises(LinkError, match=r"does not answer like a balance with MT-SICS.*9600 baud"):
@@ -219,9 +219,9 @@ def test_xon_and_xoff_between_the_characters_are_dropped(bench: Bench) -> None:
 
 def test_a_unit_that_was_changed_at_its_keys_is_refused_not_converted(bench: Bench) -> None:
     bench.answer("SI", "S S    50000.0 mg\r\n".replace("   50000.0", f"{'50000.0':>10}"), 9)
-    with pytest.raises(DeviceError, match="its unit was g and is mg now") as told:
+    with pytest.raises(DeviceError, match="its unit was g and is mg now") as caught:
         bench.driver.read()
-    assert told.value.code == "unit"
+    assert caught.value.code == "unit"
 
 
 @pytest.mark.parametrize(("sign", "over"), [("+", True), ("-", False)])
@@ -248,7 +248,7 @@ def test_the_first_weight_after_opening_is_weighed_twice_as_well() -> None:
     assert bench.driver.read().mass_g == 50.0
 
 
-def test_weights_that_jump_and_are_said_to_be_stable_are_an_error(bench: Bench) -> None:
+def test_weights_that_jump_and_are_reported_as_stable_are_an_error(bench: Bench) -> None:
     weights = iter(range(60, 90))
     bench.line.spoil = lambda request, answer: f"S S {next(weights):>10.4f} g\r\n".encode()
     with pytest.raises(BadReply, match="weights jump"):
@@ -273,13 +273,13 @@ def test_a_weight_that_really_changed_between_two_readings_is_believed(bench: Be
     assert bench.sent.count("SI") == 2
 
 
-def test_a_busy_balance_is_asked_again_and_then_said_to_be_busy(bench: Bench) -> None:
+def test_a_busy_balance_is_asked_again_and_then_reported_to_be_busy(bench: Bench) -> None:
     bench.answer("SI", "S I\r\n", 2)
     assert bench.driver.read().mass_g == 50.0
     bench.answer("SI", "S I\r\n", 99)
-    with pytest.raises(DeviceError, match="stays busy") as told:
+    with pytest.raises(DeviceError, match="stays busy") as caught:
         bench.driver.read()
-    assert told.value.code == "busy"
+    assert caught.value.code == "busy"
 
 
 def test_up_to_five_foreign_lines_are_passed_over_and_counted(bench: Bench) -> None:
@@ -326,12 +326,12 @@ def test_a_balance_that_was_off_and_on_again_has_lost_its_zero(bench: Bench) -> 
     bench.driver.tare()
     bench.balance.power_cycle(bench.clock.now_ns())
     bench.clock.sleep(1.0)
-    with pytest.raises(DeviceError, match="zero and tare are lost") as told:
+    with pytest.raises(DeviceError, match="zero and tare are lost") as caught:
         bench.driver.read()
-    assert told.value.code == "restarted"
+    assert caught.value.code == "restarted"
 
 
-def test_a_cable_that_is_pulled_in_the_middle_is_said_so(bench: Bench) -> None:
+def test_a_cable_that_is_pulled_in_the_middle_is_reported_so(bench: Bench) -> None:
     bench.end.connected = False
     with pytest.raises(LinkError, match="check that the cable is plugged in and the device has power"):
         bench.driver.read()
@@ -352,13 +352,13 @@ def test_a_stable_weight_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("wait_s", [3.0, 30.0])
-def test_no_stable_weight_is_said_when_the_balance_gives_up(wait_s: float) -> None:
+def test_no_stable_weight_is_reported_when_the_balance_gives_up(wait_s: float) -> None:
     bench = Bench(BalanceFigures(**QUIET, wait_s=wait_s)).opened()
     bench.pan.flow_g_s = 0.002
     before_ns = bench.clock.now_ns()
-    with pytest.raises(DeviceError, match="no stable weight") as told:
+    with pytest.raises(DeviceError, match="no stable weight") as caught:
         bench.driver.read_stable()
-    assert told.value.code == "unstable"
+    assert caught.value.code == "unstable"
     assert (bench.clock.now_ns() - before_ns) / NS_PER_S == pytest.approx(wait_s, abs=0.5)
 
 
@@ -373,7 +373,7 @@ def test_a_lost_stable_weight_ends_at_its_deadline_and_the_next_reading_is_sound
 
 @pytest.mark.parametrize("forgets", [False, True])
 def test_a_wait_that_is_given_up_before_the_balance_does_so_is_cancelled(forgets: bool) -> None:
-    """The balance still waits when the driver does not: ``@`` ends it, and may end the tare, which is then told."""
+    """The balance still waits when the driver does not: ``@`` ends it, and may end the tare, which is then caught."""
     bench = Bench(stable_s=5.0).opened()
     bench.driver.tare()
     bench.balance.forgets_tare = forgets
@@ -424,9 +424,9 @@ def test_an_action_that_the_balance_does_not_carry_out_is_an_error(
 ) -> None:
     bench.line.deaf = lambda request: False
     bench.answer(command, f"{command} {answer}\r\n")
-    with pytest.raises(DeviceError, match="not done") as told:
+    with pytest.raises(DeviceError, match="not done") as caught:
         (bench.driver.tare if command == "T" else bench.driver.zero)()
-    assert told.value.code == code
+    assert caught.value.code == code
     assert bench.sent.count(command) == 1
 
 
@@ -450,9 +450,9 @@ def test_a_tare_that_is_pending_when_the_driver_gives_up_is_not_carried_out_late
 
 
 def test_the_vessel_is_not_zeroed_away(bench: Bench) -> None:
-    with pytest.raises(DeviceError, match="above the range") as told:
+    with pytest.raises(DeviceError, match="above the range") as caught:
         bench.driver.zero()
-    assert told.value.code == "range"
+    assert caught.value.code == "range"
 
 
 # -- stream ---------------------------------------------------------------------------

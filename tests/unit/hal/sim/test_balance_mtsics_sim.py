@@ -36,7 +36,7 @@ class Line:
     def send(self, text: str) -> None:
         self.balance.receive(text.encode() + b"\r\n", self.now_ns)
 
-    def heard(self, seconds: float) -> list[str]:
+    def received(self, seconds: float) -> list[str]:
         end_ns = self.now_ns + int(seconds * NS_PER_S)
         sent = b""
         while (due_ns := self.balance.next_ns(self.now_ns)) is not None and due_ns <= end_ns:
@@ -126,18 +126,18 @@ def test_one_moment_has_one_weight() -> None:
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_flow_gets_no_stable_weight_and_is_told_so_after_the_balances_own_patience() -> None:
+def test_a_flow_gets_no_stable_weight_and_is_reported_so_after_the_balances_own_patience() -> None:
     line = Line(Pan(60.0, 0.01), wait_s=3.0)
     line.send("S")
-    assert line.heard(2.9) == []
-    assert line.heard(0.3) == ["S I"]
+    assert line.received(2.9) == []
+    assert line.received(0.3) == ["S I"]
 
 
 def test_commands_behind_one_that_waits_are_answered_in_their_order() -> None:
     line = Line(Pan(60.0))
     for command in ("S", "I4", "SI"):
         line.send(command)
-    assert [text[:3] for text in line.heard(2.0)] == ["S S", "I4 ", "S S"]
+    assert [text[:3] for text in line.received(2.0)] == ["S S", "I4 ", "S S"]
 
 
 def test_cancel_drops_what_waits_and_ends_streams() -> None:
@@ -145,28 +145,28 @@ def test_cancel_drops_what_waits_and_ends_streams() -> None:
     line.send("T")
     line.send("SIR")
     line.send("@")
-    assert line.heard(40.0) == ['I4 A "B012345678"']
+    assert line.received(40.0) == ['I4 A "B012345678"']
     line.send("SIR")
-    assert len(line.heard(1.0)) in (10, 11)
+    assert len(line.received(1.0)) in (10, 11)
     line.send("@")
-    line.heard(0.1)
-    assert line.heard(5.0) == []
+    line.received(0.1)
+    assert line.received(5.0) == []
 
 
 @pytest.mark.parametrize(("argument", "lines"), [("", 10), (" 500", 2), (" 50", 20)])
 def test_a_stream_has_its_own_rate_or_the_one_that_is_asked_for(argument: str, lines: int) -> None:
     line = Line(Pan(60.0))
     line.send(f"SIR{argument}")
-    assert len(line.heard(10.0)) == pytest.approx(10 * lines, abs=2)
+    assert len(line.received(10.0)) == pytest.approx(10 * lines, abs=2)
     line.send("SI")
-    line.heard(0.2)
-    assert line.heard(5.0) == []
+    line.received(0.2)
+    assert line.received(5.0) == []
 
 
 def test_a_list_of_commands_ends_with_the_one_line_that_says_so() -> None:
     line = Line(Pan(0.0))
     line.send("I0")
-    lines = line.heard(1.0)
+    lines = line.received(1.0)
     assert [text[:4] for text in lines] == ["I0 B"] * (len(lines) - 1) + ["I0 A"]
     assert 'I0 B 0 "SIR"' in lines and 'I0 B 1 "TA"' in lines
 
@@ -187,14 +187,14 @@ def test_a_list_of_commands_ends_with_the_one_line_that_says_so() -> None:
 def test_immediate_commands_and_refusals(command: str, answer: str) -> None:
     line = Line(Pan(60.0))
     line.balance.receive(command.encode("latin-1") + b"\r\n", 0)
-    assert line.heard(0.1) == [answer]
+    assert line.received(0.1) == [answer]
 
 
 def test_power_that_comes_back_zeroes_and_tells_the_serial_number() -> None:
     line = Line(Pan(60.0))
     line.send("T")
-    line.heard(2.0)
+    line.received(2.0)
     line.balance.power_cycle(line.now_ns)
     line.send("TA")
     line.send("SI")
-    assert line.heard(0.1) == ['I4 A "B012345678"', "TA A     0.0000 g", "S S     0.0000 g"]
+    assert line.received(0.1) == ['I4 A "B012345678"', "TA A     0.0000 g", "S S     0.0000 g"]

@@ -129,11 +129,11 @@ def test_a_rate_that_is_changed_while_pumping_is_not_stored() -> None:
 
 
 def test_in_safe_mode_a_pump_tells_by_itself_that_its_power_came_back() -> None:
-    for safe_s, told in ((0, b""), (5, bytes.fromhex("02 09 30 30 41 3F 52"))):
+    for safe_s, wanted in ((0, b""), (5, bytes.fromhex("02 09 30 30 41 3F 52"))):
         pump = NewEraPump(figures=EXACT)
         pump.alarm, pump.safe_s = "", safe_s
         pump.power_cycle(S)
-        assert pump.transmit(2 * S)[:7] == told
+        assert pump.transmit(2 * S)[:7] == wanted
 
 
 def test_the_first_alarm_stays_until_it_is_acknowledged() -> None:

@@ -77,9 +77,9 @@ def test_the_speed_of_sound_has_a_row_that_follows_its_uncertainty(placed, resul
 
 
 def test_what_the_pose_says_of_a_target_does_not_hold_its_own_vertebra(result):
-    drawn = DRAWING.places.targets["L5.left"]
+    designed = DRAWING.places.targets["L5.left"]
     claim = next(c for c in result.budget.claims if c.name == "L5.left")
-    assert 0.3 < result.transform.point_sd_mm(drawn) < 1.5
+    assert 0.3 < result.transform.point_sd_mm(designed) < 1.5
     assert claim.by_cause_mm["nerve insert in its vertebra"] == pytest.approx(0.3 * 3**0.5)
 
 
@@ -143,7 +143,7 @@ def test_of_a_vertebra_poured_too_deep_the_others_are_not_blamed(placed):
 
 
 @pytest.mark.parametrize("refused", [False, True])
-def test_the_picture_is_drawn_for_accepted_and_refused_ones(tmp_path, placed, result, refused):
+def test_the_picture_is_made_for_accepted_and_refused_ones(tmp_path, placed, result, refused):
     path = tmp_path / "phantom.png"
     error = CalibrationRefused("level", "the level is not sure") if refused else None
     draw_bone_registration(path, placed, DRAWING, "SIMULATED", None if refused else result, error)

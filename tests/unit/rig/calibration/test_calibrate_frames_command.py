@@ -77,14 +77,14 @@ def test_measured_points_that_are_one_place_are_constant_input(tmp_path: Path) -
 def test_a_flipped_or_scaled_pose_is_refused_with_frame_and_axis(tmp_path: Path) -> None:
     from test_pivot_and_spin import swing
 
-    for change, told in (([1, 1, -1, 1], "frame 0: StylusToTracker is mirrored"), ([1, 1.1, 1, 1], "axis y of its")):
+    for change, printed in (([1, 1, -1, 1], "frame 0: StylusToTracker is mirrored"), ([1, 1.1, 1, 1], "axis y of its")):
         poses = swing(n=60) * np.array(change)[:, None]
         file = write_sequence(tmp_path / "pivot.igs.mha", np.arange(60) / 20, poses, "StylusToTracker")
         for words in (("pivot", file), ("temporal", file, file, "--first-transform", "StylusToTracker")):
             extra = ("--second-transform", "StylusToTracker") if words[0] == "temporal" else ()
             code, answer = run(*words, *extra, "--json")
             assert (code, answer["code"]) == (2, "no rotation")
-            assert told in answer["reason"]
+            assert printed in answer["reason"]
 
 
 def test_a_lag_that_grows_is_told(tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_what_is_made_of_a_simulated_recording_is_simulated_up_to_its_certificat
     (tmp_path / "tip.json").write_text(json.dumps(answer))
     words = ["--identity", "PV-1", "--kind", "pivot", "--device", "tracker", "--by", "AB"]
     assert run("certify", tmp_path / "tip.json", tmp_path / "c", *words)[0] == 0
-    code, told = run("status", tmp_path / "c", "--json")
-    assert [row["simulated"] for row in told["certificates"]] == [simulated]
+    code, printed = run("status", tmp_path / "c", "--json")
+    assert [row["simulated"] for row in printed["certificates"]] == [simulated]
 
 
 def test_points_with_the_remark_simulated_make_a_simulated_registration(tmp_path: Path) -> None:
@@ -241,12 +241,12 @@ def test_what_cannot_be_certified_is_told_in_words(tmp_path: Path) -> None:
     result = tmp_path / "ss.json"
     result.write_text(json.dumps({"ok": True, "kind": "other"}))
     words = ["--identity", "SS-1", "--kind", "other", "--device", "phantom", "--by", "AB", "--json"]
-    for place, more, told in (
+    for place, more, printed in (
         (result, [], "is a file, not a folder"),
         (tmp_path / "c", ["--due", "31.12.2026"], "--due '31.12.2026' is no date like"),
     ):
         code, answer = run("certify", result, place, *words, *more)
-        assert (code, told in answer["reason"]) == (2, True)
+        assert (code, printed in answer["reason"]) == (2, True)
     code, answer = run("certify", tmp_path / "none.json", tmp_path / "c", *words)
     assert (code, "there is no such file" in answer["reason"]) == (2, True)
 

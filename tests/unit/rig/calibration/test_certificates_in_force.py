@@ -48,8 +48,8 @@ def registration(**changes):
 
 
 def test_a_certified_registration_takes_the_place_of_the_rig_files_frame(tmp_path):
-    told = certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--transform", "PhantomToRig")
-    assert told[0] == 0
+    output = certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--transform", "PhantomToRig")
+    assert printed[0] == 0
     config = rig_pointing_at(tmp_path)
     applied = in_force(config, TODAY).applied_to(config)
     assert applied.frames.graph().get("Phantom", "Rig") == pytest.approx(np.array(MATRIX))
@@ -107,8 +107,8 @@ def test_a_certified_speed_of_sound_corrects_the_images(tmp_path):
 
 def test_an_expired_certificate_stops_a_run_before_anything_is_made(tmp_path):
     yesterday = (TODAY - datetime.timedelta(days=1)).isoformat()
-    code, _, told = certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--due", yesterday)
-    assert code == 2 and "lies before" in told
+    code, _, printed = certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--due", yesterday)
+    assert code == 2 and "lies before" in printed
     certify(tmp_path, registration(), "PR-2", "phantom_registration", "phantom", "--due", TODAY.isoformat())
     config = rig_pointing_at(tmp_path)
     assert in_force(config, TODAY).certificates
@@ -154,8 +154,8 @@ def test_what_a_simulated_rig_calibrated_says_nothing_about_a_real_one(tmp_path)
     ],
 )
 def test_what_is_no_accepted_result_is_not_certified(tmp_path, data, more, words):
-    code, _, told = certify(tmp_path, data, "X-1", "other", "phantom", *more)
-    assert code == 2 and words in told
+    code, _, printed = certify(tmp_path, data, "X-1", "other", "phantom", *more)
+    assert code == 2 and words in printed
     assert not (tmp_path / "certificates" / "X-1.json").exists()
 
 

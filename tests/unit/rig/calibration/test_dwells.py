@@ -96,7 +96,7 @@ def test_fiducials_with_a_symmetry_are_not_named() -> None:
     assert refused(lambda: name_dwells(square, square.points_mm + 5.0, tolerance_mm=1.0)).code == "ambiguous"
 
 
-def test_a_flipped_axis_is_told_from_dwells() -> None:
+def test_a_flipped_axis_is_recognised_from_dwells() -> None:
     assert refused(lambda: name_dwells(NOMINAL, NOMINAL.points_mm * [1, -1, 1], tolerance_mm=1.0)).code == "mirrored"
 
 
@@ -135,7 +135,7 @@ def test_a_wrong_tip_offset_is_refused_though_the_landmarks_fit() -> None:
     assert refused.value.code == "tip"
 
 
-def test_without_swivel_the_tip_offset_is_said_to_be_untested() -> None:
+def test_without_swivel_the_tip_offset_is_reported_as_untested() -> None:
     times, poses = recording([0, 1, 2, 3, 4, 5])
     tips = poses[:, :3, :3] @ TIP + poses[:, :3, 3]
     poses[:, :3, :3] = DOWN.as_matrix()

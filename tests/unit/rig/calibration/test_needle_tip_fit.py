@@ -103,7 +103,7 @@ def test_poses_of_one_angle_are_refused():
     assert refused(tips).code == "not separable"
 
 
-def test_a_needle_that_sits_well_is_told_to_sit_well():
+def test_a_needle_that_sits_well_is_reported_to_sit_well():
     result = fit_needle_tip(seen(mount=NeedleMount()), TIP_U_MM)
     assert result.calibration.offset_mm == pytest.approx([0.0, 0.0, 0.0], abs=0.2)
     assert result.calibration.run_out_mm == pytest.approx([0.0, 0.0], abs=0.1)

@@ -98,7 +98,7 @@ def test_a_phantom_that_slips_in_mid_recording_is_refused_with_frame_and_distanc
     assert finding["figures"]["shift_mm"] == pytest.approx(np.linalg.norm(shift_mm), abs=0.3)
 
 
-def test_a_phantom_at_rest_is_not_said_to_have_moved():
+def test_a_phantom_at_rest_is_not_reported_to_have_moved():
     assert not [f for f in calibrate_nwire(BATH.sequence, BATH.config).findings if f.code == "phantom_moved"]
 
 

@@ -217,7 +217,7 @@ def test_late_pictures_are_noticed():
     assert finding.figures["lag_ms"] == pytest.approx(80.0, abs=12.0)  # one frame
 
 
-def test_result_file_is_read_back_and_pictures_are_drawn(tmp_path: Path):
+def test_result_file_is_read_back_and_pictures_are_made(tmp_path: Path):
     result = calibrate_nwire(BATH.sequence, BATH.config)
     write_plus_result(tmp_path / "r.xml", result)
     again = read_plus_result(tmp_path / "r.xml")

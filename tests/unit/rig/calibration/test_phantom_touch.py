@@ -89,7 +89,7 @@ def test_held_out_fiducials_measure_the_error():
     assert len(found.registration.landmarks) == 5 and all(m.left_out_mm < 1.0 for m in found.registration.landmarks)
 
 
-def test_a_tip_4_mm_off_is_told_by_its_own_swivel_with_direction():
+def test_a_tip_4_mm_off_is_reported_by_its_own_swivel_with_direction():
     off = np.array([2.0, 0.0, 3.5])
     refused = refusal(tip=StylusTip(TRUE_TIP + off, TIP.covariance, "PIV-0"))
     assert refused.code == "stylus tip" and "PIV-0" in refused.reason

@@ -121,7 +121,7 @@ def test_a_mirrored_or_scaled_pose_of_the_spin_is_refused() -> None:
         assert refused(lambda p=poses: calibrate_spin(p, tip)).code == "no rotation"
 
 
-def test_swinging_in_one_plane_is_refused_or_told_as_uncertain() -> None:
+def test_swinging_in_one_plane_is_refused_or_reported_as_uncertain() -> None:
     rng = np.random.default_rng(2)
     turn = Rotation.from_euler("y", 40 * np.sin(np.arange(300)[:, None] / 17), degrees=True)
     poses = np.tile(np.eye(4), (300, 1, 1))
@@ -178,7 +178,7 @@ def insertions(seed=0, angle=20.0, bevel=True, n=30, bend=0.0):
     return poses, np.array(tips)
 
 
-def test_needle_tip_offset_run_out_and_carrier_are_told_apart() -> None:
+def test_needle_tip_offset_run_out_and_carrier_are_distinguished() -> None:
     results = [calibrate_needle_tip(*insertions(s), tip_sd_mm=0.1) for s in range(40)]
     errors = np.array([r.offset_mm - OFFSET for r in results])
     square = [e @ np.linalg.solve(r.covariance, e) for e, r in zip(errors, results, strict=True)]
@@ -275,5 +275,5 @@ def test_poses_that_a_recorder_repeats_count_once() -> None:
     few = swing()[::4]
     once, often = calibrate_pivot(few), calibrate_pivot(np.repeat(few, 10, axis=0))
     assert often.tip_sd_mm > 0.6 * once.tip_sd_mm, "ten times as many rows tell no more"
-    told = refused(lambda: calibrate_pivot(np.repeat(few[::5], 20, axis=0)))
-    assert told.code == "too few" and "each repeated 20 times" in told.reason
+    refusal_of = refused(lambda: calibrate_pivot(np.repeat(few[::5], 20, axis=0)))
+    assert refusal_of.code == "too few" and "each repeated 20 times" in refusal_of.reason

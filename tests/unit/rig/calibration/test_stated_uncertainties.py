@@ -47,8 +47,8 @@ def test_a_certificate_stands_before_the_rig_file(config: RigConfig) -> None:
 def test_what_a_driver_would_assume_of_the_instrument_is_not_a_statement(config: RigConfig) -> None:
     silent = stated.instrument(_tracker_table(config), InForce(), _Tracker())  # type: ignore[arg-type]
     assert silent.u is None and silent.kind == "not known"
-    said = stated.instrument(_tracker_table(config, tip_uncertainty_mm=0.42), InForce(), _Tracker())  # type: ignore[arg-type]
-    assert said.u == 0.42 and said.kind == "rig file"
+    found = stated.instrument(_tracker_table(config, tip_uncertainty_mm=0.42), InForce(), _Tracker())  # type: ignore[arg-type]
+    assert found.u == 0.42 and found.kind == "rig file"
     assert stated.instrument(config, InForce(), None).u is None
 
 
@@ -63,8 +63,8 @@ def test_a_phantom_that_nobody_registered_in_the_instrument_is_not_known(config:
     silent = config.frames.model_copy(update={"PhantomToReference": Placement()})
     nobody = stated.phantom_in_instrument(config.model_copy(update={"frames": silent}), InForce(), np.zeros(3))
     assert nobody.u is None and nobody.kind == "not known"
-    told = stated.phantom_in_instrument(config, InForce(), np.zeros(3))
-    assert told.u == pytest.approx(0.1) and told.kind == "rig file"
+    stated_by = stated.phantom_in_instrument(config, InForce(), np.zeros(3))
+    assert stated_by.u == pytest.approx(0.1) and stated_by.kind == "rig file"
     in_force = InForce((_certificate("phantom_registration", transform="PhantomToReference"),))
     near = stated.phantom_in_instrument(config, in_force, np.zeros(3))
     far = stated.phantom_in_instrument(config, in_force, np.array([0.0, 0.0, 300.0]))
@@ -74,11 +74,11 @@ def test_a_phantom_that_nobody_registered_in_the_instrument_is_not_known(config:
 def test_a_place_of_the_phantom_that_the_rig_file_states_grows_with_the_turn(config: RigConfig) -> None:
     placed = Placement(uncertainty_mm=0.2, uncertainty_deg=0.2)
     frames = config.frames.model_copy(update={"PhantomToReference": placed})
-    told = stated.phantom_in_instrument(
+    stated_by = stated.phantom_in_instrument(
         config.model_copy(update={"frames": frames}), InForce(), np.array([0.0, 0.0, 60.0])
     )
     turn_mm = 60.0 * np.radians(0.2) * np.sqrt(2.0 / 3.0)
-    assert told.kind == "rig file" and told.u == pytest.approx(np.hypot(0.2, turn_mm))
+    assert stated_by.kind == "rig file" and stated_by.u == pytest.approx(np.hypot(0.2, turn_mm))
 
 
 def test_an_image_calibration_keeps_its_own_spread_and_else_is_assumed(config: RigConfig) -> None:

@@ -47,7 +47,7 @@ def test_the_motion_is_found_to_a_tenth_of_a_pixel_with_its_sign():
 
 
 @pytest.mark.parametrize("late_ms", [-60, 0, 35])
-def test_pictures_that_are_stamped_late_are_said_to_be_late_by_as_much(late_ms):
+def test_pictures_that_are_stamped_late_are_reported_as_late_by_as_much(late_ms):
     places = strokes()
     times = np.arange(len(places)) * STEP_NS
     picture = signal_of(pictures(places), times + late_ms * 1_000_000)

@@ -60,7 +60,7 @@ def test_interval_holds_the_true_lag_about_95_times_of_100(noise: float, jitter:
     assert np.mean([r.standard_uncertainty_s for r in results]) == pytest.approx(spread, rel=0.25)
 
 
-def test_jitter_of_the_stamps_is_told_apart_from_noise_of_the_position() -> None:
+def test_jitter_of_the_stamps_is_distinguished_from_noise_of_the_position() -> None:
     shaken = [estimate_lag(*pair(s, jitter=0.02)).latency.jitter_sd_s for s in range(30)]
     still = [estimate_lag(*pair(s, noise=0.6)).latency.jitter_sd_s for s in range(30)]
     assert np.median(shaken) == pytest.approx(0.02, rel=0.2)

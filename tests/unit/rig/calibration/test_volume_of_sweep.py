@@ -169,7 +169,7 @@ def sequence(n: int = 8) -> Sequence:
     return Sequence(Path("sweep.igs.mha"), {"UltrasoundImageOrientation": "MF"}, frames, pixels)
 
 
-def test_recorded_sweep_names_unusable_frames_leaves_the_ruler_out_and_is_drawn(tmp_path):
+def test_recorded_sweep_names_unusable_frames_leaves_the_ruler_out_and_is_plotted(tmp_path):
     recording = sequence()
     frames = list(recording.frames)
     frames[2] = SequenceFrame(2, 0, frames[2].transforms, frozenset({"ProbeToReference"}), {})
