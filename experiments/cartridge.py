@@ -57,7 +57,7 @@ Progress = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Before:
-    """What became of a cartridge until its process ended."""
+    """State of a cartridge when its process ended."""
 
     closed: tuple[str, ...]
     """Trials that count, in order."""
@@ -338,7 +338,7 @@ def _one(
 
 
 def _placed(rig: Rig) -> dict[str, object]:
-    """What turns recorded axes into places: frames and needle mount in force, calibrated where certificates stand."""
+    """Placements that turn recorded axes into places: frames and needle mount in force, calibrated if certified."""
     placements = rig.config.frames
     given = {name: getattr(placements, name) for name in type(placements).model_fields}
     mount = rig.config.needle.mount

@@ -58,13 +58,13 @@ def _repeats(frames: DataFrame, stamp_s: NDArray[np.float64]) -> Figure:
     digest, moved = frames.digest.to_numpy(float), frames.moved.to_numpy(float) > 0.5
     words = "frames equal to the one before"
     same_stamp, same_pixels = stamp_s[1:] == stamp_s[:-1], digest[1:] == digest[:-1]
-    told = moved[1:] | same_stamp
+    new = moved[1:] | same_stamp
     if not moved.any() and np.mean(same_pixels) >= STILL_SHARE:
         why = "nearly all pictures are equal: a scene at rest without noise, or a frozen scanner; move something in it"
         return Figure("repeated_share", words, None, why=why)
     if not moved.any():
-        told = np.ones(len(same_pixels), bool)
-    return share_of("repeated_share", words, int(np.sum((same_pixels | same_stamp) & told)), int(np.sum(told)))
+        new = np.ones(len(same_pixels), bool)
+    return share_of("repeated_share", words, int(np.sum((same_pixels | same_stamp) & new)), int(np.sum(new)))
 
 
 def draw(tables: Tables, outcome: Outcome, stamp: Stamp) -> Sequence[Plot]:

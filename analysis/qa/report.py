@@ -37,14 +37,14 @@ def make_qa_report(path: Path) -> QaResults:
     """
     results = analyse_qa(path)
     write_whole(path / "results.json", results.as_bytes())
-    view = compose_qa(results, _drawn(results, path / "figures"))
+    view = compose_qa(results, _draw_figures(results, path / "figures"))
     write_whole(path / "report.html", render_html(view))
     write_whole(path / "report.pdf", render_pdf(view))
     write_derived(results.run)
     return results
 
 
-def _drawn(results: QaResults, folder: Path) -> list[SavedFigure]:
+def _draw_figures(results: QaResults, folder: Path) -> list[SavedFigure]:
     draw = results.evaluation.draw
     if draw is None or results.outcome.invalid:
         return []

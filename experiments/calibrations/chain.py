@@ -35,7 +35,7 @@ def chain_of(
 
 
 def _advice(error: Exception, source: str, target: str) -> str:
-    """What joins a frame that no certificate and no rig file joins; empty for another kind of error."""
+    """Advice on what joins a frame that no certificate and no rig file joins; empty for another kind of error."""
     if not isinstance(error, MissingTransform):
         return ""
     asked = {source, target}

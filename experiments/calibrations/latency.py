@@ -36,7 +36,7 @@ APPROACH_MM_S = 10.0
 
 @dataclass(frozen=True)
 class LatencyMeasurement:
-    """What came out, and from what."""
+    """Result of the measurement, and its data."""
 
     calibration: TemporalCalibration
     picture: MotionSignal = field(repr=False)
@@ -94,25 +94,29 @@ def measure_latency(
     require_clear(controller, "the lag is measured")
     for pose in (*way_over(controller, above), ProbeToHolder):
         move_probe(controller, pose, APPROACH_MM_S)
-    with _Listener(controller) as heard, controller.watching(heard.rule), controller.attending("holder", "probe_force"):
+    with (
+        _Listener(controller) as listener,
+        controller.watching(listener.rule),
+        controller.attending("holder", "probe_force"),
+    ):
         controller.wait(max_lag_s + 0.3)
         for target in targets:
             move_probe(controller, target, float(draw.uniform(*SPEEDS_MM_S)))
             controller.wait(float(draw.uniform(*PAUSES_S)))
         controller.wait(max_lag_s + 0.3)
     move_probe(controller, above, APPROACH_MM_S)
-    if not heard.frames:
+    if not listener.frames:
         raise LinkError("no ultrasound picture came while the probe moved; check the scanner and its link")
-    picture = _picture(heard.frames, heard.poses, along)
+    picture = _picture(listener.frames, listener.poses, along)
     holder = motion_signal(
         "holder",
-        np.array([state.time_ns for state in heard.poses]),
-        np.array([_along(state.pose, along) for state in heard.poses]),
+        np.array([state.time_ns for state in listener.poses]),
+        np.array([_along(state.pose, along) for state in listener.poses]),
         direction=(1.0,),
     )
     calibration = estimate_lag(picture, holder, max_lag_s=max_lag_s, same_sense=True)
     return LatencyMeasurement(
-        calibration, picture, holder, len(heard.frames), sum(frame.dropped_n for frame in heard.frames)
+        calibration, picture, holder, len(listener.frames), sum(frame.dropped_n for frame in listener.frames)
     )
 
 

@@ -108,7 +108,7 @@ def see_tips(
         reached = move_needle(controller, pose, SPEED_MM_S).state
         controller.wait(SETTLE_S)
         tip = _at_rest(controller, reached.pose, k)
-        journal.append("tip_seen", {"pose": list(reached.pose.as_tuple())} | _told(tip))
+        journal.append("tip_seen", {"pose": list(reached.pose.as_tuple())} | _as_data(tip))
         if tip is None:
             unseen.append(k + 1)
         else:
@@ -125,7 +125,7 @@ def see_tips(
     return tuple(seen)
 
 
-def _told(tip: SeenTip | None) -> dict[str, object]:
+def _as_data(tip: SeenTip | None) -> dict[str, object]:
     if tip is None:
         return {"seen": False}
     return {

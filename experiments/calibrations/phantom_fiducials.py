@@ -27,7 +27,7 @@ TEXT = (
     "two to three seconds and swivel the shaft meanwhile; then answer"
 )
 LEAST_SEEN = 0.7
-"""A person who hides the markers for longer is told to stand elsewhere [A]."""
+"""A person who hides the markers for longer is asked to stand elsewhere [A]."""
 ROUND_S = 120.0
 """A round over six fiducials takes half a minute; who is slower has a few minutes more (``PATIENCE_S``)."""
 
@@ -60,7 +60,7 @@ def touch_round(controller: Controller, tool: str, names: tuple[str, ...]) -> tu
     return listener.reports(), listener
 
 
-def heard(reports: tuple[Report, ...], listener: Listener) -> Touched:
+def touches_of(reports: tuple[Report, ...], listener: Listener) -> Touched:
     """The stylus against the body; raises ``ConfigError`` and ``CalibrationRefused`` (``not seen``)."""
     require_reports(reports, listener, LEAST_SEEN)
     body = body_of(reports)

@@ -94,7 +94,7 @@ def scan_plan(PhantomToRig: Matrix) -> tuple[Look, ...]:
     return tuple(out)
 
 
-def drawn(phantom: NominalPhantom) -> Drawing:
+def designed(phantom: NominalPhantom) -> Drawing:
     """The phantom's dorsal bone, targets and vertebrae as the registration asks for them."""
     points, names = phantom.dorsal_bone_points(1.0)
     near = np.abs(points[:, 0]) < LATERAL_MAX_MM

@@ -36,7 +36,7 @@ LEAST_SEEN = 0.05
 
 @dataclass(frozen=True)
 class Recorded:
-    """What was recorded."""
+    """Result of a recording."""
 
     path: Path
     tool: str

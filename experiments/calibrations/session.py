@@ -23,7 +23,7 @@ LOOK_S = 0.7
 
 
 class Session(NamedTuple):
-    """What a procedure gets."""
+    """Arguments of a procedure."""
 
     controller: Controller
     journal: Journal
@@ -37,9 +37,9 @@ def session(config: RigConfig, out: Path, *, seed: int = 1, stated: RigConfig | 
     it: what a certificate says of a frame does not move the thing itself.
 
     Raises ``RecordError`` when the folder cannot be used, ``RigNotOpened`` with every device that did not open, and
-    ``SafetyStop`` when an interlock does not pass its self-test. What ends the block is told as what it is: a stop
-    rule, which no calibration answers by going on, as ``SafetyStop``; a limit as ``ConfigError``; a device that refuses
-    or does not answer because the rig was stopped, as the reason of that stop.
+    ``SafetyStop`` when an interlock does not pass its self-test. The reason that ended the block is reported as such: a
+    stop rule, which no calibration answers by going on, as ``SafetyStop``; a limit as ``ConfigError``; a device that
+    refuses or does not answer because the rig was stopped, as the reason of that stop.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def watched(
     try:
         with opened(config, clock, bench, journal) as controller:
             controller.self_test()
-            with _told(controller):
+            with _named_stops(controller):
                 yield controller
     finally:
         with held_off():
@@ -82,7 +82,7 @@ def watched(
 
 
 @contextmanager
-def _told(controller: Controller) -> Iterator[None]:
+def _named_stops(controller: Controller) -> Iterator[None]:
     try:
         yield
         _look_once(controller)
@@ -103,7 +103,7 @@ def _told(controller: Controller) -> Iterator[None]:
 
 
 def _look_once(controller: Controller) -> None:
-    """What was asked for while the result was computed, when nobody scans: a stop counts, a foot on the pedal not."""
+    """Scan for stops requested while the result was computed: a stop counts, a foot on the pedal does not."""
     try:
         controller.scan()
     except HoldRequested as hold:

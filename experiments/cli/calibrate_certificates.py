@@ -19,7 +19,7 @@ Today = Annotated[str, typer.Option(help="date to judge by, e.g. 2026-03-01 (def
 
 
 def _about(row: Standing) -> str:
-    """Of what and until when, then why it is not in force."""
+    """Subject and end of validity, then the reason why it is not in force."""
     c = row.certificate
     if c is None:
         return row.detail

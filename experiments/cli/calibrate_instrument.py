@@ -14,7 +14,7 @@ from experiments.cli.output import emit, say
 
 
 class Declares(StrEnum):
-    """What the instrument's maker, or its owner, says."""
+    """Statements of the instrument's maker, or of its owner."""
 
     YES = "yes"
     NO = "no"

@@ -49,6 +49,6 @@ def due_list(runs: Path, today: date | None = None) -> list[Due]:
         if last is None:
             found.append(Due(name, acceptance, "", "now"))
             continue
-        told = f"{last.date[:10]} {last.verdict}"
-        found.append(Due(name, acceptance, told, "now" if last.due <= today else str(last.due)))
+        last_test = f"{last.date[:10]} {last.verdict}"
+        found.append(Due(name, acceptance, last_test, "now" if last.due <= today else str(last.due)))
     return found

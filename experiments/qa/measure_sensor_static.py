@@ -52,7 +52,7 @@ def measure(station: Station) -> None:
 
 
 def _apply(station: Station, role: str, wanted: float, unit: str) -> float:
-    """What the reference shows, as a person types it."""
+    """Value of the reference, as a person types it."""
     span = 0.2 * abs(wanted) + 5.0
     text = f"Apply {wanted:g} {unit} to the {role} and type what the reference shows ({unit})"
     ask = Instruction(InstructionKind.APPLY, text, wanted, manner=(role,), within=(wanted - span, wanted + span))

@@ -18,7 +18,7 @@ def measure(station: Station) -> None:
     seconds, period_s = station.number("seconds"), 1.0 / station.number("looks_per_s")
     controller.wait(station.number("warm_up_s"))
     newest_ns, begun_ns = -1, clock.now_ns()
-    end_ns, told_ns = begun_ns + int(seconds * NS_PER_S), begun_ns
+    end_ns, shown_ns = begun_ns + int(seconds * NS_PER_S), begun_ns
     known: set[str] = set()
     while clock.now_ns() < end_ns:
         poses = controller.read(TRACKER)
@@ -29,9 +29,9 @@ def measure(station: Station) -> None:
             station.sample("poses", pose.time_ns, (*(float(v) for v in pose.matrix[:3, 3]), 1.0))
         else:
             station.sample("poses", clock.now_ns(), (float("nan"),) * 3 + (0.0,))
-        if clock.now_ns() - told_ns > TELL_S * NS_PER_S:
-            told_ns = clock.now_ns()
-            station.tell(f"{(end_ns - told_ns) / NS_PER_S:.0f} s left")
+        if clock.now_ns() - shown_ns > TELL_S * NS_PER_S:
+            shown_ns = clock.now_ns()
+            station.tell(f"{(end_ns - shown_ns) / NS_PER_S:.0f} s left")
         controller.wait(period_s)
     if newest_ns < 0:
         seen = ", ".join(sorted(known)) or "nothing"

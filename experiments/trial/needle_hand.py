@@ -1,4 +1,4 @@
-"""Who holds the needle: a carrier that the rig drives, or a person who is told what to do; alike to a step."""
+"""Who holds the needle: a carrier that the rig drives, or a person who follows instructions; alike to a step."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class CarrierHand:
 
     @property
     def feed_mm(self) -> float:
-        """Of the tip, from where the shaft meets the skin."""
+        """Feed of the tip, from where the shaft meets the skin."""
         pose = self._pose()
         return pose.feed_mm + self._mount.ahead_mm(pose)
 
@@ -185,7 +185,7 @@ class OperatorHand:
         self._controller = controller
         self._log = log
         self._CarrierToRig: Matrix = controller.rig.frames.get("Carrier", "Rig")
-        self._told: NeedlePose | None = None
+        self._commanded: NeedlePose | None = None
         self._feed_mm = -ABOVE_SKIN_MM
         self._feed_sd_mm = MARK_SD_MM
         self._stopped_midway = False
@@ -245,7 +245,7 @@ class OperatorHand:
             self._believe(expected, float(np.sqrt(variance)))
 
     def seen(self, feed_mm: float, sd_mm: float) -> None:
-        """What the image says of the depth, weighed against what was believed."""
+        """Take the depth that the image shows, weighed against the assumed one."""
         gain = self._feed_sd_mm**2 / (self._feed_sd_mm**2 + sd_mm**2)
         believed = self._feed_mm + gain * (feed_mm - self._feed_mm)
         self._believe(believed, float(np.sqrt(1.0 - gain)) * self._feed_sd_mm)
@@ -267,7 +267,7 @@ class OperatorHand:
         """Have the needle placed as ``pose`` says (needle frame, or from the operator's own mark)."""
         self._in_hand = True
         self._have(InstructionKind.POSITION_NEEDLE, text, needle=pose, manner=manner)
-        self._told = pose
+        self._commanded = pose
         self._believe(0.0, MARK_SD_MM)
 
     def advance(self, amount_mm: float, speed_mm_s: float, *, blind: bool = False) -> None:
@@ -298,19 +298,19 @@ class OperatorHand:
         )
 
     def regain(self, amount_mm: float, speed_mm_s: float) -> None:
-        """What marks and hand leave open is no new ground."""
+        """Push the needle forward again: what marks and hand leave open is no new ground."""
         self.advance(amount_mm, speed_mm_s, blind=True)
 
     def turn_bevel(self, bevel_deg: float) -> None:
-        now = self._told.bevel_deg if self._told else 0.0
+        now = self._commanded.bevel_deg if self._commanded else 0.0
         self._have(InstructionKind.ROTATE_BEVEL, f"Turn the bevel by {bevel_deg - now:.0f} deg", bevel_deg - now)
-        if self._told is not None:
-            self._told = replace(self._told, bevel_deg=bevel_deg)
+        if self._commanded is not None:
+            self._commanded = replace(self._commanded, bevel_deg=bevel_deg)
 
     def turn_needle(self, lateral_deg: float, tilt_deg: float) -> None:
         """Change the angles of a needle in the skin by so much."""
-        told = self._told or NeedlePose(0.0, 0.0, 0.0, 0.0, 0.0)
-        outward = lateral_deg if told.lateral_deg >= 0.0 else -lateral_deg
+        commanded = self._commanded or NeedlePose(0.0, 0.0, 0.0, 0.0, 0.0)
+        outward = lateral_deg if commanded.lateral_deg >= 0.0 else -lateral_deg
         text = (
             f"Keep the needle in the skin. Tilt its hub {abs(outward):.0f} deg {'away from' if outward > 0 else 'to'} "
             f"the midline and {abs(tilt_deg):.0f} deg towards the {'head' if tilt_deg > 0 else 'feet'}"
@@ -319,10 +319,12 @@ class OperatorHand:
             InstructionKind.TURN_NEEDLE, text, float(np.hypot(lateral_deg, tilt_deg)),
             NeedlePose(0.0, 0.0, lateral_deg, tilt_deg, 0.0),
         )  # fmt: skip
-        self._told = replace(told, lateral_deg=told.lateral_deg + lateral_deg, tilt_deg=told.tilt_deg + tilt_deg)
+        self._commanded = replace(
+            commanded, lateral_deg=commanded.lateral_deg + lateral_deg, tilt_deg=commanded.tilt_deg + tilt_deg
+        )
 
     def out(self) -> float:
-        if not self._in_hand:  # nobody was told to take it to the phantom
+        if not self._in_hand:  # nobody was asked to take it to the phantom
             return 0.0
         try:
             depth_mm = self.feed_mm
@@ -357,7 +359,7 @@ class OperatorHand:
 
     @property
     def line(self) -> NeedleLine:
-        pose = self._told or NeedlePose(0.0, 0.0, 0.0, 0.0, 0.0)
+        pose = self._commanded or NeedlePose(0.0, 0.0, 0.0, 0.0, 0.0)
         return NeedleLine.from_pose(pose, self._CarrierToRig)
 
 

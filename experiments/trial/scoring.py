@@ -144,7 +144,7 @@ def _seconds(a: int | None, b: int | None) -> float | None:
 
 
 def _of_reference(log: TrialLog) -> dict[str, Any]:
-    """Whether the reference instrument measured the tip of record; if not, the reason."""
+    """Columns on the reference instrument: whether it measured the tip of record and, if not, why."""
     found = log.reference.get(AT_RECORD)
     return {
         "reference": None if found is None else found.cause.value,

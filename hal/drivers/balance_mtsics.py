@@ -366,7 +366,7 @@ class Driver:
     def _sent_ns(self) -> int:
         """When the line that came last was sent, at the earliest."""
         line_ns = LINE_BYTES * BITS_PER_BYTE * NS_PER_S // self._settings.baudrate
-        return self._opened().heard_ns - line_ns
+        return self._opened().last_answer_ns - line_ns
 
     def _paused(self) -> MtSicsLine:
         """The line without a stream."""

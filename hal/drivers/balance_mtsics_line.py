@@ -38,10 +38,10 @@ class MtSicsLine:
         """Lines that were no answer to the command sent last."""
         self.asked_ns = 0
         """When the last command was sent."""
-        self.heard_ns = 0
+        self.last_answer_ns = 0
         """When the last line was complete."""
         self.restarted = False
-        """It has told its serial number unasked, as it does when its power comes back."""
+        """It has sent its serial number unasked, as it does when its power comes back."""
         self._clock = clock
         self._lines: deque[bytes] = deque()
         self._partial = b""
@@ -163,7 +163,7 @@ class MtSicsLine:
                     f"{self.link.url}: waited for the answer to {command}, {got} before the deadline",
                     port=self.link.url, command=command,
                 )  # fmt: skip
-        self.heard_ns = self._clock.now_ns()
+        self.last_answer_ns = self._clock.now_ns()
         return self._lines.popleft()
 
     def _take(self, chunk: bytes) -> None:

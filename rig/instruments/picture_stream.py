@@ -31,7 +31,7 @@ class PictureStream:
         self._channel = controller.rig.channels["ultrasound"]
         self._ticket: Ticket[None] | None = None
         self._clock = controller.clock
-        self._heard_ns = self._clock.now_ns()
+        self._last_arrival_ns = self._clock.now_ns()
 
     def __enter__(self) -> Self:
         self._channel.listeners.append(self._frame)
@@ -43,7 +43,7 @@ class PictureStream:
     def rule(self, now_ns: int) -> Trip | None:
         """Called by every scan; trips when the scanner fails or falls silent: half a record is no measurement."""
         fault = self._channel.fault
-        silent_s = (now_ns - self._heard_ns) / NS_PER_S
+        silent_s = (now_ns - self._last_arrival_ns) / NS_PER_S
         if fault is not None or silent_s > IMAGE_LOST_S:
             why = f": {fault}" if fault is not None else f" for {silent_s:.1f} s"
             reason = f"no ultrasound picture came while {self._doing}{why}; check the scanner and its link"
@@ -55,5 +55,5 @@ class PictureStream:
     def _frame(self, sample: Sample[Any]) -> None:
         frame: Frame | None = sample.value
         if frame is not None:
-            self._heard_ns = self._clock.now_ns()
-            self.pictures.append(Arrived(frame, self._heard_ns))
+            self._last_arrival_ns = self._clock.now_ns()
+            self.pictures.append(Arrived(frame, self._last_arrival_ns))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from experiments.calibrations.phantom_surface import SIDES_X_MM, drawn, scan_plan
+from experiments.calibrations.phantom_surface import SIDES_X_MM, designed, scan_plan
 from hal.errors import CalibrationRefused
 from hal.phantom.materials import by_label
 from hal.phantom.nominal import load_phantom
@@ -35,7 +35,7 @@ IMAGING = ImagingSettings(depth_mm=95.0)
 ImageToProbe = ScanGrid.of(CONFIG.probe, IMAGING).ImageToProbe
 STATED_M_S = CONFIG.gel.sound_speed_m_s
 NOMINAL = load_phantom("lumbar_ref")
-DRAWING = drawn(NOMINAL)
+DRAWING = designed(NOMINAL)
 NominalToRig = CONFIG.frames.PhantomToRig.as_matrix()
 PLAN = scan_plan(NominalToRig)
 SPREADS = Spreads(

@@ -1,4 +1,4 @@
-"""What a reference instrument is worth in gel, from a table of tips that are known and read."""
+"""Accuracy of a reference instrument in gel, from a table of tips that are known and read."""
 
 from __future__ import annotations
 

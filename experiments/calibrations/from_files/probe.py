@@ -75,7 +75,7 @@ def _write(result: Result, found: NWireCalibration, settings: PlusConfig, path: 
 
 
 def _draw_refused(refusal: NWireRefused, sequence: Sequence, out: Path) -> None:
-    """What was seen: the dots of some frames, and the residuals when there was a fit."""
+    """Draw the dots of some frames, and the residuals when there was a fit."""
     out.mkdir(parents=True, exist_ok=True)
     draw_refused(refusal, sequence, out / "refused_frames.png")
     if refusal.result is not None:

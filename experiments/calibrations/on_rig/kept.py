@@ -1,4 +1,4 @@
-"""What stays in the folder of a calibration: its result, or why it was refused, and the picture of either."""
+"""Files in the folder of a calibration: its result, or the reason for a refusal, and the picture of either."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from experiments.calibrations.on_rig.kept import keep, refusal_kept
 from experiments.calibrations.on_rig.rig import to_calibrate
-from experiments.calibrations.phantom_fiducials import heard, place_in_rig, register, touch_round
+from experiments.calibrations.phantom_fiducials import place_in_rig, register, touch_round, touches_of
 from experiments.calibrations.phantom_surface import (
     TARGETS,
-    drawn,
+    designed,
     lay,
     scan,
     scan_plan,
@@ -48,7 +48,7 @@ def register_bone_of(
     """
     out = Path(out)
     bench = to_calibrate(rig, "holder", "ultrasound", otherwise=OTHERWISE)
-    d = drawn(load_phantom(phantom or _stated(bench.config)))
+    d = designed(load_phantom(phantom or _stated(bench.config)))
     with session(bench.config, out, seed=seed, stated=bench.stated) as (controller, journal):
         NominalToRig = controller.rig.frames.get("Phantom", "Rig")
         plan = scan_plan(NominalToRig)
@@ -95,7 +95,7 @@ def register_fiducials_of(
     ``out``: journal, poses, result and picture, a refusal's too; ``tip``: JSON of a pivot, else the certificate in
     force; ``nominal``: their places, else the drawing's; ``touch``: these only; ``check``: held out. Raises
     ``ConfigError`` for a rig without tracker or operator, a stylus without a calibrated tip or a fiducial that is not
-    drawn, what ``session`` and ``touch_round`` raise, and ``CalibrationRefused``.
+    in the design, what ``session`` and ``touch_round`` raise, and ``CalibrationRefused``.
     """
     out = Path(out)
     bench = to_calibrate(rig, "tracker", "operator", otherwise=OTHERWISE)
@@ -119,7 +119,7 @@ def register_fiducials_of(
             refusal_kept(out, NAME, {"method": "fiducials", "simulated": simulated}),
         ):
             try:
-                touched = heard(reports, listener)
+                touched = touches_of(reports, listener)
                 found = register(touched, stylus, places, targets, tuple(check), fle_mm)
                 frames = controller.rig.frames
                 measured = place_in_rig(touched, found, frames.get("Tracker", "Rig"), frames.get("Phantom", "Rig"))

@@ -145,7 +145,7 @@ class MtSicsBalance:
         self._say(answer, now_ns)
 
     def _done(self, command: str, look: Look) -> str:
-        """What a stable weight makes of the command that waited for it."""
+        """Answer of a stable weight to the command that waited for it."""
         if command == "S":
             return f"S S {self._shown(self._net(look))}"
         if command == "T":

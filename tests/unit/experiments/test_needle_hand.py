@@ -79,7 +79,7 @@ def test_a_needle_that_was_not_placed_is_nowhere_near_the_skin(freehand: Freehan
     with pytest.raises(HoldRequested, match="could not: place it"):
         freehand.hand.place_pose(POSE, "place it")
     assert freehand.hand._feed_mm == -ABOVE_SKIN_MM
-    assert freehand.hand._told is None
+    assert freehand.hand._commanded is None
 
 
 def test_angles_that_were_not_changed_are_not_believed_changed(freehand: Freehand) -> None:
@@ -90,7 +90,7 @@ def test_angles_that_were_not_changed_are_not_believed_changed(freehand: Freehan
         with pytest.raises(HoldRequested):
             turn()
     assert freehand.hand.line.direction == pytest.approx(before.direction)
-    assert freehand.hand._told is not None and freehand.hand._told.bevel_deg == 0.0
+    assert freehand.hand._commanded is not None and freehand.hand._commanded.bevel_deg == 0.0
 
 
 def test_a_withdrawal_that_cannot_be_done_is_asked_for_again(freehand: Freehand) -> None:

@@ -97,9 +97,9 @@ def test_a_command_that_an_earlier_user_left_pending_is_cancelled() -> None:
 
 def test_zero_tracking_that_is_on_is_refused_with_both_ways_out() -> None:
     bench = Bench(BalanceFigures(**QUIET, zero_tracking=True))
-    with pytest.raises(DeviceError, match="swallows slow flows: switch it off in its menu, or let the driver") as caught:
+    with pytest.raises(DeviceError, match="swallows slow flows: switch it off in its menu, or let the driver") as seen:
         bench.driver.open()
-    assert caught.value.code == "zero_tracking"
+    assert seen.value.code == "zero_tracking"
     assert bench.balance.cell.zero_tracking, "nothing was changed"
 
 

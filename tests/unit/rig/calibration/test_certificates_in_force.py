@@ -48,8 +48,8 @@ def registration(**changes):
 
 
 def test_a_certified_registration_takes_the_place_of_the_rig_files_frame(tmp_path):
-    output = certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--transform", "PhantomToRig")
-    assert printed[0] == 0
+    done = certify(tmp_path, registration(), "PR-1", "phantom_registration", "phantom", "--transform", "PhantomToRig")
+    assert done[0] == 0
     config = rig_pointing_at(tmp_path)
     applied = in_force(config, TODAY).applied_to(config)
     assert applied.frames.graph().get("Phantom", "Rig") == pytest.approx(np.array(MATRIX))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from experiments.calibrations.phantom_surface import drawn
+from experiments.calibrations.phantom_surface import designed
 from hal.phantom.nominal import load_phantom
 from rig.calibration.phantom.bone import Drawing
 from rig.geometry.registration import Surface, apply_transform, make_surface, rigid_matrix
@@ -23,7 +23,7 @@ ROOTS = ("L4.left", "L5.left")
 
 @cache
 def drawing() -> Drawing:
-    return drawn(load_phantom("lumbar_ref"))
+    return designed(load_phantom("lumbar_ref"))
 
 
 @cache
