@@ -36,38 +36,45 @@ def _both_sides(z: Windows, beyond: float, least: int) -> Fires:
 
 
 def _one_side(z: Windows) -> Fires:
-    found: Fires = (z > 0.0).all(axis=-1) | (z < 0.0).all(axis=-1)
+    found: Fires = np.asarray((z > 0.0).all(axis=-1) | (z < 0.0).all(axis=-1))
     return found
 
 
 def _trend(z: Windows) -> Fires:
     step = np.diff(z, axis=-1)
-    found: Fires = (step > 0.0).all(axis=-1) | (step < 0.0).all(axis=-1)
-    return found
+    return _one_side(step)
 
 
 def _alternating(z: Windows) -> Fires:
     step = np.sign(np.diff(z, axis=-1))
-    found: Fires = (step[..., 1:] * step[..., :-1] < 0.0).all(axis=-1)
+    found: Fires = np.asarray((step[..., 1:] * step[..., :-1] < 0.0).all(axis=-1))
     return found
 
 
-BEYOND_3S = Rule("beyond 3 s", "one point beyond 3 s", 1, lambda z: np.abs(z[..., -1]) > 3.0)
+def _beyond(z: Windows) -> Fires:
+    found: Fires = np.asarray(np.abs(z[..., -1]) > 3.0)
+    return found
+
+
+def _quiet(z: Windows) -> Fires:
+    found: Fires = np.asarray((np.abs(z) < 1.0).all(axis=-1))
+    return found
+
+
+def _away(z: Windows) -> Fires:
+    found: Fires = np.asarray((np.abs(z) > 1.0).all(axis=-1))
+    return found
+
+
+BEYOND_3S = Rule("beyond 3 s", "one point beyond 3 s", 1, _beyond)
 TWO_OF_3 = Rule("2 of 3", "two of three points beyond 2 s on one side", 3, lambda z: _both_sides(z, 2.0, 2))
 FOUR_OF_5 = Rule("4 of 5", "four of five points beyond 1 s on one side", 5, lambda z: _both_sides(z, 1.0, 4))
 RUN_OF_8 = Rule("8 on one side", "eight points in a row on one side of the centre", 8, _one_side)
 RUN_OF_9 = Rule("9 on one side", "nine points in a row on one side of the centre", 9, _one_side)
 TREND_OF_6 = Rule("6 rising or falling", "six points in a row rising or falling", 6, _trend)
 ALTERNATING_14 = Rule("14 alternating", "fourteen points in a row going up and down in turn", 14, _alternating)
-QUIET_15 = Rule(
-    "15 within 1 s", "fifteen points in a row within 1 s of the centre", 15, lambda z: (np.abs(z) < 1.0).all(axis=-1)
-)
-AWAY_8 = Rule(
-    "8 outside 1 s",
-    "eight points in a row further than 1 s from the centre",
-    8,
-    lambda z: (np.abs(z) > 1.0).all(axis=-1),
-)
+QUIET_15 = Rule("15 within 1 s", "fifteen points in a row within 1 s of the centre", 15, _quiet)
+AWAY_8 = Rule("8 outside 1 s", "eight points in a row further than 1 s from the centre", 8, _away)
 
 WESTERN_ELECTRIC = (BEYOND_3S, TWO_OF_3, FOUR_OF_5, RUN_OF_8)
 """Rules 1 to 4 of the handbook of 1956; healthy points fire them every 92 points, not every 370."""
