@@ -101,10 +101,11 @@ def resume(
     json: AsJson = False,
 ) -> None:
     """Finish an interrupted study in its own run folder and seal it anew."""
-    from experiments.cli.resume import resume_study
+    from experiments.cli.run import reported
+    from experiments.resume import resume_study
 
     with exit_codes():
-        result = resume_study(run, rig, workers)
+        result = reported(resume_study(run, rig, workers))
         if json:
             emit(result.as_json())
         raise typer.Exit(int(result.exit))
@@ -129,8 +130,8 @@ def verify(
     json: AsJson = False,
 ) -> None:
     """Check every file of a run folder, and list the known anomalies that it may have."""
+    from analysis.verify import verify as verified
     from experiments.cli.verify import NOT_INTACT, show
-    from experiments.cli.verify import verify as verified
 
     with exit_codes():
         found = verified(run, recompute=recompute)
@@ -143,7 +144,8 @@ def verify(
 @app.command()
 def doctor(rig: RigFile = None, json: AsJson = False) -> None:
     """Check this installation and, with --rig, a rig.toml."""
-    from experiments.cli.doctor import examine, show
+    from experiments.cli.doctor import show
+    from experiments.doctor import examine
 
     with exit_codes():
         findings = examine(rig)
@@ -171,10 +173,11 @@ def sim(
 @app.command()
 def devices(json: AsJson = False) -> None:
     """List the drivers and whether each was verified on the real device."""
-    from experiments.cli.devices import rows, show
+    from experiments.cli.devices import show
+    from hal.driver_table import driver_rows
 
     with exit_codes():
-        found = rows()
+        found = driver_rows()
         show(found)
         if json:
             emit({"devices": found})
@@ -201,10 +204,10 @@ def phantom_show(
     json: AsJson = False,
 ) -> None:
     """Draw the phantom: three cross-sections, a 3-D view and rendered ultrasound views."""
-    from experiments.cli.phantom import show
+    from hal.sim.phantom_pictures import draw_phantom
 
     with exit_codes():
-        written = show(phantom, out, seed)
+        written = draw_phantom(phantom, out, seed)
         for path in written:
             say(str(path))
         if json:
@@ -214,7 +217,8 @@ def phantom_show(
 @app.command()
 def bench(json: AsJson = False, trial: Annotated[bool, typer.Option(help="also time a whole trial")] = True) -> None:
     """Measure speed and memory on this machine."""
-    from experiments.cli.bench import measure, show
+    from experiments.cli.bench import show
+    from experiments.scorecard.speed import measure
 
     with exit_codes():
         figures = measure(trial)
@@ -234,7 +238,8 @@ def score(
     json: AsJson = False,
 ) -> None:
     """Measure on simulated frames how well guidance finds bone, level and needle."""
-    from experiments.cli.score import measure, show
+    from experiments.cli.score import show
+    from experiments.scorecard.score import measure
 
     with exit_codes():
         result = measure(part or (), phantoms, first_seed, phantom=phantom)
@@ -255,7 +260,7 @@ def metrics(
     """Compute motion metrics of tools, as Perk Tutor defines them and corrected."""
     from json import dumps
 
-    from experiments.cli.metrics import measure
+    from experiments.motion_metrics import measure
 
     with exit_codes():
         found = measure(path, tissue=tissue, targets=targets, tip=tip, tip_tool=tip_tool)
@@ -274,7 +279,7 @@ def convert(
     json: AsJson = False,
 ) -> None:
     """Convert between the file formats of the field."""
-    from experiments.cli.convert import convert as convert_file
+    from rig.formats.convert import convert as convert_file
 
     with exit_codes():
         written = convert_file(source, target)
@@ -293,7 +298,7 @@ def publish(
     json: AsJson = False,
 ) -> None:
     """Play a recording over OpenIGTLink, so that 3D Slicer shows it as a live scene."""
-    from experiments.cli.publish import publish as play
+    from rig.live.publish import publish as play
 
     with exit_codes():
         counts = play(path, port=port, speed=speed, wait_s=wait_s, calibration=calibration)

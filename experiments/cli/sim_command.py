@@ -5,30 +5,26 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 
 from experiments.cli.output import say
-from experiments.cli.sim import BenchWithDevices, Row, Served
 from hal.clock import WallClock
-from hal.errors import ConfigError, RecordError
-from hal.files import read
-from hal.files.toml_text import toml_text
+from hal.errors import ConfigError
 from hal.phantom.nominal import load_phantom
+from hal.sim.served import BenchWithDevices, Served
 from hal.types import ImagingSettings, Pixels
-from rig.config import RigConfig, load_config
+from rig.config import load_config
 from rig.control.heap import settle_heap
-from rig.record.appendfile import write_whole
+from rig.setup.rig_of_ports import write_rig_file
 from rig.setup.simulated import check_sim, simulate
 
 TICK_S = 0.05
 """How often the world is brought up to date while nobody asks for it: less to catch up when somebody does."""
-OPERATOR = {"driver": "auto_operator"}
-"""The operator of a served bench: nobody sits at it, and the simulated operator lives inside the world."""
 
 
 class World(Protocol):
@@ -106,29 +102,3 @@ def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def write_rig_file(path: Path, config: RigConfig, rows: Sequence[Row]) -> None:
-    """Write the rig file of a served bench: ptys for the serial devices, TCP for the others; labelled simulated."""
-    if config.path is None:
-        raise ConfigError("the rig has no file that could be rewritten")
-    data: dict[str, Any] = dict(read(config.path).data)
-    data["rig"] = {"name": f"{config.rig.name}, over ports", "simulated": True}
-    data["devices"] = {role: _pointed(role, dict(table), rows) for role, table in data["devices"].items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, (f"# Points at a running simulation; its ports end with it.\n\n{toml_text(data)}").encode())
-    except (OSError, RecordError) as error:
-        raise ConfigError(f"--write-rig {path}: cannot be written: {error}") from None
-
-
-def _pointed(role: str, table: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
-    """A device's table with the address of its port; settings of another driver are left out."""
-    if role == "operator":
-        return dict(OPERATOR)
-    own = {row["mount"]: row for row in rows if row["device"] == role}
-    row = own.get("pty") or own.get("tcp")
-    if row is None:
-        return table
-    kept = table if table.get("driver") == row["driver"] else {}
-    return {**kept, "driver": row["driver"], "url": row["url"]}

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from recordings import recording
 
-from experiments.cli.convert import convert
 from hal.errors import ConfigError
 from rig.formats import read_recording
 from rig.formats.clips import video_recording
+from rig.formats.convert import convert
 
 pytest.importorskip("pydicom")
 from rig.formats.dicom import read_dicom

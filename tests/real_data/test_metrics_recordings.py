@@ -11,9 +11,9 @@ from recordings import recording
 
 from analysis.motion.metrics import Motion, Scene, corrected, perk_tutor
 from analysis.motion.solid import Solid
-from experiments.cli.convert import convert
-from experiments.cli.metrics import measure
+from experiments.motion_metrics import measure
 from hal.clock import VirtualClock
+from rig.formats.convert import convert
 from rig.live import open_source, play
 
 TRACKER = "plus/WaterTankBottomTranslationTrackerBuffer-trimmed.igs.mha"

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from experiments.cli.score import PARTS, chosen_parts, measure, seeds_of
 from experiments.scorecard import crossing as score_crossing
 from experiments.scorecard import fluid as score_fluid
 from experiments.scorecard.needle import KINDS, METHODS
+from experiments.scorecard.score import PARTS, chosen_parts, measure, seeds_of
 from hal.errors import ConfigError
 from rig import __version__
 

@@ -4,8 +4,10 @@ import sys
 
 import pytest
 
-from experiments.cli import devices, doctor
+from experiments import doctor
+from experiments.cli import devices
 from hal import registry
+from hal.driver_table import driver_rows
 from hal.errors import ConfigError
 
 GOOD = "from hal.registry import DriverEntry\nENTRY = DriverEntry({name!r}, 'pump', {module!r}, 'somebody\\'s pump')\n"
@@ -50,7 +52,7 @@ def test_a_plugin_adds_its_driver(install):
 def test_a_broken_plugin_is_left_out_and_named_and_all_else_works(install, capsys, code, says):
     install("bad-pump", code)
     assert set(registry.drivers()) == {entry.name for entry in registry.BUILT_IN}
-    devices.show(devices.rows())
+    devices.show(driver_rows())
     assert "plug-in 'bad-pump' of bad-pump is left out" in capsys.readouterr().err
     (finding,) = [f for f in doctor.examine(None) if f.what == "plug-in"]
     assert finding.level == "warning" and says in finding.text
@@ -76,7 +78,7 @@ def test_a_driver_whose_code_is_broken_is_refused_in_one_line(install, capsys):
     install("late", GOOD.format(name="late", module="late_code"))
     with pytest.raises(ConfigError, match="driver 'late' cannot be loaded: ModuleNotFoundError: No module named"):
         registry.driver("late").settings_model()
-    rows = devices.rows()
+    rows = driver_rows()
     devices.show(rows)
     assert "driver 'late' cannot be loaded" in capsys.readouterr().err
     assert any(f.level == "error" and "late" in f.text for f in doctor.examine(None))

@@ -1,10 +1,11 @@
 import pytest
 
-from experiments.cli.sim_command import cartridge_seed, write_rig_file
+from experiments.cli.sim_command import cartridge_seed
 from experiments.protocol.plan import plan
 from experiments.protocol.study import load_study
 from hal.errors import ConfigError
 from rig.config import load_config
+from rig.setup.rig_of_ports import write_rig_file
 from rig.setup.simulated import needs_bench
 
 SERIAL = ("holder", "carrier", "pump", "pressure", "needle_force", "probe_force", "contact")

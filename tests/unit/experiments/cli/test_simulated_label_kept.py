@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.cli.convert import convert
-from experiments.cli.metrics import measure
+from experiments.motion_metrics import measure
 from hal.clock import VirtualClock
 from hal.drivers import ultrasound_replay
 from hal.errors import ConfigError
 from hal.types import Identity
 from rig.config import parse_config
 from rig.formats import FrameEntry, make_recording, read_perk_log, write_perk_log, write_recording
+from rig.formats.convert import convert
 from rig.formats.perk_tutor import PerkLog
 from rig.live.replay_devices import ReplayUltrasound
 from rig.live.replay_devices import Settings as ReplaySettings

@@ -12,10 +12,10 @@ import pytest
 import serial
 from waiting import PATIENCE_S, new_threads, until
 
-from experiments.cli.sim import serve
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError
 from hal.sim.mounts import SharedLine, mount_pty, mount_tcp
+from hal.sim.served import serve
 
 
 class Parrot:

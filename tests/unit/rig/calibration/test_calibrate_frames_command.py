@@ -259,7 +259,7 @@ def test_a_picture_that_cannot_be_written_is_told_before_anything_is_computed(tm
 
 
 def test_a_recording_converted_to_nrrd_gives_the_same_tip(tmp_path: Path) -> None:
-    from experiments.cli.convert import convert
+    from rig.formats.convert import convert
 
     recording = pivot_recording(tmp_path / "p.igs.mha", {"PhantomrigSimulated": "True"})
     convert(recording, tmp_path / "p.igs.nrrd")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.cli.convert import convert
-from experiments.cli.metrics import measure
+from experiments.motion_metrics import measure
 from hal.errors import ConfigError
 from rig.formats import Fiducial, read_fiducials, read_perk_log, read_tfm, write_fiducials
+from rig.formats.convert import convert
 from rig.formats.stl import read_stl
 
 READERS: dict[str, Callable[[Path], object]] = {

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.motion.metrics import Motion, Scene, corrected
-from experiments.cli.convert import convert
-from experiments.cli.metrics import measure
+from experiments.motion_metrics import measure
 from hal.errors import ConfigError
+from rig.formats.convert import convert
 from rig.formats.formats import read_recording, write_recording
 from rig.formats.motions import stream_track
 from rig.formats.recording import FrameEntry, make_recording

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from analysis.motion.metrics import Motion, corrected, perk_tutor
-from experiments.cli.convert import convert
-from experiments.cli.metrics import measure
+from experiments.motion_metrics import measure
 from hal.clock import VirtualClock
 from hal.errors import ConfigError, DeviceError, LinkError
 from hal.interfaces import PressureSensor, Tracker, Ultrasound
 from hal.types import Frame, Pose6
 from rig.formats import FrameEntry, export_trial, make_recording, read_recording, trial_recordings, write_recording
+from rig.formats.convert import convert
 from rig.formats.motions import trial_tracks
 from rig.geometry.transforms import from_pose6
 from rig.live import ReplayPressure, ReplayTracker, ReplayUltrasound, open_source, play

@@ -1,4 +1,4 @@
-"""``phantomrig phantom show``: pictures of a phantom."""
+"""Pictures of a phantom as it is drawn, and as it was poured."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLOURS = {
 CURVED = ProbeGeometry("curved", radius_mm=60.0, field_of_view_deg=60.0, footprint_mm=60.0, thickness_mm=14.0)
 
 
-def show(phantom: str, out: Path, seed: int | None) -> list[Path]:
+def draw_phantom(phantom: str, out: Path, seed: int | None) -> list[Path]:
     """Write pictures of a phantom to the folder ``out`` and return their paths.
 
     Three cross-sections through each of the L4, L5 and S1 left roots, the bones in three dimensions, and rendered

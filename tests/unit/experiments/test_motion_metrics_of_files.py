@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.cli.metrics import measure
+from experiments.motion_metrics import measure
 from rig.formats import FrameEntry, make_recording, write_recording
 
 S = 1_000_000_000

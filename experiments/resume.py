@@ -1,4 +1,4 @@
-"""``phantomrig resume``: an interrupted study is finished in its own folder, and sealed anew."""
+"""An interrupted study is finished in its own folder, and sealed anew."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from experiments.carry_out import carried_through
-from experiments.cli.output import say
-from experiments.cli.run import RunResult, reported
+from experiments.ended import Ended
+from experiments.messages import say
 from experiments.progress import StudyProgress
 from experiments.rehearsal import rehearse
 from experiments.request import WORKERS_SIMULATED, check_devices
@@ -19,7 +19,7 @@ from rig.calibration.certificates.in_force import in_force
 from rig.setup.simulated import needs_bench
 
 
-def resume_study(run: Path, rig: Path | None, workers: int | None) -> RunResult:
+def resume_study(run: Path, rig: Path | None, workers: int | None) -> Ended:
     """Finish a study and make its report anew.
 
     Raises ``ConfigError`` before anything is changed: for a run that is finished, was made with other software or with
@@ -42,7 +42,7 @@ def resume_study(run: Path, rig: Path | None, workers: int | None) -> RunResult:
         with progress:
             return conclude(found, workers=workers or default, watcher=progress, calibrated=calibrated)
 
-    return reported(carried_through(conducted, run, progress))
+    return carried_through(conducted, run, progress)
 
 
 def _tell(found: Resumption) -> None:

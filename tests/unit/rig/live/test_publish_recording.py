@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from waiting import PATIENCE_S
 
-from experiments.cli.publish import LONGEST_WAIT_S, play, publish
 from hal.clock import VirtualClock, WallClock
 from hal.errors import ConfigError, LinkError
 from hal.links.igtl.decode import decode
@@ -21,6 +20,7 @@ from hal.types import Frame, Matrix
 from rig.formats import FrameEntry, make_recording, write_recording
 from rig.formats.perk_tutor import PoseTrack
 from rig.live import Source, open_source
+from rig.live.publish import LONGEST_WAIT_S, play, publish
 from rig.record.streams import Stream
 
 MS = 1_000_000

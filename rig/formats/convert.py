@@ -1,4 +1,4 @@
-"""``phantomrig convert``: recordings, clips, trials, transforms and points from one format to another."""
+"""Conversion: recordings, clips, trials, transforms and points from one format to another."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from analysis.report.make import make_report
-from experiments.cli.output import say
+from experiments.messages import say
 from experiments.protocol.study import load_study, narrowed
 from experiments.rehearsal import prepare_guidance, run_trial
 from hal.clock import NS_PER_S, WallClock

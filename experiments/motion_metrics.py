@@ -1,4 +1,4 @@
-"""``phantomrig metrics``: motion metrics of a trial, a run folder, a recorded sequence or a Perk Tutor log."""
+"""Motion metrics of a trial, a run folder, a recorded sequence or a Perk Tutor log."""
 
 from __future__ import annotations
 

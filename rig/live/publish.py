@@ -1,4 +1,4 @@
-"""``phantomrig publish``: a recording shown live in 3D Slicer over OpenIGTLink."""
+"""A recording shown live in 3D Slicer over OpenIGTLink."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-from experiments.cli.devices import rows
-from experiments.cli.doctor import examine
+from experiments.doctor import examine
 from hal import registry
+from hal.driver_table import driver_rows
 from rig.config import load_config
 
 
@@ -48,7 +48,7 @@ def test_a_port_that_exists_and_may_be_opened_is_ok(tmp_path):
 
 
 def test_every_driver_is_listed_and_wired_ones_without_a_transcript_are_unverified():
-    found = {row["name"]: row for row in rows()}
+    found = {row["name"]: row for row in driver_rows()}
     assert set(found) == set(registry.drivers())
     assert found["new_era_pump"]["verified"] is False and found["new_era_pump"]["by_hand"] is False
     assert found["manual_pump"]["by_hand"] is True
