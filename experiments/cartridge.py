@@ -79,17 +79,17 @@ class CartridgeJob:
     config: RigConfig
     phantom: str
     age_h: float
-    """Of the cartridge when the rig is opened for it."""
+    """Age of the cartridge when the rig is opened for it."""
     calibrated: InForce = NO_CERTIFICATES
     """Certificates in place of what the rig file states; a simulated bench stands as the file states it."""
     ledgers: Path | None = None
     """Folder of a real bench's ledgers, which outlive the run; None: the ledger is the run folder's own."""
     before: Before | None = None
-    """Of a cartridge that another process began."""
+    """State of a cartridge that another process began."""
     level_shift: bool = False
     """A simulated cartridge may stand one level off."""
     measures: tuple[Measure, ...] = ()
-    """Of procedures of the user's own."""
+    """Measures of the user's own procedures."""
 
 
 @dataclass(frozen=True)

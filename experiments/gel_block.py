@@ -24,7 +24,7 @@ CHANGE_S = 1800.0
 ASKED_MAX_N = 3
 """Blocks that may be refused before the study ends: nobody is asked for ever."""
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
-"""Of a block or a lot: a block's is the name of its ledger's file."""
+"""Pattern of the name of a block or a lot: a block's is the name of its ledger's file."""
 
 
 class GelBlock:

@@ -29,9 +29,9 @@ SHIPPED_RIG = "simulated"
 WORKERS_SIMULATED = 2
 AUTOMATIC = "auto_operator"
 TRIAL_S = {"landmark": 3.0, "image": 15.0}
-"""Of computing one simulated trial on one core of 2026, measured."""
+"""Time for computing one simulated trial on one core of 2026, measured."""
 BENCH_TRIAL_S = 1200.0
-"""Of one trial at a bench with its preparation and closing [A]."""
+"""Time of one trial at a bench with its preparation and closing [A]."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Resumption:
     before: dict[str, Before]
     """By cartridge, where another process began it."""
     outcomes: dict[str, str]
-    """Of the trials that count, by trial."""
+    """Outcomes of the trials that count, by trial."""
     moved: tuple[tuple[str, str, str], ...]
     """Trial, its cartridge, its reserve cartridge."""
 

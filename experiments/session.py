@@ -33,7 +33,7 @@ class Session:
     script: Path | None = None
     """The script that ``phantomrig run`` runs; None: Python's own ``__main__``."""
     source: bytes = b""
-    """Of that script, as it is run."""
+    """Source of that script, as it is run."""
     runs: list[Ended] = field(default_factory=list)
     procedures: dict[str, Body] = field(default_factory=dict)
     """That the script has declared, by their place in its source."""

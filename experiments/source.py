@@ -16,7 +16,7 @@ from experiments.session import Session
 from hal.errors import ConfigError
 
 FOLDER = "script"
-"""Of a run folder."""
+"""Name in a run folder."""
 NOTEBOOK = "notebook.py"
 """The cells of a notebook there."""
 PLACE = Path(__file__).resolve().parents[1]

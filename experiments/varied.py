@@ -41,7 +41,7 @@ class Varied:
     data: Mapping[str, Any]
     """The whole file as changed."""
     measures: tuple[Declared, ...] = ()
-    """What a procedure measures besides."""
+    """Measures of a procedure."""
 
     @property
     def text(self) -> str:

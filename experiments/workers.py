@@ -21,7 +21,7 @@ from hal.clock import WallClock
 from rig.safety.interrupt import STOP_SIGNALS
 
 ORDERLY_S = 5.0
-"""What a worker whose parent has died may take to bring its cartridge to rest and to close its record [A]."""
+"""Time for a worker whose parent has died to bring its cartridge to rest and to close its record [A]."""
 
 Tell = Callable[[str, str], None]
 _news: Any = None

@@ -22,9 +22,9 @@ CLEAR_MM = 40.0
 STEP_MM = 5.0
 """Between points at which distances are taken."""
 SHAFT_MM = 180.0
-"""Of needle and carrier beside it, from the tip up [A]."""
+"""Length of needle and carrier beside it, from the tip up [A]."""
 HOUSING_MM = 150.0
-"""Of the probe and its clamp, from the face up [A]."""
+"""Length of the probe and its clamp, from the face up [A]."""
 
 
 def parking_place(config: RigConfig, now: Pose6, poses: Sequence[NeedlePose]) -> Pose6:

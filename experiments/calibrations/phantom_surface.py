@@ -1,4 +1,4 @@
-"""A phantom registered on the rig: the probe scans the gel over the bone, which is then laid on the drawing.
+"""A phantom registered on the rig: the probe scans the gel over the bone, which is then fitted to the design.
 
 Longitudinal lines on both sides (transverse processes and articular processes, from the sacrum to L4), then transverse
 sections: the probe is turned by 90 degrees in between, so that an error of its own calibration partly shows.
@@ -18,7 +18,7 @@ from hal.phantom.nominal import NominalPhantom
 from hal.types import Frame, ImagingSettings, Matrix, Pose6
 from rig.calibration.certificates.in_force import InForce
 from rig.calibration.certificates.stated import holder, image_spread
-from rig.calibration.phantom.bone import Drawing, Laid, Sweep, drawing, lay_bone
+from rig.calibration.phantom.bone import Drawing, FittedBone, Sweep, drawing, fit_bone
 from rig.calibration.phantom.budget import Places, Spreads
 from rig.config import RigConfig
 from rig.control.controller import Controller
@@ -32,7 +32,8 @@ from rig.instruments.jogs import check_probe, move_probe
 from rig.instruments.thermometer import gel_temperature
 
 SIDES_X_MM = ((33.0, 20.0), (-33.0, -20.0))
-"""Of the longitudinal lines: over the transverse processes, then over the articular processes, left and right."""
+"""Places of the longitudinal lines: over the transverse processes, then over the articular processes, left and
+right."""
 SWEEP_Y_MM = (-88.0, 56.0)
 SWEEP_STEP_MM = 12.0
 """From well caudal on the sacrum to above L4."""
@@ -194,9 +195,9 @@ def spreads_of(config: RigConfig, certificates: InForce, scanned: Scanned) -> Sp
     )
 
 
-def lay(scanned: Scanned, d: Drawing, PhantomToRig: Matrix) -> Laid:
-    """Lay the scan's bone on the drawing; raises ``CalibrationRefused`` as ``lay_bone``."""
-    return lay_bone(scanned.sides, scanned.across, d, PhantomToRig)
+def fit_scan(scanned: Scanned, d: Drawing, PhantomToRig: Matrix) -> FittedBone:
+    """Fit the scan's bone to the design; raises ``CalibrationRefused`` as ``fit_bone``."""
+    return fit_bone(scanned.sides, scanned.across, d, PhantomToRig)
 
 
 def write_scan(scanned: Scanned, path: Path, *, simulated: bool) -> None:

@@ -25,7 +25,7 @@ MOTIONS = {
     "fiducials": "Take {tool} and touch every fiducial of the phantom: rest the tip in each divot for 2 s and swivel",
     "none": "",
 }
-"""What the operator is asked to do meanwhile."""
+"""Instructions to the operator for each motion."""
 ONE_PLACE = ("pivot", "spin")
 """Motions about one resting tip: neither the way to the divot nor the way back belongs to them."""
 PATIENCE_S = 300.0

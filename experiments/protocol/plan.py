@@ -42,7 +42,7 @@ class PlannedCartridge:
     trials: tuple[PlannedTrial, ...]
     bench: int = 1
     bench_seed: int | None = None
-    """Of a simulated bench, unless the rig file names one."""
+    """Seed of a simulated bench, unless the rig file names one."""
 
     @property
     def bench_id(self) -> str:

@@ -21,7 +21,8 @@ from rig.record import COLUMNS, Column
 _COLUMN = {column.name: column for column in COLUMNS}
 SEED_MAX = 2**32 - 1
 TRIALS_MAX = 10_000
-"""Of one study [A]: with the shipped needle arms two days of computing, and more gel than a bench pours in years."""
+"""Largest number of trials of one study [A]: with the shipped needle arms two days of computing, and more gel than a
+bench pours in years."""
 
 
 class _Data(BaseModel):

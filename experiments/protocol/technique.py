@@ -19,7 +19,8 @@ from hal.files import Id, read, refusal, validated, within
 from hal.phantom.needles import load_needle
 
 ANGLE_MAX_DEG = 65.0
-"""Of a path against straight down: what the rig's own limit allows by default (``limits.motion.needle_angle_deg``)."""
+"""Largest angle of a path against straight down: the default of the rig's own limit
+(``limits.motion.needle_angle_deg``)."""
 CORRIDOR_LEAST_DEG = 2.0
 """A corridor narrower than this, or an angle smaller than it that is not 0, is no angle in degrees but one in radians
 (the widest possible, 65 deg, is 1.13 rad), and finer than a hand sets one (3 to 6 deg, domain 6)."""

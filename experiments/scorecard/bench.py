@@ -30,7 +30,7 @@ PROBE = ProbeGeometry("compact", 40.0, 60.0, 40.0, 14.0)
 SETTINGS = ImagingSettings(depth_mm=95.0)
 ImageToProbe = ScanGrid.of(PROBE, SETTINGS).ImageToProbe
 GEL_M_S = Gel().speed(None).c_m_s
-"""What a rig file says of the gel, as guidance has it; the pour has another speed, which only the renderer knows."""
+"""Gel as a rig file states it for guidance; the pour has another speed, which only the renderer knows."""
 CORRECTED = np.diag([*[GEL_M_S / SETTINGS.sound_speed_m_s] * 3, 1.0]) @ ImageToProbe
 """As a trial corrects the scanner's scale."""
 PRESS_MM = 4.0

@@ -11,7 +11,7 @@ import pandas as pd
 from experiments import rig_file, study, technique
 
 LINE_KPA_MIN_ML = 3.14
-"""Of the shipped line and needle with water; it grows with the viscosity."""
+"""Resistance of the shipped line and needle with water; it grows with the viscosity."""
 rates = {f"{rate:g}": technique("L4_LM", {"injection.rate_ml_min": rate}) for rate in (1.0, 2.0, 3.0)}
 studies = {
     name: study(

@@ -18,7 +18,7 @@ PRIME_ML = 0.15
 RESISTANCE_TOLERANCE = 0.20
 """PRE9 (domain 4.1): the measured line resistance lies within 20 % of what is expected."""
 BASELINE_KPA = 0.3
-"""What the difference of two pressures may be off by: three times the noise of the one reading before the flow."""
+"""Possible error of the difference of two pressures: three times the noise of the one reading before the flow."""
 OPERATOR_S = 600.0
 
 

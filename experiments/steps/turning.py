@@ -27,7 +27,7 @@ ELASTIC_MM = 27.0
 """A needle of 22G in gel of 18 kPa is a beam on an elastic foundation of this length, (4 E I / E_gel)^(1/4): so far
 into the gel a tilt of the hub has faded to 1/e."""
 TURN_SHARE, TURN_SD_DEG = 0.25, 1.0
-"""What a tilt by hand leaves uncertain: share of it, and what a hand cannot resolve."""
+"""Uncertainty of a tilt by hand: a share of it, and the resolution of a hand."""
 
 
 @dataclass(frozen=True)

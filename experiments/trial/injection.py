@@ -8,7 +8,7 @@ from rig.record import Field
 from rig.safety.pressure import TipReading
 
 INJECTION_EVENT = ("verdict", "reason", "pumped_ml", "pumped_min_ml", "pumped_max_ml", "delivered_ml")
-"""What a trial's journal says of an injection; all its numbers are in the entry ``infusion`` before it."""
+"""Values of an injection in a trial's journal; all its numbers are in the entry ``infusion`` before it."""
 FIELDS = (Field("sensor_kpa", "kPa"), Field("tip_kpa", "kPa"), Field("flow_ml_min", "mL/min"))
 STREAM = "injection"
 

@@ -63,14 +63,14 @@ class TrialLog:
     frames_read_n: int = 0
     frames_unread_n: int = 0
     device_notices_n: int = 0
-    """What drivers noticed and put right: a device clock that was set, an answer that came twice."""
+    """Events that drivers noticed and corrected: a device clock that was set, an answer that came twice."""
     reference_mm: dict[str, Vector] = field(default_factory=dict)
     """Tip by the reference instrument in the Phantom frame, by moment."""
     reference_axis: Vector | None = None
     reference: dict[str, TipAtRest] = field(default_factory=dict)
     """Results of the reference instrument, by moment, also where it measured nothing."""
     measured: dict[str, float] = field(default_factory=dict)
-    """What a procedure of the user's own measured, by the name of its column."""
+    """Measures of the user's own procedure, by the name of the column."""
     device_fault: str = ""
     """Device and kind of the fault that ended the trial, by the rules of the plan."""
     end_reason: str = ""

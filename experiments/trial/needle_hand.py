@@ -38,11 +38,11 @@ DECLINED = "operator_declined"
 WITHDRAW_ASKED_N = 3
 """How often a person is asked to withdraw before the rig is stopped with the needle where it is [A]."""
 HAND_STEP_MM = 1.6
-"""What a person is asked for at a time, so that a step that comes out longer stays under 2 mm."""
+"""Advance requested of a person at a time, so that a step that comes out longer stays under 2 mm."""
 ENTRY_SD_MM, ANGLE_SD_DEG = 2.0, 4.0
 """How well a hand places entry and angle: between expert and novice (``facts/domain.md`` 6)."""
 HAND_VARIANCE = np.array([FACTOR_SD**2, *[np.radians(ANGLE_SD_DEG) ** 2] * 2, *[ENTRY_SD_MM**2] * 2])
-"""Of ``Bending.mean`` before anybody has seen where the hand put the needle."""
+"""Uncertainty of ``Bending.mean`` before anybody has seen where the hand put the needle."""
 PLACE_MM_S = 5.0
 OUT_MM_S = 10.0
 

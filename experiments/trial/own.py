@@ -72,7 +72,7 @@ class OwnTrial:
     def __init__(self, walk: Walk, measures: Mapping[str, Measure]) -> None:
         self._walk, self._trial, self._measures = walk, walk.trial, measures
         self.ended: BaseException | None = None
-        """What ended the procedure before its end."""
+        """Error that ended the procedure before its end."""
 
     def __repr__(self) -> str:
         return f"<trial {self.trial_id}: {self.level} {self.side}, next {self._walk.state.value}>"

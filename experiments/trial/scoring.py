@@ -18,8 +18,8 @@ from hal.types import Vector
 NERVE_PENETRATION_MM = -0.5
 """V1: tip deeper than this inside the nerve surface (domain 7.1)."""
 PATH_VIOLATIONS = {"artery": "V2", "vein": "V2", "dura": "V3", "csf": "V3", "disc": "V5", "cartilage": "V5"}
-"""What the needle went through. V4 (pleura, viscera) is not among them: no phantom holds a surrogate of either, so no
-trial can show it, and ``violations_evaluable`` never names it."""
+"""Structures that the needle went through. V4 (pleura, viscera) is not among them: no phantom holds a surrogate of
+either, so no trial can show it, and ``violations_evaluable`` never names it."""
 GRAVE = frozenset({"V1", "V2", "V3", "V4", "V5", "V6"})
 """Codes that forfeit success."""
 V1_AT_REST = "V1 (tip)"

@@ -12,7 +12,7 @@ from hal.types import Matrix, Vector
 from rig.guidance.bending import Bending, TipPrediction
 
 FIRST_SIGHT_SD_MM = 0.5
-"""Of a first sight along each axis [A]."""
+"""Standard deviation of a first sight along each axis [A]."""
 BIAS_GAIN = 0.4
 """Share of a disagreement that is believed per confirmed step: settles in about five steps [A]."""
 
@@ -27,7 +27,8 @@ class SeenTip:
     share slice and speckle with the first ones: many are not better than one."""
     ProbeToRig: Matrix = field(repr=False)
     velocity_mm_s: Vector = field(repr=False)
-    """Of the tip's place in the image while the frame was taken, Rig frame: the probe rests, or it does not."""
+    """Velocity of the tip's place in the image while the frame was taken, Rig frame: the probe rests, or it does
+    not."""
     feed_mm: float
     feed_sd_mm: float
     method: str

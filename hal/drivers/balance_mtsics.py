@@ -74,7 +74,7 @@ class Driver:
         self._last_g = math.nan
         """The newest weight; NaN beyond the range."""
         self._tracking = ""
-        """What is to be noticed of its zero tracking."""
+        """Notices about its zero tracking."""
 
     @property
     def patience_s(self) -> float:

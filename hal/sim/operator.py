@@ -33,7 +33,7 @@ SET_SD = 0.002
 READ_OFF_SD = {"pressure": 0.02, "needle_force": 0.002, "probe_force": 0.002}
 """Reference instrument and reading, kPa and N [A]: a calibrator of 0.01 % of 200 kPa, weights of class M1."""
 WEIGHT_SD = 1e-6
-"""Of a check weight, relative: half the tolerance of class E2 at 50 g [A]."""
+"""Error of a check weight, relative: half the tolerance of class E2 at 50 g [A]."""
 FEEL_PERIOD_S = 0.05
 """How often the hand compares what it feels with what it means to stop at."""
 

@@ -26,7 +26,7 @@ DROPS_S = 1.5
 """Drops closer than this leave a balance no time to settle [A]."""
 GRAVITY_M_S2 = 9.81
 DIFFUSION_M2_S = 2.5e-5
-"""Of water vapour in air."""
+"""Diffusivity of water vapour in air."""
 FILM_MG_H = 1.5
 """Through a film of oil or out of an evaporation trap: 0.5 to 3 mg/h, recalled."""
 GAS_J_KG_K = 461.5

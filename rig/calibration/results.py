@@ -192,7 +192,7 @@ def surface(
 def bone(c: BoneRegistration, d: Drawing, origin: Origin, more: More) -> Result:
     """Phantom by its bone, as the probe saw it on the rig; ``more``: the speed of sound that was used."""
     lines = [
-        f"{len(c.laid.points)} bone points of {c.laid.points.frames_n} frames lie on the drawing, residual "
+        f"{len(c.fitted.points)} bone points of {c.fitted.points.frames_n} frames lie on the drawing, residual "
         f"{c.fit.rms_mm:.2f} mm, left-out frames {c.held_out_frames_rms_mm:.2f} mm (not accuracy)",
         f"the phantom lies {c.from_nominal_mm:.1f} mm from where the rig file has it",
         *(
@@ -213,7 +213,7 @@ def bone(c: BoneRegistration, d: Drawing, origin: Origin, more: More) -> Result:
         c.as_json() | {"transform": "PhantomToRig"} | dict(more),
         transform=Step("PhantomToRig", c.transform),
         lines=tuple(lines),
-        picture=lambda path, note: draw_bone_registration(path, c.laid, d, note, c),
+        picture=lambda path, note: draw_bone_registration(path, c.fitted, d, note, c),
     )  # fmt: skip
 
 

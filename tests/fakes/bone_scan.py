@@ -23,7 +23,7 @@ from hal.sim.placement import Placement, PlacementErrors, place
 from hal.types import ImagingSettings, Pixels
 from rig.calibration.certificates.in_force import InForce
 from rig.calibration.certificates.stated import holder, image_spread
-from rig.calibration.phantom.bone import BoneRegistration, Laid, Sweep, judge, lay_bone
+from rig.calibration.phantom.bone import BoneRegistration, FittedBone, Sweep, fit_bone, judge
 from rig.calibration.phantom.budget import Spreads
 from rig.config import load_config
 from rig.geometry.registration import apply_transform
@@ -95,7 +95,7 @@ def scene(seed: int, errors: BuildErrors | None = None, quality: str = "full") -
 
 
 def sides(frames: list[SweepFrame]) -> tuple[list[list[Sweep]], list[SweepFrame]]:
-    """As ``lay_bone`` takes them."""
+    """As ``fit_bone`` takes them."""
     pairs = list(zip(PLAN, frames, strict=True))
     along = [
         [Sweep(x, tuple(f for look, f in pairs if look.kind == "longitudinal" and look.x_mm == x)) for x in xs]
@@ -104,9 +104,9 @@ def sides(frames: list[SweepFrame]) -> tuple[list[list[Sweep]], list[SweepFrame]
     return along, [f for look, f in pairs if look.kind == "transverse"]
 
 
-def fitted(frames: list[SweepFrame], PhantomToRig: np.ndarray = NominalToRig) -> Laid:
-    """Counted and laid on the drawing."""
-    return lay_bone(*sides(frames), DRAWING, PhantomToRig)
+def fitted(frames: list[SweepFrame], PhantomToRig: np.ndarray = NominalToRig) -> FittedBone:
+    """Counted and fitted to the design."""
+    return fit_bone(*sides(frames), DRAWING, PhantomToRig)
 
 
 def registered(seed: int, draws_n: int = 0) -> tuple[BoneRegistration, np.ndarray]:

@@ -11,7 +11,7 @@ from experiments.calibrations.phantom_fiducials import place_in_rig, register, t
 from experiments.calibrations.phantom_surface import (
     TARGETS,
     designed,
-    lay,
+    fit_scan,
     scan,
     scan_plan,
     spreads_of,
@@ -40,11 +40,11 @@ OTHERWISE = "use the other --method"
 def register_bone_of(
     rig: str | Path = "simulated", out: str | Path = "phantom", *, phantom: str = "", seed: int = 1
 ) -> Result:
-    """Scan the bone, lay it on its drawing, judge: ``PhantomToRig``.
+    """Scan the bone, fit it to its design, judge: ``PhantomToRig``.
 
     ``out``: journal, frames, result and picture, a refusal's too; ``phantom``: its TOML or name, else what the rig file
     says. Raises ``ConfigError`` for a rig without holder or scanner, what ``session`` and ``scan`` raise, and
-    ``CalibrationRefused`` (see ``lay_bone`` and ``judge``).
+    ``CalibrationRefused`` (see ``fit_bone`` and ``judge``).
     """
     out = Path(out)
     bench = to_calibrate(rig, "holder", "ultrasound", otherwise=OTHERWISE)
@@ -63,18 +63,18 @@ def register_bone_of(
             refusal_kept(out, NAME, {"method": "surface", "simulated": simulated}),
         ):
             try:
-                laid = judge(lay(found, d, NominalToRig), d, spreads_of(bench.config, bench.certificates, found))
+                judged = judge(fit_scan(found, d, NominalToRig), d, spreads_of(bench.config, bench.certificates, found))
             except Refused as refusal:
-                seen, why, note = refusal.laid, refusal, "SIMULATED" if simulated else ""
+                seen, why, note = refusal.fitted, refusal, "SIMULATED" if simulated else ""
                 refusal.picture = lambda path: draw_bone_registration(path, seen, d, note, refusal=why)
                 raise
-            outcome.update(rms_mm=laid.fit.rms_mm, points_n=len(laid.laid.points))
+            outcome.update(rms_mm=judged.fit.rms_mm, points_n=len(judged.fitted.points))
     speed = {
         "sound_speed_m_s": found.sound_speed_m_s,
         "u_sound_speed_m_s": found.u_sound_speed_m_s,
         "temperature_c": found.temperature_c,
     }
-    return keep(results.bone(laid, d, origin, speed), out, NAME)
+    return keep(results.bone(judged, d, origin, speed), out, NAME)
 
 
 def register_fiducials_of(

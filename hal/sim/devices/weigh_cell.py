@@ -35,7 +35,7 @@ class BalanceFigures:
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     capacity_g: Annotated[float, Field(ge=1.0, le=100_000.0)] = 220.0
     decimals: Annotated[int, Field(ge=0, le=6)] = 4
-    """Of the reading in grams."""
+    """Decimals of the reading in grams."""
     unit: Literal["g", "mg"] = "g"
     """Unit 1 of its menu."""
     repeatability_mg: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.08

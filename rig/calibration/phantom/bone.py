@@ -1,6 +1,6 @@
 """Registration of a phantom by the bone that a probe saw: level first, then the fit, then every reason to doubt it.
 
-``lay_bone`` lays the points on the drawing; ``judge`` refuses what cannot be trusted and says what the rest is worth.
+``fit_bone`` lays the points on the drawing; ``judge`` refuses what cannot be trusted and says what the rest is worth.
 The residual of the fit says whether the bone has the drawing's shape; it is not accuracy at a target.
 """
 
@@ -76,7 +76,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Laid:
+class FittedBone:
     """Bone fitted to the design, not yet judged."""
 
     points: BonePoints = field(repr=False)
@@ -92,7 +92,7 @@ class BoneRegistration:
 
     transform: UncertainTransform = field(repr=False)
     """``PhantomToRig``."""
-    laid: Laid = field(repr=False)
+    fitted: FittedBone = field(repr=False)
     fit: SurfaceRegistration = field(repr=False)
     budget: Budget = field(repr=False)
     vertebrae: tuple[VertebraResidual, ...]
@@ -121,9 +121,9 @@ class BoneRegistration:
             "held_out_rms_mm": self.fit.held_out_rms_mm,
             "held_out_frames_rms_mm": self.held_out_frames_rms_mm,
             "vertebrae_spread_mm": self.spread_mm,
-            "points_n": len(self.laid.points),
-            "frames_n": self.laid.points.frames_n,
-            "level_hypotheses": [{"start_mm": s, "cost_mm": c} for s, c in self.laid.hypotheses],
+            "points_n": len(self.fitted.points),
+            "frames_n": self.fitted.points.frames_n,
+            "level_hypotheses": [{"start_mm": s, "cost_mm": c} for s, c in self.fitted.hypotheses],
             "from_nominal_mm": self.from_nominal_mm,
             "targets": [c.as_json() for c in self.budget.claims],
             "monte_carlo_draws_n": self.budget.draws_n,
@@ -138,16 +138,18 @@ class BoneRegistration:
         }
 
 
-def lay_bone(sides: Sequence[Sequence[Sweep]], others: Sequence[SweepFrame], d: Drawing, NominalToRig: Matrix) -> Laid:
+def fit_bone(
+    sides: Sequence[Sequence[Sweep]], others: Sequence[SweepFrame], d: Drawing, NominalToRig: Matrix
+) -> FittedBone:
     """Count the level on each side, then fit all bone to the design.
 
     ``sides``: per side of the spine its longitudinal sweeps, the one over the transverse processes first. ``others``:
-    further frames. Raises ``CalibrationRefused`` with code ``no bone``, ``level`` or ``fit``; the refusal's ``laid``
+    further frames. Raises ``CalibrationRefused`` with code ``no bone``, ``level`` or ``fit``; the refusal's ``fitted``
     is what there was.
     """
     every = [frame for side in sides for sweep in side for frame in sweep.frames] + list(others)
     points = bone_points(every).thinned()
-    at_start = Laid(points, invert_rigid(NominalToRig), NominalToRig)
+    at_start = FittedBone(points, invert_rigid(NominalToRig), NominalToRig)
     if len(points) < LEAST_POINTS_N:
         raise Refused(
             at_start,
@@ -164,30 +166,32 @@ def lay_bone(sides: Sequence[Sequence[Sweep]], others: Sequence[SweepFrame], d: 
         both = " and ".join(f"{s:+.0f}" for s in shifts[:, 1])
         raise Refused(at_start, "level", f"both sides of the spine count to different levels: {both} mm", "Scan again")
     x, y, z = (float(v) for v in shifts.mean(axis=0))
-    return lay_from(points, d, NominalToRig, (x, y, z))
+    return fit_bone_from(points, d, NominalToRig, (x, y, z))
 
 
-def lay_from(points: BonePoints, d: Drawing, NominalToRig: Matrix, shift_mm: tuple[float, float, float]) -> Laid:
+def fit_bone_from(
+    points: BonePoints, d: Drawing, NominalToRig: Matrix, shift_mm: tuple[float, float, float]
+) -> FittedBone:
     """Fit points from a start that is ``shift_mm`` beside the nominal place, against starts a level up and down.
 
     Raises ``CalibrationRefused`` (``level``, ``fit``).
     """
     fit = fit_anatomy(points.points_mm, d.surface, NominalToRig @ start_from_shift(shift_mm))
-    laid = Laid(points, invert_rigid(fit.PhantomToRig), NominalToRig, fit.hypotheses)
+    fitted = FittedBone(points, invert_rigid(fit.PhantomToRig), NominalToRig, fit.hypotheses)
     if not fit.ok:
         code = "level" if fit.reason.startswith("a start") else "fit"
-        raise Refused(laid, code, fit.reason, "Scan more of the bone, from the sacrum upwards")
-    return laid
+        raise Refused(fitted, code, fit.reason, "Scan more of the bone, from the sacrum upwards")
+    return fitted
 
 
 class Refused(CalibrationRefused):
     """A refusal that still has its points, for the picture."""
 
     def __init__(
-        self, laid: Laid, code: str, reason: str, advice: str = "", figures: Mapping[str, object] | None = None
+        self, fitted: FittedBone, code: str, reason: str, advice: str = "", figures: Mapping[str, object] | None = None
     ) -> None:
         super().__init__(code, reason, advice=advice, figures=figures)
-        self.laid = laid
+        self.fitted = fitted
 
 
 def _count(side: Sequence[Sweep], d: Drawing, NominalToRig: Matrix) -> LevelCount:
@@ -197,19 +201,21 @@ def _count(side: Sequence[Sweep], d: Drawing, NominalToRig: Matrix) -> LevelCoun
     return count_levels(lines, d.dorsal, process_line=0)
 
 
-def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, seed: int = 1) -> BoneRegistration:
+def judge(
+    fitted: FittedBone, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, seed: int = 1
+) -> BoneRegistration:
     """Judge the fitted bone.
 
     Raises ``CalibrationRefused``: ``placement`` (half a level or more from the nominal place), ``range scale`` (the
     speed of sound), ``anatomy`` (another spine), and the codes of ``register_surface``.
     """
-    points = laid.points
+    points = fitted.points
     middle = points.points_mm.mean(axis=0)
-    moved = apply_transform(laid.NominalToRig @ laid.RigToPhantom, middle) - middle
-    along = float(laid.NominalToRig[:3, 1] @ moved)
+    moved = apply_transform(fitted.NominalToRig @ fitted.RigToPhantom, middle) - middle
+    along = float(fitted.NominalToRig[:3, 1] @ moved)
     if abs(along) > HALF_LEVEL_MM:
         raise Refused(
-            laid,
+            fitted,
             "placement",
             f"the bone fits {-along:+.0f} mm along the spine from where the rig file has the phantom: a vertebra is "
             "34 mm, so this may be the neighbour",
@@ -217,10 +223,10 @@ def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, s
             "again",
             {"along_mm": -along},
         )
-    scale = range_scale(points, laid.RigToPhantom, d.surface, d.bones, d.places, spreads)
+    scale = range_scale(points, fitted.RigToPhantom, d.surface, d.bones, d.places, spreads)
     if scale.sigmas > SCALE_SIGMAS and abs(scale.scale - 1.0) > LEAST_SCALE_OFF:
         raise Refused(
-            laid,
+            fitted,
             "range scale",
             f"depth along the beams (image axis y) is out of scale: the bone fits when ranges are multiplied by "
             f"{scale.scale:.3f} (+-{scale.standard_uncertainty:.3f})",
@@ -229,15 +235,15 @@ def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, s
         )
     try:
         fit = register_surface(
-            points.points_mm, d.surface, laid.RigToPhantom, point_sd_mm=POINT_SD_MM, noise_floor_mm=NOISE_FLOOR_MM
+            points.points_mm, d.surface, fitted.RigToPhantom, point_sd_mm=POINT_SD_MM, noise_floor_mm=NOISE_FLOOR_MM
         )
     except CalibrationRefused as error:
-        raise Refused(laid, error.code, error.reason, error.advice, error.figures) from None
+        raise Refused(fitted, error.code, error.reason, error.advice, error.figures) from None
     pose = fit.AToB
     spread_mm = parts_of(points.points_mm, d.surface, pose, noise_floor_mm=NOISE_FLOOR_MM).spread_mm
     if spread_mm > MAX_SPREAD_MM:
         raise Refused(
-            laid,
+            fitted,
             "anatomy",
             f"the vertebrae lie {spread_mm:.1f} mm (sd per axis) beside where one pose of the drawing puts them, limit "
             f"{MAX_SPREAD_MM:g} mm: the spine differs from the design",
@@ -254,14 +260,14 @@ def judge(laid: Laid, d: Drawing, spreads: Spreads, *, draws_n: int = DRAWS_N, s
     causes = every_cause(points, pose, d.surface, bones_at(points, pose, d), d.places, spreads)
     return BoneRegistration(
         transform,
-        replace(laid, RigToPhantom=pose),
+        replace(fitted, RigToPhantom=pose),
         fit,
         found,
         vertebra_residuals(points, pose, d.surface, bones_at(points, pose, d), causes),
         scale,
         _held_out(points, d.surface, pose),
         spread_mm,
-        float(np.linalg.norm(apply_transform(laid.NominalToRig @ pose, middle) - middle)),
+        float(np.linalg.norm(apply_transform(fitted.NominalToRig @ pose, middle) - middle)),
     )
 
 

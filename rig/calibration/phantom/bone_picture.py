@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from hal.errors import CalibrationRefused
 from rig.calibration.figures import BAD, GOOD, GREY, wrapped
-from rig.calibration.phantom.bone import BoneRegistration, Drawing, Laid, bones_at
+from rig.calibration.phantom.bone import BoneRegistration, Drawing, FittedBone, bones_at
 from rig.calibration.phantom.vertebrae import signed_residuals
 from rig.geometry.registration import apply_transform
 
@@ -22,7 +22,7 @@ SHOWN_MM = 2.0
 
 def draw_bone_registration(
     path: Path,
-    laid: Laid,
+    fitted: FittedBone,
     d: Drawing,
     note: str,
     result: BoneRegistration | None = None,
@@ -35,12 +35,12 @@ def draw_bone_registration(
     figure = Figure(figsize=(17.0, 6.2), layout="constrained")
     FigureCanvasAgg(figure)
     above, along, worth = figure.subplots(1, 3, width_ratios=(1.0, 1.6, 1.2))
-    _above(above, laid, d)
-    _along(along, laid, d, result)
+    _above(above, fitted, d)
+    _along(along, fitted, d, result)
     if result is not None:
         _worth(worth, result)
     else:
-        _by_range(worth, laid, d)
+        _by_range(worth, fitted, d)
     if refusal is not None:
         title, colour = "REFUSED: " + wrapped(refusal.reason), BAD
     else:
@@ -50,12 +50,12 @@ def draw_bone_registration(
     return path
 
 
-def _above(ax: Axes, laid: Laid, d: Drawing) -> None:
+def _above(ax: Axes, fitted: FittedBone, d: Drawing) -> None:
     every = d.surface.points
     ax.scatter(every[::7, 0], every[::7, 1], s=1, color="#d5d8dc")
-    if len(laid.points):
-        p = apply_transform(laid.RigToPhantom, laid.points.points_mm)
-        rest, _ = signed_residuals(laid.points, laid.RigToPhantom, d.surface)
+    if len(fitted.points):
+        p = apply_transform(fitted.RigToPhantom, fitted.points.points_mm)
+        rest, _ = signed_residuals(fitted.points, fitted.RigToPhantom, d.surface)
         shown = ax.scatter(p[:, 0], p[:, 1], c=rest, s=5, cmap="coolwarm", vmin=-SHOWN_MM, vmax=SHOWN_MM)
         ax.figure.colorbar(shown, ax=ax, label="behind the drawn surface, mm", shrink=0.7)
     for name, at in d.places.targets.items():
@@ -67,16 +67,16 @@ def _above(ax: Axes, laid: Laid, d: Drawing) -> None:
     ax.set_title("bone on the drawing, from above")
 
 
-def _along(ax: Axes, laid: Laid, d: Drawing, result: BoneRegistration | None) -> None:
+def _along(ax: Axes, fitted: FittedBone, d: Drawing, result: BoneRegistration | None) -> None:
     ax.axhline(0.0, color=GREY, lw=0.8)
     ax.set_xlabel("Y of the phantom, mm (cranial +)")
     ax.set_ylabel("behind the drawn surface, mm (residual, not accuracy)")
     ax.set_title("residual along the spine")
-    if not len(laid.points):
+    if not len(fitted.points):
         return
-    p = apply_transform(laid.RigToPhantom, laid.points.points_mm)
-    rest, used = signed_residuals(laid.points, laid.RigToPhantom, d.surface)
-    bones = bones_at(laid.points, laid.RigToPhantom, d)
+    p = apply_transform(fitted.RigToPhantom, fitted.points.points_mm)
+    rest, used = signed_residuals(fitted.points, fitted.RigToPhantom, d.surface)
+    bones = bones_at(fitted.points, fitted.RigToPhantom, d)
     ax.set_ylim(-2.0 * SHOWN_MM, 2.0 * SHOWN_MM)
     rows = {row.bone: row for row in result.vertebrae} if result is not None else {}
     for k, bone in enumerate(sorted(set(bones.tolist()))):
@@ -101,16 +101,16 @@ def _along(ax: Axes, laid: Laid, d: Drawing, result: BoneRegistration | None) ->
     )  # fmt: skip
 
 
-def _by_range(ax: Axes, laid: Laid, d: Drawing) -> None:
+def _by_range(ax: Axes, fitted: FittedBone, d: Drawing) -> None:
     """A slope over the range is a wrong speed of sound or pixel pitch."""
     ax.set_title("refused: no error is predicted")
     ax.set_xlabel("range from the probe's face, mm")
     ax.set_ylabel("behind the drawn surface, mm")
     ax.axhline(0.0, color=GREY, lw=0.8)
-    if not len(laid.points):
+    if not len(fitted.points):
         return
-    rest, _ = signed_residuals(laid.points, laid.RigToPhantom, d.surface)
-    at = laid.points.range_mm
+    rest, _ = signed_residuals(fitted.points, fitted.RigToPhantom, d.surface)
+    at = fitted.points.range_mm
     ax.scatter(at, np.clip(rest, -2 * SHOWN_MM, 2 * SHOWN_MM), s=4, color=GREY, alpha=0.5)
     edges = np.arange(np.floor(at.min() / 5.0) * 5.0, at.max() + 5.0, 5.0)
     for low, high in pairwise(edges):

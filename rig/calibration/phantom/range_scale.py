@@ -48,11 +48,11 @@ def range_scale(
     points: BonePoints,
     RigToPhantom: Matrix,
     surface: Surface,
-    drawn_bones: NDArray[np.str_],
+    surface_bones: NDArray[np.str_],
     places: Places,
     spreads: Spreads,
 ) -> RangeScale:
-    """Fit the factor by Gauss-Newton on the tangent planes from a fitted pose. ``drawn_bones``: of the surface."""
+    """Fit the factor by Gauss-Newton on the tangent planes from a fitted pose. ``surface_bones``: of the surface."""
     pose, factor = RigToPhantom.copy(), 1.0
     stretched = points
     for _ in range(STEPS_N):
@@ -71,7 +71,7 @@ def range_scale(
     row = _gain(jac, weights)[6]
     normals = surface.normals[index]
     variance = 0.0
-    for cause in every_cause(stretched, pose, surface, drawn_bones[index], places, spreads):
+    for cause in every_cause(stretched, pose, surface, surface_bones[index], places, spreads):
         if cause.name != SOUND:
             variance += float(((row @ np.einsum("ni,nik->nk", normals, cause.points)) ** 2).sum())
     return RangeScale(factor, float(np.sqrt(variance)), spreads.sound_speed_share)

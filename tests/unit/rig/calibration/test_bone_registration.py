@@ -1,4 +1,4 @@
-"""A phantom laid on its drawing by bone: what is refused, and what an accepted pose is said to be worth."""
+"""A phantom fitted to its design by bone: what is refused, and what an accepted pose is said to be worth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hal.errors import CalibrationRefused
-from rig.calibration.phantom.bone import HALF_LEVEL_MM, bones_at, judge, lay_from
+from rig.calibration.phantom.bone import HALF_LEVEL_MM, bones_at, fit_bone_from, judge
 from rig.calibration.phantom.bone_picture import draw_bone_registration
 from rig.calibration.phantom.budget import every_cause
 from rig.calibration.phantom.vertebrae import vertebra_residuals
@@ -93,7 +93,7 @@ def test_a_speed_of_sound_5_percent_off_is_refused_as_depth(made):
 
 def test_a_start_one_level_off_does_not_win(placed):
     for along in (34.0, -34.0):
-        refused = refusal(lay_from, placed.points, DRAWING, NominalToRig, (0.0, along, 0.0))
+        refused = refusal(fit_bone_from, placed.points, DRAWING, NominalToRig, (0.0, along, 0.0))
         assert refused.code == "level" and "fits as well" in refused.reason
 
 

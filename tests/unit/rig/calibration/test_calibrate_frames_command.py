@@ -87,7 +87,7 @@ def test_a_flipped_or_scaled_pose_is_refused_with_frame_and_axis(tmp_path: Path)
             assert printed in answer["reason"]
 
 
-def test_a_lag_that_grows_is_told(tmp_path: Path) -> None:
+def test_a_lag_that_grows_is_reported(tmp_path: Path) -> None:
     from test_temporal_lag import uneven
 
     def poses(t):
@@ -237,7 +237,7 @@ def test_a_result_is_certified_as_what_it_is(tmp_path: Path) -> None:
     assert not (tmp_path / "c").exists()
 
 
-def test_what_cannot_be_certified_is_told_in_words(tmp_path: Path) -> None:
+def test_what_cannot_be_certified_is_reported_in_words(tmp_path: Path) -> None:
     result = tmp_path / "ss.json"
     result.write_text(json.dumps({"ok": True, "kind": "other"}))
     words = ["--identity", "SS-1", "--kind", "other", "--device", "phantom", "--by", "AB", "--json"]
@@ -251,7 +251,7 @@ def test_what_cannot_be_certified_is_told_in_words(tmp_path: Path) -> None:
     assert (code, "there is no such file" in answer["reason"]) == (2, True)
 
 
-def test_a_picture_that_cannot_be_written_is_told_before_anything_is_computed(tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_written_is_reported_before_anything_is_computed(tmp_path: Path) -> None:
     recording = pivot_recording(tmp_path / "p.igs.mha", {})
     for picture in (tmp_path / "pivot.txt", tmp_path / "none" / "pivot.png"):
         result = CliRunner().invoke(app, ["pivot", str(recording), "--picture", str(picture), "--json"])
@@ -270,7 +270,7 @@ def test_a_recording_converted_to_nrrd_gives_the_same_tip(tmp_path: Path) -> Non
     assert one == other
 
 
-def test_a_check_point_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+def test_a_check_point_that_is_not_there_is_reported_with_those_that_are(tmp_path: Path) -> None:
     nominal = tmp_path / "nominal.txt"
     nominal.write_text(NOMINAL)
     words = ["register", nominal, table(tmp_path / "m.txt"), "--fle", 0.2, "--check", "P7", "--json"]
