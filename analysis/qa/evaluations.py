@@ -6,13 +6,16 @@ import difflib
 
 from analysis.qa.capture_timing import CAPTURE_TIMING
 from analysis.qa.evaluation import Evaluation
+from analysis.qa.feed_axis import FEED_AXIS
+from analysis.qa.holder_pose import HOLDER_POSE
 from analysis.qa.line_loss import LINE_LOSS
 from analysis.qa.sensor_static import FORCE_STATIC, PRESSURE_STATIC
 from analysis.qa.tracker_still import TRACKER_STILL
 from hal.errors import ConfigError
 
 EVALUATIONS: dict[str, Evaluation] = {
-    one.name: one for one in (CAPTURE_TIMING, FORCE_STATIC, LINE_LOSS, PRESSURE_STATIC, TRACKER_STILL)
+    one.name: one
+    for one in (CAPTURE_TIMING, FEED_AXIS, FORCE_STATIC, HOLDER_POSE, LINE_LOSS, PRESSURE_STATIC, TRACKER_STILL)
 }
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from experiments.qa import measure_capture_timing, measure_line_loss, measure_sensor_static, measure_tracker_still
+from experiments.qa import (
+    measure_capture_timing,
+    measure_feed_axis,
+    measure_holder_pose,
+    measure_line_loss,
+    measure_sensor_static,
+    measure_tracker_still,
+)
 from experiments.qa.station import Station
 
 
@@ -24,5 +31,7 @@ PROCEDURES = {
     "line_loss": Procedure(measure_line_loss.ROLES, measure_line_loss.measure),
     "pressure_static": Procedure((*measure_sensor_static.ROLES, "pressure"), measure_sensor_static.measure),
     "needle_force_static": Procedure((*measure_sensor_static.ROLES, "needle_force"), measure_sensor_static.measure),
+    "holder_pose": Procedure(measure_holder_pose.ROLES, measure_holder_pose.measure),
+    "feed_axis": Procedure(measure_feed_axis.ROLES, measure_feed_axis.measure),
     "capture_timing": Procedure(measure_capture_timing.ROLES, measure_capture_timing.measure),
 }

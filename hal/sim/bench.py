@@ -130,8 +130,9 @@ class Bench:
                     tracked,
                     scanner,
                     device.settings,
-                    s.planted(role),
-                    s.balance,
+                    error=s.planted(role),
+                    balance=s.balance,
+                    axes=s.axes_of(role),
                 )
             )
             for role, device in stated.items()
@@ -270,5 +271,6 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
         seed=cartridge_seed,
         mount=s.needle_mount,
     )
+    world.tracker_noise_mm, world.tracks_probe = s.tracker.noise_mm, s.tracker.probe_body
     world.vessel = Vessel(s.vessel, kind.od_mm, s.temperature_c, s.bench)
     return world

@@ -109,6 +109,28 @@ class PlantedError(BaseModel):
     bend_range: float = Field(default=200.0, gt=0.0, le=1000.0)
 
 
+class AxisErrors(BaseModel):
+    """``[sim.axis_errors.ROLE]``: faults of the axes of one controller, all alike."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    backlash: float = Field(default=0.02, ge=0.0, le=5.0)
+    """Play, mm or degrees."""
+    scale: float = Field(default=1.0, ge=0.5, le=2.0)
+    """True way over the way that the controller counts."""
+
+
+class TrackerFigures(BaseModel):
+    """``[sim.tracker]``: how well the tracker sees, and what is fixed to the bench for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    noise_mm: float = Field(default=0.2, ge=0.0, le=10.0)
+    """Standard deviation per axis; a laser tracker on a reflector has 0.01."""
+    probe_body: bool = False
+    """A body on the probe, reported as ``ProbeToTracker``."""
+
+
 class SimSettings(BaseModel):
     """The simulated bench."""
 
@@ -140,6 +162,9 @@ class SimSettings(BaseModel):
     """Faults and their times."""
     sensor_errors: dict[Literal["pressure", "needle_force", "probe_force"], PlantedError] = {}
     """Faults planted in sensors, by role: for showing that a QA test finds them."""
+    axis_errors: dict[Literal["holder", "carrier"], AxisErrors] = {}
+    """Faults planted in axes, by role."""
+    tracker: TrackerFigures = TrackerFigures()
     reference_body: ReferenceBody | None = None
     """Where the tracked body truly sits on the phantom; left out, its frame is the phantom's own."""
 
@@ -152,6 +177,11 @@ class SimSettings(BaseModel):
             )
             raise refusal(("build.temperature_c", text))
         return self
+
+    def axes_of(self, role: str) -> dict[str, float]:
+        """Errors planted in the axes of a role; empty for healthy ones."""
+        found = {str(name): errors for name, errors in self.axis_errors.items()}.get(role)
+        return {} if found is None else found.model_dump()
 
     def planted(self, role: str) -> SensorError | None:
         """The fault of a sensor; None for a healthy one."""

@@ -71,6 +71,8 @@ class SimPlace:
     states nothing."""
     error: SensorError | None = None
     """Fault planted in this sensor by ``[sim.sensor_errors]``."""
+    axes: Mapping[str, float] = field(default_factory=dict)
+    """``backlash`` and ``scale`` planted in these axes by ``[sim.axis_errors]``; empty for healthy ones."""
     balance: BalanceFigures = field(default_factory=BalanceFigures)
     """The balance of this bench, if it has one."""
 

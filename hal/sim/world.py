@@ -92,6 +92,9 @@ class World:
         self.plunger: PlungerSource | None = None
         self.pedal = False
         self.estop = False
+        self.tracker_noise_mm = REFERENCE_NOISE_MM
+        self.tracks_probe = False
+        """A body on the probe is in the tracker's sight."""
         self.applied: dict[str, float] = {}
         """What a reference makes act on a sensor, by the sensor's role, in place of what it feels otherwise; a check
         weight (g) stands on the balance beside the vessel."""
@@ -287,8 +290,12 @@ class World:
         body = PhantomToTracker @ self.ReferenceToPhantom
         for name, pose in (("NeedleTipToTracker", PhantomToTracker @ tip), ("PhantomToTracker", body)):
             noisy = pose.copy()
-            noisy[:3, 3] += self._rng.normal(0.0, REFERENCE_NOISE_MM, 3)
+            noisy[:3, 3] += self._rng.normal(0.0, self.tracker_noise_mm, 3)
             poses[name] = noisy
+        if self.tracks_probe:
+            noisy = PhantomToTracker @ self.probe_to_phantom(now_ns)
+            noisy[:3, 3] += self._rng.normal(0.0, self.tracker_noise_mm, 3)
+            poses["ProbeToTracker"] = noisy
         if self.stylus is not None:
             noisy = PhantomToTracker @ self.stylus.pose_at(now_ns)
             shake = self._stylus_rng.normal(0.0, (*[REFERENCE_NOISE_MM] * 3, *[STYLUS_NOISE_DEG] * 3))

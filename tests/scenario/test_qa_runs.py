@@ -233,3 +233,50 @@ def test_a_reference_that_is_too_uncertain_is_refused_with_one_that_would_do(tmp
     with pytest.raises(ConfigError, match=r"OFFSET: .*uncertain by 0.5 kPa[\s\S]*0.05 % of 200 kPa would do"):
         run_test(str(poor), out=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+def _changed(folder, name: str, **parameters: object) -> str:
+    text = shipped_acceptances()[name].read_text()
+    for key, value in parameters.items():
+        text, n = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+        assert n == 1, key
+    (folder / "changed.toml").write_text(text)
+    return str(folder / "changed.toml")
+
+
+def _qa_bench(folder, more: str = "") -> str:
+    (folder / "bench.toml").write_text(config_file("qa_bench").read_text() + more)
+    return str(folder / "bench.toml")
+
+
+@pytest.mark.parametrize(
+    ("error", "figure", "expected"),
+    [
+        ("", "b_um", (15.0, 30.0)),
+        ("backlash = 0.1", "b_um", (90.0, 115.0)),
+        ("scale = 1.005", "slope_um_per_m", (4500.0, 5600.0)),
+    ],
+    ids=["healthy", "play", "scale"],
+)
+def test_the_feed_of_the_carrier_shows_its_play_and_its_scale(tmp_path, error, figure, expected):
+    test = _changed(tmp_path, "feed_axis", runs=3, targets=5, readings=15)
+    rig = _qa_bench(tmp_path, f"\n[sim.axis_errors.carrier]\n{error}\n" if error else "")
+    run = run_test(test, rig, out=tmp_path / "runs", tell=lambda _: None)
+    assert run.verdict == ("WOULD FAIL" if error else "WOULD PASS")
+    assert expected[0] <= run.figures()[figure] <= expected[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "ad_mm"), [("", "WOULD PASS", (-0.06, 0.06)), ("scale = 1.005", "WOULD FAIL", (0.25, 0.4))]
+)
+def test_the_holder_shows_a_wrong_scale_in_its_distances(tmp_path, error, verdict, ad_mm):
+    test = _changed(tmp_path, "holder_pose", cycles=8, direction_cycles=3)
+    rig = _qa_bench(tmp_path, f"\n[sim.axis_errors.holder]\n{error}\n" if error else "")
+    run = run_test(test, rig, out=tmp_path / "runs", tell=lambda _: None)
+    assert run.verdict == verdict and ad_mm[0] <= run.figures()["ad_mm"] <= ad_mm[1]
+
+
+def test_a_tracker_that_is_too_coarse_for_the_feed_is_refused(tmp_path):
+    coarse = _changed(tmp_path, "feed_axis", expanded_uncertainty=300.0)
+    with pytest.raises(ConfigError, match=r"FEED-A: .*uncertain by 300 um[\s\S]*laser interferometer would do"):
+        run_test(coarse, "qa_bench", out=tmp_path / "runs")

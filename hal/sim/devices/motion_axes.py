@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ class PoseAxes:
 
 def pose_motion(place: SimPlace, config: GrblConfig, order: str) -> SimDevice:
     """A controller of this configuration as the rig file states it, whose axes make a pose in ``order``."""
+    play, scale = place.axes.get("backlash", config.backlash), place.axes.get("scale", config.scale)
+    config = replace(config, backlash=play, scale=scale)
     stated = config.as_stated(str(place.settings.get("axes", config.letters)), place.settings.get("limits", {}))
     core = GrblCore(stated, place.surroundings, seed=place.seed)
     axes = core if stated.letters == order else PoseAxes(core, order, place.settings.get("set_by_hand"))

@@ -60,6 +60,8 @@ class GrblConfig:
     Reports are of the motors' side. The slide follows by half of the play, which ``calibrate latency`` cannot tell
     from a lag of that length over the speed: 0.9 ms at 11 mm/s.
     """
+    scale: float = 1.0
+    """True way over the way that is counted: 1 unless a fault is planted."""
     scale_error: float = 1e-4
     """Standard deviation of the error of scale, assumed (0.01 mm in 100 mm: a rolled screw)."""
 

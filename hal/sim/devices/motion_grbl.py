@@ -63,7 +63,7 @@ class GrblCore:
         self._estop = estop
         self._rng = np.random.default_rng([seed, 0x6772626C])
         count = len(config.axes)
-        self._scale = 1.0 + config.scale_error * self._rng.standard_normal(count)
+        self._scale = config.scale + config.scale_error * self._rng.standard_normal(count)
         self._lost = np.zeros(count)
         self._frame = config.work_offset
         """Where the mechanics' own zero lies, whatever offset a sender makes the controller count with."""
