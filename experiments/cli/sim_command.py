@@ -16,6 +16,7 @@ from experiments.cli.output import say
 from hal.clock import WallClock
 from hal.errors import ConfigError
 from hal.phantom.nominal import load_phantom
+from hal.phantom.qa_block import is_block
 from hal.sim.served import BenchWithDevices, Served
 from hal.types import ImagingSettings, Pixels
 from rig.config import load_config
@@ -54,7 +55,8 @@ def serve_bench(rig: Path | None, seed: int, cartridge: int, write_rig: Path | N
     config = load_config(rig if rig is not None else "simulated")
     check_sim(config)
     phantom = str(config.sim.get("phantom", "lumbar_ref"))
-    load_phantom(phantom)
+    if not is_block(phantom):
+        load_phantom(phantom)
     clock = WallClock()
     stop = threading.Event()
     with _stopped_by_signals(stop):

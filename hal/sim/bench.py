@@ -23,9 +23,9 @@ from hal.errors import ConfigError
 from hal.interfaces import Device
 from hal.links import wire
 from hal.links.wire import Endpoint, WireCore
-from hal.phantom.materials import by_label
 from hal.phantom.needles import load_needle
 from hal.phantom.nominal import load_phantom
+from hal.phantom.qa_block import is_block, load_block
 from hal.sim.acoustics.renderer import Renderer
 from hal.sim.acoustics.scan_grid import ScanGrid
 from hal.sim.acoustics.scene import PreparedScene, Scene, prepare
@@ -37,6 +37,7 @@ from hal.sim.needle import Needle
 from hal.sim.operator import SimulatedOperator, profile
 from hal.sim.placement import Placement, place
 from hal.sim.ports import AxesSource
+from hal.sim.qa_block import pour_block
 from hal.sim.settings import ReferenceBody, SimSettings
 from hal.sim.simulators import Imaging, SimDevice, SimPlace, simulator_of
 from hal.sim.vessel import Vessel
@@ -196,6 +197,8 @@ def _seed(bench_seed: int, role: str) -> int:
 
 def _level_mm(built: AsBuilt) -> float:
     """Distance from the L5 to the L4 root along Y of the designed phantom."""
+    if built.block is not None:
+        return 0.0
     upper, lower = (built.nominal.target(level, "left").nerve_centre_mm for level in ("L4", "L5"))
     return float(upper[1] - lower[1])
 
@@ -225,13 +228,19 @@ def _body(body: ReferenceBody) -> Matrix:
 
 def _poured(s: SimSettings, cartridge_seed: int) -> AsBuilt:
     if Path(s.phantom).suffix:  # a file, which may change between two pours
-        return build(load_phantom(s.phantom), cartridge_seed, s.poured)
+        return _pour(s.phantom, cartridge_seed, s.poured)
     return _poured_before(s.phantom, cartridge_seed, s.poured)
 
 
 @lru_cache(maxsize=1)
 def _poured_before(phantom: str, cartridge_seed: int, errors: BuildErrors) -> AsBuilt:
     """Pour from the cache: a pour takes two seconds and never changes, since the world keeps tracks and fluid."""
+    return _pour(phantom, cartridge_seed, errors)
+
+
+def _pour(phantom: str, cartridge_seed: int, errors: BuildErrors) -> AsBuilt:
+    if is_block(phantom):
+        return pour_block(load_block(phantom), cartridge_seed, errors)
     return build(load_phantom(phantom), cartridge_seed, errors)
 
 
@@ -244,7 +253,7 @@ def _prepare(s: SimSettings, built: AsBuilt, cartridge_seed: int) -> PreparedSce
     found = _prepared.get(key)
     if found is None or key is None:
         _prepared.clear()  # before the next one is made, so that there are never two
-        found = prepare(Scene.of(built.volume, by_label()), cartridge_seed)
+        found = prepare(Scene.of(built.volume, dict(built.materials)), cartridge_seed)
         if key is not None:
             _prepared[key] = found
     return found

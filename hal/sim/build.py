@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from hal.phantom.bone_model import BoneShape
 from hal.phantom.chain import BoneFrame
 from hal.phantom.cords import Canal, Cord, axis_at
-from hal.phantom.materials import by_label, materials
+from hal.phantom.materials import Material, by_label, materials
 from hal.phantom.nominal import NominalPhantom
 from hal.phantom.scene import BoneScene
 from hal.phantom.target import Cylinder, Target
@@ -57,6 +58,16 @@ class BuildErrors:
 
 
 @dataclass(frozen=True, eq=False)
+class BlockAsBuilt:
+    """What only a QA block has."""
+
+    wires_mm: NDArray[np.float64]
+    """End points, shape (n, 2, 3)."""
+    well_mm: float
+    """Water over the window. The window itself is stiff: it does not yield to the probe [A]."""
+
+
+@dataclass(frozen=True, eq=False)
 class AsBuilt:
     """The truth about one cartridge, in Phantom coordinates (the bench adds the pose)."""
 
@@ -72,6 +83,10 @@ class AsBuilt:
     """Mean over the gel at its temperature and age."""
     scale: float
     """As-built size over designed size."""
+    materials: Mapping[int, Material] = field(default_factory=by_label)
+    """By label of the volume."""
+    block: BlockAsBuilt | None = None
+    """Set for a QA block, which has neither bones nor roots."""
 
     def target(self, level: str, side: str) -> Target:
         """The true root of a level and side; raises ``ConfigError`` through the nominal phantom when unknown."""
@@ -82,7 +97,7 @@ class AsBuilt:
         """Structure at a point: ``L4.lamina``, ``L4_left.nerve``, ``L4_left.artery``, or a material's name."""
         point = np.asarray(point_mm, dtype=np.float64)
         label = int(self.volume.label_at(point[None, :])[0])
-        name = by_label()[label].name
+        name = self.materials[label].name if label in self.materials else "couplant"
         if name == "bone":
             return self.scene.structure_at(point) or "bone"
         if name in ("nerve_rim", "nerve_core"):

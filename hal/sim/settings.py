@@ -137,6 +137,7 @@ class SimSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     phantom: str = "lumbar_ref"
+    """A lumbar phantom, or a QA block (``qa_ks107bg``, ``qa_405gsx``), by name or by path."""
     operator: str = "expert"
     temperature_c: float = Field(default=22.0, ge=5.0, le=35.0)
     """Temperature of bench and gel; ``build.temperature_c`` is set to it."""

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from hal.clock import NS_PER_S
-from hal.phantom.materials import Material, by_label
-from hal.sim.acoustics.renderer import Renderer
+from hal.phantom.materials import Material, materials
+from hal.sim.acoustics.renderer import Content, Renderer
 from hal.sim.acoustics.states import EchoNeedle, Track
 from hal.sim.build import AsBuilt
 from hal.sim.fluid import Hydraulics
@@ -54,13 +54,14 @@ class Tissue:
 
     def __init__(self, built: AsBuilt) -> None:
         self._volume = built.volume
-        self._materials = by_label()
+        self._materials = built.materials
+        self._couplant = materials()["couplant"]
 
     def label_at(self, point: Vector) -> int:
         return self._volume.label_at_point(float(point[0]), float(point[1]), float(point[2]))
 
     def material(self, label: int) -> Material:
-        return self._materials[label]
+        return self._materials.get(label, self._couplant)
 
 
 class World:
@@ -268,15 +269,13 @@ class World:
         needle = None
         if self.needle.embedded_mm > 0.0:
             needle = EchoNeedle(self.needle.path, self.needle.spec.od_mm, self._bevel_deg)
-        return self.renderer.render(
-            self.probe_to_phantom(now_ns),
-            settings,
-            needle=needle,
-            boluses=self.fluid.boluses,
-            tracks=tuple(self.tracks),
-            indentation_mm=self.indentation_mm(now_ns),
-            sound_speed_m_s=self.built.sound_speed_m_s,
-        )
+        content = Content(needle=needle, boluses=self.fluid.boluses, tracks=tuple(self.tracks))
+        if self.built.block is None:
+            content["indentation_mm"] = self.indentation_mm(now_ns)
+        else:
+            content["wires_mm"], content["couplant_gap_mm"] = self.built.block.wires_mm, self.built.block.well_mm
+        pose, speed_m_s = self.probe_to_phantom(now_ns), self.built.sound_speed_m_s
+        return self.renderer.render(pose, settings, sound_speed_m_s=speed_m_s, **content)
 
     def tracked(self, now_ns: int) -> dict[str, Matrix | None]:
         """Tip sensor in the needle (sees bending), the body on the phantom's box, and the stylus once it is in use."""

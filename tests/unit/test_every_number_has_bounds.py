@@ -9,6 +9,7 @@ from hal.errors import ConfigError
 from hal.files import EACH, NAMED, faults_of, numbers_of, parse, tables_of, validated
 from hal.phantom.materials import MaterialFile
 from hal.phantom.needles import NeedleFile
+from hal.phantom.qa_block import QaBlock
 from hal.phantom.shape_files import AnatomyFile, BoneFile
 from hal.phantom.spec import PhantomSpec
 from hal.sim.operator import Profile
@@ -20,6 +21,7 @@ SCHEMAS = {
     "study": Study,
     "technique": Technique,
     "phantom": PhantomSpec,
+    "qa_block": QaBlock,
     "needles": NeedleFile,
     "materials": MaterialFile,
     "anatomy": AnatomyFile,

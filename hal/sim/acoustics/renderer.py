@@ -23,6 +23,7 @@ from hal.sim.acoustics.plan import WAIST_STEP_MM, Plan, plan
 from hal.sim.acoustics.scatter import CULL_U2, MULTIPLIERS, PHASE_TABLE, scatter
 from hal.sim.acoustics.scene import PreparedScene, Scene, prepare
 from hal.sim.acoustics.states import Bolus, EchoNeedle, Track
+from hal.sim.acoustics.wire_splat import wire_points
 from hal.types import ImagingSettings, Matrix, Pixels, ProbeGeometry
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Content(TypedDict, total=False):
     needle: EchoNeedle | None
     boluses: Sequence[Bolus]
     tracks: Sequence[Track]
+    wires_mm: NDArray[np.float64] | None
     indentation_mm: float
     couplant_gap_mm: float
 
@@ -109,6 +111,7 @@ class Renderer:
         needle: EchoNeedle | None = None,
         boluses: Sequence[Bolus] = (),
         tracks: Sequence[Track] = (),
+        wires_mm: NDArray[np.float64] | None = None,
         indentation_mm: float = 0.0,
         couplant_gap_mm: float = COUPLANT_GAP_MM,
         sound_speed_m_s: float = 1540.0,
@@ -119,14 +122,15 @@ class Renderer:
             ProbeToPhantom: pose of the transducer face.
             settings: of the scanner, with the sound speed that it assumes.
             needle, boluses, tracks: as they lie now, in ``Phantom``.
+            wires_mm: end points of the wires of a QA block, shape (n, 2, 3), ``Phantom``.
             indentation_mm: how far the skin gives way; lines press no further than their face point lies below Z = 0.
             couplant_gap_mm: face points higher above the skin than this show nothing.
             sound_speed_m_s: true speed along the path.
         """
         p = self.plan(settings, sound_speed_m_s)
         polar = self.polar_grey(
-            ProbeToPhantom, p, needle=needle, boluses=boluses, tracks=tracks, indentation_mm=indentation_mm,
-            couplant_gap_mm=couplant_gap_mm,
+            ProbeToPhantom, p, needle=needle, boluses=boluses, tracks=tracks, wires_mm=wires_mm,
+            indentation_mm=indentation_mm, couplant_gap_mm=couplant_gap_mm,
         )  # fmt: skip
         return compress.scan_convert(polar, p.maps)
 
@@ -176,6 +180,7 @@ class Renderer:
         needle: EchoNeedle | None = None,
         boluses: Sequence[Bolus] = (),
         tracks: Sequence[Track] = (),
+        wires_mm: NDArray[np.float64] | None = None,
         indentation_mm: float = 0.0,
         couplant_gap_mm: float = COUPLANT_GAP_MM,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
@@ -201,6 +206,8 @@ class Renderer:
         points = [
             needle_splat.track_points(track, PhantomToProbe, grid, p.beam, p.sample_mm, self.seed) for track in tracks
         ]
+        if wires_mm is not None:
+            points.append(wire_points(wires_mm, PhantomToProbe, grid, p.sample_mm))
         if needle is not None:
             shaft = needle_splat.needle_points(needle, PhantomToProbe, grid, p.beam, p.sample_mm, self.seed)
             needle_splat.shade(shaft, p.slices_mm, needle.od_mm, amplitude)
