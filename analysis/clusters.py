@@ -53,7 +53,7 @@ def _grouped(values: Sample, names: Sequence[str]) -> list[Sample]:
 def between(values: Sample, names: Sequence[str]) -> Between:
     """One-way random effects by the analysis of variance; values of shape (n,) and the cluster of each.
 
-    With one value in every cluster nothing tells the two apart: all of it is called within, and each value counts.
+    With one value in every cluster nothing distinguishes the two: all of it is called within, and each value counts.
     """
     groups = _grouped(values, names)
     n, m = len(values), len(groups)

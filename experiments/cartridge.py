@@ -126,7 +126,7 @@ def run_cartridge(
 ) -> CartridgeResult:
     """Run all trials of one cartridge; a safety stop or a device failure ends it and is reported, not raised.
 
-    ``scene`` is told everything while it happens.
+    ``scene`` gets everything while it happens.
     """
     anatomy(job.phantom)
     settle_heap()
@@ -379,7 +379,7 @@ def _released(controller: Controller, stop: SafetyStop) -> bool:
 
 
 def _withdraw(controller: Controller) -> None:
-    """The carrier's needle out of the gel; a stop rule is told once, withdrawal goes on."""
+    """Take the carrier's needle out of the gel; a stop rule is reported once, withdrawal goes on."""
     for attempt in range(HOLDS_IN_A_ROW_MAX_N):
         try:
             pose = controller.read(CARRIER).pose

@@ -1,6 +1,6 @@
 """Setting aside an interrupted trial for its repeat: it is closed if its process was killed, then renamed.
 
-What it may have left in the gel is told within bounds: of an infusion that began and whose end nobody wrote, at least
+What it may have left in the gel is stated within bounds: of an infusion that began and whose end nobody wrote, at least
 what the pump reported last and at most all of it.
 """
 

@@ -79,7 +79,7 @@ class Clock(Protocol):
         """Nanoseconds since the clock's own start; never goes backwards."""
 
     def sleep(self, duration_s: float) -> None:
-        """Wait; raises ``Stopped`` when the calling task was told to stop."""
+        """Wait; raises ``Stopped`` when the calling task was stopped."""
 
     def sleep_until(self, at_ns: int) -> None:
         """Wait until a moment; returns at once when it has passed."""
@@ -136,7 +136,7 @@ class _ThreadSignal:
         self._event.clear()
         task: _ThreadTask | None = getattr(self._clock.local, "task", None)
         if task is not None and task.stopping.is_set():
-            raise Stopped(f"task {task.name} was told to stop")
+            raise Stopped(f"task {task.name} was asked to stop")
         return was_set
 
 
@@ -157,7 +157,7 @@ class WallClock:
         if task is None:
             time.sleep(max(0.0, duration_s))
         elif task.stopping.wait(max(0.0, duration_s)):
-            raise Stopped(f"task {task.name} was told to stop")
+            raise Stopped(f"task {task.name} was asked to stop")
 
     def sleep_until(self, at_ns: int) -> None:
         self.sleep((at_ns - self.now_ns()) / NS_PER_S)
@@ -277,12 +277,12 @@ class VirtualClock:
         current = entry[2]
         task = self._tasks.get(current)
         if task is not None and task.stopping:
-            raise Stopped(f"task {task.name} was told to stop")
+            raise Stopped(f"task {task.name} was asked to stop")
         due = self._next(entry)
         if due is not current:
             due.switch()
         if task is not None and task.stopping:
-            raise Stopped(f"task {task.name} was told to stop")
+            raise Stopped(f"task {task.name} was asked to stop")
 
     def deadline(self, duration_s: float) -> Deadline:
         return Deadline(self, self._now_ns + int(duration_s * NS_PER_S))

@@ -55,7 +55,7 @@ class Interruptible(Protocol):
     def interrupt(self) -> None:
         """Cancel the current action at once: from any thread, without waiting; nothing is sent over the line.
 
-        A person is told to stop; an action that has not begun to move anything does not begin and raises
+        A person is asked to stop; an action that has not begun to move anything does not begin and raises
         ``DeviceError`` in its lane. What already moves is stopped by ``stop`` or ``make_safe``, which follow.
         """
 

@@ -22,7 +22,7 @@ BODIES = ("ReferenceToTracker", "PhantomToTracker")
 FRAME_GIVERS = (*BODIES, "ProbeToTracker")
 """A tracker may give all poses in the frame of one of these, which then stands at the identity; a tool never does."""
 TIP_UNCERTAINTY_MAX_MM = 10.0
-"""An instrument that is worse tells nothing about a needle that is to be placed within millimetres [A]."""
+"""A worse instrument is useless for a needle that is to be placed within millimetres [A]."""
 PITCH_MM = (0.002, 5.0)
 """Distance of two pixels: from microscopes of 50 MHz to a picture of a hundred pixels, with room [A]. Metres for mm lie
 below it."""
@@ -37,7 +37,7 @@ UPRIGHT_COSINE = 0.1
 def why_not_rigid(matrix: Matrix) -> str:
     """Fault of a pose (4x4): not finite, an axis scaled, axes scaled or skewed, mirrored; '' for a rigid one.
 
-    A scaled row or column is told by its axis. A mirrored pose is a flipped axis, which one cannot be told: flipping
+    A scaled row or column is named by its axis. A mirrored pose is a flipped axis, but it is unknown which: flipping
     any other one and turning gives the same matrix.
     """
     r = matrix[:3, :3]
@@ -92,7 +92,7 @@ def why_no_image(ImageToBody: Matrix, size_px: tuple[int, int] | None = None) ->
     """Fault of a matrix from pixels (x column, y row) to a body; '' for a possible one.
 
     Its first two columns hold the pixel pitch, so that it is no rotation. ``size_px``: columns and rows of the picture,
-    where they are known. Which way a picture is mirrored cannot be told from it: a picture may be shown either way.
+    where they are known. It does not show which way an image is mirrored: an image may be shown either way.
     """
     if not np.isfinite(ImageToBody).all():
         return "has numbers that are not finite"

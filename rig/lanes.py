@@ -105,7 +105,7 @@ class Channel(Generic[T]):
             self.fail(error)
             return
         self.reads += 1
-        # A driver that hands out an old value tells its time: the value is as old as that, whenever it was read.
+        # A driver that hands out an old value states its time: the value is as old as that, whenever it was read.
         self.sample = sample = Sample(value, min(began_ns, int(getattr(value, "time_ns", began_ns))))
         try:
             for listener in self.listeners:

@@ -12,7 +12,7 @@ from analysis.qa.readings import Readings, checked
 DROP_G = (0.004, 0.060)
 """Drops of water off needles and cut tubes."""
 LEAST_OF_STEP = 0.2
-"""Smaller drops than this share of a step cannot be told from a flow that swings."""
+"""Smaller drops than this share of a step cannot be distinguished from a flow that swings."""
 COHERENCE, OFF_SHARE = 0.9, 0.05
 """Of a candidate, and the largest RMS distance of the steps from whole multiples, in drops."""
 LEAST_N, MOST_N = 20, 240

@@ -18,7 +18,7 @@ RESULTS = "results.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One QA run as its ``results.json`` tells it."""
+    """One QA run, from its ``results.json``."""
 
     run: str
     date: str

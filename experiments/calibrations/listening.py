@@ -18,7 +18,7 @@ from rig.lanes import Sample, Ticket
 from rig.safety.stop import Severity, Trip
 
 LOOK_NS = NS_PER_S
-"""A look at the tracker ends within this time of its beginning, which is all that a sample tells."""
+"""A look at the tracker ends within this time of its beginning, which is all that a sample shows."""
 IMPOSSIBLE_MAX = LEFT_OUT_MAX
 """Largest share of reports with numbers that no pose has, as at rest."""
 FROZEN_N = 20

@@ -28,7 +28,7 @@ def put_first() -> None:
 
 
 def start() -> None:
-    """Run the command; an environment that is not complete is told in one line (exit code 2)."""
+    """Run the command; an incomplete environment is reported in one line (exit code 2)."""
     isolate()
     put_first()
     try:

@@ -182,7 +182,7 @@ def confirm_by_sweep(trial: Trial) -> Confirmation:
     answer = confirm_direct(prediction, seen, chosen.view.ProbeToRig, limits)
     clear = bool(long) and seen.end_drop >= LIMITS.min_end_drop
     if answer.confirmed or clear:
-        # Confirmed or not, a needle that is seen this long tells how deep it is better than the marks do.
+        # Confirmed or not, a needle that is seen this long shows its depth better than the marks do.
         trial.hand.seen(trial.hand.feed_mm + seen.along_mm, 0.5 if answer.confirmed else 1.0)
     if answer.confirmed:
         # The view itself: prediction and view are weighed once, where the model is corrected.

@@ -31,7 +31,7 @@ class Imaging:
     def depth_u_mm(self, point_rig_mm: Vector, ProbeToRig: Matrix) -> float:
         """Effect of the speed of sound's uncertainty alone on the depth of one point of the image, mm.
 
-        Shared by all points of one gel: it is told beside a point's own spread and never combined with it.
+        Shared by all points of one gel: it is stated beside a point's own spread and never combined with it.
         """
         correction = self.gel.correction(self.assumed_speed_m_s)
         depth_mm = float((point_rig_mm - ProbeToRig[:3, 3]) @ ProbeToRig[:3, 2])

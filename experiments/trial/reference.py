@@ -28,7 +28,7 @@ def withdraw_frozen(trial: Trial, moved_mm: float = 0.0) -> None:
 def read_reference(trial: Trial, moment: str) -> TipAtRest:
     """Read the tip in the Phantom frame; the witness notes the same moment.
 
-    Of a tip that was not measured nothing but the reason is told: the trial is then ``truth_missing``.
+    For a tip that was not measured only the reason is recorded: the trial is then ``truth_missing``.
     """
     if trial.witness is not None:
         trial.witness.note(moment)

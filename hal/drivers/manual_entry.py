@@ -262,7 +262,7 @@ class ManualHolder(ManualDevice):
 class ManualPump(ManualDevice):
     """A hand-pushed syringe. The volume is the one that the person reads off the barrel afterwards.
 
-    Implements ``hal.interfaces.Interruptible``. A push whose volume was not told is asked for by the next ``read``.
+    Implements ``hal.interfaces.Interruptible``. A push whose volume was not stated is asked for by the next ``read``.
     """
 
     role = "pump"
@@ -275,7 +275,7 @@ class ManualPump(ManualDevice):
         super().__init__(settings, clock, terminal)
         self._total_ml = 0.0
         self._untold = False
-        """Somebody pushed, or may have, and the volume was not told."""
+        """Somebody pushed, or may have, and the volume was not stated."""
 
     def read(self) -> PumpState:
         """Sum of the volumes read off the barrel; asks for a volume that is still missing."""

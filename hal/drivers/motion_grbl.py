@@ -397,7 +397,7 @@ class GrblController:
                 return status
             if deadline.expired:
                 raise DeviceError(
-                    f"{self.device} still moves {patience_s:g} s after it was told to stop (state {status.state}, "
+                    f"{self.device} still moves {patience_s:g} s after its stop command (state {status.state}, "
                     f"position {status.position}); cut its power",
                     device=self.device,
                     code="moving",

@@ -43,7 +43,7 @@ class Setup:
     places: dict[str, tuple[float, ...]]
     """``$#``: ``G54`` to ``G59.3``, ``G28``, ``G30``, ``G92``, ``TLO``; machine coordinates, mm and degrees."""
     homed_axes: int | None
-    """Bits of the axes that were homed, when the firmware tells (grblHAL)."""
+    """Bits of the axes that were homed, when the firmware reports them (grblHAL)."""
     startup: dict[int, str]
     """G-code that the controller runs by itself after each reset (``$N``)."""
     zero_at_switch: bool = False

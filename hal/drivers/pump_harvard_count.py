@@ -28,7 +28,7 @@ class PortionCount:
         self._before_ml = 0.0
         """Volume of the portions before this one."""
         self._zeroing_ml = 0.0
-        """The pump's count when it was told to count from zero, until it was seen to."""
+        """The pump's count when it got the command to count from zero, until it was seen to."""
 
     def total_ml(self, seen: Dispensed) -> float:
         """Volume infused since the last clear."""

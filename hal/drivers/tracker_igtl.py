@@ -68,7 +68,7 @@ class Driver:
         self._version = ""
         self._asked_ns: int | None = None
         self._asks_tracking = False
-        """The server sends nothing unless it is told to."""
+        """The server sends nothing unless it is asked to."""
 
     def open(self) -> Identity:
         """Connect and wait until every tool of the settings was reported (seen or not seen).
@@ -121,7 +121,7 @@ class Driver:
 
     def read(self) -> tuple[TrackedPose, ...]:
         """Newest pose of every tool; ``valid`` is False while it is not seen, has not been renewed or cannot be true,
-        which ``why`` tells (matrix and time of the last sight, time of the report if it was never seen). Raises
+        which ``why`` states (matrix and time of the last sight, time of the report if it was never seen). Raises
         ``LinkError``, and ``DeviceError`` for a tracker fault.
         """
         was_open = self._link.is_open
@@ -207,7 +207,7 @@ class Driver:
         last = self._poses.get(name)
         why = self._why_refused(name, matrix, last, taken_ns, now_ns) if seen else ""
         if seen and not why:
-            if last is None or not last.valid or taken_ns >= last.time_ns:  # one that was overtaken tells nothing new
+            if last is None or not last.valid or taken_ns >= last.time_ns:  # one that was overtaken brings nothing new
                 self._poses[name] = TrackedPose(taken_ns, name, matrix, True)
         elif last is None:
             self._poses[name] = TrackedPose(min(taken_ns, now_ns), name, np.eye(4), False, why, bool(why))

@@ -31,7 +31,7 @@ def within(low: float, high: float, default: Any = ...) -> Any:
 def refusal(*faults: tuple[str, str]) -> PydanticCustomError:
     """Error of a check across keys: for each fault the key within the table (dotted, may be empty) and what is wrong.
 
-    All faults are told at once, each with the line of its key.
+    All faults are reported at once, each with the line of its key.
     """
     text = "; ".join(f"{key}: {text}" if key else text for key, text in faults)
     return PydanticCustomError(REFUSED, "{text}", {"text": text, "faults": list(faults)})

@@ -2,7 +2,7 @@
 
 Only stamps and arrivals are there to tell by. On one connection nothing overtakes, so a stamp that falls is a clock
 that was set back, or a wrong stamp. A message that waits longer or shorter keeps the steps between its stamps; a clock
-that is set changes one of them. The next stamp tells which of the two clocks goes on.
+that is set changes one of them. The next stamp shows which of the two clocks goes on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from statistics import median
 from hal.clock import NS_PER_S
 
 STEP_NS = 15_000_000
-"""A clock that is set by less is not told from a disturbed one: half an image at 30 Hz [A]."""
+"""A clock that is set by less cannot be distinguished from a disturbed one: half an image at 30 Hz [A]."""
 LEAP_NS = NS_PER_S
 """No message waits so much less than all before it."""
 STILL_NS = NS_PER_S

@@ -195,7 +195,7 @@ class TcpStream:
             rest = rest[sent:]
 
     def _wait(self, deadline: Deadline, sending: bool) -> None:
-        self._clock.sleep(0.0)  # a task that was told to stop leaves here
+        self._clock.sleep(0.0)  # a task that was stopped leaves here
         wait_s = min(_SLICE_S, deadline.remaining_s)
         if wait_s <= 0.0:
             action = "took no more data" if sending else "sent nothing"

@@ -10,7 +10,7 @@ from hal.clock import NS_PER_S, Clock
 from hal.errors import ConfigError
 
 POLL_S = 0.01
-"""How often a wait looks whether the calling task was told to stop."""
+"""How often a wait looks whether the calling task was stopped."""
 CHUNK_BYTES = 4096
 DRAIN_MAX_N = 256
 """Chunks (1 MB) that are thrown away at once: more is no late reply but a peer that sends faster than it is read."""

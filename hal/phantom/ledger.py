@@ -160,7 +160,7 @@ class Ledger:
     @property
     def injected_ml(self) -> tuple[float, float]:
         """Fluid in the gel since it was poured or last remelted: at least, at most. Of an insertion whose end was never
-        noted, nothing is known but what the run folder of its trial tells."""
+        noted, nothing is known but what the run folder of its trial says."""
         total = 0.0
         for entry in self._entries:
             if entry.kind == "remelted":

@@ -18,7 +18,7 @@ SPIN_TURNS_S = 0.12
 """Turns about the shaft per second, rolled between the fingers [A]."""
 SPIN_SWAY_DEG = 0.3
 LONGER_S = 5.0
-"""He goes on until he is told that it is enough [A]."""
+"""The operator goes on until asked to stop [A]."""
 
 
 class StylusHand:

@@ -310,7 +310,7 @@ class ScanLoop:
         """Bring about the safe state, once per incident: a second call returns the first one's reports and sends
         nothing.
 
-        The person at the needle is told first, unless the run has simply ended (``tell`` False).
+        The person at the needle is informed first, unless the run has simply ended (``tell`` False).
         """
         return self.halt.make_safe(reason, tell=tell)
 

@@ -1,6 +1,6 @@
 """Out-of-plane needle: the dot where it crosses the image, and the brightness of an echo over the slice's thickness.
 
-A dot by itself is only a section of shaft; ``needle_fan`` tells the tip from dots of several planes.
+A dot by itself is only a section of shaft; ``needle_fan`` finds the tip from dots of several planes.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class _Player(ABC):
         """Index of the newest sample that is due; -1 before the first."""
         now_ns = self._clock.now_ns()
         index = int(np.searchsorted(times_ns, self._recorded_ns(now_ns), side="right")) - 1
-        # other speeds round: settle by the same times that ``next_ns`` tells
+        # other speeds round: settle by the same times that ``next_ns`` gives
         while index + 1 < len(times_ns) and self.played_ns(int(times_ns[index + 1])) <= now_ns:
             index += 1
         while index >= 0 and self.played_ns(int(times_ns[index])) > now_ns:

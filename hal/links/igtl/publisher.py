@@ -84,7 +84,7 @@ class Listener:
     def put(self, offer: _Offer) -> None:
         """Queue a message; a newer value of one name replaces the waiting one.
 
-        That a tool is not seen replaces its pose, and its pose that it was not seen: whoever is slow is not told both.
+        That a tool is not seen replaces its pose, and its pose that it was not seen: a slow client does not get both.
         """
         if not offer.lost and (
             offer.message.type in ("STRING", "STATUS", "CAPABILITY") or offer.message.type.startswith("RTS_")

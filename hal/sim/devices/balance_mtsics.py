@@ -95,7 +95,7 @@ class MtSicsBalance:
         self._say(f"{self._shown(self._net(self.cell.look(now_ns)))}", now_ns)
 
     def power_cycle(self, now_ns: int) -> None:
-        """Power was lost and came back: it zeroes and tells its serial number."""
+        """Power was lost and came back: it zeroes and sends its serial number."""
         self._advance(now_ns)
         self.cell.look(now_ns)
         self.cell.restart()

@@ -46,7 +46,7 @@ class Reports:
         self._turn = 0
         self._system_reported = True
         self.full = False
-        """The next one tells everything (grblHAL, 0x87)."""
+        """The next one includes everything (grblHAL, 0x87)."""
 
     def restart(self) -> None:
         """After a reset, or a new offset: the next report includes it."""
@@ -57,7 +57,7 @@ class Reports:
         self._system_reported = False
 
     def line(self, now: Moment, mask: int) -> str:
-        """One report; ``mask`` is ``$10``, of which Grbl 1.1 has two bits and tells the rest always."""
+        """One report; ``mask`` is ``$10``, of which Grbl 1.1 has two bits; it always includes the rest."""
         fields = mask if self._hal else mask | ~3
         position = now.machine if mask & 1 else now.machine - now.offset
         parts = [f"<{now.state}|{'MPos' if mask & 1 else 'WPos'}:{_list(position)}"]

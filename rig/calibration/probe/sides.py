@@ -1,6 +1,6 @@
 """Orientation of the image on the probe, as a person sees it.
 
-Besides an earlier calibration only this tells a mirrored picture: wires in water fit their mirror image as well.
+Besides an earlier calibration only this detects a mirrored image: wires in water fit their mirror image as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The wire phantom as defined: N-shaped patterns of three coplanar wires, landmarks and planes, in phantom mm.
 
 In an N the two outer wires are parallel and the middle wire runs obliquely between them, so that the place of the
-middle dot between the outer ones tells where along the wires the image plane cuts (Prager 1998; Chen 2009).
+middle dot between the outer ones shows where along the wires the image plane cuts (Prager 1998; Chen 2009).
 """
 
 from __future__ import annotations

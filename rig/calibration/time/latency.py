@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 FAST_SHARE = 0.5
-"""A single sample tells its own lag only while the motion is faster than this share of its 95th percentile [A]."""
+"""A single sample shows its own lag only while the motion is faster than this share of its 95th percentile [A]."""
 
 
 @dataclass(frozen=True)

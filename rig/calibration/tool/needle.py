@@ -165,7 +165,7 @@ def calibrate_needle_tip(
         )
         raise CalibrationRefused(
             "not separable",
-            f"{what}: the poses hardly differ in angle, so offset and place of the carrier cannot be told apart",
+            f"{what}: the poses hardly differ in angle, so offset and place of the carrier cannot be distinguished",
             advice="Add poses with lateral and tilt angles of +-15 deg or more and several feeds",
             figures={"offset_sd_mm": offset_sd.tolist()},
         )

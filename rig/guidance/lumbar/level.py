@@ -201,7 +201,7 @@ def _count_a(profile: Profile, nominal: DorsalMap, x_nominal_mm: float, cfg: Lev
         return _CountA(False, f"the spacing of the humps differs from the phantom's by {np.ptp(offsets[:3]):.0f} mm")
     top = model[0]
     named.insert(0, Run(s.low_mm, s.high_mm, s.depth_mm, s.closed_low, s.closed_high, top.structure))
-    # The gap above the sacrum tells a process fused to the sacrum from a free one.
+    # The gap above the sacrum distinguishes a process fused to the sacrum from a free one.
     gap_seen, gap_model = named[1].low_mm - s.high_mm, lumbar[0].low_mm - top.high_mm
     if abs(gap_seen - gap_model) > 9.0:
         return _CountA(False, f"the gap above the sacrum is {gap_seen:.0f} mm, the phantom's {gap_model:.0f} mm")
