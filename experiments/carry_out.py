@@ -28,7 +28,8 @@ NOT_JUDGED = "NOT JUDGED"
 def carry_out(order: Order, publish: int | None = None) -> Ended:
     """Run a study and make its report; ``publish`` is a port on which OpenIGTLink clients may watch.
 
-    Raises ``RecordError`` when the record cannot be written; a safety stop and a device failure are reported in the result.
+    Raises ``RecordError`` when the record cannot be written; a safety stop and a device failure are reported in the
+    result.
     """
     if not needs_bench(order.config):
         say("rehearsing in simulation, so that no long computation happens while devices are watched ...")
