@@ -76,7 +76,7 @@ def weights(
     """Put readings on the grid of samples.
 
     Args:
-        time_s: shape (n,), rising.
+        time_s: shape (n,), rising; of several readings with one stamp the last one is used.
         mass_g: shape (n,); NaN: no reading came, or an unstable one that is not used.
         start_s: time at which the flow began.
         sample_s: sample interval S.
@@ -84,7 +84,7 @@ def weights(
         fall_g: a step down of more is named.
 
     Raises:
-        ConfigError: times that do not rise, or fewer than two readings after the start.
+        ConfigError: times that go back, or fewer than two readings after the start.
     """
     at, mass = np.asarray(time_s, np.float64), np.asarray(mass_g, np.float64)
     if at.ndim != 1 or at.shape != mass.shape:
@@ -93,11 +93,13 @@ def weights(
         )
     if not np.all(np.isfinite(at)):
         raise ConfigError("weighings: a time is missing")
-    back = np.flatnonzero(np.diff(at) <= 0.0)
+    back = np.flatnonzero(np.diff(at) < 0.0)
     if len(back):
-        raise ConfigError(f"weighings: reading {back[0] + 2} is not later than the one before it")
+        raise ConfigError(f"weighings: reading {back[0] + 2} is earlier than the one before it")
     read = np.isfinite(mass)
     at, mass = at[read] - start_s, mass[read]
+    newest = np.diff(at, append=np.inf) > 0.0
+    at, mass = at[newest], mass[newest]
     if np.sum(at >= 0.0) < 2:
         raise ConfigError(f"weighings: fewer than two readings after the start of the flow at {start_s:g} s")
     longest = GAP_SAMPLES * sample_s if gap_s is None else gap_s

@@ -14,6 +14,7 @@ from hal.driver_table import UNVERIFIED, by_wire
 from hal.phantom.materials import materials
 from hal.phantom.spec import PhantomSpec, phantom_names
 from rig.config import RigConfig
+from rig.formats.log_columns import ColumnMap, LogColumn
 from rig.record.columns import COLUMNS
 
 
@@ -159,7 +160,7 @@ def material_table() -> str:
 
 
 def files() -> str:
-    """Keys of the four kinds of files that a user writes."""
+    """Keys of the five kinds of files that a user writes."""
     return page(
         "Files",
         "Keys of the files that a user writes, all TOML. A key that is not listed is refused by name. Units are in the "
@@ -173,6 +174,10 @@ def files() -> str:
         "## Rig\n\nAn annotated example for a real bench is `rig/data/bench_example.toml`. Settings under "
         "`[devices.ROLE]` are those of the [driver](drivers.md); `[sim]` is read by simulated rigs only.",
         _keys(keys_of(RigConfig)),
+        "## Column map\n\nOf a log by others: [which column is which quantity](interchange.md).",
+        _keys(keys_of(ColumnMap)),
+        "Each `[columns.NAME]`:",
+        _keys(keys_of(LogColumn)),
     )
 
 

@@ -20,6 +20,7 @@ ONLY_IN = {
     "pydicom": "rig/formats",
     "SimpleITK": "nowhere",
     "typst": "analysis",
+    "python_calamine": "rig/formats",
     "pandas": ("analysis/tables.py", "experiments/scripts"),
     "greenlet": "hal/clock.py",
 }

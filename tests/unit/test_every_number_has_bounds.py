@@ -15,6 +15,7 @@ from hal.phantom.spec import PhantomSpec
 from hal.sim.operator import Profile
 from hal.sim.settings import SimSettings
 from rig.config import RigConfig
+from rig.formats.log_columns import ColumnMap
 from rig.live import replay_devices as replay
 
 SCHEMAS = {
@@ -27,6 +28,7 @@ SCHEMAS = {
     "anatomy": AnatomyFile,
     "bones": BoneFile,
     "operators": dict[str, Profile],
+    "column map": ColumnMap,
     "rig": RigConfig,
     "sim": SimSettings,
     "replay": replay.Settings,

@@ -125,9 +125,14 @@ def test_readings_between_the_samples_are_interpolated_and_unstable_ones_left_ou
     assert found.mean_percent == pytest.approx(-1.4122, abs=0.002)
 
 
+def test_of_readings_with_one_stamp_the_last_one_counts():
+    log = weights([0.0, 30.0, 30.0, 60.0], [0.0, 1.0, 1.2, 2.0])
+    assert log.mass_g == pytest.approx([0.0, 1.2, 2.0]) and log.falls == ()
+
+
 def test_times_that_go_back_are_refused_with_the_reading():
-    with pytest.raises(ConfigError, match="reading 3 is not later"):
-        weights([0.0, 1.0, 1.0], [0.0, 1.0, 2.0])
+    with pytest.raises(ConfigError, match="reading 3 is earlier"):
+        weights([0.0, 1.0, 0.9], [0.0, 1.0, 2.0])
     with pytest.raises(ConfigError, match="does not fit"):
         trumpet(flow_of(volume(GRID_MIN)), 5.0, windows_min=(2.3,))
 
