@@ -7,7 +7,6 @@ again: a certificate adds only who answers for it, its identity and until when i
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import math
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from hal.errors import ConfigError
 from rig.geometry.graph import Step
+from rig.record.canonical import sha256_file
 
 FORMAT = 1
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
@@ -202,8 +202,7 @@ class Result:
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file; raises ``ConfigError`` when it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_file(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -118,6 +118,7 @@ def temporal(c: TemporalCalibration, origin: Origin, method: str, cost: LatencyC
     return Result(
         "temporal", "ultrasound", method, origin, c.as_json() | {"cost_at_speed": cost.as_json()} | dict(more),
         values={"lag_s": Value(c.lag_s, c.standard_uncertainty_s, "s")},
+        reference=c.second,
         lines=tuple(lines),
         picture=lambda path, note: draw_temporal(path, c, note),
     )  # fmt: skip
@@ -222,6 +223,7 @@ def probe(c: NWireCalibration, origin: Origin) -> Result:
     return Result(
         "probe", "ultrasound", f"N-wires, {c.method}", origin, c.as_json() | {"transform": "ImageToProbe"},
         transform=Step("ImageToProbe", c.uncertain),
+        reference=f"wire phantom {c.phantom}",
         lines=_probe_lines(c),
         picture=lambda path, note: draw_residuals(c, path, note=note),
     )  # fmt: skip

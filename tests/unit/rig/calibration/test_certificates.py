@@ -44,6 +44,21 @@ def test_a_certificate_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert np.allclose(back.step().transform.covariance, COVARIANCE)
 
 
+def test_a_certificate_of_version_0_2_still_has_the_hash_that_it_states(tmp_path: Path) -> None:
+    body = {
+        "identity": "PR-1", "kind": "phantom_registration", "device": "phantom", "serial": "007", "performed_by": "AB",
+        "performed_at": "2026-02-01T10:00:00+01:00", "due": "2026-08-01", "method": "six fiducials",
+        "result": {"ok": True, "rms_mm": 0.2}, "simulated": True, "transform": "PhantomToRig",
+        "matrix": np.eye(4).tolist(), "covariance": np.diag([1e-6] * 3 + [0.04] * 3).tolist(),
+        "values": {"fle_mm": {"value": 0.25, "standard_uncertainty": 0.05, "unit": "mm"}},
+        "inputs": {"r.json": "ab" * 32}, "format": 1,
+    }  # fmt: skip
+    stated = "be1a263d41992e82b810d31e12d02b07fb229a25932a524ada0fd1b77dddcb73"  # as that version wrote it
+    path = tmp_path / "PR-1.json"
+    path.write_text(json.dumps({"certificate": body, "sha256": stated}))
+    assert read_certificate(path).sha256 == stated
+
+
 @pytest.mark.parametrize("old, new", [("0.25", "0.15"), ("A. Person", "B. Person"), ("2026-08-01", "2027-08-01")])
 def test_an_edited_certificate_is_noticed(tmp_path: Path, old: str, new: str) -> None:
     path = CalibrationRegistry(tmp_path).add(certificate())

@@ -151,9 +151,24 @@ def test_files_of_one_name_are_both_among_the_inputs(tmp_path: Path) -> None:
     [
         ({"kind": "temporal", "lag_s": 0.02, "standard_uncertainty_s": 0.001}, "temporal", "ultrasound", {"lag_s"}),
         ({"kind": "nwire", "ImageToProbe": np.eye(4).tolist()}, "probe", "ultrasound", set()),
+        (
+            {"kind": "pivot", "tip_mm": [1.0, 2.0, 150.0], "covariance_mm2": np.diag([0.01, 0.04, 0.09]).tolist()},
+            "pivot", "tracker", {"tip_x_mm", "tip_y_mm", "tip_z_mm"},
+        ),
+        (
+            {
+                "kind": "needle_tip", "offset_mm": [1.0, 0.0, 2.0], "offset_u_mm": [0.1, 0.1, 0.1],
+                "run_out_mm": [None, None], "run_out_u_mm": [None, None], "CarrierToRig": np.eye(4).tolist(),
+            },
+            "needle_tip", "carrier", {"tip_offset_x_mm", "tip_offset_y_mm", "tip_offset_z_mm"},
+        ),
+        (
+            {"kind": "reference_instrument", "tip_uncertainty_mm": 0.2, "u_tip_uncertainty_mm": 0.02},
+            "reference_instrument", "tracker", {"tip_uncertainty_mm"},
+        ),
         (water(22.0).as_json(), "sound_speed", "phantom", {"sound_speed_m_s", "temperature_c"}),
     ],
-)
+)  # fmt: skip
 def test_a_result_of_before_becomes_the_same_certificate(tmp_path: Path, data, kind, device, values) -> None:
     path = tmp_path / "old.json"
     path.write_text(json.dumps({"ok": True, "simulated": True} | data))
