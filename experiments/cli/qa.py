@@ -78,6 +78,32 @@ def report(
         _show(path, results.as_json(), json)
 
 
+@app.command(
+    epilog="Examples:  phantomrig qa trend line_loss   |   phantomrig qa trend line_loss --figure offset_kpa --design"
+)
+def trend(
+    test: Annotated[str, typer.Argument(help="id of the acceptance file")],
+    figure: Annotated[str, typer.Option(help="one figure (default: all that have limits)")] = "",
+    runs: Runs = Path("runs"),
+    design: Annotated[bool, typer.Option("--design", help="design limits from the runs so far, at least ten")] = False,
+    reason: Annotated[str, typer.Option(help="why limits that exist are replaced")] = "",
+    json: AsJson = False,
+) -> None:
+    """Draw control charts of a test's figures over its runs; limits are designed once and kept in trend.toml."""
+    with answers(json):
+        from experiments.qa.over_time import design_limits, draw_trend
+
+        if design:
+            made = design_limits(runs, test, figure, reason)
+            say(f"{figure}: centre {made.centre:.5g}, standard deviation {made.sigma:.3g}, from {made.source}")
+        page, trends = draw_trend(runs, test, figure)
+        for one in trends:
+            say(f"{one.figure}: {one.drifting or 'steady'} ({len(one.days)} runs)")
+        say(f"page: {page}")
+        if json:
+            emit({"page": str(page), "figures": [one.as_json() for one in trends]})
+
+
 def _show(path: Path, results: dict[str, object], json: bool) -> None:
     if json:
         emit(results)

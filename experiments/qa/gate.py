@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
 from analysis.qa.history import Entry, last_judged, read_history
+from analysis.qa.trend import drift_faults, read_plan
 from hal.errors import ConfigError
 from rig.config import RigConfig
 
@@ -42,10 +43,14 @@ def qa_state(config: RigConfig, today: date | None = None) -> tuple[Required, ..
         raise ConfigError(f"{config.rig.name}: [qa] required names tests, and [qa] runs names no folder of QA runs")
     today = today or datetime.now(UTC).date()
     history = [entry for entry in read_history(folder) if entry.simulated == config.rig.simulated]
-    return tuple(_state(name, last_judged(history, name), today) for name in config.qa.required)
+    plan = read_plan(folder)
+    return tuple(
+        _state(name, last_judged(history, name), today, drift_faults(history, plan, name))
+        for name in config.qa.required
+    )
 
 
-def _state(name: str, last: Entry | None, today: date) -> Required:
+def _state(name: str, last: Entry | None, today: date, drifting: Sequence[str]) -> Required:
     if last is None:
         return Required(name, "", "", "", "", "it was never carried out to a verdict")
     fault = ""
@@ -53,6 +58,8 @@ def _state(name: str, last: Entry | None, today: date) -> Required:
         fault = f"it was failed on {last.day} ({last.run})"
     elif last.due <= today:
         fault = f"it was due on {last.due}; last carried out on {last.day}"
+    elif drifting:
+        fault = f"its figures drift: {'; '.join(drifting)}"
     return Required(name, last.run, str(last.day), last.verdict, str(last.due), fault)
 
 

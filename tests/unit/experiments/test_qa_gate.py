@@ -87,3 +87,18 @@ def test_required_tests_without_a_folder_are_a_mistake_in_the_rig_file(tmp_path)
     wrong = config.model_copy(update={"qa": config.qa.model_copy(update={"required": ("line_loss",)})})
     with pytest.raises(ConfigError, match="names no folder"):
         gate(wrong)
+
+
+def test_a_device_whose_figures_drift_blocks_the_study(tmp_path):
+    for k in range(12):
+        result(tmp_path, "WOULD PASS", f"2026-11-{k + 10}")
+        path = tmp_path / f"qa-line_loss-202611{k + 10}T000000Z" / "results.json"
+        data = json.loads(path.read_text())
+        data["figures"] = [{"name": "offset_kpa", "value": 0.01 * (-1) ** k + (k > 9), "unit": "kPa"}]
+        path.write_text(json.dumps(data))
+    (tmp_path / "trend.toml").write_text(
+        '[[designs]]\nacceptance = "line_loss"\nfigure = "offset_kpa"\ncentre = 0.0\nsigma = 0.02\n'
+        'source = "maker"\nmade = "2026-01-01"\n'
+    )
+    with pytest.raises(ConfigError, match="its figures drift: offset_kpa: beyond 3 s"):
+        gate(rig(tmp_path, "line_loss"), today=TODAY)
