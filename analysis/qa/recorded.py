@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from analysis.qa.acceptance import Acceptance, load_acceptance
@@ -20,6 +20,8 @@ ACCEPTANCE = "acceptance.toml"
 READINGS = "readings"
 """Folder of the streams."""
 FINISHED = "finished"
+READ_FILE = "qa.file_read"
+"""Journal entry of a table that came from a file."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,9 @@ def analyse_qa(path: Path) -> QaResults:
     tables = {name: stream_table([(acceptance.id, stream)], simulated) for name, stream in streams.items()}
     ended = str(run.closed.get("reason", "not sealed: killed, or still running"))
     outcome = _outcome(evaluation, tables, acceptance, ended)
+    files = [entry.data for entry in run.chain.entries if entry.kind == READ_FILE]
+    if files:
+        outcome = replace(outcome, notes=(*_of_files(files), *outcome.notes))
     verdict = judge(acceptance, outcome, simulated)
     return QaResults(run, acceptance, evaluation, tables, outcome, verdict, simulated, verify_run(path))
 
@@ -110,6 +115,17 @@ def _outcome(evaluation: Evaluation, tables: Tables, acceptance: Acceptance, end
     if lacking:
         return Outcome((), invalid=lacking)
     return evaluation.evaluate(tables, evaluation.settings(acceptance.parameters))
+
+
+def _of_files(files: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+    """Where the readings come from, and what the files lack."""
+    found = []
+    for data in files:
+        found.append(f"{data['table']}: {data['rows_n']} rows of {data['file']} (SHA-256 {str(data['sha256'])[:12]})")
+        remarks = data["remarks"]
+        assert isinstance(remarks, list)
+        found += [f"{data['file']}: {remark}" for remark in remarks]
+    return tuple(found)
 
 
 def figures_by_name(results: QaResults) -> Mapping[str, float]:

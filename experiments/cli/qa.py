@@ -66,6 +66,45 @@ def run(
         _show(done.path, done.results.as_json(), json)
 
 
+@app.command(
+    epilog="Examples:  phantomrig qa evaluate feed_axis --table targets=gauge.csv   |   "
+    "phantomrig qa evaluate holder_pose --table poses=tracker.xlsx --columns poses=tracker.toml"
+)
+def evaluate(
+    test: Annotated[str, typer.Argument(help="test by name, or acceptance file of your own (.toml)")],
+    table: Annotated[
+        list[str], typer.Option(help="NAME=FILE: CSV or spreadsheet of a table of the test (may be repeated)")
+    ],
+    columns: Annotated[
+        list[str] | None, typer.Option(help="NAME=FILE: column map of a table, .toml (may be repeated)")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="folder that gets the run folder")] = Path("runs"),
+    simulated: Annotated[bool, typer.Option("--simulated", help="the readings come from a simulation")] = False,
+    json: AsJson = False,
+) -> None:
+    """Judge readings that somebody else has recorded, and write the report; no rig is opened."""
+    with answers(json):
+        from experiments.qa.from_files import evaluate_files
+
+        done = evaluate_files(
+            test, _pairs("--table", table), _pairs("--columns", columns or []), out=out, simulated=simulated
+        )
+        _show(done.path, done.results.as_json(), json)
+
+
+def _pairs(option: str, given: list[str]) -> dict[str, str]:
+    """``NAME=FILE`` by name; raises ``ConfigError``."""
+    from hal.errors import ConfigError
+
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, path = text.partition("=")
+        if not (name and sign and path) or name in found:
+            raise ConfigError(f"{option} {text!r}: give NAME=FILE, each name once")
+        found[name] = path
+    return found
+
+
 @app.command()
 def report(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="run folder of a QA test")], json: AsJson = False

@@ -5,6 +5,7 @@
 """
 
 from experiments.qa.conduct import QaRun, run_test
+from experiments.qa.from_files import evaluate_files
 from experiments.qa.shipped_files import acceptance_of, shipped_acceptances
 
-__all__ = ["QaRun", "acceptance_of", "run_test", "shipped_acceptances"]
+__all__ = ["QaRun", "acceptance_of", "evaluate_files", "run_test", "shipped_acceptances"]
