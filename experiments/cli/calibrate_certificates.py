@@ -46,7 +46,7 @@ def add_to(app: typer.Typer) -> None:
         "certify phantom-1/phantom.json calibrations --identity PR-2026-014 --by AB --due 2026-12-31"
     )
     def certify(
-        result: Annotated[Path, typer.Argument(help="JSON of an accepted calibration (the output of --json)")],
+        result: Annotated[Path, typer.Argument(help="JSON of an accepted calibration (output of --json), or QA run")],
         folder: Folder,
         identity: Annotated[str, typer.Option(help="unique name, e.g. PR-2026-014")],
         by: Annotated[str, typer.Option(help="who performed it")],
@@ -61,16 +61,26 @@ def add_to(app: typer.Typer) -> None:
         value: Annotated[list[str] | None, typer.Option(help="further number NAME=VALUE:U:UNIT")] = None,
         json: AsJson = False,
     ) -> None:
-        """File an accepted result as a certificate with a due date."""
+        """File an accepted result as a certificate with a due date; a QA run is due when its acceptance file says."""
+        from analysis.qa.certified import due_of, result_of
+        from analysis.qa.recorded import analyse_qa
         from rig.calibration.certificates.folder import CalibrationRegistry
-        from rig.calibration.certificates.issue import issue_file, stated_value
+        from rig.calibration.certificates.issue import issue, issue_file, stated_value
 
         with answers(json):
             day_of(due, "--due")
-            made = issue_file(
-                result, identity, by, due, kind=kind, transform=transform, device=device, serial=serial, method=method,
-                values=dict(stated_value(text) for text in value or ()),
-            )  # fmt: skip
+            values = dict(stated_value(text) for text in value or ())
+            if result.is_dir():
+                qa = analyse_qa(result)
+                made = issue(
+                    result_of(qa), identity, by, due or due_of(qa).isoformat(), device=device, serial=serial,
+                    method=method, values=values,
+                )  # fmt: skip
+            else:
+                made = issue_file(
+                    result, identity, by, due, kind=kind, transform=transform, device=device, serial=serial,
+                    method=method, values=values,
+                )  # fmt: skip
             path = CalibrationRegistry(folder).add(made)
             say(f"certificate: {path}" + (" (SIMULATED rig)" if made.simulated else ""))
             if json:

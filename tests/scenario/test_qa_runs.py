@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
 
+from analysis.qa.certified import result_of
 from analysis.qa.recorded import analyse_qa
 from analysis.qa.report import make_qa_report
 from experiments.cli.main import app
@@ -16,6 +18,7 @@ from experiments.qa import acceptance_of, run_test, shipped_acceptances
 from experiments.qa.due import due_list
 from experiments.qa.procedures import PROCEDURES, Procedure
 from hal.errors import ConfigError, DeviceError, SafetyStop
+from rig.calibration.certificates.certificate import read_certificate
 from rig.config import config_file
 from rig.record import verify_run
 
@@ -31,6 +34,35 @@ def test_a_run_is_sealed_and_its_report_names_method_reference_and_limits(still)
     for words in ("SIMULATED DATA", "a test of our own", "TRK-JITTER", "project default", "Decision rule", "clamped"):
         assert words in page, words
     assert "complies" not in page and (still.path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_passed_run_is_certified_like_a_calibration(still, tmp_path):
+    words = ["calibrate", "certify", still.path, tmp_path / "c", "--identity", "QA-1", "--by", "AB"]
+    made = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert made.exit_code == 0, made.stderr
+    certificate, qa = read_certificate(tmp_path / "c" / "QA-1.json"), analyse_qa(still.path)
+    assert (certificate.kind, certificate.device, certificate.simulated) == ("qa_tracker_still", "tracker", True)
+    days = certificate.due_date - certificate.moment.date()
+    assert days.days == qa.acceptance.effort.interval_days
+    judged = {j.limit.figure: j for j in qa.verdict.judged if j.figure is not None and j.figure.u is not None}
+    assert judged and judged.keys() <= certificate.values.keys()
+    for name, value in certificate.values.items():
+        assert value.value == still.figures()[name]
+        assert value.limit is None or value.within
+    assert {name for name in judged if certificate.values[name].limit is None} == {
+        name for name, j in judged.items() if j.limit.limit is None
+    }
+
+
+def test_a_run_that_did_not_pass_is_not_certified(still, tmp_path):
+    qa = analyse_qa(still.path)
+    for changes, words in (
+        ({"verdict": replace(qa.verdict, word="WOULD FAIL", reason="TRK-JITTER")}, "WOULD FAIL .TRK-JITTER"),
+        ({"verdict": replace(qa.verdict, word="MARGINAL")}, "MARGINAL"),
+        ({"faults": ("readings/poses was changed",)}, "not as it was recorded"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            result_of(replace(qa, **changes))
 
 
 def test_the_report_made_again_is_the_same_to_the_byte(still):
