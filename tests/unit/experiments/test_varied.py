@@ -116,7 +116,7 @@ def test_a_rig_with_an_unknown_word_is_refused_before_it_is_used(changes: dict[s
 
 
 def test_of_a_real_bench_a_script_changes_limits_and_needle_only_and_its_folders_stay_where_they_are() -> None:
-    with pytest.raises(ConfigError, match="what stands there"):
+    with pytest.raises(ConfigError, match="may change only limits and needle"):
         rig_file("bench_example", {"devices.pump.diameter_mm": 3.0})
     made = rig_file("bench_example", {"limits.volume.injection_ml": 1.0})
     assert made.data["gel"]["ledgers"].startswith("/") and made.data["gel"]["ledgers"].endswith("rig/data/blocks")
