@@ -119,3 +119,10 @@ def test_rows_of_the_uncertainty_by_hand():
 def test_deviations_that_make_no_axis_are_refused(at, up, down, words):
     with pytest.raises(ConfigError, match=words):
         axis(at, up, down)
+
+
+def test_fewer_runs_than_five_are_remarked():
+    found = axis(AT, [row[:3] for row in UP], [row[:3] for row in DOWN])
+    assert found.remarks == ("3 runs in each direction instead of 5",)
+    long = axis(np.array(AT) * 100, UP, DOWN)
+    assert "5 targets over 4.95 m: fewer than 5 per metre" in long.remarks

@@ -199,3 +199,16 @@ def test_velocity_of_three_runs_by_hand():
 def test_positions_that_are_none_are_refused(attained, words):
     with pytest.raises(ConfigError, match=words):
         pose(attained, np.zeros(3))
+
+
+def test_drift_is_not_called_steady_before_two_hours():
+    blocks = [np.zeros((10, 3)), np.full((10, 3), 0.1), np.full((10, 3), 0.1), np.full((10, 3), 0.1)]
+    assert not drift(blocks, [0.0, 0.5, 1.0, 1.5], np.zeros(3)).steady
+    assert drift([*blocks, blocks[-1]], [0.0, 0.5, 1.0, 1.5, 2.0], np.zeros(3)).steady
+
+
+def test_jitter_along_a_slow_track_does_not_change_where_it_crosses():
+    reach = np.linspace(-1.0, 81.0, 165)
+    s = (reach[:, None] + [0.0, -0.9, -0.3]).ravel()
+    track = np.column_stack([s, np.tile([0.0, 5.0, 5.0], 165), np.zeros_like(s)])
+    assert crossings(track, LINE) == pytest.approx(LINE, abs=1e-9)

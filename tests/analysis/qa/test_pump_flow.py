@@ -215,3 +215,26 @@ def test_a_day_of_readings_every_second_takes_less_than_a_second():
     of = flow_of(volume(seconds / 60), seconds / 60)
     assert trumpet(of, 5.0, from_min=1380.0, to_min=1440.0 - 0.5).why == ""
     assert time.perf_counter() - began < 1.0
+
+
+def test_before_the_first_reading_there_is_no_flow():
+    log = weights([20.0, 40.0, 60.0, 90.0], [1.0, 1.1, 1.2, 1.3])
+    assert np.isnan(log.mass_g).tolist() == [True, False, False, False]
+    late = weights([300.0, 330.0], [1.0, 1.1])
+    assert late.gaps[0].words == "no readings from minute 0.0 to 5.0" and np.isnan(late.mass_g).sum() == 10
+
+
+def test_a_start_up_whose_rise_lies_in_a_gap_has_no_delay():
+    keep = (GRID_MIN <= 1.0) | (GRID_MIN >= 10.0)
+    rising = 5.0 / 60 * np.maximum(0.0, GRID_MIN - 5.0)
+    assert start_up(flow_of(rising, GRID_MIN), 5.0).delay_min == pytest.approx(5.0)
+    assert start_up(flow_of(rising[keep], GRID_MIN[keep]), 5.0).delay_min is None
+
+
+def test_an_even_flow_with_one_stop_or_few_stops_is_not_taken_for_drops():
+    once = np.full(120, 0.0208)
+    once[40:54] = 0.0
+    assert whole_drops_g(once) is None
+    seldom = np.full(120, 0.0208)
+    seldom[[5, 50, 60, 100]] = 0.0
+    assert whole_drops_g(seldom) is None

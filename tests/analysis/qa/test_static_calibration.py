@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import linregress
 
 from analysis.qa.drift import creep, slope
 from analysis.qa.force_class import best_class
@@ -115,3 +116,9 @@ def test_planted_creep_misses_the_best_class_of_force_transducers_and_meets_the_
         creep([0, 100], [1, 1], 1.0)
     with pytest.raises(ConfigError, match="stickiness"):
         best_class({"stickiness": 1.0})
+
+
+def test_the_uncertainty_of_a_slope_is_that_of_a_library():
+    x, y = np.arange(5.0), np.array([0.0, 1.1, 1.9, 3.2, 3.8])
+    found, library = slope(x, y), linregress(x, y)
+    assert (found.value, found.u) == pytest.approx((library.slope, library.stderr))

@@ -145,3 +145,12 @@ def test_a_syringe_that_does_not_last_is_refused_with_the_one_that_would():
 
 def test_the_diameter_of_a_barrel_by_weighing():
     assert inner_diameter_mm(np.pi * 14.43**2 / 4 * 30.0 / 1000.0, 30.0) == pytest.approx(14.43)
+
+
+def test_percentiles_and_the_worst_of_short_windows_are_those_of_the_rate():
+    time = np.arange(0.0, 101.0)
+    error = np.tile([-0.5, 0.0, 0.0, 0.1], 25)
+    volume = np.concatenate([[0.0], np.cumsum(3.0 / 60 * (1 + error))])
+    (found,) = short_windows(time, volume, 3.0, (1.0,))
+    assert found.n == 100 and found.worst_percent == pytest.approx(-50.0)
+    assert (found.p5_percent, found.median_percent, found.p95_percent) == pytest.approx((-50.0, 0.0, 10.0), abs=1e-6)
