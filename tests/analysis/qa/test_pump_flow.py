@@ -238,3 +238,11 @@ def test_an_even_flow_with_one_stop_or_few_stops_is_not_taken_for_drops():
     seldom = np.full(120, 0.0208)
     seldom[[5, 50, 60, 100]] = 0.0
     assert whole_drops_g(seldom) is None
+
+
+@pytest.mark.parametrize(("rate", "percent"), [(5.0, -0.27), (1.0, -1.33)])
+def test_back_pressure_on_a_yielding_line_costs_what_it_stores(rate, percent):
+    even = rate / 60 * GRID_MIN
+    stored = np.where(GRID_MIN > 90.0, 0.01333, 0.0)
+    found = trumpet(flow_of(np.maximum.accumulate(even - stored)), rate)
+    assert found.mean_percent == pytest.approx(percent, abs=0.005)
