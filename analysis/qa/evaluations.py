@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import difflib
 
+from analysis.qa.balance_check import BALANCE_CHECK
 from analysis.qa.capture_timing import CAPTURE_TIMING
 from analysis.qa.evaluation import Evaluation
 from analysis.qa.feed_axis import FEED_AXIS
 from analysis.qa.holder_pose import HOLDER_POSE
 from analysis.qa.line_loss import LINE_LOSS
+from analysis.qa.pump_bolus import PUMP_BOLUS
+from analysis.qa.pump_trumpet import PUMP_TRUMPET
 from analysis.qa.sensor_static import FORCE_STATIC, PRESSURE_STATIC
 from analysis.qa.tracker_still import TRACKER_STILL
 from hal.errors import ConfigError
 
 EVALUATIONS: dict[str, Evaluation] = {
     one.name: one
-    for one in (CAPTURE_TIMING, FEED_AXIS, FORCE_STATIC, HOLDER_POSE, LINE_LOSS, PRESSURE_STATIC, TRACKER_STILL)
+    for one in (
+        BALANCE_CHECK,
+        CAPTURE_TIMING,
+        FEED_AXIS,
+        FORCE_STATIC,
+        HOLDER_POSE,
+        LINE_LOSS,
+        PRESSURE_STATIC,
+        PUMP_BOLUS,
+        PUMP_TRUMPET,
+        TRACKER_STILL,
+    )
 }
 
 

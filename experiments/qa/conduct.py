@@ -101,7 +101,8 @@ def check_test(test: str, rig: str = "simulated") -> str:
 def _checked(acceptance: Acceptance, rig: str) -> tuple[RigConfig, RigConfig]:
     """The rig with its certificates, and as its file states it.
 
-    Raises ``ConfigError`` when a role is missing, or the reference may not decide a limit.
+    Raises ``ConfigError`` when a role is missing, the test cannot be carried out like this, or the reference may not
+    decide a limit.
     """
     test = acceptance.test
     if test not in PROCEDURES:
@@ -111,6 +112,9 @@ def _checked(acceptance: Acceptance, rig: str) -> tuple[RigConfig, RigConfig]:
     missing = [role for role in PROCEDURES[test].roles if role not in config.devices]
     if missing:
         raise ConfigError(f"this rig ({config.rig.name}) has no {' and no '.join(missing)}, which {test} needs")
+    why = PROCEDURES[test].refusal(evaluation_of(test).settings(acceptance.parameters), config)
+    if why:
+        raise ConfigError(f"{acceptance.id}: {why}")
     faults = reference_faults(acceptance.reference, acceptance.criteria)
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)

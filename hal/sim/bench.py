@@ -134,6 +134,7 @@ class Bench:
                     error=s.planted(role),
                     balance=s.balance,
                     axes=s.axes_of(role),
+                    plunger=s.plunger,
                 )
             )
             for role, device in stated.items()
@@ -265,10 +266,13 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
     kind = replace(kind, curvature_sd=math.hypot(kind.curvature_sd, GEL_CURVATURE_SD))
     renderer = Renderer(partial(_prepare, s, built, cartridge_seed), spec.probe, s.frame_quality, seed=cartridge_seed)
     line = LineSpec(
-        compliance_ul_kpa=spec.compliance_ul_kpa,
+        compliance_ul_kpa=spec.compliance_ul_kpa if s.line.compliance_ul_kpa is None else s.line.compliance_ul_kpa,
+        compliance_sd=LineSpec.compliance_sd if s.line.compliance_ul_kpa is None else 0.0,
         gauge=int(kind.gauge.rstrip("G")),
         needle_mm=kind.length_mm,
         viscosity_mpa_s=s.viscosity_mpa_s,
+        leak_ml_h=s.line.leak_ml_h,
+        air_ml=s.line.air_ml,
     )
     world = World(
         built,

@@ -85,6 +85,9 @@ class FaultPlan:
             self._note("pump", fault, _part("pump", pump, "power_cycle", fault))
         for fault in self._of("pump", "blocked_line"):
             self._note("pump", fault, partial(_narrow, world, CLOGGED), partial(_narrow, world, 1.0 / CLOGGED))
+        for fault in self._of("pump", "sticks"):
+            stick = _part("pump", pump, "stick", fault)
+            self._note("pump", fault, partial(stick, True), partial(stick, False))
         self._happen_to_balance(cores)
         for role in ("holder", "carrier"):
             for fault in self._of(role, "limit_switch"):

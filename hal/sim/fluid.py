@@ -28,6 +28,9 @@ PENNY_ASPECT = 3.0
 VACUUM_KPA = -95.0
 """The fluid boils before the plunger can pull harder."""
 NO_FLOW_ML_MIN = 1e-3
+LEAKS_FROM_KPA = 0.02
+"""A line that leaks drips while the pump runs, and hardly once it has emptied [A]."""
+ATMOSPHERE_KPA = 101.325
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,11 @@ class Hydraulics:
         site = self._at(material if tip_in_gel else None, tip_mm)
         tissue_kpa = site.pressure_kpa(self._time_s)
         capacity = self.compliance_ul_kpa
+        if self.line.air_ml > 0.0:  # isothermal
+            absolute_kpa = ATMOSPHERE_KPA + self.line_pressure_kpa
+            capacity += 1000.0 * self.line.air_ml * ATMOSPHERE_KPA / absolute_kpa**2
+        if self.line.leak_ml_h > 0.0 and self.line_pressure_kpa > LEAKS_FROM_KPA:
+            pushed_ul -= self.line.leak_ml_h * dt_s / 3.6
         before_kpa = self.line_pressure_kpa
         still_kpa = max(VACUUM_KPA, before_kpa + pushed_ul / capacity)
         """Pressure at the end if nothing leaves."""

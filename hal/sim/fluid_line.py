@@ -49,6 +49,10 @@ class LineSpec:
     density_kg_m3: float = 1000.0
     k_line: float = 1.5
     """Measured systems against theory: 1.3-1.6 (connectors, bends, real bores)."""
+    leak_ml_h: float = 0.0
+    """Lost before the needle while the line is under pressure."""
+    air_ml: float = 0.0
+    """Air in the line, at atmospheric pressure."""
 
     def __post_init__(self) -> None:
         if self.needle_id_mm is None and self.gauge not in NEEDLE_ID_MM:

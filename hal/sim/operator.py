@@ -173,6 +173,9 @@ class SimulatedOperator:
         if "needle_out" in instruction.manner and self._world.needle_source is self.hand:
             here = self.hand.pose(self._clock.now_ns())
             self._move(self._with_feed(here, -10.0), self._who.confirm_s)
+        if instruction.manner[:1] == ("stopcock",):
+            self._world.advance(self._clock.now_ns())
+            self._world.stopcock_closed = instruction.manner[1:] == ("close",)
         self._answer(reaction_s + self._who.confirm_s)
 
     def _read_depth(self, instruction: Instruction, reaction_s: float) -> None:

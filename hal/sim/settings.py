@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hal.files import Degrees, Document, Offset, refusal, validated
 from hal.sim.build import BuildErrors
+from hal.sim.devices.pump_plunger import PlungerFigures
 from hal.sim.devices.sensor_noise import SensorError
 from hal.sim.devices.weigh_cell import BalanceFigures
 from hal.sim.faults import FaultKind
@@ -22,7 +23,7 @@ WIRED = (
     "balance",
 )  # fmt: skip
 MISHAPS: dict[str, frozenset[str]] = {
-    "pump": frozenset({"jam", "power_cycle", "blocked_line"}),
+    "pump": frozenset({"jam", "power_cycle", "blocked_line", "sticks"}),
     "holder": frozenset({"limit_switch"}),
     "carrier": frozenset({"limit_switch"}),
     "contact": frozenset({"short", "broken_wire"}),
@@ -48,10 +49,10 @@ class BenchFault(BaseModel):
     """Role, or ``bench`` for what happens to the whole bench."""
     kind: str
     """On the line: ``drop_reply drop_command delay corrupt truncate wrong_crc duplicate stale silent unplugged``.
-    Of the device: pump ``jam power_cycle blocked_line``, holder and carrier ``limit_switch``, contact ``short
-    broken_wire``, operator ``declines absent``, tracker ``hidden`` (no sight of the stylus), balance
-    ``power_cycle zero_tracking`` (switched on at its keys) ``stuck_flag`` (calls everything stable) ``draught`` (of
-    2 mg), bench ``emergency_stop``."""
+    Of the device: pump ``jam power_cycle blocked_line`` and ``sticks`` (its stopper, which then goes after the
+    pusher), holder and carrier ``limit_switch``, contact ``short broken_wire``, operator ``declines absent``, tracker
+    ``hidden`` (no sight of the stylus), balance ``power_cycle zero_tracking`` (switched on at its keys) ``stuck_flag``
+    (calls everything stable) ``draught`` (of 2 mg), bench ``emergency_stop``."""
     from_s: float = Field(ge=0.0, le=1e6)
     """Seconds since the bench was switched on (every cartridge of a simulated study begins at 0)."""
     to_s: float | None = Field(default=None, gt=0.0, le=1e6)
@@ -131,6 +132,19 @@ class TrackerFigures(BaseModel):
     """A body on the probe, reported as ``ProbeToTracker``."""
 
 
+class LineFaults(BaseModel):
+    """``[sim.line]``: what of the line differs from what the rig file states."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    compliance_ul_kpa: float | None = Field(default=None, ge=0.01, le=50.0)
+    """Of syringe and line, exactly; left out, that of the rig file within its spread."""
+    air_ml: float = Field(default=0.0, ge=0.0, le=10.0)
+    """Air bubbles in the line, at atmospheric pressure."""
+    leak_ml_h: float = Field(default=0.0, ge=0.0, le=100.0)
+    """Lost before the needle while the line is under pressure."""
+
+
 class SimSettings(BaseModel):
     """The simulated bench."""
 
@@ -159,6 +173,9 @@ class SimSettings(BaseModel):
     """The balance, on a bench whose rig file has one."""
     vessel: VesselSpec = VesselSpec()
     """On the balance's pan, under the needle: what leaves the tip outside the gel goes into it."""
+    plunger: PlungerFigures = PlungerFigures()
+    """The mechanics of the pump and its syringe."""
+    line: LineFaults = LineFaults()
     faults: tuple[BenchFault, ...] = ()
     """Faults and their times."""
     sensor_errors: dict[Literal["pressure", "needle_force", "probe_force"], PlantedError] = {}

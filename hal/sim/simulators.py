@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from hal import registry
 from hal.errors import ConfigError
 from hal.links.wire import WireCore
+from hal.sim.devices.pump_plunger import PlungerFigures
 from hal.sim.devices.sensor_noise import SensorError
 from hal.sim.devices.weigh_cell import BalanceFigures
 from hal.sim.ports import (
@@ -75,6 +76,8 @@ class SimPlace:
     """``backlash`` and ``scale`` planted in these axes by ``[sim.axis_errors]``; empty for healthy ones."""
     balance: BalanceFigures = field(default_factory=BalanceFigures)
     """The balance of this bench, if it has one."""
+    plunger: PlungerFigures = field(default_factory=PlungerFigures)
+    """The mechanics of its pump."""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,8 @@ class World:
         self.applied: dict[str, float] = {}
         """What a reference makes act on a sensor, by the sensor's role, in place of what it feels otherwise; a check
         weight (g) stands on the balance beside the vessel."""
+        self.stopcock_closed = False
+        """Between pressure sensor and needle."""
         self.vessel: Vessel | None = None
         """Under the tip, while that is outside the gel."""
         self._caught_ml = 0.0
@@ -172,7 +174,7 @@ class World:
         in_gel = self.needle.embedded_mm > 0.0
         material = self.tissue.material(self.tip_label()) if in_gel else None
         before_ml = self.fluid.delivered_ml
-        self.fluid.step(dt_s, displaced, material, tip, in_gel, self.needle.bone_contact)
+        self.fluid.step(dt_s, displaced, material, tip, in_gel, self.needle.bone_contact or self.stopcock_closed)
         if not in_gel:
             self._caught_ml += self.fluid.delivered_ml - before_ml
         self._last = _Moment(axes, displaced)

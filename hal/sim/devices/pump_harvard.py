@@ -133,6 +133,11 @@ class HarvardPump:
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
+    def stick(self, stuck: bool, now_ns: int) -> None:
+        """The stopper sticks in its barrel while the motor goes on, or comes loose."""
+        self._advance(now_ns)
+        self.motor.plunger.stuck = stuck
+
     def _advance(self, now_ns: int) -> None:
         self.motor.advance(now_ns)
 
@@ -334,5 +339,5 @@ class HarvardPump:
 
 def simulator(place: SimPlace) -> SimDevice:
     """The pump of a simulated bench."""
-    core = HarvardPump(place.surroundings, seed=place.seed)
+    core = HarvardPump(place.surroundings, seed=place.seed, figures=place.plunger, bore_mm=place.plunger.bore_mm)
     return SimDevice(place.role, place.driver, core, None, BOTH, plunger=core)

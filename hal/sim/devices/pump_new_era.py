@@ -121,6 +121,11 @@ class NewEraPump:
         if was_running and self.switches["PF"]:
             self.motor.run(None, now_ns)
 
+    def stick(self, stuck: bool, now_ns: int) -> None:
+        """The stopper sticks in its barrel while the motor goes on, or comes loose."""
+        self._advance(now_ns)
+        self.motor.plunger.stuck = stuck
+
     def raise_alarm(self, letter: str, now_ns: int) -> None:
         """Stop in alarm; in Safe mode the alarm is sent by itself, which does not acknowledge it.
 
@@ -358,5 +363,5 @@ class NewEraPump:
 
 def simulator(place: SimPlace) -> SimDevice:
     """The pump of a simulated bench."""
-    core = NewEraPump(place.surroundings, seed=place.seed)
+    core = NewEraPump(place.surroundings, seed=place.seed, figures=place.plunger, bore_mm=place.plunger.bore_mm)
     return SimDevice(place.role, place.driver, core, None, BOTH, plunger=core)
