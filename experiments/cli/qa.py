@@ -105,6 +105,50 @@ def _pairs(option: str, given: list[str]) -> dict[str, str]:
     return found
 
 
+@app.command(epilog="Example:  phantomrig qa daily line_loss capture_timing --rig bench.toml")
+def daily(
+    tests: Annotated[list[str], typer.Argument(help="tests by name, or acceptance files of your own, in this order")],
+    rig: Annotated[Path | None, typer.Option("--rig", help="rig.toml (default: the simulated rig)")] = None,
+    out: Annotated[Path, typer.Option(help="folder that gets the run folders")] = Path("runs"),
+    seed: Annotated[int, number("seed of a simulated bench", 0, 2**32 - 1)] = 1,
+    json: AsJson = False,
+) -> None:
+    """Carry out several tests one after the other and say whether today's studies may run (exit 0: yes, 1: no)."""
+    with answers(json):
+        from experiments.qa.daily import check_the_day
+
+        day = check_the_day(tests, str(rig) if rig is not None else "simulated", out=out, seed=seed)
+        for one in day.results:
+            say(f"{one.test}: {one.verdict}" + (f" - {one.reason}" if one.reason else ""))
+        say(f"today's studies {'may' if day.may_run else 'may NOT'} run")
+        if json:
+            emit(day.as_json())
+        if not day.may_run:
+            raise typer.Exit(1)
+
+
+@app.command(epilog="Example:  phantomrig qa impact runs/qa-pressure_static-... --studies runs")
+def impact(
+    failed: Annotated[Path, typer.Argument(metavar="RUN", help="run folder of a QA test that failed")],
+    studies: Annotated[Path, typer.Option(help="folder of the studies")] = Path("runs"),
+    json: AsJson = False,
+) -> None:
+    """List the studies that used the device between its last pass and this failure, with what it could change."""
+    with answers(json):
+        from analysis.qa.impact import impact_of
+
+        found = impact_of(failed, studies)
+        since = found.since or "the beginning: it was never passed"
+        say(f"{found.device} {found.serial}".strip() + f": {len(found.touched)} studies since {since}")
+        for one in found.touched:
+            changes = f"could change: {', '.join(one.changes)}" if one.changes else "no verdict within the error found"
+            say(f"  {one.run} ({one.verdict}): {changes}")
+        for text in found.unreadable:
+            say(f"  not read: {text}")
+        if json:
+            emit(found.as_json())
+
+
 @app.command()
 def report(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="run folder of a QA test")], json: AsJson = False

@@ -312,3 +312,22 @@ def test_a_tracker_that_is_too_coarse_for_the_feed_is_refused(tmp_path):
     coarse = _changed(tmp_path, "feed_axis", expanded_uncertainty=300.0)
     with pytest.raises(ConfigError, match=r"FEED-A: .*uncertain by 300 um[\s\S]*laser interferometer would do"):
         run_test(coarse, "qa_bench", out=tmp_path / "runs")
+
+
+def test_a_day_is_checked_test_by_test_and_a_clot_keeps_its_studies_from_running(tmp_path):
+    order = [
+        "qa",
+        "daily",
+        _short(tmp_path, "tracker_still", 10.0),
+        "line_loss",
+        "--out",
+        str(tmp_path / "runs"),
+        "--json",
+    ]
+    good = CliRunner().invoke(app, order)
+    assert good.exit_code == 0 and json.loads(good.stdout.splitlines()[-1])["may_run"]
+    blocked = _rig(tmp_path, more=_fault("pump", "blocked_line", from_s=0.0))
+    bad = CliRunner().invoke(app, [*order, "--rig", blocked])
+    data = json.loads(bad.stdout.splitlines()[-1])
+    assert bad.exit_code == 1 and not data["may_run"]
+    assert [one["verdict"] for one in data["tests"]] == ["MARGINAL", "NOT EVALUATED"]
