@@ -70,6 +70,8 @@ class Limit(_Data):
     """``within``: the absolute value must not exceed the limit."""
     limit: float | None = None
     """Left out: reported without a verdict ("limit: maker / site")."""
+    expected: float | None = None
+    """The figure of a healthy device: the reference is held against it beside the limit, where it is smaller."""
     unit: str = ""
     source: str = "site"
     """Whose limit: ``maker`` with the document, ``site``, ``project default``; never a standard's that has none."""

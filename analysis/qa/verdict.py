@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from analysis.qa.acceptance import Acceptance, Limit, Reference
 from analysis.qa.outcome import Figure, Outcome
+from analysis.qa.reference import ReferenceRule, may_decide
 
 PASS, MARGINAL, FAIL = "PASS", "MARGINAL", "FAIL"
 NOT_EVALUATED, REPORTED = "NOT EVALUATED", "REPORTED"
@@ -86,17 +87,16 @@ def reference_faults(reference: Reference, criteria: Sequence[Limit]) -> list[st
 
     Only limits in the unit of the reference are compared: a share in percent says nothing of millimetres by itself.
     """
+    share = reference.share_max
+    rule = ReferenceRule("acceptance file", f"at most {100 * share:.0f} % of limit or expected figure", share, True)
     faults = []
     for limit in criteria:
         if limit.limit is None or limit.unit != reference.unit or not reference.unit:
             continue
-        instead = f"; {reference.instead} would do" if reference.instead else ""
-        if reference.expanded_uncertainty is None:
-            faults.append(f"{limit.id}: nobody has stated the uncertainty of {reference.name}{instead}")
-        elif reference.expanded_uncertainty > reference.share_max * abs(limit.limit):
-            faults.append(
-                f"{limit.id}: {reference.name} is uncertain by {reference.expanded_uncertainty:g} {reference.unit} "
-                f"(k = 2), and at most {100 * reference.share_max:.0f} % of the limit ({limit.limit:g} {limit.unit}) "
-                f"is allowed{instead}"
-            )
+        found = may_decide(
+            rule, reference.expanded_uncertainty, unit=limit.unit, limit=limit.limit, expected=limit.expected
+        )
+        if not found.allowed:
+            instead = f"; {reference.instead} would do" if reference.instead else ""
+            faults.append(f"{limit.id}: {reference.name}: {found.words}{instead}")
     return faults

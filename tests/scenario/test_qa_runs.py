@@ -262,7 +262,7 @@ def test_a_reference_that_is_too_uncertain_is_refused_with_one_that_would_do(tmp
     text = shipped_acceptances()["pressure_static"].read_text()
     poor = tmp_path / "poor.toml"
     poor.write_text(text.replace("expanded_uncertainty = 0.1 ", "expanded_uncertainty = 0.5 "))
-    with pytest.raises(ConfigError, match=r"OFFSET: .*uncertain by 0.5 kPa[\s\S]*0.05 % of 200 kPa would do"):
+    with pytest.raises(ConfigError, match=r"OFFSET: .*U = 0.5 kPa[\s\S]*0.05 % of 200 kPa would do"):
         run_test(str(poor), out=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
@@ -310,7 +310,7 @@ def test_the_holder_shows_a_wrong_scale_in_its_distances(tmp_path, error, verdic
 
 def test_a_tracker_that_is_too_coarse_for_the_feed_is_refused(tmp_path):
     coarse = _changed(tmp_path, "feed_axis", expanded_uncertainty=300.0)
-    with pytest.raises(ConfigError, match=r"FEED-A: .*uncertain by 300 um[\s\S]*laser interferometer would do"):
+    with pytest.raises(ConfigError, match=r"FEED-A: .*U = 300 um[\s\S]*laser interferometer would do"):
         run_test(coarse, "qa_bench", out=tmp_path / "runs")
 
 

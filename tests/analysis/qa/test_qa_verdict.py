@@ -66,9 +66,12 @@ def test_the_worst_criterion_is_the_verdict_and_one_without_a_limit_is_reported(
 def test_a_reference_that_is_too_uncertain_for_a_limit_is_refused_with_one_that_would_do():
     outcome = acceptance(limit("<=", 0.05), expanded_uncertainty=0.3, unit="mm", instead="a laser tracker (15 um)")
     (fault,) = reference_faults(outcome.reference, outcome.criteria)
-    assert "0.3 mm" in fault and "25 %" in fault and "a laser tracker (15 um) would do" in fault
+    assert "U = 0.3 mm" in fault and "25 %" in fault and "a laser tracker (15 um) would do" in fault
+    assert "dial gauge" in fault, "instruments that would do are named"
     fine = acceptance(limit("<=", 0.05), expanded_uncertainty=0.0125, unit="mm")
     assert reference_faults(fine.reference, fine.criteria) == []
+    small = acceptance({**limit("<=", 0.05), "expected": 0.01}, expanded_uncertainty=0.0125, unit="mm")
+    assert "0.0025 mm is allowed" in reference_faults(small.reference, small.criteria)[0]
     unknown = acceptance(limit("<=", 0.05), unit="mm")
     assert "nobody has stated" in reference_faults(unknown.reference, unknown.criteria)[0]
 
