@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date as Date
@@ -14,6 +13,8 @@ from analysis.tables import DataFrame
 from hal.files import parse_json
 
 RESULTS = "results.json"
+LONGEST_DAYS = 3660
+"""As an acceptance file may say."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,30 @@ def read_history(runs: Path) -> list[Entry]:
     found = []
     for path in sorted(runs.glob(f"qa-*/{RESULTS}")):
         try:
-            found.append(_entry(path.parent.name, parse_json(path.read_bytes())))
-        except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError):
+            found.append(entry_of(path.parent.name, parse_json(path.read_bytes())))
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # results that analysis did not write
     return sorted(found, key=lambda entry: (entry.date, entry.run))
 
 
-def _entry(run: str, data: Mapping[str, object]) -> Entry:
-    figures = data["figures"]
-    assert isinstance(figures, list)
+def entry_of(run: str, data: Mapping[str, object]) -> Entry:
+    """The entry of ``results.json``; raises ``KeyError``, ``TypeError`` or ``ValueError`` for what is none."""
+    figures, date, interval_days = data["figures"], str(data["date"]), int(str(data["interval_days"]))
+    if not isinstance(figures, list):
+        raise TypeError("figures are a list")
+    if date:
+        Date.fromisoformat(date[:10])
+    if not 1 <= interval_days <= LONGEST_DAYS:
+        raise ValueError(f"an interval of {interval_days} days")
     return Entry(
         run,
-        str(data["date"]),
+        date,
         str(data["acceptance"]),
         str(data["test"]),
         str(data["device"]),
         str(data["verdict"]),
         bool(data["simulated"]),
-        int(str(data["interval_days"])),
+        interval_days,
         {f["name"]: (float(f["value"]), str(f["unit"])) for f in figures if f["value"] is not None},
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 
-from analysis.qa.history import Entry, last_judged, read_history
+from analysis.qa.believed import Believed, believed_history, last_believed
 from analysis.qa.trend import drift_faults, read_plan
 from hal.errors import ConfigError
 from rig.config import RigConfig
@@ -34,7 +34,7 @@ class Required:
 def qa_state(config: RigConfig, today: date | None = None) -> tuple[Required, ...]:
     """Every required test of a rig; a run of a simulated device says nothing of a real one, and the other way round.
 
-    Raises ``ConfigError`` when tests are required and no folder of runs is named.
+    Runs are verified and analysed anew: what ``results.json`` claims is not believed. Raises ``ConfigError`` when tests are required and no folder of runs is named.
     """
     if not config.qa.required:
         return ()
@@ -42,17 +42,20 @@ def qa_state(config: RigConfig, today: date | None = None) -> tuple[Required, ..
     if folder is None:
         raise ConfigError(f"{config.rig.name}: [qa] required names tests, and [qa] runs names no folder of QA runs")
     today = today or datetime.now(UTC).date()
-    history = [entry for entry in read_history(folder) if entry.simulated == config.rig.simulated]
-    plan = read_plan(folder)
-    return tuple(
-        _state(name, last_judged(history, name), today, drift_faults(history, plan, name))
-        for name in config.qa.required
-    )
+    plan, simulated = read_plan(folder), config.rig.simulated
+    states = []
+    for name in config.qa.required:
+        drifting: Sequence[str] = ()
+        if plan.figures(name):
+            drifting = drift_faults(believed_history(folder, name, simulated), plan, name)
+        states.append(_state(name, last_believed(folder, name, simulated, today), today, drifting))
+    return tuple(states)
 
 
-def _state(name: str, last: Entry | None, today: date, drifting: Sequence[str]) -> Required:
+def _state(name: str, found: Believed, today: date, drifting: Sequence[str]) -> Required:
+    last = found.entry
     if last is None:
-        return Required(name, "", "", "", "", "it was never carried out to a verdict")
+        return Required(name, "", "", "", "", found.fault or "it was never carried out to a verdict")
     fault = ""
     if "FAIL" in last.verdict:
         fault = f"it was failed on {last.day} ({last.run})"
