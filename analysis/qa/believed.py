@@ -5,7 +5,6 @@ A decision (may a study begin?) rests on these; a list or a chart for a person m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date as Date
 from datetime import timedelta
@@ -36,7 +35,7 @@ class Believed:
 
 def last_believed(runs: Path, acceptance: str, simulated: bool, today: Date) -> Believed:
     """The newest judged run; a damaged one that is newer is a fault, for it may be the one that failed."""
-    for path, ended in _sealed(runs, acceptance, simulated):
+    for path in _sealed(runs, acceptance, simulated):
         entry, fault = _analysed(path)
         if entry is None:
             return Believed(None, f"the record of {path.name} cannot be believed: {fault}")
@@ -49,7 +48,7 @@ def last_believed(runs: Path, acceptance: str, simulated: bool, today: Date) -> 
 
 def believed_history(runs: Path, acceptance: str, simulated: bool) -> list[Entry]:
     """All runs of an acceptance file whose records hold, oldest first."""
-    found = [_analysed(path)[0] for path, _ in _sealed(runs, acceptance, simulated)]
+    found = [_analysed(path)[0] for path in _sealed(runs, acceptance, simulated)]
     return sorted((entry for entry in found if entry is not None), key=lambda entry: (entry.date, entry.run))
 
 
@@ -64,7 +63,7 @@ def _analysed(path: Path) -> tuple[Entry | None, str]:
         return None, str(error)
 
 
-def _sealed(runs: Path, acceptance: str, simulated: bool) -> Iterator[tuple[Path, str]]:
+def _sealed(runs: Path, acceptance: str, simulated: bool) -> list[Path]:
     """Folders of an acceptance file, the one that ended last first; those that never came to a seal are passed over.
 
     A folder that bears the test's name and cannot be read, or has lost its seal, comes first: nobody knows its day.
@@ -82,6 +81,4 @@ def _sealed(runs: Path, acceptance: str, simulated: bool) -> Iterator[tuple[Path
             found.append((manifest.ended_utc, path))
         elif manifest is None and closed:
             found.append((UNKNOWN, path))
-    for ended, path in sorted(found, reverse=True):
-        yield path, ended
-
+    return [path for _, path in sorted(found, reverse=True)]

@@ -40,17 +40,31 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     n = len(frames)
     repeats = _repeats(frames, stamp_s)
     age_ms = 1e3 * (arrived_s - stamp_s)
+    age_ms = age_ms[np.isfinite(age_ms)]
     usual = steps[(steps > 0.0) & (steps <= LONG_STEP * period)]
     jitter = float(np.std(1e3 * usual, ddof=1)) if len(usual) > 1 else 0.0
     figures = (
         Figure("rate_hz", "frame rate, by the median step of the stamps", 1.0 / period, "Hz", None, n),
         share_of("dropped_share", "frames that are missing between two stamps", missing, n + missing),
         repeats,
-        Figure("age_median_ms", "age of a frame on arrival, median", float(np.median(age_ms)), "ms", None, n),
-        Figure("age_p95_ms", "age of a frame on arrival, 95 %", float(np.percentile(age_ms, 95)), "ms", None, n),
+        *_ages(age_ms),
         Figure("step_jitter_ms", "standard deviation of the usual steps", jitter, "ms", jitter / (2 * n) ** 0.5, n),
     )
     return Outcome(figures, ("a stamp made by this computer says nothing of the scanner's own delay",))
+
+
+def _ages(age_ms: NDArray[np.float64]) -> tuple[Figure, ...]:
+    """Median and 95 % of the ages; withheld where frames seem to arrive before they were taken."""
+    why = "" if len(age_ms) else "no frame has a time of arrival"
+    if len(age_ms) and np.median(age_ms) < 0.0:
+        why = "frames arrived before their stamps: stamps and arrivals are of two clocks"
+    return tuple(
+        Figure(
+            name, f"age of a frame on arrival, {words}", None if why else float(np.percentile(age_ms, share)), "ms",
+            None, len(age_ms), why,
+        )
+        for name, words, share in (("age_median_ms", "median", 50), ("age_p95_ms", "95 %", 95))
+    )  # fmt: skip
 
 
 def _repeats(frames: DataFrame, stamp_s: NDArray[np.float64]) -> Figure:
@@ -77,7 +91,10 @@ def draw(tables: Tables, outcome: Outcome, stamp: Stamp) -> Sequence[Plot]:
     left.axhline(LONG_STEP * float(np.median(steps_ms)), color=LIMIT, linewidth=0.8, linestyle="--")
     left.set(xlabel="stamp (s)", ylabel="step to the one before (ms)")
     left.set_ylim(bottom=0)
-    right.hist(1e3 * (frames.arrived_s - frames.time_s), bins=40, color=COLOUR["out_of_plane"])
+    age_ms = 1e3 * (frames.arrived_s - frames.time_s).dropna().to_numpy(float)
+    if len(age_ms):  # bins of at least a microsecond: ages may be alike to the last digit
+        low, high = float(age_ms.min()), float(age_ms.max())
+        right.hist(age_ms, bins=np.linspace(low, max(high, low + 0.04), 41), color=COLOUR["out_of_plane"])
     right.set(xlabel="age on arrival (ms)", ylabel="frames")
     caption = (
         "Left: steps of the stamps; above the dashed line a frame is missing. Right: age of each frame on arrival."
@@ -98,9 +115,11 @@ CAPTURE_TIMING = Evaluation(
         "step_jitter_ms": ("ms", "standard deviation of the usual steps"),
     },
     evaluate=evaluate,
+    timed=True,
     parameters={
         "seconds": (10.0, "length of the record"),
         "sway_mm": (1.0, "how far the probe sways to either side, so that no two frames are alike; 0: it rests"),
     },
+    least={"seconds": 1.0},
     draw=draw,
 )

@@ -6,6 +6,7 @@ old run folders go through the same lines.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -48,6 +49,10 @@ class Evaluation:
     evaluate: Callable[[Tables, Parameters], Outcome]
     parameters: Mapping[str, tuple[Value, str]] = field(default_factory=dict)
     """Defaults and meanings; an acceptance file may set these and no others."""
+    timed: bool = False
+    """Whether figures rest on the times of the readings: a log without times is refused then."""
+    least: Mapping[str, float] = field(default_factory=dict)
+    """Smallest value of a parameter that may not be 0; no number may be negative."""
     draw: Callable[[Tables, Outcome, Stamp], Sequence[Plot]] | None = None
 
     def settings(self, given: Parameters) -> dict[str, Value]:
@@ -64,7 +69,17 @@ class Evaluation:
                 wanted = "a list of numbers" if isinstance(default, tuple) else f"a {type(default).__name__}"
                 raise ConfigError(f"parameters: {name} must be {wanted}, as {default!r}, not {value!r}")
             found[name] = value
+            _bounded(name, value, self.least.get(name, 0.0))
         return found
+
+
+def _bounded(name: str, value: Value, least: float) -> None:
+    """Raises ``ConfigError`` for a number below its bound, and for a list that is empty or holds one."""
+    if isinstance(value, bool | str):
+        return
+    numbers = value if isinstance(value, tuple) else (value,)
+    if not numbers or not all(math.isfinite(number) and number >= least for number in numbers):
+        raise ConfigError(f"parameters: {name} must be at least {least:g}, not {value!r}")
 
 
 def missing(evaluation: Evaluation, tables: Tables) -> str:

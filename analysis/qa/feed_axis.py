@@ -111,5 +111,6 @@ FEED_AXIS = Evaluation(
         "u_temperature_k": (0.5, "standard uncertainty of the difference in temperature of axis and reference"),
         "misalignment_mrad": (1.0, "reference against the axis"),
     },
+    least={"travel_mm": 1.0, "targets": 2, "runs": 1, "readings": 1},
     draw=draw,
 )  # fmt: skip

@@ -15,7 +15,7 @@ from analysis.figures.style import COLOUR, INK, MUTED, Stamp, new_figure
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
 from analysis.qa.outcome import Figure, Outcome
 from analysis.qa.pose import LEAST_FOR_INTERVAL, directions, distance, pose, rp_interval
-from analysis.qa.readings import Readings
+from analysis.qa.readings import Readings, checked
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 from rig.geometry.registration import fit_rigid
@@ -39,6 +39,10 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     """AP and RP of every pose, never averaged over poses; vAP and AD, RD where they were recorded."""
     table = tables["poses"].copy()
     try:
+        twice = table[table.duplicated(["pose", "cycle", "direction"])]
+        if len(twice):
+            row = twice.iloc[0]
+            raise ConfigError(f"pose {row.pose:g} has cycle {row.cycle:g} more than once")
         notes = _fitted(table) if parameters["fit_to_commanded"] else ()
         straight = table[table.direction == 0]
         found = {int(n): _pose(own) for n, own in straight.groupby("pose")}
@@ -70,6 +74,7 @@ def _fitted(table: DataFrame) -> tuple[str, ...]:
     means = table[table.direction == 0].groupby("pose")[COMMANDED + ATTAINED].mean()
     if len(means) < 3:
         raise ConfigError(f"{len(means)} poses: at least 3 are needed to fit the frames")
+    checked(means.to_numpy(float), (-1, 6), "barycentres of the poses")
     fitted = fit_rigid(means[ATTAINED].to_numpy(float), means[COMMANDED].to_numpy(float))
     if not fitted.ok:
         raise ConfigError(f"the frames cannot be fitted: {fitted.reason}")
@@ -169,5 +174,6 @@ HOLDER_POSE = Evaluation(
         "readings": (10, "looks of the reference at each stop"),
         "fit_to_commanded": (True, "fit the reference's frame to the commanded positions"),
     },
+    least={"cube_mm": 1.0, "cycles": 1, "speed_mm_s": 0.01, "readings": 1},
     draw=draw,
 )  # fmt: skip

@@ -79,5 +79,6 @@ LINE_LOSS = Evaluation(
         "volume_ml": (0.2, "volume of one injection"),
         "nominal_kpa_min_ml": (0.0, "resistance that is expected; 0: not compared"),
     },
+    least={"rates_ml_min": 0.001, "repeats": 1, "volume_ml": 0.001},
     draw=draw,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from analysis.qa.acceptance import Acceptance, load_acceptance
 from analysis.qa.evaluation import Evaluation, Tables, missing
 from analysis.qa.evaluations import evaluation_of
-from analysis.qa.outcome import Outcome
+from analysis.qa.outcome import Figure, Outcome
 from analysis.qa.verdict import Verdict, judge
 from analysis.tables import stream_table
 from hal.errors import ConfigError
@@ -114,7 +115,15 @@ def _outcome(evaluation: Evaluation, tables: Tables, acceptance: Acceptance, end
     lacking = missing(evaluation, tables)
     if lacking:
         return Outcome((), invalid=lacking)
-    return evaluation.evaluate(tables, evaluation.settings(acceptance.parameters))
+    found = evaluation.evaluate(tables, evaluation.settings(acceptance.parameters))
+    return replace(found, figures=tuple(_finite(figure) for figure in found.figures))
+
+
+def _finite(figure: Figure) -> Figure:
+    """A figure that came out as no finite number is withheld: NaN meets no limit and fails none."""
+    if figure.value is not None and not math.isfinite(figure.value):
+        return replace(figure, value=None, u=None, why="no finite number: readings are missing or out of all bounds")
+    return figure if figure.u is None or math.isfinite(figure.u) else replace(figure, u=None)
 
 
 def _of_files(files: Sequence[Mapping[str, object]]) -> tuple[str, ...]:

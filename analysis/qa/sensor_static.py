@@ -6,6 +6,7 @@ which is exact for a sensor whose gain is right within a percent and a reference
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -139,6 +140,7 @@ def static_of(name: str, words: str, unit: str, levels: tuple[float, ...], u_ref
             "readings": (20, "readings at a step"),
             "u_reference": (u_reference, "standard uncertainty of the reference"),
         },
+        least={"levels": -math.inf, "cycles": 1, "readings": 2},
         draw=draw,
     )  # fmt: skip
 

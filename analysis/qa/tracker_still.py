@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from analysis.figures.style import COLOUR, MUTED, Stamp, new_figure
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
 from analysis.qa.outcome import Figure, Outcome, share_of
+from analysis.tables import DataFrame
 from rig.record import Field
 
 LEAST_N = 50
@@ -23,13 +24,16 @@ AXES = ("x_mm", "y_mm", "z_mm")
 def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     """Jitter about the mean, drift of the position over the record, share of looks without the tool."""
     looks = tables["poses"]
-    seen = looks[looks.seen > 0.5]
+    seen = _seen(looks)
     if len(seen) < LEAST_N:
         return Outcome((), invalid=f"the tool was seen {len(seen)} times, at least {LEAST_N} are needed")
     at, time_s = seen[list(AXES)].to_numpy(float), seen.time_s.to_numpy(float)
     repeated = int(np.sum(np.all(at[1:] == at[:-1], axis=1)))
     if repeated > len(at) // 2:
         return Outcome((), invalid=f"{repeated} of {len(at)} poses repeat the one before to the last digit: frozen")
+    steps = np.diff(time_s)
+    if np.any(steps < 0.0) or not np.any(steps > 0.0):
+        return Outcome((), invalid="the times of the looks do not rise")
     slope, intercept, u_slope = _line(time_s, at)
     residual = at - (intercept + slope * (time_s - time_s.mean())[:, None])
     n = len(at)
@@ -38,7 +42,7 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     drift = float(np.linalg.norm(slope) * span_s)
     # The length of a noisy vector is never negative: what pure noise would give is subtracted in quadrature.
     u_drift = float(np.sqrt(np.sum(u_slope**2)) * span_s)
-    period = float(np.median(np.diff(time_s)))
+    period = float(np.median(steps[steps > 0.0]))
     ends = [float(looks.time_s.iloc[0]), *time_s.tolist(), float(looks.time_s.iloc[-1])]
     gap = float(np.diff(ends).max())  # also before the first and after the last
     figures = (
@@ -46,12 +50,17 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
             "jitter_mm", "jitter: RMS distance from the mean, drift removed", jitter, "mm", jitter / (6 * n) ** 0.5, n
         ),
         Figure("drift_mm", f"drift of the position in {span_s:.0f} s", drift, "mm", u_drift, n),
-        share_of("unseen_share", "looks in which the tool was not seen", int((looks.seen <= 0.5).sum()), len(looks)),
+        share_of("unseen_share", "looks in which the tool was not seen", len(looks) - n, len(looks)),
         Figure("rate_hz", "rate of new poses", 1.0 / period, "Hz", None, n),
         Figure("largest_gap_s", "longest time without a new pose", gap, "s", None, n),
     )
     notes = (f"{repeated} poses repeat the one before to the last digit",) if repeated else ()
     return Outcome(figures, notes)
+
+
+def _seen(looks: DataFrame) -> DataFrame:
+    """Looks that gave a position; one without all of its coordinates did not see the tool."""
+    return looks[looks.seen > 0.5].dropna(subset=["time_s", *AXES])
 
 
 def _line(time_s: NDArray[np.float64], at: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
@@ -66,7 +75,7 @@ def _line(time_s: NDArray[np.float64], at: NDArray[np.float64]) -> tuple[NDArray
 def draw(tables: Tables, outcome: Outcome, stamp: Stamp) -> Sequence[Plot]:
     """Position about its mean against time, one line per axis."""
     looks = tables["poses"]
-    seen = looks[looks.seen > 0.5]
+    seen = _seen(looks)
     drawing = new_figure(2.4, stamp)
     axes = drawing.subplots()
     for name, colour in zip(AXES, COLOUR.values(), strict=True):
@@ -94,11 +103,13 @@ TRACKER_STILL = Evaluation(
         "largest_gap_s": ("s", "longest time without a new pose"),
     },
     evaluate=evaluate,
+    timed=True,
     parameters={
         "tool": ("PhantomToTracker", "tracked tool that rests"),
         "warm_up_s": (0.0, "time before the record begins"),
         "seconds": (60.0, "length of the record"),
         "looks_per_s": (10.0, "looks per second"),
     },
+    least={"seconds": 1.0, "looks_per_s": 0.01},
     draw=draw,
 )  # fmt: skip

@@ -22,6 +22,7 @@ from hal.errors import ConfigError
 from rig.calibration.certificates.in_force import in_force
 from rig.config import RigConfig, config_file, load_config
 from rig.record import DeviceRecord, RunFolder, StreamWriter
+from rig.safety.interrupt import held_off
 from rig.setup.simulated import needs_bench
 
 
@@ -88,8 +89,9 @@ def run_test(
         reason = f"{type(error).__name__}: {error}"
         raise
     finally:
-        streams.close()
-        run.seal(reason)
+        with held_off():
+            streams.close()
+            run.seal(reason)
     return QaRun(run.path, make_qa_report(run.path))
 
 

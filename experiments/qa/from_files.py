@@ -19,9 +19,13 @@ from hal.clock import NS_PER_S, WallClock
 from hal.errors import ConfigError
 from rig.formats.device_log import TIME, DeviceLog, read_device_log
 from rig.formats.log_columns import ColumnMap, LogColumn, read_column_map
+from rig.formats.log_units import target
 from rig.record import Field, RunFolder, StreamWriter
 from rig.record.canonical import sha256_hex
+from rig.safety.interrupt import held_off
 
+LATEST_S = 9e9
+"""Times are kept as nanoseconds in 64 bits; seconds since 1970 fit well."""
 FILES = "files"
 """Folder of the copies in the run folder."""
 
@@ -40,7 +44,7 @@ def evaluate_files(
         test: name of a shipped acceptance file, or path of one's own (``.toml``).
         tables: file of each table that the test needs (CSV or spreadsheet), by the table's name.
         columns: column map of a table (``.toml``); without one the header has the names of the fields
-            (``reading_mm``), in the units of their names.
+            (``reading_mm``), in the units of their names, or of the test where a name has none.
         out: folder in which the run gets a folder of its own.
         simulated: the readings come from a simulation; nobody can tell that by the file.
 
@@ -64,16 +68,21 @@ def evaluate_files(
         rooms=(READINGS, FILES),
         files=copies,
     )
+    reason = "interrupted"
     streams = StreamWriter(run.path / READINGS)
-    for name, log in logs.items():
-        digest = sha256_hex(copies[f"{FILES}/{log.path.name}"])
-        run.journal.append(
-            READ_FILE, {"table": name, "file": log.path.name, "sha256": digest, "rows_n": len(log.rows),
-                        "remarks": list(log.remarks)},
-        )  # fmt: skip
-        _keep(streams, name, evaluation.tables[name], log)
-    streams.close()
-    run.seal(FINISHED)
+    try:
+        for name, log in logs.items():
+            digest = sha256_hex(copies[f"{FILES}/{log.path.name}"])
+            run.journal.append(
+                READ_FILE, {"table": name, "file": log.path.name, "sha256": digest, "rows_n": len(log.rows),
+                            "remarks": list(log.remarks)},
+            )  # fmt: skip
+            _keep(streams, name, evaluation.tables[name], log)
+        reason = FINISHED
+    finally:
+        with held_off():
+            streams.close()
+            run.seal(reason)
     return QaRun(run.path, make_qa_report(run.path))
 
 
@@ -101,6 +110,10 @@ def _read(
         lacking = [field.name for field in evaluation.tables[name] if field.name not in log.values]
         if lacking:
             raise ConfigError(f"{path.name}: the column map gives no {', '.join(lacking)}")
+        if evaluation.timed and TIME not in log.values:
+            raise ConfigError(f"{path.name}: has no {TIME}, and figures of {acceptance.test} rest on the times")
+        if np.max(np.abs(log.values.get(TIME, 0.0))) > LATEST_S:
+            raise ConfigError(f"{path.name}: {TIME} goes beyond {LATEST_S:g} s, which no clock shows")
         logs[name] = log
     return logs
 
@@ -109,7 +122,9 @@ def _columns(fields: tuple[Field, ...], path: Path, stated: Path | None) -> Colu
     """The user's column map, or the one in which every field has its own name."""
     if stated is not None:
         return read_column_map(stated)
-    columns = {field.name: LogColumn(column=field.name, unit=field.unit) for field in fields}
+    columns = {
+        field.name: LogColumn(column=field.name, unit=field.unit if target(field.name) else "") for field in fields
+    }
     with_time = {TIME: LogColumn(column=TIME, unit="s"), **columns}
     return ColumnMap(columns=with_time if _has_time(path) else columns)
 

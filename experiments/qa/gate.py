@@ -34,7 +34,8 @@ class Required:
 def qa_state(config: RigConfig, today: date | None = None) -> tuple[Required, ...]:
     """Every required test of a rig; a run of a simulated device says nothing of a real one, and the other way round.
 
-    Runs are verified and analysed anew: what ``results.json`` claims is not believed. Raises ``ConfigError`` when tests are required and no folder of runs is named.
+    Runs are verified and analysed anew: what ``results.json`` claims is not believed.
+    Raises ``ConfigError`` when tests are required and no folder of runs is named.
     """
     if not config.qa.required:
         return ()

@@ -23,6 +23,8 @@ from rig.formats.log_units import factor, spelled
 TIME = "time_s"
 GAP_STEPS = 5.0
 DAY_S = 86_400.0
+LARGEST = 1e12
+"""Above any reading of a bench in the rig's units; a double still resolves a ten-thousandth there."""
 _NUMBER = r"^(?P<number>[-+]? *(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)(?: *(?P<unit>[^0-9 .,+-][^0-9]*))?$"
 _HEADER_UNIT = r"[(\[]\s*(?P<unit>[^)\]]+?)\s*[)\]]\s*$"
 
@@ -129,9 +131,10 @@ def _numbers(
     scale = factor(name, unit)
     assert scale is not None, "the column map was checked"
     found: NDArray[np.float64] = numbers.to_numpy(zero_copy_only=False) * scale
-    if np.any(np.isinf(found)):
-        k = int(np.argmax(np.isinf(found)))
-        raise ConfigError(f"{_place(cells, at, k)}: {_shown(trimmed, k)} is larger than any number")
+    beyond = np.abs(found) > LARGEST
+    if np.any(beyond):
+        k = int(np.argmax(beyond))
+        raise ConfigError(f"{_place(cells, at, k)}: {_shown(trimmed, k)} is larger than any reading can be")
     return found
 
 
