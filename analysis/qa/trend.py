@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date as Date
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from analysis.qa.charts import Chart, Design, ewma, individuals, phase_one
 from analysis.qa.history import Entry
@@ -22,6 +23,16 @@ from hal.files.toml_text import toml_text
 from rig.record.appendfile import write_whole
 
 TREND_FILE = "trend.toml"
+
+
+def _day(text: str) -> str:
+    """Days are compared as text, so only one way to write them will do."""
+    if str(Date.fromisoformat(text)) != text:
+        raise ValueError("must be a day like 2026-03-01")
+    return text
+
+
+Day = Annotated[str, AfterValidator(_day)]
 
 
 class _Data(BaseModel):
@@ -38,7 +49,7 @@ class Designed(_Data):
     source: str = Field(min_length=1)
     """Where the numbers come from: the maker, or the runs that they were estimated from."""
     points_n: int = within(0, 100_000, 0)
-    made: str
+    made: Day
     """Day of the design, ISO."""
     reason: str = ""
     """Why it replaces the one before; empty for the first."""
@@ -48,7 +59,7 @@ class Phase(_Data):
     """Charts begin anew on this day: a ``[[phases]]`` table."""
 
     acceptance: Id
-    begins: str
+    begins: Day
     """ISO day."""
     reason: str = Field(min_length=1)
 

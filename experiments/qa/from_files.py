@@ -26,6 +26,8 @@ from rig.safety.interrupt import held_off
 
 LATEST_S = 9e9
 """Times are kept as nanoseconds in 64 bits; seconds since 1970 fit well."""
+LONGEST_NAME_N = 200
+"""Bytes; file systems take 255, and a file being written bears more than its name."""
 FILES = "files"
 """Folder of the copies in the run folder."""
 
@@ -102,6 +104,9 @@ def _read(
     if faults:
         raise ConfigError("\n".join([f"{acceptance.id}: the reference may not decide this:", *faults]))
     names = [path.name for path in (*tables.values(), *maps.values())]
+    longest = max(names, key=lambda name: len(name.encode()))
+    if len(longest.encode()) > LONGEST_NAME_N:
+        raise ConfigError(f"{longest[:40]}...: the name is too long for a copy in the run folder")
     if len(set(names)) != len(names):
         raise ConfigError(f"two of the files have one name: {', '.join(names)}")
     logs = {}

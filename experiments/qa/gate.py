@@ -76,7 +76,8 @@ def gate(config: RigConfig, override: str = "", today: date | None = None) -> di
     """
     states = qa_state(config, today)
     blocking = [state for state in states if state.fault]
-    if override and (len(override) < OVERRIDE_LEAST_N or ":" not in override):
+    name, _, why = (part.strip() for part in override.partition(":"))
+    if override and not (name and why and name.isprintable() and len(name + why) >= OVERRIDE_LEAST_N):
         raise ConfigError(
             f"--qa-override {override!r}: give a name and a reason, as in 'A. Smith: the balance is away'"
         )

@@ -100,3 +100,28 @@ def test_the_page_says_drifting_and_names_the_rules(tmp_path):
     page, _ = draw_trend(tmp_path, "line_loss")
     text = page.read_text()
     assert "DRIFTING" in text and "beyond 3 s" in text and "SIMULATED DATA" in text and "not the 370" in text
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2026-1-5", "20260105", "2026-02-30", "2026-01-05T00:00:00"])
+def test_a_phase_that_begins_on_no_day_is_refused(tmp_path, day):
+    (tmp_path / TREND_FILE).write_text(f'[[phases]]\nacceptance = "line_loss"\nbegins = "{day}"\nreason = "repair"\n')
+    with pytest.raises(ConfigError, match="begins"):
+        read_plan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"date": "soon"},
+        {"interval_days": 0},
+        {"interval_days": 10**9},
+        {"figures": {}},
+        {"figures": ["x"]},
+        {"figures": 3},
+    ],
+)
+def test_results_that_nobody_can_have_written_are_passed_over(tmp_path, change):
+    runs(tmp_path, 2)
+    path = sorted(tmp_path.glob("*/results.json"))[0]
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert len(read_history(tmp_path)) == 1

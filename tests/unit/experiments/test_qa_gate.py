@@ -63,7 +63,14 @@ def test_a_real_device_is_not_passed_by_its_simulation(tmp_path):
 
 def test_a_deviation_needs_a_name_and_a_reason_and_goes_into_the_record(tmp_path):
     config = rig(tmp_path, "line_loss", "tracker_still")
-    for poor in ("yes", "because it is urgent"):
+    for poor in (
+        "yes",
+        "because it is urgent",
+        ":::::::::::::",
+        ": the sensor is away",
+        "A. Smith:          ",
+        "A\nB: the sensor is away",
+    ):
         with pytest.raises(ConfigError, match="give a name and a reason"):
             gate(config, poor, TODAY)
     recorded = json.loads(gate(config, "A. Smith: the sensor is away", TODAY)[QA_FILE])

@@ -155,3 +155,10 @@ def test_a_record_that_breaks_while_it_is_written_is_sealed_without_a_verdict(tm
         evaluated(tmp_path, "tracker_still", looks(), timed=True)
     (folder,) = (tmp_path / "runs").glob("qa-*")
     assert verify_run(folder) == () and analyse_qa(folder).verdict.word == "NOT EVALUATED"
+
+
+def test_a_name_that_leaves_no_room_for_a_copy_is_refused_before_a_folder_exists(tmp_path):
+    (tmp_path / ("x" * 250 + ".csv")).write_text("run\n1\n")
+    with pytest.raises(ConfigError, match="name is too long"):
+        evaluate_files("feed_axis", {"targets": tmp_path / ("x" * 250 + ".csv")}, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
