@@ -11,6 +11,8 @@ from analysis.qa.feed_axis import FEED_AXIS
 from analysis.qa.holder_pose import HOLDER_POSE
 from analysis.qa.line_loss import LINE_LOSS
 from analysis.qa.pump_bolus import PUMP_BOLUS
+from analysis.qa.pump_occlusion import PUMP_OCCLUSION
+from analysis.qa.pump_rate import PUMP_RATE
 from analysis.qa.pump_trumpet import PUMP_TRUMPET
 from analysis.qa.sensor_static import FORCE_STATIC, PRESSURE_STATIC
 from analysis.qa.tracker_still import TRACKER_STILL
@@ -27,6 +29,8 @@ EVALUATIONS: dict[str, Evaluation] = {
         LINE_LOSS,
         PRESSURE_STATIC,
         PUMP_BOLUS,
+        PUMP_OCCLUSION,
+        PUMP_RATE,
         PUMP_TRUMPET,
         TRACKER_STILL,
     )

@@ -13,6 +13,8 @@ from experiments.qa import (
     measure_holder_pose,
     measure_line_loss,
     measure_pump_bolus,
+    measure_pump_occlusion,
+    measure_pump_rate,
     measure_pump_trumpet,
     measure_sensor_static,
     measure_tracker_still,
@@ -46,6 +48,10 @@ PROCEDURES = {
     "feed_axis": Procedure(measure_feed_axis.ROLES, measure_feed_axis.measure),
     "pump_trumpet": Procedure(measure_pump_trumpet.ROLES, measure_pump_trumpet.measure, measure_pump_trumpet.refusal),
     "pump_bolus": Procedure(measure_pump_bolus.ROLES, measure_pump_bolus.measure, measure_pump_bolus.refusal),
+    "pump_rate": Procedure(measure_pump_rate.ROLES, measure_pump_rate.measure, measure_pump_rate.refusal),
+    "pump_occlusion": Procedure(
+        measure_pump_occlusion.ROLES, measure_pump_occlusion.measure, measure_pump_occlusion.refusal
+    ),
     "balance_check": Procedure(measure_balance_check.ROLES, measure_balance_check.measure),
     "capture_timing": Procedure(measure_capture_timing.ROLES, measure_capture_timing.measure),
 }

@@ -21,6 +21,8 @@ SHORT: dict[str, dict[str, str]] = {
     },
     "pump_bolus": {"sizes_ml": "[0.1, 1.0]", "repeats": "6"},
     "balance_check": {"drift_min": "20.0"},
+    "pump_rate": {"rates_ml_min": "[1.0, 2.0, 4.0]", "seconds": "40.0"},
+    "pump_occlusion": {"repeats": "2"},
 }  # fmt: skip
 EXACT = "\n[sim.plunger]\nflow_error = 0.0\neccentric = 0.05\nplay_mm = 0.1\n"
 
@@ -34,10 +36,11 @@ def short(folder, test: str) -> str:
     return str(folder / f"{test}.toml")
 
 
-def bench(folder, planted: str = "", plunger: str = EXACT, vessel: str = "") -> str:
-    """The pump bench without its pressure sensor, which takes three quarters of the time."""
+def bench(folder, planted: str = "", plunger: str = EXACT, vessel: str = "", pressure: bool = False) -> str:
+    """The pump bench, without its pressure sensor, which takes three quarters of the time, where it is not needed."""
     text = config_file("pump_bench").read_text()
-    text = re.sub(r"\[devices.pressure\][^\[]*", "", text)
+    if not pressure:
+        text = re.sub(r"\[devices.pressure\][^\[]*", "", text)
     text = re.sub(r"\[sim.plunger\][^\[]*", plunger.lstrip() + "\n", text)
     if vessel:
         text = re.sub(r"\[sim.vessel\][^\[]*", vessel + "\n", text)
@@ -55,7 +58,7 @@ def failed(found) -> set[str]:
 
 @pytest.mark.parametrize("test", list(SHORT))
 def test_a_healthy_device_passes_and_its_record_is_sealed(tmp_path, test):
-    found = run(tmp_path, test, bench(tmp_path))
+    found = run(tmp_path, test, bench(tmp_path, pressure=test == "pump_occlusion"))
     assert verify_run(found.path) == ()
     undecided = {j.limit.id for j in found.results.verdict.judged if j.figure and j.figure.value is None}
     others = {j.limit.id: j.reason for j in found.results.verdict.judged if j.verdict not in ("PASS", "NOT EVALUATED")}
@@ -149,3 +152,50 @@ def test_a_fault_of_the_balance_is_found_with_its_figure(tmp_path, planted, crit
     found = run(tmp_path, "balance_check", bench(tmp_path, f"\n[sim.balance]\n{planted}\n"))
     assert criterion in failed(found)
     assert expected is None or found.figures()[figure] == expected
+
+
+@pytest.mark.parametrize(
+    ("plunger", "planted", "criterion", "figure", "expected"),
+    [
+        (EXACT + "bore_mm = 19.6\n", "", "RATE-WORST", "rate_mean_percent", pytest.approx(4.97, abs=0.3)),
+        (EXACT, "\n[sim.line]\nleak_ml_h = 4.0\n", "RATE-SPREAD", "rate_spread_percent", pytest.approx(5.0, abs=0.5)),
+        (EXACT.replace("0.05", "0.3"), "", "RATE-WINDOW-10", "window_2_s_percent", pytest.approx(30.0, abs=4.0)),
+    ],
+    ids=["wider bore", "leak", "eccentric screw"],
+)
+def test_a_fault_of_the_pump_is_found_over_its_rates(tmp_path, plunger, planted, criterion, figure, expected):
+    found = run(tmp_path, "pump_rate", bench(tmp_path, planted, plunger))
+    size = abs(found.figures()[figure]) if "window" in figure else found.figures()[figure]
+    assert criterion in failed(found) and size == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "criterion", "expected"),
+    [
+        # 71 kPa above the rest: C dp, at 16.7 uL/s.
+        ("compliance_ul_kpa = 2.0", "OCC-COMPLIANCE", {"compliance_ul_kpa": 2.0, "bolus_ml": 0.155}),
+        # Isothermal: 0.5 + mean of 101.3 * 0.3 / (101.3 + p) ** 2 from 3 to about 76 kPa.
+        ("compliance_ul_kpa = 0.5\nair_ml = 0.3", "OCC-BOLUS", {"compliance_ul_kpa": 2.2, "bolus_ml": 0.169}),
+        ("compliance_ul_kpa = 0.5\nleak_ml_h = 3.6", "OCC-HOLD", {"hold_loss_kpa_s": 2.0, "compliance_ul_kpa": 0.53}),
+    ],
+    ids=["soft line", "air", "leak"],
+)
+def test_a_fault_of_the_line_is_found_by_closing_it(tmp_path, line, criterion, expected):
+    found = run(tmp_path, "pump_occlusion", bench(tmp_path, f"\n[sim.line]\n{line}\n", pressure=True))
+    assert criterion in failed(found)
+    for figure, planted in expected.items():
+        assert found.figures()[figure] == pytest.approx(planted, rel=0.08), figure
+
+
+def test_a_weak_motor_stalls_before_the_rule_and_the_report_says_which_it_was(tmp_path):
+    weak = EXACT + "force_slow_n = 20.0\nforce_fast_n = 20.0\nfriction_n = 5.0\n"
+    found = run(tmp_path, "pump_occlusion", bench(tmp_path, plunger=weak, pressure=True))
+    assert found.results.outcome.notes[0] == "stopped by the pump's own alarm"
+    assert found.figures()["stop_kpa"] == pytest.approx(15.0 / 0.2874, abs=1.5), "15 N on a bore of 19.13 mm"
+
+
+def test_a_line_that_leaks_all_that_it_gets_gives_no_number(tmp_path):
+    rig = bench(tmp_path, "\n[sim.line]\nleak_ml_h = 61.0\n", pressure=True)
+    with pytest.raises(SafetyStop, match="does not respond to the pump"):
+        run(tmp_path, "pump_occlusion", rig)
+    assert analyse_qa(next((tmp_path / "runs").glob("qa-*"))).outcome.figures == ()
