@@ -180,8 +180,10 @@ def test_a_vessel_that_gains_nothing_gives_no_number():
     assert "gained nothing" in bolus(tables).invalid
 
 
-def loadings(error_mg: float = 0.0, sd_mg: float = 0.08, drift_mg_h: float = 0.2, n: int = 10) -> dict[str, DataFrame]:
-    rng = np.random.default_rng(2)
+def loadings(
+    error_mg: float = 0.0, sd_mg: float = 0.08, drift_mg_h: float = 0.2, n: int = 10, seed: int = 2
+) -> dict[str, DataFrame]:
+    rng = np.random.default_rng(seed)
     zeros = 12.0 + rng.normal(0.0, sd_mg / 1000.0, n + 1)
     loaded = 62.0 + error_mg / 1000.0 + rng.normal(0.0, sd_mg / 1000.0, n)
     table = DataFrame({"nominal_g": 50.0, "before_g": zeros[:-1], "loaded_g": loaded, "after_g": zeros[1:]})
@@ -200,6 +202,11 @@ def test_error_repeatability_and_drift_of_a_balance_are_told_apart():
     for name, planted in (("error_mg", 1.0), ("error_ppm", 20.0), ("repeatability_mg", 0.24), ("drift_mg_h", 5.0)):
         figure = found.figure(name)
         assert figure.value == pytest.approx(planted, abs=3 * figure.u), name
+
+
+def test_repeatability_is_that_of_one_weighing_and_not_of_the_difference_from_two_zeros():
+    found = [values(check(loadings(sd_mg=0.3, n=40, seed=seed)))["repeatability_mg"] for seed in range(60)]
+    assert np.mean(found) == pytest.approx(0.3, rel=0.05)
 
 
 def test_the_certificate_of_the_weight_is_taken_off():

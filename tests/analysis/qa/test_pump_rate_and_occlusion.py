@@ -63,7 +63,9 @@ def test_a_flow_that_swings_shows_in_windows_shorter_than_its_swing():
 
 
 def test_evaporation_is_corrected_at_every_rate():
-    assert values(rates(rate_tables(loss_g_h=0.3)))["rate_worst_percent"] == pytest.approx(0.0, abs=0.05)
+    found = values(rates(rate_tables(loss_g_h=0.3)))
+    assert found["rate_worst_percent"] == pytest.approx(0.0, abs=0.05)
+    assert found["count_worst_percent"] == pytest.approx(0.0, abs=0.05)
 
 
 def test_two_rates_and_a_run_that_nobody_weighed_give_no_figure():
