@@ -54,6 +54,8 @@ class Evaluation:
     least: Mapping[str, float] = field(default_factory=dict)
     """Smallest value of a parameter that may not be 0; no number may be negative."""
     draw: Callable[[Tables, Outcome, Stamp], Sequence[Plot]] | None = None
+    optional: frozenset[str] = frozenset()
+    """Tables that may be empty: then their figures are not evaluated."""
 
     def settings(self, given: Parameters) -> dict[str, Value]:
         """Defaults with what the acceptance file says; raises ``ConfigError`` for a name or a kind that is unknown."""
@@ -87,6 +89,8 @@ def missing(evaluation: Evaluation, tables: Tables) -> str:
     lacking = []
     for name, fields in evaluation.tables.items():
         if name not in tables or not len(tables[name]):
+            if name in evaluation.optional:
+                continue
             lacking.append(f"no {name} were recorded")
             continue
         columns = [f.name for f in fields if f.name not in tables[name].columns]

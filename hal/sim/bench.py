@@ -114,7 +114,8 @@ class Bench:
         imaging = ImagingSettings(depth_mm=s.depth_mm, frequency_mhz=s.frequency_mhz)
 
         def geometry(settings: ImagingSettings) -> Matrix:
-            return ScanGrid.of(spec.probe, settings, s.frame_quality).ImageToProbe
+            declared = ScanGrid.of(spec.probe, settings, s.frame_quality).ImageToProbe
+            return np.diag([s.scanner_errors.lateral_scale, 1.0, s.scanner_errors.depth_scale, 1.0]) @ declared
 
         faults = FaultPlan(s.faults, clock.now_ns(), s.bench)
         scanner = Imaging(s.frame_rate_hz, imaging, geometry)
@@ -265,6 +266,7 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
     kind = load_needle(spec.needle)
     kind = replace(kind, curvature_sd=math.hypot(kind.curvature_sd, GEL_CURVATURE_SD))
     renderer = Renderer(partial(_prepare, s, built, cartridge_seed), spec.probe, s.frame_quality, seed=cartridge_seed)
+    renderer.dead_elements = s.scanner_errors.dead_elements
     line = LineSpec(
         compliance_ul_kpa=spec.compliance_ul_kpa if s.line.compliance_ul_kpa is None else s.line.compliance_ul_kpa,
         compliance_sd=LineSpec.compliance_sd if s.line.compliance_ul_kpa is None else 0.0,
@@ -285,5 +287,6 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
         mount=s.needle_mount,
     )
     world.tracker_noise_mm, world.tracks_probe = s.tracker.noise_mm, s.tracker.probe_body
+    world.conversion_m_s = s.scanner_errors.conversion_m_s
     world.vessel = Vessel(s.vessel, kind.od_mm, s.temperature_c, s.bench)
     return world

@@ -145,6 +145,21 @@ class LineFaults(BaseModel):
     """Lost before the needle while the line is under pressure."""
 
 
+class ScannerErrors(BaseModel):
+    """``[sim.scanner_errors]``: faults of the scanner itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    depth_scale: float = Field(default=1.0, ge=0.5, le=2.0)
+    """Factor on the row pitch that it declares."""
+    lateral_scale: float = Field(default=1.0, ge=0.5, le=2.0)
+    """Factor on the column pitch that it declares."""
+    conversion_m_s: float | None = Field(default=None, ge=1300.0, le=1800.0)
+    """Speed with which it truly turns time into depth, whatever it reports; left out: the one that it reports."""
+    dead_elements: tuple[Annotated[int, Field(ge=0, le=127)], ...] = ()
+    """Of 128 along the face, from its left end."""
+
+
 class SimSettings(BaseModel):
     """The simulated bench."""
 
@@ -183,6 +198,8 @@ class SimSettings(BaseModel):
     axis_errors: dict[Literal["holder", "carrier"], AxisErrors] = {}
     """Faults planted in axes, by role."""
     tracker: TrackerFigures = TrackerFigures()
+    scanner_errors: ScannerErrors = ScannerErrors()
+    """Faults planted in the scanner: for showing that a QA test finds them."""
     reference_body: ReferenceBody | None = None
     """Where the tracked body truly sits on the phantom; left out, its frame is the phantom's own."""
 

@@ -106,6 +106,8 @@ class World:
         self._caught_ml = 0.0
         self.tracks: list[Track] = []
         """Paths of earlier insertions."""
+        self.conversion_m_s: float | None = None
+        """Speed with which the scanner turns time into depth, where that is not the one that it reports."""
         self.hand_stiffness_n_mm: float | None = None
         """Set while a hand holds the needle; None for a machine."""
         self.stylus: Stylus | None = None
@@ -276,6 +278,8 @@ class World:
             content["indentation_mm"] = self.indentation_mm(now_ns)
         else:
             content["wires_mm"], content["couplant_gap_mm"] = self.built.block.wires_mm, self.built.block.well_mm
+        if self.conversion_m_s is not None:
+            settings = replace(settings, sound_speed_m_s=self.conversion_m_s)
         pose, speed_m_s = self.probe_to_phantom(now_ns), self.built.sound_speed_m_s
         return self.renderer.render(pose, settings, sound_speed_m_s=speed_m_s, **content)
 

@@ -17,7 +17,7 @@ from typing import TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from hal.sim.acoustics import blur, compress, fluid, needle_splat
+from hal.sim.acoustics import blur, compress, elements, fluid, needle_splat
 from hal.sim.acoustics.march import march
 from hal.sim.acoustics.plan import WAIST_STEP_MM, Plan, plan
 from hal.sim.acoustics.scatter import CULL_U2, MULTIPLIERS, PHASE_TABLE, scatter
@@ -82,6 +82,8 @@ class Renderer:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="render") if threads > 1 else None
         self._plans: dict[tuple[ImagingSettings, float], Plan] = {}
         self._shape = (0, 0)
+        self.dead_elements: tuple[int, ...] = ()
+        """Elements of the array that neither send nor hear (``elements.ELEMENTS_N`` along the face)."""
         self.scatterers_n = 0
         """Scatterers in the last frame."""
 
@@ -195,6 +197,10 @@ class Renderer:
         raw, amplitude = self._raw, self._amplitude
         raw[:] = 0.0
         self._march(pose, p, press, contact)
+        if self.dead_elements:
+            left = elements.left_by_dead(self.dead_elements, grid, p.beam, amplitude.shape[1], p.step_mm)
+            amplitude *= left[:, :, None]
+            self._through *= left
         for bolus in boluses:
             fluid.pool(
                 amplitude, grid.face_points, grid.line_directions, p.slices_mm, p.step_mm,

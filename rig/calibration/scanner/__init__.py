@@ -1,0 +1,6 @@
+"""An ultrasound scanner by its pictures of a QA block: wires, cysts and speckle found in the picture, nowhere else."""
+
+from rig.calibration.scanner.block_readings import BlockReadings, read_block, read_noise
+from rig.calibration.scanner.picture import BlockPicture
+
+__all__ = ["BlockPicture", "BlockReadings", "read_block", "read_noise"]
