@@ -36,6 +36,8 @@ def lead_of(technique: Technique, run: Path, measures: Mapping[str, Measure]) ->
         own = OwnTrial(walk, measures)
         try:
             body(own)
+        except ProcedureFault as fault:
+            raise ProcedureFault(_message_of(technique.procedure, fault)) from fault
         except RigError:
             raise
         except Exception as error:
@@ -53,7 +55,8 @@ def _message_of(where: str, error: Exception) -> str:
     name = where.split(":")[0].removeprefix(f"{FOLDER}/")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.endswith(os.path.basename(name))]
     at = f", line {frames[-1].lineno} ({frames[-1].line})" if frames else ""
-    return f"the procedure {where} ended at {name}{at}: {type(error).__name__}: {error}"
+    what = str(error) if isinstance(error, ProcedureFault) else f"{type(error).__name__}: {error}"
+    return f"the procedure {where} ended at {name}{at}: {what}"
 
 
 @cache

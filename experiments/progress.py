@@ -70,7 +70,7 @@ class StudyProgress:
         if self._bar is not None:
             self._bar.update(self._task, total=self._planned_n)
         else:
-            self._line(f"{self._planned_n} trials planned in {len(cartridges)} cartridges")
+            self._line(f"trials planned: {self._planned_n}, cartridges: {len(cartridges)}")
 
     def trial(self, trial_id: str, what: str) -> None:
         """A trial started, or ended with the outcome ``what``."""

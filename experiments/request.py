@@ -56,7 +56,7 @@ def estimate(order: Order) -> str:
     hours, minutes = divmod(round(total_s / 60.0), 60)
     took = f"{hours} h {minutes} min" if hours else f"{max(minutes, 1)} min"
     where = "of computing" if simulated else "at the bench"
-    return f"{design.repeats * len(each_s)} trials requested: about {took} {where}"
+    return f"trials requested: {design.repeats * len(each_s)}, about {took} {where}"
 
 
 def checked(

@@ -38,7 +38,9 @@ Picture = Annotated[
 ]
 Reference = Annotated[str, typer.Option(help="transform of the reference, e.g. ReferenceToTracker")]
 
-app = typer.Typer(help="Calibrate frames of reference from recorded files.", no_args_is_help=True)
+app = typer.Typer(
+    help="Calibrate probe, phantom, tools, latency and speed of sound: from files, or on the rig.", no_args_is_help=True
+)
 
 
 def add_commands(to: typer.Typer) -> None:

@@ -38,5 +38,5 @@ def measure(station: Station) -> None:
             plateau_kpa = line_drop_kpa(done)
             station.sample("plateaus", controller.clock.now_ns(), (rate_ml_min, plateau_kpa, done.pumped_ml))
             left_n -= 1
-            station.tell(f"{rate_ml_min:g} mL/min: {plateau_kpa:.2f} kPa; {left_n} injections left")
+            station.tell(f"{rate_ml_min:g} mL/min: {plateau_kpa:.2f} kPa; injections left: {left_n}")
             controller.wait(REST_S)

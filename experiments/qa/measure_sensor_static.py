@@ -45,7 +45,7 @@ def measure(station: Station) -> None:
             row = (float(cycle), 1.0 if up else -1.0, wanted, shown, mean, sd, float(len(readings)))
             station.sample("points", controller.clock.now_ns(), row)
             left_n -= 1
-            station.tell(f"cycle {cycle}: reference {shown:g} {unit}, sensor {mean:.4g} {unit}; {left_n} steps left")
+            station.tell(f"cycle {cycle}: reference {shown:g} {unit}, sensor {mean:.4g} {unit}; steps left: {left_n}")
     controller.ask(
         Instruction(InstructionKind.APPLY, f"Take the reference off the {role}", manner=(role, "off")), ANSWER_S
     )

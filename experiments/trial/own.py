@@ -214,7 +214,8 @@ class OwnTrial:
     def measured(self, name: str, value: float) -> None:
         """Put a declared measure into the trial's row; the last value counts, and each is journalled."""
         if name not in self._measures:
-            raise ProcedureFault(f"measured({name!r}): declared are {', '.join(self._measures) or 'none'}")
+            known = ", ".join(self._measures) or "none"
+            raise ProcedureFault(f"measured({name!r}): no measure of this name was declared; declared: {known}")
         unit = self._measures[name].unit
         if not math.isfinite(value) or abs(value) > LARGEST.get(unit, 1e6):
             raise ProcedureFault(f"measured({name!r}, {value!r}): no value in {unit}")

@@ -57,7 +57,7 @@ def open_rig(
         raise ConfigError("a script that is only read for its procedures must not open a rig before its first study")
     if _open:
         raise ConfigError(
-            f"the rig {_open[0].name} is still open in this process: close it first (with "
+            f"the rig '{_open[0].name}' is still open in this process: close it first (with "
             "rig.close_all() if you no longer have its name)"
         )
     return OpenedRig(load_config(str(rig_file)), _folder(out), phantom, seed)

@@ -58,7 +58,8 @@ class NeedleTravel:
         """Raise ``LimitViolation`` when a feed target lies beyond the range in which the tip is known."""
         beyond = feed_mm - max(0.0, self.confirmed_feed_mm)
         if beyond > self.limit_mm + 1e-6:
-            raise LimitViolation("needle travel without confirmed tip (mm)", beyond, f"{self.limit_mm:g} mm")
+            limit = f"{self.limit_mm:g} mm: confirm first where the tip is (by hand: look, then needle.tip_seen)"
+            raise LimitViolation("needle travel without confirmed tip (mm)", beyond, limit)
 
     def moved_to(self, feed_mm: float) -> None:
         """Note that the tip has arrived (by read-back of the feed)."""

@@ -175,7 +175,7 @@ def own_trial(plane: str = "L4_LM", state: State = State.SETUP) -> OwnTrial:
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda t: t.measured("other", 1.0), "declared are rest_s"),
+        (lambda t: t.measured("other", 1.0), "no measure of this name was declared; declared: rest_s"),
         (lambda t: t.measured("rest_s", float("nan")), "no value in s"),
         (lambda t: t.measured("rest_s", 1e9), "no value in s"),
         (lambda t: t.infuse(0.1), "not possible where the trial stands, before ST0"),

@@ -28,7 +28,7 @@ def followed(*news, terminal=False, seconds=10.0):
 def test_without_a_terminal_every_ended_trial_is_a_line_with_counts_and_time_left():
     _, text = followed(("T001", "started"), ("T001", "success"), ("T002", "started"), ("T002", "truth_missing"))
     assert text.splitlines() == [
-        "3 trials planned in 2 cartridges",
+        "trials planned: 3, cartridges: 2",
         "1/3 T001 success (1 success), about 40 s left",
         "2/3 T002 truth_missing (1 success, 1 truth missing), about 20 s left",
     ]
