@@ -34,6 +34,9 @@ FIGURES = {
 def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     """All figures of the axis; with one direction those of both are withheld."""
     table = tables["targets"]
+    other = sorted(set(table.direction.to_numpy(float)) - {1.0, -1.0})
+    if other:
+        return Outcome((), invalid=f"direction is 1 (up) or -1 (down), not {other[0]:g}")
     try:
         at, up = _runs(table, 1.0)
         at_down, down = _runs(table, -1.0)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.figures.style import SavedFigure, Stamp, save, styled
+from analysis.qa.evaluation import Value
 from analysis.qa.outcome import Figure
 from analysis.qa.recorded import QaResults, analyse_qa
 from analysis.qa.verdict import Judged
@@ -113,10 +114,15 @@ def _criteria(results: QaResults) -> Table:
 
 def _criterion(judged: Judged, simulated: bool) -> tuple[str, ...]:
     figure, limit = judged.figure, judged.limit
-    word = ("WOULD " if simulated and judged.verdict in ("PASS", "FAIL") else "") + judged.verdict
     value = number(figure.value, figure.unit) if figure else DASH
     expanded = number(figure.expanded, figure.unit) if figure else DASH
-    return (limit.id, figure.words if figure else limit.figure, limit.words, limit.source, value, expanded, word)
+    word, words = _word(judged, simulated), figure.words if figure else limit.figure
+    return (limit.id, words, limit.words, limit.source, value, expanded, word)
+
+
+def _word(judged: Judged, simulated: bool) -> str:
+    """Verdict of a criterion; nothing has passed on a simulated device."""
+    return ("WOULD " if simulated and judged.verdict in ("PASS", "FAIL") else "") + judged.verdict
 
 
 def _figures(figures: Sequence[Figure]) -> Block:
@@ -144,13 +150,17 @@ def _items(results: QaResults) -> tuple[Block, ...]:
 
 def _method(results: QaResults) -> tuple[Block, ...]:
     method, settings = results.acceptance.method, results.evaluation.settings(results.acceptance.parameters)
-    rows = tuple((name, str(value), results.evaluation.parameters[name][1]) for name, value in settings.items())
+    rows = tuple((name, _setting(value), results.evaluation.parameters[name][1]) for name, value in settings.items())
     blocks: list[Block] = [
         Paragraph(f"{results.evaluation.words[:1].upper()}{results.evaluation.words[1:]}; {method.words}.")
     ]
     if rows:
         blocks.append(Table(("Parameter", "Value", "Meaning"), rows, "lrl"))
     return tuple(blocks)
+
+
+def _setting(value: Value) -> str:
+    return ", ".join(f"{x:g}" for x in value) if isinstance(value, tuple) else str(value)
 
 
 def _reference(results: QaResults) -> tuple[Block, ...]:
@@ -160,7 +170,7 @@ def _reference(results: QaResults) -> tuple[Block, ...]:
         ("Reference", reference.name),
         ("Expanded uncertainty (k = 2)", stated if reference.expanded_uncertainty else "not stated"),
         ("Certificate", reference.certificate or DASH),
-        ("Largest share of a limit", f"{100 * reference.share_max:.0f} %"),
+        ("May use up of a limit, at most", f"{100 * reference.share_max:.0f} %"),
     )
     return (Facts(pairs),)
 
@@ -169,7 +179,8 @@ def _matrix(results: QaResults) -> Table:
     rows = tuple(
         (
             ", ".join(filter(None, (j.limit.requirement, j.limit.risk_control, j.limit.claim))) or "informative",
-            results.acceptance.method.document, j.limit.id, results.acceptance.device or "bench", j.verdict,
+            results.acceptance.method.document, j.limit.id, results.acceptance.device or "bench",
+            _word(j, results.simulated),
         )
         for j in results.verdict.judged
     )  # fmt: skip

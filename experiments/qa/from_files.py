@@ -18,6 +18,7 @@ from experiments.qa.shipped_files import acceptance_file, acceptance_of
 from hal.clock import NS_PER_S, WallClock
 from hal.errors import ConfigError
 from rig.formats.device_log import TIME, DeviceLog, read_device_log
+from rig.formats.log_cells import NoSuchColumn
 from rig.formats.log_columns import ColumnMap, LogColumn, read_column_map
 from rig.formats.log_units import target
 from rig.record import Field, RunFolder, StreamWriter
@@ -111,7 +112,12 @@ def _read(
         raise ConfigError(f"two of the files have one name: {', '.join(names)}")
     logs = {}
     for name, path in tables.items():
-        log = read_device_log(path, _columns(evaluation.tables[name], path, maps.get(name)))
+        try:
+            log = read_device_log(path, _columns(evaluation.tables[name], path, maps.get(name)))
+        except NoSuchColumn as error:
+            wanted = ", ".join(field.name for field in evaluation.tables[name])
+            said = "" if name in maps else f"; {name} needs {wanted}, or a column map (--columns {name}=FILE.toml)"
+            raise ConfigError(f"{error}{said}") from None
         lacking = [field.name for field in evaluation.tables[name] if field.name not in log.values]
         if lacking:
             raise ConfigError(f"{path.name}: the column map gives no {', '.join(lacking)}")

@@ -23,6 +23,10 @@ LARGEST_BYTES = 1 << 30
 SEPARATORS = {"tab": "\t", ",": ",", ";": ";"}
 
 
+class NoSuchColumn(ConfigError):
+    """The header does not have a column of this name."""
+
+
 @dataclass(frozen=True)
 class LogCells:
     """Cells of a file below its header."""
@@ -47,7 +51,7 @@ class LogCells:
         if not found:
             near = difflib.get_close_matches(wanted, self.names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(map(repr, self.names))}"
-            raise ConfigError(f"{self.path}: no column is named {wanted!r}{hint}")
+            raise NoSuchColumn(f"{self.path}: no column is named {wanted!r}{hint}")
         return found[0]
 
 

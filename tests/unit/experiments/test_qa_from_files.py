@@ -63,14 +63,15 @@ def test_a_column_map_brings_names_and_units_of_others(tmp_path):
 def test_a_simulated_log_says_so_everywhere(tmp_path):
     (tmp_path / "gauge.csv").write_text(gauge())
     run = evaluate_files("feed_axis", {"targets": tmp_path / "gauge.csv"}, out=tmp_path / "runs", simulated=True)
-    assert run.verdict == "WOULD PASS" and "SIMULATED DATA" in (run.path / "report.html").read_text()
+    page = (run.path / "report.html").read_text()
+    assert run.verdict == "WOULD PASS" and "SIMULATED DATA" in page and ">PASS<" not in page
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (("0.001000", "about 1 um"), "row 2, column 'reading_mm': 'about 1 um' is no number"),
-        (("reading_mm", "reading"), "reading_mm"),
+        (("reading_mm", "reading"), "targets needs run, direction, target_mm, reading_mm, or a column map"),
         (("0.001000", "0.001 in"), "is in 'in'"),
     ],
 )
@@ -86,6 +87,13 @@ def test_one_direction_in_a_log_withholds_the_figures_of_both(tmp_path):
     run = evaluate_files("feed_axis", {"targets": tmp_path / "gauge.csv"}, out=tmp_path / "runs")
     assert run.figures()["a_um"] is None and run.figures()["a_up_um"] == pytest.approx(11.2804, abs=1e-3)
     assert run.verdict == "NOT EVALUATED"
+
+
+def test_a_direction_that_is_neither_up_nor_down_is_said_and_no_reading_is_passed_over(tmp_path):
+    (tmp_path / "gauge.csv").write_text(gauge().replace(",-1,", ",0,"))
+    run = evaluate_files("feed_axis", {"targets": tmp_path / "gauge.csv"}, out=tmp_path / "runs")
+    assert run.figures().get("a_up_um") is None and run.verdict != "PASS"
+    assert "direction is 1 (up) or -1 (down), not 0" in (run.path / "report.html").read_text()
 
 
 def test_a_table_that_the_test_does_not_have_is_answered_with_those_it_needs(tmp_path):
