@@ -119,8 +119,8 @@ class Result:
         if self.transform is not None and self.transform.name:
             self.transform.ends  # noqa: B018 - raises for a name that does not read AToB
         for name, value in self.values.items():
-            if not (math.isfinite(value.value) and value.standard_uncertainty >= 0.0):
-                raise ConfigError(f"{self.kind}: {name} needs a finite value and an uncertainty >= 0")
+            if not (math.isfinite(value.value) and 0.0 <= value.standard_uncertainty < math.inf):
+                raise ConfigError(f"{self.kind}: {name} needs a finite value and a finite uncertainty >= 0")
         at = self.origin.performed_at
         if at and datetime.datetime.fromisoformat(at).tzinfo is None:
             raise ConfigError(f"{self.kind}: performed_at {at!r} lacks its UTC offset")

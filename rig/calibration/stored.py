@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hal.errors import ConfigError
 from hal.files import parse_json
@@ -28,6 +29,45 @@ UNSAID = "device not said"
 """Stands for the role of an old result of a kind that is not ours."""
 FILED_AS = {"nwire": "probe"}
 """Names of certificates for kinds of old results."""
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Limit(_Data):
+    low: float | None
+    high: float | None
+    source: str
+
+
+class _Value(_Data):
+    value: float
+    standard_uncertainty: float = Field(ge=0.0)
+    unit: str
+    limit: _Limit | None = None
+
+
+class _Transform(_Data):
+    name: str
+    matrix: list[list[float]]
+    covariance: list[list[float]]
+
+
+class _Header(_Data):
+    """``result`` of a stored file; numbers are numbers and words are words, or the file is damaged."""
+
+    format: int
+    kind: str
+    device: str
+    serials: dict[str, str]
+    method: str = Field(min_length=1)
+    performed_at: str
+    transform: _Transform | None
+    values: dict[str, _Value]
+    reference: str
+    departures: list[str]
+    inputs: dict[str, str]
 
 
 def read_stored(path: Path) -> dict[str, Any]:
@@ -68,6 +108,13 @@ def _of_today(path: Path, data: dict[str, Any], transform: str) -> Result:
     header = data["result"]
     if header["format"] != FORMAT:
         raise ConfigError(f"{path}: is of format {header['format']}, this version reads {FORMAT}")
+    try:
+        _Header.model_validate(header)
+    except ValidationError as error:
+        found = [f"result.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise ConfigError(f"{path}: is no JSON result of a calibration: {'; '.join(found[:6])}") from None
+    if not isinstance(data["simulated"], bool):
+        raise ConfigError(f"{path}: simulated = {data['simulated']!r}: must be true or false")
     rig, performed_at = str(data.get("rig", "")), str(header["performed_at"])
     origin = Origin(bool(data["simulated"]), performed_at, rig, dict(header["serials"]), dict(header["inputs"]))
     stated = header["transform"]

@@ -182,3 +182,32 @@ def test_a_sound_speed_keeps_its_method_and_its_values() -> None:
     assert made.values["sound_speed_m_s"].value == speed.c_m_s
     assert (made.method, made.as_json()["method"]) == ("water, Marczak 1997", "water, Marczak 1997")
     assert "sound_speed of phantom" in str(made)
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [
+        (("simulated",), []), (("simulated",), ""), (("simulated",), None), (("simulated",), "false"),
+        (("result", "method"), ["x"]), (("result", "method"), ""), (("result", "departures"), "none"),
+        (("result", "reference"), None), (("result", "serials"), {"tracker": 7}), (("result", "inputs"), []),
+        (("result", "values", "fle_mm", "standard_uncertainty"), "inf"),
+        (("result", "values", "fle_mm", "value"), True), (("result", "values", "fle_mm", "unit"), None),
+        (("result", "values", "fle_mm", "limit", "high"), "0.5"), (("result", "values", "fle_mm", "limit"), []),
+        (("result", "transform", "name"), []), (("result", "transform", "matrix"), [[True] * 4] * 4),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_refused_and_not_taken_for_a_real_result(tmp_path: Path, place, wrong) -> None:
+    path = placed().write(tmp_path / "r.json")
+    data = json.loads(path.read_text())
+    at = data
+    for key in place[:-1]:
+        at = at[key]
+    at[place[-1]] = wrong
+    path.write_text(json.dumps(data, indent=1))
+    with pytest.raises(ConfigError, match=r"r\.json"):
+        issue_file(path, "C-1", "AB")
+
+
+def test_an_uncertainty_without_end_is_no_uncertainty() -> None:
+    with pytest.raises(ConfigError, match="finite uncertainty"):
+        placed(values={"fle_mm": Value(0.2, float("inf"), "mm")})
