@@ -14,14 +14,14 @@ WAIT_S = 600.0
 """A person may take this long to answer."""
 
 
-def require_no_needle(controller: Controller) -> None:
+def require_no_needle(controller: Controller, before: str = "the probe scans") -> None:
     """Raises ``ConfigError`` for a needle in the gel, by its axis or by its calibrated tip."""
     if controller.rig.carrier is None:
         return
     state = controller.read(CARRIER)
     deep_mm = depth_mm(state.pose, controller.rig.config.needle.mount)
     if deep_mm > INSERTED_MM + ARRIVED_MM:
-        raise ConfigError(f"the needle is {deep_mm:.1f} mm in the gel: withdraw it before the probe scans")
+        raise ConfigError(f"the needle is {deep_mm:.1f} mm in the gel: withdraw it before {before}")
 
 
 def require_clear(controller: Controller, doing: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.station import Station
 from hal.errors import DeviceError
 from rig.instruments.syringe import inject, line_drop_kpa
@@ -15,11 +16,13 @@ REST_S = 3.0
 def measure(station: Station) -> None:
     """Every rate in turn, so that a drift is no difference between rates; a person watches that the needle is free.
 
-    Raises ``DeviceError`` when an injection is stopped: a blocked line has no resistance.
+    Raises ``ConfigError`` for a needle in the gel, and ``DeviceError`` when an injection is stopped: a blocked line has
+    no resistance.
     """
     controller = station.controller
     rates, volume_ml = station.numbers("rates_ml_min"), station.number("volume_ml")
     repeats_n = int(station.number("repeats"))
+    require_no_needle(controller, "the line is tested in air")
     if controller.rig.operator is not None:
         total_ml = len(rates) * repeats_n * volume_ml
         station.ask(

@@ -38,6 +38,24 @@ def test_a_figure_passes_when_it_meets_its_limit_by_its_expanded_uncertainty(com
     assert judge(acceptance(limit(comparison, bound)), found(value), simulated=False).word == verdict
 
 
+@pytest.mark.parametrize("comparison", ["<=", ">=", "within"])
+def test_a_figure_at_its_limit_meets_it(comparison):
+    assert judge(acceptance(limit(comparison, 1.0), rule="simple"), found(1.0), simulated=False).word == "PASS"
+    assert judge(acceptance(limit(comparison, 1.0)), found(1.0, 0.0), simulated=False).word == "PASS"
+
+
+def test_a_figure_that_fails_is_not_hidden_by_one_that_was_not_evaluated():
+    both = acceptance(limit("<=", 1.0), {**limit("<=", 1.0), "id": "D", "figure": "g"})
+    verdict = judge(both, found(1.5), simulated=False)
+    assert verdict.word == "FAIL" and [j.verdict for j in verdict.judged] == ["FAIL", "NOT EVALUATED"]
+
+
+def test_data_that_allow_no_figure_are_not_reported_even_without_a_limit():
+    for criteria in ((), (limit("<=", None),)):
+        verdict = judge(acceptance(*criteria), Outcome((), invalid="a gap"), simulated=False)
+        assert (verdict.word, verdict.reason) == ("NOT EVALUATED", "a gap")
+
+
 def test_a_simulated_device_would_pass_and_never_passes():
     assert judge(acceptance(limit("<=", 1.0)), found(0.5), simulated=True).word == "WOULD PASS"
     assert judge(acceptance(limit("<=", 1.0)), found(1.5), simulated=True).word == "WOULD FAIL"

@@ -153,6 +153,11 @@ def test_a_run_of_a_day_that_has_not_come_is_refused_and_does_not_last_for_years
         gate(rig(tmp_path, "line_loss"), today=TODAY)
 
 
+def test_a_run_that_ended_after_midnight_utc_counts_west_of_it(tmp_path):
+    qa_record(tmp_path, "PASS", "2026-12-02")
+    assert gate(rig(tmp_path, "line_loss"), today=TODAY)
+
+
 def test_of_two_runs_on_one_day_the_later_counts(tmp_path):
     qa_record(tmp_path, "PASS", "2026-11-20")
     qa_record(tmp_path, "FAIL", "2026-11-20")
