@@ -13,7 +13,7 @@ from analysis.figures.style import COLOUR, INK, MUTED, Stamp, new_figure
 from analysis.qa.drift import slope
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.weighed import WEIGHINGS, value, weighings_of
+from analysis.qa.weighed import WEIGHINGS, not_measured, value, weighings_of
 from hal.errors import ConfigError
 from rig.record import Field
 
@@ -27,15 +27,17 @@ FLAG_WINDOW = 5
 def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     """Error and repeatability at the check weight, drift of the empty balance."""
     loads, log = tables["loadings"], weighings_of(tables)
+    if why := not_measured(loads, ("nominal_g", "before_g", "loaded_g", "after_g")):
+        return Outcome((), invalid=f"loadings: {why}")
+    if not len(log):
+        return Outcome((), invalid="the balance was not watched without a change of load")
     if len(loads) < LEAST_LOADINGS:
         return Outcome((), invalid=f"{len(loads)} loadings; {LEAST_LOADINGS} are needed")
     nominal = np.unique(loads.nominal_g.to_numpy(float))
-    if len(nominal) != 1:
+    if len(nominal) != 1 or nominal[0] <= 0.0:
         return Outcome((), invalid=f"weights of {', '.join(f'{w:g}' for w in nominal)} g: one nominal value is needed")
     # The zero of the moment: half before, half after, so that an even drift cancels.
     gained_mg = 1000.0 * (loads.loaded_g - (loads.before_g + loads.after_g) / 2.0).to_numpy(float)
-    if not np.all(np.isfinite(gained_mg)):
-        return Outcome((), invalid="a loading has no weight: beyond the range, or not stable")
     off_mg = gained_mg - 1000.0 * (nominal[0] + value(parameters, "correction_mg") / 1000.0)
     n = len(off_mg)
     # Of a difference from the mean of two zeros: 1.5 times the variance of one reading.
@@ -118,5 +120,8 @@ BALANCE_CHECK = Evaluation(
         "period_s": (30.0, "between two readings of the drift"),
         "digit_mg": (0.1, "one digit of the balance"),
     },
+    timed=True,
+    untimed=frozenset({"loadings"}),
+    least={"weight_g": 0.001, "loadings": 1, "period_s": 1.0, "digit_mg": 1e-6, "correction_mg": -1000.0},
     draw=draw,
 )

@@ -51,6 +51,8 @@ class Evaluation:
     """Defaults and meanings; an acceptance file may set these and no others."""
     timed: bool = False
     """Whether figures rest on the times of the readings: a log without times is refused then."""
+    untimed: frozenset[str] = frozenset()
+    """Tables of a timed test whose rows need none."""
     least: Mapping[str, float] = field(default_factory=dict)
     """Smallest value of a parameter that may not be 0; no number may be negative."""
     draw: Callable[[Tables, Outcome, Stamp], Sequence[Plot]] | None = None

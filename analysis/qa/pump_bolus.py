@@ -30,8 +30,10 @@ DELAY_WINDOW_S = 1.0
 def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     """Mean error and extremes of each size, start delay, and the diameter."""
     rows, log = tables["boluses"], weighed.weighings_of(tables)
-    if rows[["before_g", "after_g"]].isna().any().any():
-        return Outcome((), invalid="a bolus has no weight: beyond the range, or not stable")
+    if why := weighed.not_measured(rows, [f.name for f in PUMP_BOLUS.tables["boluses"]]):
+        return Outcome((), invalid=f"boluses: {why}")
+    if np.any(rows[["set_ml", "rate_ml_min"]] <= 0.0) or np.any(rows.after_s <= rows.before_s):
+        return Outcome((), invalid="boluses: volumes and rates must be above 0, and the weight after later than before")
     first_s = float(rows.before_s.min())
     rest = weighed.at_rest(log[log.time_s < first_s], first_s)
     try:
@@ -186,6 +188,11 @@ PUMP_BOLUS = Evaluation(
         "usable_ml": (15.0, "a person refills the syringe after so much"),
         "priming_ml": (0.5, "delivered before, and after every refill"),
         **weighed.PARAMETERS,
+    },
+    timed=True,
+    untimed=frozenset({"boluses"}),
+    least={
+        **weighed.LEAST, "sizes_ml": 0.001, "repeats": 1, "rate_ml_min": 0.001, "diameter_mm": 0.1, "usable_ml": 0.1,
     },
     draw=draw,
 )  # fmt: skip

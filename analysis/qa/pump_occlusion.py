@@ -50,6 +50,8 @@ class _Closed:
 def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     """Means over the repeats, and their scatter."""
     rows = tables["occlusions"]
+    if why := weighed.not_measured(rows, ("rate_ml_min", "stopped_by", "rest_s", "start_s", "held_s")):
+        return Outcome((), invalid=f"occlusions: {why}")
     try:
         closed = [_one(row, tables, parameters) for row in rows.to_dict("records")]
     except ConfigError as error:
@@ -179,5 +181,8 @@ PUMP_OCCLUSION = Evaluation(
         "pressure_u_kpa": (0.5, "standard uncertainty of the pressure sensor"),
         **weighed.PARAMETERS,
     },
+    timed=True,
+    untimed=frozenset({"occlusions"}),
+    least={**weighed.LEAST, "rate_ml_min": 0.001, "volume_ml": 0.001, "repeats": 1, "compliance_ul_kpa": 0.001},
     draw=draw,
 )  # fmt: skip

@@ -45,8 +45,10 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     rows, log = tables["runs"], weighed.weighings_of(tables)
     if len(np.unique(rows.rate_ml_min)) < LEAST_RATES:
         return Outcome((), invalid=f"{len(np.unique(rows.rate_ml_min))} rates; at least {LEAST_RATES} are needed")
-    if rows[["before_g", "after_g"]].isna().any().any():
-        return Outcome((), invalid="a run has no weight: beyond the range, or not stable")
+    if why := weighed.not_measured(rows, [f.name for f in PUMP_RATE.tables["runs"]]):
+        return Outcome((), invalid=f"runs: {why}")
+    if np.any(rows.rate_ml_min <= 0.0) or np.any(rows.after_s <= rows.before_s):
+        return Outcome((), invalid="runs: rates must be above 0, and the weight after later than the one before")
     first_s = float(rows.before_s.min())
     rest = weighed.at_rest(log[log.time_s < first_s], first_s)
     try:
@@ -186,5 +188,8 @@ PUMP_RATE = Evaluation(
         "priming_ml": (0.5, "delivered before, and after every refill"),
         **weighed.PARAMETERS,
     },
+    timed=True,
+    untimed=frozenset({"runs"}),
+    least={**weighed.LEAST, "rates_ml_min": 0.001, "seconds": 1.0, "usable_ml": 0.1},
     draw=draw,
 )  # fmt: skip

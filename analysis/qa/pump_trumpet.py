@@ -25,6 +25,7 @@ TRUMPET_PERCENT = 15.0
 """Half height of the picture; larger when the curve is."""
 NOT_CORRECTED = "evaporation not corrected"
 """As the flow says it; the reason is known here."""
+LEAST_READINGS = 5
 MOST_PLATEAUS = 3
 """So many are named in the notes."""
 
@@ -34,6 +35,8 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     log, rate = weighed.weighings_of(tables), value(parameters, "rate_ml_h")
     runs = tables["delivery"]
     begun, ended = runs[runs.running == 1.0], runs[runs.running == 0.0]
+    if len(log) < LEAST_READINGS:
+        return Outcome((), invalid=f"{len(log)} weighings; a curve needs more")
     if not len(begun):
         return Outcome((), invalid="nobody noted when the pump was started")
     start_s = float(begun.time_s.iloc[0])
@@ -56,6 +59,8 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
         held = plateaus(grid.time_s[read], grid.mass_g[read], rate, digit_g)
     except ConfigError as error:
         return Outcome((), invalid=str(error))
+    if not len(first.time_min):
+        return Outcome((), invalid="the start-up curve is shorter than one sample")
     remarks = [rest.words if r == NOT_CORRECTED else r for r in found.remarks]
     notes = [*remarks, *_unlike(parameters)]
     notes += [
@@ -222,6 +227,15 @@ PUMP_TRUMPET = Evaluation(
         "to_min": (FIRST_HOUR_MIN[1], "its end, and that of the test"),
         "until_min": (START_UP_MIN, "end of the start-up curve"),
         **weighed.PARAMETERS,
+    },
+    timed=True,
+    least={
+        **weighed.LEAST,
+        "rate_ml_h": 0.001,
+        "sample_s": 1.0,
+        "windows_min": 0.1,
+        "to_min": 1.0,
+        "until_min": 1.0,
     },
     draw=draw,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,6 @@ from analysis.qa.drift import Slope
 from analysis.qa.evaluation import Parameters, Tables, Value
 from analysis.qa.evaporation import Evaporation, evaporation, still
 from analysis.qa.gravimetric import Conversion, WeighingBudget, water_density_kg_m3
-from analysis.qa.readings import Readings
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 from rig.record import Field
@@ -26,6 +26,7 @@ PARAMETERS: dict[str, tuple[Value, str]] = {
     "linearity_mg": (0.2, "half width"),
 }
 """Of every test by balance."""
+LEAST = {"vessel_mm": 2.0}
 SETTLED_S = 60.0
 """After a flow: the line has emptied, and what is weighed is the vessel at rest [A]."""
 
@@ -106,10 +107,12 @@ def budget(
     )
 
 
-def frozen(mass_g: Readings, digit_g: float) -> str:
-    """Why weighings under a flow are not believed; empty when they move."""
-    if len(mass_g) > 2 and float(np.ptp(mass_g)) < digit_g:
-        return f"the balance showed {mass_g[0]:g} g all the time: nothing arrived, or it holds its zero"
+def not_measured(table: DataFrame, columns: Sequence[str]) -> str:
+    """Why a table cannot be used; empty when every cell of these columns is a number."""
+    for name in columns:
+        wrong = np.flatnonzero(~np.isfinite(table[name].to_numpy(float)))
+        if len(wrong):
+            return f"row {wrong[0] + 1} has no {name}: not measured, beyond the range, or not stable"
     return ""
 
 

@@ -121,7 +121,7 @@ def _read(
         lacking = [field.name for field in evaluation.tables[name] if field.name not in log.values]
         if lacking:
             raise ConfigError(f"{path.name}: the column map gives no {', '.join(lacking)}")
-        if evaluation.timed and TIME not in log.values:
+        if evaluation.timed and name not in evaluation.untimed and TIME not in log.values:
             raise ConfigError(f"{path.name}: has no {TIME}, and figures of {acceptance.test} rest on the times")
         if np.max(np.abs(log.values.get(TIME, 0.0))) > LATEST_S:
             raise ConfigError(f"{path.name}: {TIME} goes beyond {LATEST_S:g} s, which no clock shows")

@@ -225,5 +225,7 @@ def test_two_weights_too_few_loadings_and_a_short_record_give_no_figure():
     mixed = tables["loadings"].copy()
     mixed.loc[0, "nominal_g"] = 20.0
     assert "one nominal value" in check({**tables, "loadings": mixed}).invalid
+    unread = tables["weighings"].assign(mass_g=np.nan)
+    assert "was not watched" in check({**tables, "weighings": unread}).invalid
     short = check({**tables, "weighings": tables["weighings"][:10]})
     assert values(short)["drift_mg_h"] is None and "15 are needed" in short.figure("drift_mg_h").why
