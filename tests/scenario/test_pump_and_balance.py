@@ -10,11 +10,12 @@ from tiny_devices import MemoryJournal
 
 import rig
 from hal.clock import NS_PER_S, VirtualClock
-from hal.errors import ConfigError, SafetyStop
+from hal.errors import ConfigError, DeviceError, SafetyStop
 from hal.types import Instruction, InstructionKind
 from rig.config import parse_config
 from rig.control.controller import Controller
 from rig.instruments.syringe import inject
+from rig.instruments.weighing import weigh, weighings
 from rig.roles import BALANCE
 from rig.safety.pressure import Verdict
 from rig.setup.assemble import RigNotOpened, open_rig
@@ -179,3 +180,32 @@ def test_a_fault_of_a_balance_that_is_not_there_is_refused() -> None:
         "mtsics_balance", "keller_pressure").replace("rigsim://balance", "rigsim://pressure") + UNPLUGGED)  # fmt: skip
     with pytest.raises(ConfigError, match="there is no balance on this bench"):
         simulate(config, VirtualClock(), cartridge_seed=3, phantom="lumbar_ref", needle="22G_quincke_120")
+
+
+def test_a_row_of_weighings_goes_on_while_the_pump_runs() -> None:
+    bench, seen = Bench(), []
+    with weighings(bench.controller, 0.5, seen.append):
+        inject(bench.controller, 0.5, 1.0)
+    assert 55 <= len(seen) <= 75, "half a minute, and the preparation"
+    steps = np.diff([reading.time_ns for reading in seen]) / NS_PER_S
+    assert steps[:-1].min() > 0.4 and steps.max() < 0.7, "the last one is that of the end"
+    assert seen[-1].mass_g - seen[0].mass_g == pytest.approx(0.5, abs=0.02)
+    bench.controller.wait(5.0)
+    assert len(seen) <= 75, "nothing is noted after the block"
+
+
+def test_a_balance_that_fails_during_a_flow_stops_the_pump() -> None:
+    bench = Bench(UNPLUGGED)
+    with pytest.raises(SafetyStop, match="cable is plugged in"), weighings(bench.controller, 1.0, lambda _: None):
+        inject(bench.controller, 1.0, 1.0)
+    bench.clock.sleep(2.0)
+    bench.world.advance(bench.clock.now_ns())
+    assert bench.world.fluid.outflow_ml_min < 0.01
+    assert bench.world.fluid.delivered_ml < 0.5
+
+
+def test_a_load_beyond_the_range_is_no_weight() -> None:
+    bench = Bench()
+    bench.world.applied["balance"] = 300.0
+    with pytest.raises(DeviceError, match="overloaded"):
+        weigh(bench.controller)

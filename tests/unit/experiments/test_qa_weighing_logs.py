@@ -76,8 +76,9 @@ def test_cells_that_are_empty_give_a_sentence_and_no_figure(test):
     ("test", "parameter", "value"),
     [
         ("pump_trumpet", "rate_ml_h", "0.0"), ("pump_trumpet", "sample_s", "0.0"),
-        ("pump_trumpet", "windows_min", "[]"), ("pump_bolus", "repeats", "0"), ("pump_bolus", "sizes_ml", "[0.1, -0.1]"), ("pump_bolus", "vessel_mm", "0.0"),
-        ("pump_rate", "rates_ml_min", "[]"), ("pump_rate", "seconds", "0.0"), ("pump_occlusion", "rate_ml_min", "0.0"),
+        ("pump_trumpet", "windows_min", "[]"), ("pump_bolus", "repeats", "0"), ("pump_bolus", "vessel_mm", "0.0"),
+        ("pump_bolus", "sizes_ml", "[0.1, -0.1]"), ("pump_rate", "rates_ml_min", "[]"),
+        ("pump_rate", "seconds", "0.0"), ("pump_occlusion", "rate_ml_min", "0.0"),
         ("pump_occlusion", "compliance_ul_kpa", "0.0"), ("balance_check", "weight_g", "0.0"),
         ("balance_check", "period_s", "0.0"),
     ],
