@@ -117,7 +117,7 @@ def axis(target_mm: ArrayLike, up_um: ArrayLike | None, down_um: ArrayLike | Non
     Raises:
         ConfigError: no direction recorded, fewer than five targets or two runs, other shapes, missing readings.
     """
-    at = checked(target_mm, (-1,), "targets", LEAST_TARGETS)
+    at = checked(target_mm, (-1,), "target positions", LEAST_TARGETS)
     if np.any(np.diff(at) <= 0.0):
         raise ConfigError("targets: must rise from the first to the last")
     if up_um is None and down_um is None:

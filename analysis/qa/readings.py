@@ -21,7 +21,7 @@ def checked(values: ArrayLike, shape: tuple[int, ...], what: str, least: int = 1
         wanted = " x ".join("n" if side == -1 else str(side) for side in shape)
         raise ConfigError(f"{what}: an array of {wanted} numbers is needed, this one is {found.shape}")
     if len(found) < least:
-        raise ConfigError(f"{what}: {len(found)} readings, at least {least} are needed")
+        raise ConfigError(f"{what}: {len(found)} values, at least {least} are needed")
     missing = int(np.sum(~np.isfinite(found)))
     if missing:
         raise ConfigError(f"{what}: {missing} of {found.size} numbers are missing or not finite")
