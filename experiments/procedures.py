@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 
 from experiments.protocol.measure import Declared, Measure
@@ -12,6 +13,9 @@ from experiments.source import FOLDER, folder_of_script
 from experiments.varied import Changes, Varied, technique
 from hal.errors import ConfigError
 from hal.files import Document, validated
+
+BEYOND = 1e12
+"""No measure comes near it; a limit there would judge nothing."""
 
 
 def measure(
@@ -31,8 +35,10 @@ def measure(
     if (at_most is None) == (at_least is None):
         raise ConfigError(f"measure {name}: give it one limit, at_most or at_least, before the first trial")
     limit, comparison = (at_most, "<=") if at_most is not None else (at_least, ">=")
+    if not isinstance(limit, Real) or isinstance(limit, bool) or not abs(limit) < BEYOND:
+        raise ConfigError(f"measure {name}: its limit must be a finite number, not {limit!r}")
     document = Document(f"measure {name}", "", {"name": name, "unit": unit, "text": text})
-    return Declared(validated(document, Measure), comparison, float(limit or 0.0), statistic)
+    return Declared(validated(document, Measure), comparison, float(limit), statistic)
 
 
 def procedure(

@@ -90,8 +90,8 @@ def phantom(base: str | Path = "lumbar_ref", changes: Changes | None = None) -> 
 def rig_file(base: str | Path = "simulated", changes: Changes | None = None) -> Varied:
     """A rig file by name or path with changes; raises ``ConfigError`` with everything that is wrong with it.
 
-    Limits can only be made narrower, ``rig.simulated`` and ``safety`` cannot be changed; of a real bench only limits
-    and needle can, since everything else in its file says what stands on the table.
+    Limits can only be made narrower, ``rig.simulated``, ``safety`` and ``qa`` cannot be changed; of a real bench only
+    limits and needle can, since everything else in its file says what stands on the table.
     """
     if current().defining:
         return Varied("rig", str(base), {}, {})
@@ -116,6 +116,8 @@ def rig_file(base: str | Path = "simulated", changes: Changes | None = None) -> 
 
 def varied(document: Document, changes: Changes | None, where: str) -> Document:
     """Document with its changes, called ``where`` in messages; raises ``ConfigError`` for an unknown key."""
+    if changes is not None and not isinstance(changes, Mapping):
+        raise ConfigError(f"{where}: changes are a table {{'key': value}}, not {changes!r}")
     data = copy.deepcopy(dict(document.data))
     for key, value in (changes or {}).items():
         _put(data, key, plain(value), where)
@@ -161,7 +163,7 @@ def _put(data: dict[str, Any], key: object, value: Any, where: str) -> None:
 
 def _step(at: Any, part: str) -> Any:
     if isinstance(at, list):
-        return at[int(part)] if part.isdigit() and int(part) < len(at) else None
+        return at[int(part)] if part.isascii() and part.isdigit() and int(part) < len(at) else None
     return at.get(part)
 
 
@@ -169,6 +171,8 @@ def _beyond_a_script(before: RigConfig, after: RigConfig, changes: Changes) -> I
     """Keys that only the rig file itself may set."""
     if before.rig.simulated != after.rig.simulated:
         yield "rig.simulated: a script cannot change whether the rig is simulated"
+    if before.qa != after.qa:
+        yield "qa: which tests a study needs cannot be changed by a script; change the rig file itself"
     if before.safety != after.safety:
         yield "safety: the wiring of the emergency stop cannot be changed by a script; change the rig file itself"
     if not before.rig.simulated:

@@ -123,6 +123,19 @@ def test_the_resistance_of_a_line_is_the_slope_with_its_uncertainty():
     assert off.value == pytest.approx(25.0, abs=3 * off.u)
 
 
+def test_each_rate_once_is_too_little_for_an_uncertainty():
+    once = {"plateaus": plateaus()["plateaus"].iloc[:4]}
+    assert "repeated" in LINE_LOSS.evaluate(once, {"nominal_kpa_min_ml": 4.65}).invalid
+
+
+def test_the_uncertainty_of_the_offset_is_that_of_a_line_far_from_zero():
+    points = DataFrame(
+        {"rate_ml_min": np.tile([9.0, 10.0, 11.0], 2), "plateau_kpa": [9.1, 10.0, 11.1, 8.9, 10.0, 10.9]}
+    )
+    offset = LINE_LOSS.evaluate({"plateaus": points}, {"nominal_kpa_min_ml": 1.0}).figure("offset_kpa")
+    assert offset.u == pytest.approx(0.1 * (1 / 6 + 100.0 / 4.0) ** 0.5)  # s = 0.1 with 4 degrees of freedom
+
+
 def test_a_line_that_opens_at_high_rates_is_seen_as_a_bend():
     assert LINE_LOSS.evaluate(plateaus(), {"nominal_kpa_min_ml": 4.65}).figure("bend_kpa").value < 0.1
     assert LINE_LOSS.evaluate(plateaus(bend=-3.0), {"nominal_kpa_min_ml": 4.65}).figure("bend_kpa").value > 0.5

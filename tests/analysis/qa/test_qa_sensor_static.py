@@ -57,3 +57,10 @@ def test_one_series_up_withholds_hysteresis_and_repeatability_with_the_reason():
     hysteresis, repeat = outcome.figure("hysteresis_percent"), outcome.figure("repeatability_percent")
     assert hysteresis.value is None and "no series came down" in hysteresis.why
     assert repeat.value is None and "one series up only" in repeat.why
+
+
+def test_a_reference_that_was_set_to_another_step_gives_no_figure():
+    table = points()
+    table.loc[3, ["reference", "reading"]] += 5.0  # 2.5 % of full scale
+    outcome = PRESSURE_STATIC.evaluate({"points": table}, PRESSURE_STATIC.settings({}))
+    assert "where 150 was asked for" in outcome.invalid

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.qa.history import read_history
-from analysis.qa.trend import TREND_FILE, add_design, drift_faults, read_plan, trend_of
-from experiments.qa.over_time import draw_trend
+from analysis.qa.history import last_judged, read_history
+from analysis.qa.trend import TREND_FILE, add_design, drift_faults, points_of, read_plan, trend_of
+from experiments.qa.over_time import design_limits, draw_trend
 from hal.errors import ConfigError
 
 FIGURE = "resistance_kpa_min_ml"
@@ -125,3 +125,35 @@ def test_results_that_nobody_can_have_written_are_passed_over(tmp_path, change):
     path = sorted(tmp_path.glob("*/results.json"))[0]
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     assert len(read_history(tmp_path)) == 1
+
+
+def _changed(folder: Path, k: int, **change: object) -> None:
+    path = sorted(folder.glob("*/results.json"))[k]
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+
+def test_a_run_without_a_verdict_is_no_point_and_is_not_the_last_one(tmp_path):
+    runs(tmp_path, 12)
+    _changed(tmp_path, 11, verdict="NOT EVALUATED")
+    _changed(tmp_path, 10, date="")
+    history = read_history(tmp_path)
+    assert len(points_of(history, "line_loss", FIGURE)) == 10
+    assert last_judged(history, "line_loss").run.endswith("20250110T000000Z")
+
+
+def test_an_alarm_of_the_past_is_no_drift_of_today(tmp_path):
+    runs(tmp_path, 60)
+    add_design(tmp_path, read_history(tmp_path), "line_loss", FIGURE, TODAY)
+    figure = {"name": FIGURE, "value": 6.0, "unit": "kPa min/mL"}
+    _changed(tmp_path, 5, figures=[figure])
+    trend = of(tmp_path)
+    assert trend.shewhart.first.index == 5 and trend.drifting == ""
+
+
+def test_simulated_runs_are_on_no_chart_of_real_ones(tmp_path):
+    runs(tmp_path, 60)
+    for k in range(20):
+        _changed(tmp_path, k, simulated=False)
+    assert design_limits(tmp_path, "line_loss", FIGURE, today=TODAY).points_n == 20
+    page, (trend,) = draw_trend(tmp_path, "line_loss")
+    assert len(trend.days) == 20 and "SIMULATED DATA" not in page.read_text()

@@ -211,3 +211,9 @@ def test_a_procedure_has_verbs_and_words_alone_and_no_door_to_controller_truth_o
         "advance", "feed_mm", "find_level", "infuse", "inject", "level", "look", "measured", "plan", "prepare",
         "read_reference", "side", "test", "time_s", "trial_id", "wait", "withdraw",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), "1", "x", True, [1.0], 10**400])
+def test_a_limit_that_is_no_finite_number_is_refused_where_it_is_declared(limit) -> None:
+    with pytest.raises(ConfigError, match="must be a finite number"):
+        measure("depth", "mm", "depth", at_most=limit)

@@ -10,6 +10,7 @@ import pytest
 from experiments import phantom, rig_file, technique
 from hal.errors import ConfigError
 from hal.phantom.spec import PhantomSpec
+from rig.config import config_file
 
 
 def test_a_varied_technique_is_the_shipped_one_but_for_its_change() -> None:
@@ -120,3 +121,18 @@ def test_of_a_real_bench_a_script_changes_limits_and_needle_only_and_its_folders
         rig_file("bench_example", {"devices.pump.diameter_mm": 3.0})
     made = rig_file("bench_example", {"limits.volume.injection_ml": 1.0})
     assert made.data["gel"]["ledgers"].startswith("/") and made.data["gel"]["ledgers"].endswith("rig/data/blocks")
+
+
+@pytest.mark.parametrize("changes", [{"qa.required": []}, {"qa.runs": "elsewhere"}, {"qa": None}])
+def test_which_tests_a_study_needs_is_not_for_a_script_to_say(tmp_path, changes: dict[str, object]) -> None:
+    text = config_file("simulated").read_text()
+    (tmp_path / "own.toml").write_text(text + '\n[qa]\nruns = "runs"\nrequired = ["line_loss"]\n')
+    with pytest.raises(ConfigError, match="which tests a study needs cannot be changed by a script"):
+        rig_file(tmp_path / "own.toml", changes)
+
+
+def test_a_key_that_only_looks_like_a_number_is_answered() -> None:
+    with pytest.raises(ConfigError, match="is no table"):
+        technique("L4_IP_T", {"checklist.\u00b2.wait_s": 1.0})
+    with pytest.raises(ConfigError, match="changes are a table"):
+        technique("L4_IP_T", ["path"])  # type: ignore[arg-type]

@@ -211,3 +211,29 @@ def test_a_damaged_file_is_refused_and_not_taken_for_a_real_result(tmp_path: Pat
 def test_an_uncertainty_without_end_is_no_uncertainty() -> None:
     with pytest.raises(ConfigError, match="finite uncertainty"):
         placed(values={"fle_mm": Value(0.2, float("inf"), "mm")})
+
+
+def test_a_value_at_either_bound_is_within() -> None:
+    both = Limit(0.1, 0.5)
+    assert both.holds(0.1) and both.holds(0.5) and not both.holds(0.0999) and not both.holds(0.5001)
+
+
+@pytest.mark.parametrize("ok", [False, None, 1, "true"])
+def test_a_result_that_was_not_accepted_is_not_read(tmp_path: Path, ok: object) -> None:
+    path = placed().write(tmp_path / "r.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"ok": ok}, indent=1))
+    with pytest.raises(ConfigError, match="ok is not true"):
+        read_result(path)
+
+
+def test_a_result_of_a_later_format_is_not_guessed(tmp_path: Path) -> None:
+    path = placed().write(tmp_path / "r.json")
+    data = json.loads(path.read_text())
+    data["result"]["format"] = 2
+    path.write_text(json.dumps(data, indent=1))
+    with pytest.raises(ConfigError, match="is of format 2"):
+        read_result(path)
+
+
+def test_the_serial_number_is_that_of_the_device_itself() -> None:
+    assert placed(device="tracker").serial == "NDI 7" and placed().serial == ""
