@@ -5,6 +5,7 @@ Sections follow the fields of ISO/IEC 17025:2017, 7.8.2.1 [edition and clause no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -101,9 +102,14 @@ def _class(word: str) -> str:
     return "none"
 
 
-def number(value: float | None, unit: str = "") -> str:
-    """Four significant digits with the unit; a dash for None."""
-    return DASH if value is None else f"{value:.4g} {unit}".rstrip()
+def number(value: float | None, unit: str = "", expanded: float | None = None) -> str:
+    """A number with its unit: to two digits of its expanded uncertainty, else four digits; a dash for None."""
+    if value is None:
+        return DASH
+    if expanded is None or expanded <= 0.0 or not math.isfinite(expanded):
+        return f"{value:.4g} {unit}".rstrip()
+    places = max(0, 1 - math.floor(math.log10(expanded)))
+    return f"{value:.{places}f} {unit}".rstrip()
 
 
 def _criteria(results: QaResults) -> Table:
@@ -114,8 +120,8 @@ def _criteria(results: QaResults) -> Table:
 
 def _criterion(judged: Judged, simulated: bool) -> tuple[str, ...]:
     figure, limit = judged.figure, judged.limit
-    value = number(figure.value, figure.unit) if figure else DASH
-    expanded = number(figure.expanded, figure.unit) if figure else DASH
+    value = number(figure.value, figure.unit, figure.expanded) if figure else DASH
+    expanded = number(figure.expanded, figure.unit, figure.expanded) if figure else DASH
     word, words = _word(judged, simulated), figure.words if figure else limit.figure
     return (limit.id, words, limit.words, limit.source, value, expanded, word)
 
@@ -129,7 +135,8 @@ def _figures(figures: Sequence[Figure]) -> Block:
     if not figures:
         return Paragraph("No figure can be given.", "warning")
     rows = tuple(
-        (f.words, number(f.value, f.unit), number(f.expanded, f.unit), str(f.n or DASH), f.why) for f in figures
+        (f.words, number(f.value, f.unit, f.expanded), number(f.expanded, f.unit, f.expanded), str(f.n or DASH), f.why)
+        for f in figures
     )
     return Table(("Figure", "Value", "U (k=2)", "n", "Remark"), rows, "lrrrl", (4.0, 1.4, 1.2, 0.7, 2.4))
 

