@@ -16,6 +16,7 @@ from analysis.qa.pump_rate import PUMP_RATE
 from analysis.qa.pump_trumpet import PUMP_TRUMPET
 from analysis.qa.sensor_static import FORCE_STATIC, PRESSURE_STATIC
 from analysis.qa.tracker_still import TRACKER_STILL
+from analysis.qa.ultrasound_air import ULTRASOUND_AIR
 from analysis.qa.ultrasound_block import ULTRASOUND_BLOCK
 from hal.errors import ConfigError
 
@@ -34,6 +35,7 @@ EVALUATIONS: dict[str, Evaluation] = {
         PUMP_RATE,
         PUMP_TRUMPET,
         TRACKER_STILL,
+        ULTRASOUND_AIR,
         ULTRASOUND_BLOCK,
     )
 }

@@ -18,6 +18,7 @@ from experiments.qa import (
     measure_pump_trumpet,
     measure_sensor_static,
     measure_tracker_still,
+    measure_ultrasound_air,
     measure_ultrasound_block,
 )
 from experiments.qa.station import Station
@@ -54,6 +55,7 @@ PROCEDURES = {
         measure_pump_occlusion.ROLES, measure_pump_occlusion.measure, measure_pump_occlusion.refusal
     ),
     "balance_check": Procedure(measure_balance_check.ROLES, measure_balance_check.measure),
+    "ultrasound_air": Procedure(measure_ultrasound_air.ROLES, measure_ultrasound_air.measure),
     "ultrasound_block": Procedure(measure_ultrasound_block.ROLES, measure_ultrasound_block.measure),
     "capture_timing": Procedure(measure_capture_timing.ROLES, measure_capture_timing.measure),
 }

@@ -266,7 +266,7 @@ def _world(spec: BenchSpec, built: AsBuilt, placement: Placement, cartridge_seed
     kind = load_needle(spec.needle)
     kind = replace(kind, curvature_sd=math.hypot(kind.curvature_sd, GEL_CURVATURE_SD))
     renderer = Renderer(partial(_prepare, s, built, cartridge_seed), spec.probe, s.frame_quality, seed=cartridge_seed)
-    renderer.dead_elements = s.scanner_errors.dead_elements
+    renderer.dead_elements, renderer.lens_mm = s.scanner_errors.dead_elements, s.lens_mm
     line = LineSpec(
         compliance_ul_kpa=spec.compliance_ul_kpa if s.line.compliance_ul_kpa is None else s.line.compliance_ul_kpa,
         compliance_sd=LineSpec.compliance_sd if s.line.compliance_ul_kpa is None else 0.0,

@@ -198,6 +198,8 @@ class SimSettings(BaseModel):
     axis_errors: dict[Literal["holder", "carrier"], AxisErrors] = {}
     """Faults planted in axes, by role."""
     tracker: TrackerFigures = TrackerFigures()
+    lens_mm: float = Field(default=0.0, ge=0.0, le=5.0)
+    """Thickness of the probe's lens, which reverberates in air; 0: a probe in air shows its ringing and noise alone."""
     scanner_errors: ScannerErrors = ScannerErrors()
     """Faults planted in the scanner: for showing that a QA test finds them."""
     reference_body: ReferenceBody | None = None

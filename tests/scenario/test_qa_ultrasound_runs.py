@@ -140,3 +140,30 @@ def test_a_recording_gives_the_figures_that_the_pictures_hold(tmp_path):
     figures = run.figures()
     assert figures["axial_scale_percent"] == pytest.approx(3.0, abs=0.3)
     assert figures["penetration_mm"] > 80.0 and figures["cyst_contrast_db"] is None
+
+
+LENS = "\nlens_mm = 0.6\ndepth_mm = 40.0\n"
+
+
+def in_air(folder, more: str = "") -> str:
+    path = bench(folder, more)
+    text = (folder / "bench.toml").read_text().replace("[sim]\n", "[sim]" + LENS, 1)
+    (folder / "bench.toml").write_text(text)
+    return path
+
+
+def test_a_healthy_probe_in_air_passes_and_its_bands_are_as_far_apart_as_its_lens_is_thick(tmp_path):
+    run = run_test("ultrasound_air", in_air(tmp_path), out=tmp_path / "runs", seed=2, tell=lambda _: None)
+    # 0.6 mm of lens at 1000 m/s, shown with 1540 m/s.
+    assert run.verdict == "WOULD PASS" and run.figures()["band_spacing_mm"] == pytest.approx(0.924, abs=0.03)
+
+
+def test_dead_elements_are_counted_in_air_down_to_a_single_one(tmp_path):
+    planted = in_air(tmp_path, "\n[sim.scanner_errors]\ndead_elements = [30, 31, 80]\n")
+    run = run_test("ultrasound_air", planted, out=tmp_path / "runs", seed=2, tell=lambda _: None)
+    assert failed(run) == {"AIR-DIP", "AIR-COUNT"} and run.figures()["dips_n"] == 2.0
+
+
+def test_a_probe_whose_picture_shows_no_bands_gives_no_number(tmp_path):
+    run = run_test("ultrasound_air", bench(tmp_path), out=tmp_path / "runs", tell=lambda _: None)
+    assert run.verdict == "NOT EVALUATED" and "is the probe in air" in run.results.verdict.reason

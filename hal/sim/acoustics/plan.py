@@ -63,6 +63,8 @@ class Plan:
     grey_base: Table
     maps: tuple[NDArray[np.int16], NDArray[np.uint16]]
     slices_mm: Table
+    assumed_m_s: float
+    """Speed with which the scanner turns time into depth."""
 
     @property
     def step_mm(self) -> float:
@@ -131,4 +133,5 @@ def plan(
         grey_base=((depth_gain_db + settings.gain_db - black_db) * grey_per_db).astype(np.float32),
         maps=fixed_maps(grid),
         slices_mm=slices.astype(np.float32),
+        assumed_m_s=settings.sound_speed_m_s,
     )

@@ -84,6 +84,8 @@ class Renderer:
         self._shape = (0, 0)
         self.dead_elements: tuple[int, ...] = ()
         """Elements of the array that neither send nor hear (``elements.ELEMENTS_N`` along the face)."""
+        self.lens_mm = 0.0
+        """Thickness of the lens, which reverberates in air; 0: air shows nothing."""
         self.scatterers_n = 0
         """Scatterers in the last frame."""
 
@@ -221,6 +223,19 @@ class Renderer:
         self._speckle(PhantomToProbe, p, press)
         for group in points:
             needle_splat.splat(group, p.sigma_elevation_mm, self._through, raw)
+        if self.lens_mm > 0.0 and contact.min() < 1.0:
+            lateral_sum = p.lateral[0, ::2] + 2 * p.lateral[1:, ::2].sum(axis=0)
+            elements.air_bands(
+                raw,
+                1.0 - contact,
+                self.lens_mm,
+                self.dead_elements,
+                grid,
+                p.beam,
+                lateral_sum,
+                p.assumed_m_s,
+                self.seed,
+            )
         ring = RING_AMPLITUDE * np.exp(-np.arange(64) * p.sample_mm / RING_MM)
         raw[:, :64, 0] += ring.astype(np.float32)
         blur.blur_axial(raw, p.axial, self._axial)

@@ -25,7 +25,7 @@ MOST_KNOWN_N = 5
 """Fewer expected wires do not find their own place beside a known one."""
 NEAR_BAND_MM = (5.0, 20.0)
 """Depths over which the level along the face is taken: each element counts most near the face."""
-BESIDE_MM = 3.0
+BESIDE_MM = 4.5
 """A wire nearer to the end of the face has half a beam only."""
 BANG_GAP_DB = 6.0
 """A wire is apart from the main bang when the level between both falls so far below the wire's."""

@@ -93,19 +93,23 @@ class BlockPicture:
         return np.asarray(along / np.linalg.norm(along))
 
     @cached_property
-    def field(self) -> NDArray[np.bool_]:
-        """Pixels inside the scanned field: the convex hull of everything that is not black."""
+    def _hull(self) -> Pixels:
+        """1 in the convex hull of everything that is not black."""
+        empty = np.zeros(self.pixels.shape, np.uint8)
         points = cv2.findNonZero((cv2.medianBlur(self.pixels, 5) > 0).astype(np.uint8))
-        if points is None:
-            return np.zeros(self.pixels.shape, dtype=np.bool_)
-        filled = cv2.fillConvexPoly(np.zeros(self.pixels.shape, np.uint8), cv2.convexHull(points), 1)
+        return empty if points is None else np.asarray(cv2.fillConvexPoly(empty, cv2.convexHull(points), 1), np.uint8)
+
+    @cached_property
+    def field(self) -> NDArray[np.bool_]:
+        """Pixels inside the scanned field, its rim left out."""
+        filled = self._hull
         n = 2 * round(EDGE_MM / min(self.pitch_mm)) + 1
         return np.asarray(cv2.erode(filled, np.ones((n, n), np.uint8), borderValue=0) > 0)
 
     @cached_property
     def half_face_mm(self) -> float:
         """Half of the face, along its arc: how far the outermost beams of the field stand off the middle."""
-        return float(np.abs(self.along_face_mm(*self.places_mm)[self.field]).max(initial=0.0))
+        return float(np.abs(self.along_face_mm(*self.places_mm)[self._hull > 0]).max(initial=0.0))
 
     def inside(self, points_mm: Array) -> NDArray[np.bool_]:
         """Whether places (n, 2) lie inside the scanned field."""
