@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from analysis.qa.report import make_qa_report
 from experiments.cli.main import app
-from experiments.qa import evaluate_files
+from experiments.qa import evaluate_files, shipped_acceptances
 from hal.errors import ConfigError
 from rig.record import verify_run
 from tests.analysis.qa.test_qa_manipulator import DOWN, TARGETS, UP
@@ -109,3 +110,25 @@ def test_the_command_takes_files_by_table(tmp_path):
     assert done.exit_code == 0 and json.loads(done.stdout.splitlines()[-1])["verdict"] == "PASS"
     wrong = CliRunner().invoke(app, [*order, "--table", "gauge.csv"])
     assert wrong.exit_code == 2 and "give NAME=FILE" in wrong.stderr
+
+
+def test_a_reference_that_is_too_uncertain_judges_no_log_either(tmp_path):
+    text = shipped_acceptances()["feed_axis"].read_text()
+    poor = re.sub(r"^expanded_uncertainty = .*$", "expanded_uncertainty = 300.0", text, flags=re.MULTILINE)
+    (tmp_path / "poor.toml").write_text(poor)
+    (tmp_path / "gauge.csv").write_text(gauge())
+    with pytest.raises(ConfigError, match="the reference may not decide this"):
+        evaluate_files(str(tmp_path / "poor.toml"), {"targets": tmp_path / "gauge.csv"}, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_two_files_of_one_name_would_overwrite_each_other_and_are_refused(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "gauge").write_text(gauge())
+    (tmp_path / "b" / "gauge").write_text(MAP)
+    with pytest.raises(ConfigError, match="two of the files have one name"):
+        evaluate_files(
+            "feed_axis", {"targets": tmp_path / "a" / "gauge"}, {"targets": tmp_path / "b" / "gauge"},
+            out=tmp_path / "runs",
+        )  # fmt: skip

@@ -237,3 +237,8 @@ def test_a_result_of_a_later_format_is_not_guessed(tmp_path: Path) -> None:
 
 def test_the_serial_number_is_that_of_the_device_itself() -> None:
     assert placed(device="tracker").serial == "NDI 7" and placed().serial == ""
+
+
+def test_a_result_is_not_certified_as_one_of_another_kind(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a result of kind phantom_registration, not probe"):
+        issue_file(placed().write(tmp_path / "r.json"), "C-1", "AB", kind="probe")
