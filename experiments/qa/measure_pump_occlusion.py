@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from analysis.qa import weighed
 from analysis.qa.evaluation import Parameters
@@ -46,20 +48,31 @@ def measure(station: Station) -> None:
     prime(station)
     for left_n in reversed(range(int(station.number("repeats")))):
         before_g = weigh(controller).mass_g if controller.rig.balance is not None else math.nan
-        _stopcock(station, "close")
-        rest_s = controller.clock.now_ns() / NS_PER_S
-        _watch(station, REST_READINGS)
-        start_s = controller.clock.now_ns() / NS_PER_S
-        by = _push(station)
-        _watch(station, max(1, int(station.number("hold_s") / PERIOD_S)))
-        held_s = controller.clock.now_ns() / NS_PER_S
-        _stopcock(station, "open")
+        with _said_when_closed(station):
+            _stopcock(station, "close")
+            rest_s = controller.clock.now_ns() / NS_PER_S
+            _watch(station, REST_READINGS)
+            start_s = controller.clock.now_ns() / NS_PER_S
+            by = _push(station)
+            _watch(station, max(1, int(station.number("hold_s") / PERIOD_S)))
+            held_s = controller.clock.now_ns() / NS_PER_S
+            _stopcock(station, "open")
         controller.wait(RELEASE_S)
         controller.line_at_rest.zeroed()  # open to air again
         after_g = weigh(controller).mass_g if controller.rig.balance is not None else math.nan
         row = (rate, by, rest_s, start_s, held_s, before_g, after_g)
         station.sample("occlusions", controller.clock.now_ns(), row)
         station.tell(f"stopped after {held_s - start_s - station.number('hold_s'):.1f} s; {left_n} closed lines left")
+
+
+@contextmanager
+def _said_when_closed(station: Station) -> Iterator[None]:
+    """Tell the person what a test that ends here leaves behind."""
+    try:
+        yield
+    except BaseException:
+        station.tell("The test ends with the stopcock closed: the line may be under pressure. Open it slowly.")
+        raise
 
 
 def _push(station: Station) -> float:
