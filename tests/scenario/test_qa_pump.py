@@ -196,8 +196,10 @@ def test_a_weak_motor_stalls_before_the_rule_and_the_report_says_which_it_was(tm
 
 def test_a_line_that_leaks_all_that_it_gets_gives_no_number(tmp_path):
     rig = bench(tmp_path, "\n[sim.line]\nleak_ml_h = 61.0\n", pressure=True)
-    told: list[str] = []
+    own, told = tmp_path / "pump_occlusion.toml", []
+    short(tmp_path, "pump_occlusion")
+    own.write_text(own.read_text().replace("[parameters]\n", "[parameters]\npriming_ml = 0.0\n"))
     with pytest.raises(SafetyStop, match="does not respond to the pump"):
-        run_test(short(tmp_path, "pump_occlusion"), rig, out=tmp_path / "runs", tell=told.append)
+        run_test(str(own), rig, out=tmp_path / "runs", tell=told.append)
     assert "the line may be under pressure. Open it slowly" in told[-1]
     assert analyse_qa(next((tmp_path / "runs").glob("qa-*"))).outcome.figures == ()
