@@ -34,10 +34,10 @@ TEST = "ultrasound_block"
 
 
 def run_on_recordings(
-    views: Mapping[float, Path],
+    views: Mapping[float, str | Path],
     *,
     test: str = TEST,
-    in_air: Path | None = None,
+    in_air: str | Path | None = None,
     ImageToProbe: Matrix | None = None,
     face_radius_mm: float = FLAT_MM,
     assumed_m_s: float = ASSUMED_M_S,
@@ -66,8 +66,8 @@ def run_on_recordings(
     if acceptance.test != TEST or faults:
         raise ConfigError(f"{acceptance.id}: " + ("; ".join(faults) or f"a test of {acceptance.test}, not of pictures"))
     shown = _Shown(evaluation_of(TEST).settings(acceptance.parameters), ImageToProbe, face_radius_mm)
-    recordings = {x: read_recording(path) for x, path in views.items()}
-    air = None if in_air is None else read_recording(in_air)
+    recordings = {x: read_recording(Path(path)) for x, path in views.items()}
+    air = None if in_air is None else read_recording(Path(in_air))
     sources = [*recordings.values(), *([air] if air is not None else [])]
     clock = WallClock()
     run = RunFolder.create(

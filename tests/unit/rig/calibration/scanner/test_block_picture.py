@@ -85,6 +85,14 @@ def test_a_view_with_few_wires_is_placed_by_the_view_before():
     assert np.mean([row[8] for row in discs if row[3] == 6.0]) < -20.0
 
 
+def test_a_view_with_two_wires_takes_its_place_from_the_view_before():
+    first = read_block(painted()[0], BLOCK, 1).match
+    picture, place = painted(view_x_mm=-100.0)
+    rows = read_block(picture, BLOCK, 2, shifted(first, -100.0)).rows["wires"]
+    assert [row[2:4] for row in rows if row[5] == 1.0] == [(-68.0, 2.0), (-58.0, 3.0)]
+    assert all(np.hypot(*(np.array(row[6:8]) - place(row[2:4]))) < 0.1 for row in rows)
+
+
 def test_dots_of_a_saturated_wire_have_a_place_and_no_width():
     picture, _ = painted()
     white = BlockPicture(np.clip(picture.pixels.astype(int) + 80, 0, 255).astype(np.uint8), ImageToProbe)
