@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hal.files import Id, read, validated, within
+from hal.files import Id, read, refusal, validated, within
 
 
 class _Data(BaseModel):
@@ -138,6 +138,19 @@ class Acceptance(_Data):
     decision_rule: Literal["simple", "guarded"] = "guarded"
     """``guarded``: a figure passes when it meets the limit by its expanded uncertainty (k = 2), and is MARGINAL when it
     meets the limit without it; ``simple``: the figure alone decides."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Acceptance:
+        ids = [limit.id for limit in self.criteria]
+        faults = [(f"criteria.{k}.id", f"{one} stands twice") for k, one in enumerate(ids) if one in ids[:k]]
+        faults += [
+            (f"criteria.{k}.limit", "must be above 0: 'within' compares the absolute value")
+            for k, one in enumerate(self.criteria)
+            if one.comparison == "within" and one.limit is not None and one.limit <= 0.0
+        ]
+        if faults:
+            raise refusal(*faults)
+        return self
 
 
 def load_acceptance(path: Path) -> Acceptance:

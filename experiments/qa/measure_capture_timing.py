@@ -6,6 +6,7 @@ import math
 import zlib
 from dataclasses import replace
 
+from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.station import Station
 from hal.clock import NS_PER_S
 from hal.types import Pose6
@@ -22,6 +23,7 @@ MOVED_MM = 0.02
 def measure(station: Station) -> None:
     """Keep every frame for the time that the parameters say; a rig without a probe holder lets the probe rest."""
     controller, clock = station.controller, station.controller.clock
+    require_no_needle(controller, "the probe sways")
     sway_mm = station.number("sway_mm")
     here = controller.read(HOLDER).pose if controller.rig.holder is not None and sway_mm > 0.0 else None
     if here is not None and controller.rig.operator is not None:

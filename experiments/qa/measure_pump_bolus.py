@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.qa import weighed
 from analysis.qa.evaluation import Parameters
 from analysis.qa.pump_bolus import SIZES_ML
+from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.measure_pump_trumpet import prime, too_large
 from experiments.qa.station import Station
 from hal.clock import NS_PER_S
@@ -39,6 +40,7 @@ def measure(station: Station) -> None:
     Raises ``DeviceError`` when a bolus does not come to its end.
     """
     controller = station.controller
+    require_no_needle(controller, "boluses are weighed")
     sizes, repeats_n, rate = station.numbers("sizes_ml"), int(station.number("repeats")), station.number("rate_ml_min")
     if controller.rig.operator is not None:
         station.ask(

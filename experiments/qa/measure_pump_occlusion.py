@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from analysis.qa import weighed
 from analysis.qa.evaluation import Parameters
 from analysis.qa.pump_occlusion import OWN_ALARM, PRESSURE_RULE
+from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.measure_pump_trumpet import prime, too_large
 from experiments.qa.station import ANSWER_S, Station
 from hal.clock import NS_PER_S
@@ -38,6 +39,7 @@ def measure(station: Station) -> None:
     Raises ``DeviceError`` when the pump delivered its volume into a line that should be closed.
     """
     controller, rate = station.controller, station.number("rate_ml_min")
+    require_no_needle(controller, "the line is closed")
     station.ask(
         "Occlusion: the stopcock between pressure sensor and needle is open, line and needle are without a bubble, "
         "the tip is under the surface of the vessel if there is a balance. Wear eye protection. Ready?"

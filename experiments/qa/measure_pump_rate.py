@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.qa import weighed
 from analysis.qa.evaluation import Parameters
+from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.measure_pump_bolus import FLOW_PERIOD_S, REST_PERIOD_S, refill
 from experiments.qa.measure_pump_trumpet import prime, too_large
 from experiments.qa.station import Station
@@ -40,6 +41,7 @@ def refusal(parameters: Parameters, config: RigConfig) -> str:
 def measure(station: Station) -> None:
     """Every rate once. Raises ``DeviceError`` when an infusion does not come to its end."""
     controller, rates, seconds = station.controller, station.numbers("rates_ml_min"), station.number("seconds")
+    require_no_needle(controller, "the flow is weighed")
     if controller.rig.operator is not None:
         total_ml = sum(rates) * seconds / S_PER_MIN
         station.ask(

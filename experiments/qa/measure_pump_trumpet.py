@@ -5,6 +5,7 @@ from __future__ import annotations
 from analysis.qa import weighed
 from analysis.qa.evaluation import Parameters
 from analysis.qa.syringe import SyringeNeed
+from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.station import Station
 from hal.clock import NS_PER_S
 from hal.errors import DeviceError
@@ -53,6 +54,7 @@ def measure(station: Station) -> None:
     Raises ``DeviceError`` when the infusion does not come to its end: a curve of half of it would look like one.
     """
     controller = station.controller
+    require_no_needle(controller, "the flow is weighed")
     rate_ml_min = station.number("rate_ml_h") / MIN_PER_H
     flow_min, rest_s = (
         station.number("to_min") + OVER_MIN,

@@ -331,3 +331,19 @@ def test_a_day_is_checked_test_by_test_and_a_clot_keeps_its_studies_from_running
     data = json.loads(bad.stdout.splitlines()[-1])
     assert bad.exit_code == 1 and not data["may_run"]
     assert [one["verdict"] for one in data["tests"]] == ["MARGINAL", "NOT EVALUATED"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('id = "TRK-DRIFT"', 'id = "TRK-JITTER"'), "TRK-JITTER stands twice"),
+        (('comparison = "<="\nlimit = 0.6', 'comparison = "within"\nlimit = -0.6'), "must be above 0"),
+    ],
+    ids=["two of one id", "a negative band"],
+)
+def test_criteria_that_cannot_be_meant_are_refused(tmp_path, change, words):
+    text = shipped_acceptances()["tracker_still"].read_text()
+    assert change[0] in text
+    (tmp_path / "own.toml").write_text(text.replace(*change))
+    with pytest.raises(ConfigError, match=words):
+        acceptance_of(str(tmp_path / "own.toml"))
