@@ -7,7 +7,7 @@ what was found in the pictures beside what the block's layout says; an evaluatio
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,17 @@ SMOOTH_N = 3
 NEIGHBOURS_MM = (3.0, 9.0)
 """A dip is measured against the face on both sides of it, so far off."""
 SEEN_SHARE = 0.5
+MOST = 1e4
+"""No place (mm), level (dB), speed (m/s) or count of pixels of one class is larger."""
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "block": ("position_u_mm", "sound_speed_m_s", "sound_speed_u_m_s", "assumed_m_s", "unverified_n"),
+    "places": ("picture", "view_x_mm"),
+    "wires": ("picture", "kind", "true_x_mm", "true_z_mm", "x_mm", "z_mm", "range_mm"),
+    "discs": ("true_x_mm", "true_z_mm", "true_diameter_mm", "contrast_db", "cnr", "seen"),
+    "across": ("at_mm", "level_db", "n"),
+    "depths": ("at_mm", "level_db", "n", "air"),
+}
+"""What must be a number in every row; of wires in the rows of those that were found."""
 TABLES: Mapping[str, tuple[Field, ...]] = {
     "block": (
         Field("position_u_mm", "mm"), Field("sound_speed_m_s", "m/s"), Field("sound_speed_u_m_s", "m/s"),
@@ -78,6 +89,9 @@ FIGURES: Mapping[str, tuple[str, str]] = {
 
 def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     """All figures; of structures that no picture shows the figure is left open."""
+    faults = [fault for name, columns in NEEDED.items() for fault in _unusable(name, tables.get(name), columns)]
+    if faults:
+        return Outcome((), invalid="; ".join(faults))
     block, wires = tables["block"].iloc[0], tables["wires"]
     found = wires[wires.found > 0.5]
     ways = distances(found, float(block.position_u_mm))
@@ -106,6 +120,18 @@ def evaluate(tables: Tables, parameters: Parameters) -> Outcome:
     notes.append("electrical safety is not covered")
     extra: dict[str, object] = {"widths": curve, "across": profile, "depths": levels}
     return Outcome(tuple(figures), tuple(notes), extra=extra)
+
+
+def _unusable(name: str, table: DataFrame | None, columns: Sequence[str]) -> list[str]:
+    """Columns of a table that hold no numbers of a picture, in words."""
+    if table is None:
+        return []
+    if name == "wires":
+        table = table[table.found > 0.5]
+    bad = [c for c in columns if not np.all(np.abs(table[c].to_numpy(float)) <= MOST)]
+    if name == "block" and not bad and not (table.sound_speed_m_s.iloc[0] > 0.0 and table.assumed_m_s.iloc[0] > 0.0):
+        bad = ["sound_speed_m_s and assumed_m_s, which are speeds,"]
+    return [f"{name}: {', '.join(bad)} hold no numbers that a picture of a block gives"] if bad else []
 
 
 def _figure(name: str, value: float | None, u: float | None = None, n: int = 0, why: str = "") -> Figure:

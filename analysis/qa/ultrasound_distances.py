@@ -74,7 +74,7 @@ def _line(lined: DataFrame, way: str, position_u_mm: float) -> Distances | None:
         seen = np.array([math.dist(shown[i], shown[j]) for i, j in pairs])
         named: list[Place] = [(float(x), float(z)) for x, z in places]
         used = {named[k] for pair in pairs for k in pair}
-        if len(used) < 3 or np.ptp(true) < OBLIQUE_MM:
+        if len(used) < 3 or np.ptp(true) < OBLIQUE_MM or np.ptp(seen) < OBLIQUE_MM:
             continue
         wires |= used
         slope, intercept = np.polyfit(true, seen, 1)

@@ -115,6 +115,16 @@ def test_wires_that_were_not_found_are_counted():
     assert found.value == pytest.approx(2 / 15)
 
 
+@pytest.mark.parametrize("name", ["block", "wires", "across", "depths", "discs"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e9])
+def test_a_table_that_holds_no_numbers_gives_no_figure_and_names_the_column(name, value):
+    made = tables()
+    column = {"block": "assumed_m_s", "wires": "z_mm", "discs": "contrast_db"}.get(name, "level_db")
+    made[name].loc[0, column] = value
+    outcome = ULTRASOUND_BLOCK.evaluate(made, SETTINGS)
+    assert outcome.figures == () and name in outcome.invalid and column in outcome.invalid
+
+
 def test_a_block_without_cysts_leaves_their_figures_open():
     made = tables()
     made["discs"] = made["discs"].iloc[:0]
