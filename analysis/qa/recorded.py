@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis.qa.acceptance import Acceptance, load_acceptance
 from analysis.qa.evaluation import Evaluation, Tables, missing
-from analysis.qa.evaluations import evaluation_of
+from analysis.qa.kinds.registry import evaluation_of
 from analysis.qa.outcome import Figure, Outcome
 from analysis.qa.verdict import Verdict, judge
 from analysis.tables import stream_table

@@ -14,8 +14,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from analysis.qa.charts import Chart, Design, ewma, individuals, phase_one
 from analysis.qa.history import Entry
+from analysis.qa.methods.charts import Chart, Design, ewma, individuals, phase_one
 from analysis.qa.verdict import NOT_EVALUATED
 from hal.errors import ConfigError
 from hal.files import Id, read, validated, within

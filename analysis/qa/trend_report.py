@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from analysis.figures.style import COLOUR, INK, LIMIT, MUTED, SavedFigure, Stamp, new_figure, save, styled
-from analysis.qa.charts import Chart
+from analysis.qa.methods.charts import Chart
 from analysis.qa.report import BANNER, BANNER_NOTE, number
 from analysis.qa.trend import Trend
 from analysis.report import render_html

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.qa.acceptance import Acceptance, Limit, Reference
+from analysis.qa.methods.reference import ReferenceRule, may_decide
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.reference import ReferenceRule, may_decide
 
 PASS, MARGINAL, FAIL = "PASS", "MARGINAL", "FAIL"
 NOT_EVALUATED, REPORTED = "NOT EVALUATED", "REPORTED"

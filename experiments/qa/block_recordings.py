@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from analysis.qa.evaluation import Value
-from analysis.qa.evaluations import evaluation_of
+from analysis.qa.kinds.registry import evaluation_of
 from analysis.qa.recorded import ACCEPTANCE, FINISHED, READINGS
 from analysis.qa.report import make_qa_report
 from analysis.qa.verdict import reference_faults

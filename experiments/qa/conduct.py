@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.qa.acceptance import Acceptance
-from analysis.qa.evaluations import evaluation_of
+from analysis.qa.kinds.registry import evaluation_of
 from analysis.qa.recorded import ACCEPTANCE, FINISHED, READINGS, QaResults
 from analysis.qa.report import make_qa_report
 from analysis.qa.verdict import reference_faults

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.qa.acceptance import Acceptance
 from analysis.qa.evaluation import Evaluation
-from analysis.qa.evaluations import evaluation_of
+from analysis.qa.kinds.registry import evaluation_of
 from analysis.qa.recorded import ACCEPTANCE, FINISHED, READ_FILE, READINGS
 from analysis.qa.report import make_qa_report
 from analysis.qa.verdict import reference_faults

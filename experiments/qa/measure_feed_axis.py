@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from analysis.qa.axis import targets
+from analysis.qa.methods.axis import targets
 from experiments.calibrations.clear_way import require_clear
 from experiments.qa.station import Station
 from hal.errors import ConfigError

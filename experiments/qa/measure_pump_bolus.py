@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.qa import weighed
 from analysis.qa.evaluation import Parameters
-from analysis.qa.pump_bolus import SIZES_ML
+from analysis.qa.kinds import weighed
+from analysis.qa.kinds.pump_bolus import SIZES_ML
 from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.measure_pump_trumpet import prime, too_large
 from experiments.qa.station import Station

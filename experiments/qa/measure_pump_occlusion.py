@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from analysis.qa import weighed
 from analysis.qa.evaluation import Parameters
-from analysis.qa.pump_occlusion import OWN_ALARM, PRESSURE_RULE
+from analysis.qa.kinds import weighed
+from analysis.qa.kinds.pump_occlusion import OWN_ALARM, PRESSURE_RULE
 from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.measure_pump_trumpet import prime, too_large
 from experiments.qa.station import ANSWER_S, Station

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.qa import weighed
 from analysis.qa.evaluation import Parameters
+from analysis.qa.kinds import weighed
 from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.measure_pump_bolus import FLOW_PERIOD_S, REST_PERIOD_S, refill
 from experiments.qa.measure_pump_trumpet import prime, too_large

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.qa import weighed
 from analysis.qa.evaluation import Parameters
-from analysis.qa.syringe import SyringeNeed
+from analysis.qa.kinds import weighed
+from analysis.qa.methods.syringe import SyringeNeed
 from experiments.calibrations.clear_way import require_no_needle
 from experiments.qa.station import Station
 from hal.clock import NS_PER_S

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from analysis.qa.acceptance import Acceptance, load_acceptance
-from analysis.qa.evaluations import evaluation_of
+from analysis.qa.kinds.registry import evaluation_of
 from hal.errors import ConfigError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from unittest.mock import patch
 
-from analysis.qa.line_loss import LINE_LOSS
+from analysis.qa.kinds.line_loss import LINE_LOSS
 from analysis.qa.recorded import ACCEPTANCE, FINISHED, READINGS, analyse_qa
 from experiments.qa.shipped_files import shipped_acceptances
 from hal.clock import VirtualClock

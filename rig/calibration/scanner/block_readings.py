@@ -35,7 +35,7 @@ Row = tuple[float, ...]
 
 @dataclass(frozen=True, eq=False)
 class BlockReadings:
-    """Rows of one picture, by name of the table, without its stamp; see ``analysis.qa.ultrasound_block``."""
+    """Rows of one picture, by name of the table, without its stamp; see ``analysis.qa.kinds.ultrasound_block``."""
 
     rows: dict[str, list[Row]] = field(repr=False)
     match: Match = field(repr=False)

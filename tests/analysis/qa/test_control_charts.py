@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.qa.charts import Design, cusum, ewma, individuals, phase_one
-from analysis.qa.rules import (
+from analysis.qa.methods.charts import Design, cusum, ewma, individuals, phase_one
+from analysis.qa.methods.rules import (
     ALTERNATING_14,
     AWAY_8,
     BEYOND_3S,

@@ -7,7 +7,7 @@ import pytest
 import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
-from analysis.qa.gage import gage_figures, gage_figures_of_table
+from analysis.qa.methods.gage import gage_figures, gage_figures_of_table
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 

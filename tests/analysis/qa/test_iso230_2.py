@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.qa.axis import AxisBudget, axis, targets
+from analysis.qa.methods.axis import AxisBudget, axis, targets
 from hal.errors import ConfigError
 
 AT = [0.0, 12.3, 24.9, 36.8, 49.5]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from analysis.qa.path import crossings, path, velocity
-from analysis.qa.pose import directions, distance, drift, orientation, pose, rp_interval
-from analysis.qa.settling import settling
+from analysis.qa.methods.path import crossings, path, velocity
+from analysis.qa.methods.pose import directions, distance, drift, orientation, pose, rp_interval
+from analysis.qa.methods.settling import settling
 from hal.errors import ConfigError
 
 C1, C2 = np.array([100.0, 200.0, 50.0]), np.array([160.0, 280.0, 50.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from analysis.qa.points import point_distances, pointer_rotation, single_point
+from analysis.qa.methods.points import point_distances, pointer_rotation, single_point
 from hal.errors import ConfigError
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from analysis.figures.style import Stamp, styled
-from analysis.qa.balance_check import BALANCE_CHECK
+from analysis.qa.kinds.balance_check import BALANCE_CHECK
+from analysis.qa.kinds.pump_bolus import PUMP_BOLUS
+from analysis.qa.kinds.pump_trumpet import PUMP_TRUMPET
 from analysis.qa.outcome import Outcome
-from analysis.qa.pump_bolus import PUMP_BOLUS
-from analysis.qa.pump_trumpet import PUMP_TRUMPET
 from analysis.tables import DataFrame
 
 START_S, REST_S = 1000.0, 960.0

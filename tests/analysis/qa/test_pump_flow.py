@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.qa.drops import plateaus, whole_drops_g
-from analysis.qa.evaporation import evaporation, still
-from analysis.qa.flow import flow, start_up, trumpet
-from analysis.qa.gravimetric import IEC_CONVERSION
-from analysis.qa.weights import weights
+from analysis.qa.methods.drops import plateaus, whole_drops_g
+from analysis.qa.methods.evaporation import evaporation, still
+from analysis.qa.methods.flow import flow, start_up, trumpet
+from analysis.qa.methods.gravimetric import IEC_CONVERSION
+from analysis.qa.methods.weights import weights
 from hal.errors import ConfigError
 
 WINDOWS = (1, 2, 5, 11, 19, 31)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analysis.qa.kinds.pump_occlusion import PUMP_OCCLUSION
+from analysis.qa.kinds.pump_rate import PUMP_RATE
 from analysis.qa.outcome import Outcome
-from analysis.qa.pump_occlusion import PUMP_OCCLUSION
-from analysis.qa.pump_rate import PUMP_RATE
 from analysis.tables import DataFrame
 
 G_PER_ML = 0.9982067 / 1.0010527

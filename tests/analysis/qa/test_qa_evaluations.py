@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.qa.capture_timing import CAPTURE_TIMING
 from analysis.qa.evaluation import missing
-from analysis.qa.evaluations import EVALUATIONS, evaluation_of
-from analysis.qa.line_loss import LINE_LOSS
-from analysis.qa.tracker_still import TRACKER_STILL
+from analysis.qa.kinds.capture_timing import CAPTURE_TIMING
+from analysis.qa.kinds.line_loss import LINE_LOSS
+from analysis.qa.kinds.registry import EVALUATIONS, evaluation_of
+from analysis.qa.kinds.tracker_still import TRACKER_STILL
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.qa.feed_axis import FEED_AXIS
-from analysis.qa.holder_pose import HOLDER_POSE
+from analysis.qa.kinds.feed_axis import FEED_AXIS
+from analysis.qa.kinds.holder_pose import HOLDER_POSE
 from analysis.tables import DataFrame
 
 TARGETS = (0.0, 12.3, 24.9, 36.8, 49.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.qa.sensor_static import PRESSURE_STATIC
+from analysis.qa.kinds.sensor_static import PRESSURE_STATIC
 from analysis.tables import DataFrame
 
 STEPS = np.array([0.0, 50.0, 100.0, 150.0, 200.0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.qa.ultrasound_air import ULTRASOUND_AIR
+from analysis.qa.kinds.ultrasound_air import ULTRASOUND_AIR
 from analysis.tables import DataFrame
 
 SETTINGS = ULTRASOUND_AIR.settings({})

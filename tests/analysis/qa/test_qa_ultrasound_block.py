@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.qa.evaluation import missing
-from analysis.qa.ultrasound_block import TABLES, ULTRASOUND_BLOCK
+from analysis.qa.kinds.ultrasound_block import TABLES, ULTRASOUND_BLOCK
 from analysis.tables import DataFrame
 
 SETTINGS = ULTRASOUND_BLOCK.settings({})

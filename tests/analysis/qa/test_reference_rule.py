@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.qa.reference import (
+from analysis.qa.methods.reference import (
     ISO_230_2_THIRD,
     ISO_9283_QUARTER,
     TUR_4,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.qa.charts import Design, individuals
-from analysis.qa.rules import (
+from analysis.qa.methods.charts import Design, individuals
+from analysis.qa.methods.rules import (
     AWAY_8,
     BEYOND_3S,
     FOUR_OF_5,
@@ -18,7 +18,7 @@ from analysis.qa.rules import (
     TWO_OF_3,
     WESTERN_ELECTRIC,
 )
-from analysis.qa.run_length import COMBINED, MONTHLY, Scheme, cusum_arl, ewma_arl, rules_arl, simulated
+from analysis.qa.methods.run_length import COMBINED, MONTHLY, Scheme, cusum_arl, ewma_arl, rules_arl, simulated
 from hal.errors import ConfigError
 
 SHIFTS = (0, 0.5, 1, 1.5, 2, 3)

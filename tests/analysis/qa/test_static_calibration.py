@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import linregress
 
-from analysis.qa.drift import creep, slope
-from analysis.qa.force_class import best_class
-from analysis.qa.static import static_calibration
+from analysis.qa.methods.drift import creep, slope
+from analysis.qa.methods.force_class import best_class
+from analysis.qa.methods.static import static_calibration
 from hal.errors import ConfigError
 
 AT = [0, 40, 80, 120, 160, 200]

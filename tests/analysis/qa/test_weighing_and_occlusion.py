@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.qa.bolus import boluses, short_windows, start_delay_s, stop_overrun_ml
-from analysis.qa.gravimetric import IEC_CONVERSION, Conversion, WeighingBudget, water_density_kg_m3
-from analysis.qa.occlusion import air_compliance_ul_kpa, expected, occlusion
-from analysis.qa.syringe import SyringeNeed, inner_diameter_mm
+from analysis.qa.methods.bolus import boluses, short_windows, start_delay_s, stop_overrun_ml
+from analysis.qa.methods.gravimetric import IEC_CONVERSION, Conversion, WeighingBudget, water_density_kg_m3
+from analysis.qa.methods.occlusion import air_compliance_ul_kpa, expected, occlusion
+from analysis.qa.methods.syringe import SyringeNeed, inner_diameter_mm
 from hal.errors import ConfigError
 
 

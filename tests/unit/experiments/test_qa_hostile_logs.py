@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.qa.evaluations import EVALUATIONS, evaluation_of
+from analysis.qa.kinds.registry import EVALUATIONS, evaluation_of
 from analysis.qa.recorded import analyse_qa
 from experiments.qa import evaluate_files
 from hal.errors import ConfigError

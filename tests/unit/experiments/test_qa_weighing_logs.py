@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.qa.evaluations import evaluation_of
+from analysis.qa.kinds.registry import evaluation_of
 from analysis.tables import DataFrame
 from experiments.qa import acceptance_of, evaluate_files, shipped_acceptances
 from hal.errors import ConfigError

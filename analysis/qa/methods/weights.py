@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.qa.readings import Readings
+from analysis.qa.methods.readings import Readings
 from hal.errors import ConfigError
 
 SAMPLE_S = 30.0

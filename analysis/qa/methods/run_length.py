@@ -16,8 +16,8 @@ from scipy.sparse import coo_array, eye_array
 from scipy.sparse.linalg import spsolve
 from scipy.stats import norm
 
-from analysis.qa.charts import CUSUM_H, CUSUM_K, EWMA_L, EWMA_LAMBDA
-from analysis.qa.rules import AWAY_8, BEYOND_3S, FOUR_OF_5, QUIET_15, RUN_OF_8, RUN_OF_9, TWO_OF_3, Rule
+from analysis.qa.methods.charts import CUSUM_H, CUSUM_K, EWMA_L, EWMA_LAMBDA
+from analysis.qa.methods.rules import AWAY_8, BEYOND_3S, FOUR_OF_5, QUIET_15, RUN_OF_8, RUN_OF_9, TWO_OF_3, Rule
 from hal.errors import ConfigError
 
 OF_ZONES = frozenset(rule.name for rule in (BEYOND_3S, TWO_OF_3, FOUR_OF_5, RUN_OF_8, RUN_OF_9, QUIET_15, AWAY_8))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.qa.drift import slope
+from analysis.qa.methods.drift import slope
+from analysis.qa.methods.readings import checked
 from analysis.qa.outcome import Figure
-from analysis.qa.readings import checked
 from hal.errors import ConfigError
 
 ATMOSPHERE_KPA = 101.325

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.qa.readings import Readings, checked
+from analysis.qa.methods.readings import Readings, checked
 
 DROP_G = (0.004, 0.060)
 """Drops of water off needles and cut tubes."""

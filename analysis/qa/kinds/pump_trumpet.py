@@ -11,13 +11,22 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.figures.style import COLOUR, INK, MUTED, Stamp, new_figure
-from analysis.qa import weighed
-from analysis.qa.drops import plateaus
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
-from analysis.qa.flow import FIRST_HOUR_MIN, START_UP_MIN, WINDOWS_MIN, StartUp, Trumpet, flow, start_up, trumpet
+from analysis.qa.kinds import weighed
+from analysis.qa.kinds.weighed import Rest, value
+from analysis.qa.methods.drops import plateaus
+from analysis.qa.methods.flow import (
+    FIRST_HOUR_MIN,
+    START_UP_MIN,
+    WINDOWS_MIN,
+    StartUp,
+    Trumpet,
+    flow,
+    start_up,
+    trumpet,
+)
+from analysis.qa.methods.weights import SAMPLE_S, weights
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.weighed import Rest, value
-from analysis.qa.weights import SAMPLE_S, weights
 from hal.errors import ConfigError
 from rig.record import Field
 

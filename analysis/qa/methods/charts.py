@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.qa.readings import Readings, checked
-from analysis.qa.rules import BEYOND_3S, WESTERN_ELECTRIC, Rule, trailing
+from analysis.qa.methods.readings import Readings, checked
+from analysis.qa.methods.rules import BEYOND_3S, WESTERN_ELECTRIC, Rule, trailing
 from hal.errors import ConfigError
 
 D2_OF_TWO = 1.128

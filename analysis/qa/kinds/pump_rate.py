@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.figures.style import COLOUR, INK, MUTED, Stamp, new_figure
-from analysis.qa import weighed
-from analysis.qa.bolus import ShortWindow, short_windows
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
+from analysis.qa.kinds import weighed
+from analysis.qa.kinds.weighed import Rest, value
+from analysis.qa.methods.bolus import ShortWindow, short_windows
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.weighed import Rest, value
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 from rig.record import Field

@@ -13,9 +13,9 @@ import numpy as np
 
 from analysis.figures.style import COLOUR, MUTED, Stamp, new_figure
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
+from analysis.qa.methods.readings import Readings
+from analysis.qa.methods.static import StaticFigures, static_calibration
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.readings import Readings
-from analysis.qa.static import StaticFigures, static_calibration
 from hal.errors import ConfigError
 from rig.record import Field
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.qa.readings import Readings, checked
+from analysis.qa.methods.readings import Readings, checked
 from hal.errors import ConfigError
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import pdist
 
+from analysis.qa.methods.readings import Readings, checked
 from analysis.qa.outcome import Figure
-from analysis.qa.readings import Readings, checked
 from hal.errors import ConfigError
 from rig.geometry.registration import fit_rigid
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.qa.drift import Slope
 from analysis.qa.evaluation import Parameters, Tables, Value
-from analysis.qa.evaporation import Evaporation, evaporation, still
-from analysis.qa.gravimetric import Conversion, WeighingBudget, water_density_kg_m3
+from analysis.qa.methods.drift import Slope
+from analysis.qa.methods.evaporation import Evaporation, evaporation, still
+from analysis.qa.methods.gravimetric import Conversion, WeighingBudget, water_density_kg_m3
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 from rig.record import Field

@@ -13,13 +13,13 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from analysis.figures.style import COLOUR, MUTED, Stamp, new_figure
-from analysis.qa import weighed
-from analysis.qa.drift import slope
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
-from analysis.qa.occlusion import Occlusion, occlusion
+from analysis.qa.kinds import weighed
+from analysis.qa.kinds.weighed import Rest, value
+from analysis.qa.methods.drift import slope
+from analysis.qa.methods.occlusion import Occlusion, occlusion
+from analysis.qa.methods.readings import Readings
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.readings import Readings
-from analysis.qa.weighed import Rest, value
 from hal.errors import ConfigError
 from rig.record import Field
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
+from analysis.qa.methods.readings import Readings, checked
 from analysis.qa.outcome import Figure
-from analysis.qa.readings import Readings, checked
 from hal.errors import ConfigError
 
 LineKind = Literal["terminal", "least squares", "minimax", "zero-based"]

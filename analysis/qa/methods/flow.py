@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.qa.drops import whole_drops_g
-from analysis.qa.evaporation import Evaporation
-from analysis.qa.gravimetric import Conversion
+from analysis.qa.methods.drops import whole_drops_g
+from analysis.qa.methods.evaporation import Evaporation
+from analysis.qa.methods.gravimetric import Conversion
+from analysis.qa.methods.readings import Readings
+from analysis.qa.methods.weights import WeightLog
 from analysis.qa.outcome import Figure
-from analysis.qa.readings import Readings
-from analysis.qa.weights import WeightLog
 from hal.errors import ConfigError
 
 WINDOWS_MIN = (2.0, 5.0, 11.0, 19.0, 31.0)

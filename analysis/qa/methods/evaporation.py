@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.qa.drift import Slope, slope
+from analysis.qa.methods.drift import Slope, slope
 from hal.errors import ConfigError
 
 LEAST_MIN = 15.0

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.figures.style import COLOUR, MUTED, Stamp, new_figure
-from analysis.qa.axis import AxisBudget, axis
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
+from analysis.qa.methods.axis import AxisBudget, axis
+from analysis.qa.methods.readings import Readings
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.readings import Readings
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 from rig.record import Field

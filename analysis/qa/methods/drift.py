@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.qa.readings import checked
+from analysis.qa.methods.readings import checked
 from hal.errors import ConfigError
 
 LEAST_N = 3

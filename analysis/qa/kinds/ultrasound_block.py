@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.qa.evaluation import Evaluation, Parameters, Tables
+from analysis.qa.kinds.ultrasound_block_pictures import draw
+from analysis.qa.kinds.ultrasound_distances import DIRECTIONS, Distances, depth_intercept, distances
 from analysis.qa.outcome import Figure, Outcome, share_of
-from analysis.qa.ultrasound_block_pictures import draw
-from analysis.qa.ultrasound_distances import DIRECTIONS, Distances, depth_intercept, distances
 from analysis.tables import DataFrame
 from hal.phantom.qa_block import KINDS
 from rig.record import Field

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from analysis.qa.methods.readings import Readings, checked
 from analysis.qa.outcome import Figure
-from analysis.qa.readings import Readings, checked
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 

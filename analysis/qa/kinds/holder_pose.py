@@ -13,9 +13,9 @@ import numpy as np
 
 from analysis.figures.style import COLOUR, INK, MUTED, Stamp, new_figure
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
+from analysis.qa.methods.pose import LEAST_FOR_INTERVAL, directions, distance, pose, rp_interval
+from analysis.qa.methods.readings import Readings, checked
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.pose import LEAST_FOR_INTERVAL, directions, distance, pose, rp_interval
-from analysis.qa.readings import Readings, checked
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 from rig.geometry.registration import fit_rigid

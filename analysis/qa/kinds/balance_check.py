@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.figures.style import COLOUR, INK, MUTED, Stamp, new_figure
-from analysis.qa.drift import slope
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
+from analysis.qa.kinds.weighed import WEIGHINGS, not_measured, value, weighings_of
+from analysis.qa.methods.drift import slope
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.weighed import WEIGHINGS, not_measured, value, weighings_of
 from hal.errors import ConfigError
 from rig.record import Field
 

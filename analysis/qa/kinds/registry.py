@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import difflib
 
-from analysis.qa.balance_check import BALANCE_CHECK
-from analysis.qa.capture_timing import CAPTURE_TIMING
 from analysis.qa.evaluation import Evaluation
-from analysis.qa.feed_axis import FEED_AXIS
-from analysis.qa.holder_pose import HOLDER_POSE
-from analysis.qa.line_loss import LINE_LOSS
-from analysis.qa.pump_bolus import PUMP_BOLUS
-from analysis.qa.pump_occlusion import PUMP_OCCLUSION
-from analysis.qa.pump_rate import PUMP_RATE
-from analysis.qa.pump_trumpet import PUMP_TRUMPET
-from analysis.qa.sensor_static import FORCE_STATIC, PRESSURE_STATIC
-from analysis.qa.tracker_still import TRACKER_STILL
-from analysis.qa.ultrasound_air import ULTRASOUND_AIR
-from analysis.qa.ultrasound_block import ULTRASOUND_BLOCK
+from analysis.qa.kinds.balance_check import BALANCE_CHECK
+from analysis.qa.kinds.capture_timing import CAPTURE_TIMING
+from analysis.qa.kinds.feed_axis import FEED_AXIS
+from analysis.qa.kinds.holder_pose import HOLDER_POSE
+from analysis.qa.kinds.line_loss import LINE_LOSS
+from analysis.qa.kinds.pump_bolus import PUMP_BOLUS
+from analysis.qa.kinds.pump_occlusion import PUMP_OCCLUSION
+from analysis.qa.kinds.pump_rate import PUMP_RATE
+from analysis.qa.kinds.pump_trumpet import PUMP_TRUMPET
+from analysis.qa.kinds.sensor_static import FORCE_STATIC, PRESSURE_STATIC
+from analysis.qa.kinds.tracker_still import TRACKER_STILL
+from analysis.qa.kinds.ultrasound_air import ULTRASOUND_AIR
+from analysis.qa.kinds.ultrasound_block import ULTRASOUND_BLOCK
 from hal.errors import ConfigError
 
 EVALUATIONS: dict[str, Evaluation] = {

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from analysis.qa.methods.readings import Readings, checked
 from analysis.qa.outcome import Figure
-from analysis.qa.readings import Readings, checked
 from hal.errors import ConfigError
 
 BOLUSES = 25

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.figures.style import COLOUR, INK, MUTED, Stamp, new_figure
-from analysis.qa import weighed
-from analysis.qa.bolus import boluses, start_delay_s
 from analysis.qa.evaluation import Evaluation, Parameters, Plot, Tables
+from analysis.qa.kinds import weighed
+from analysis.qa.kinds.weighed import Rest, value
+from analysis.qa.methods.bolus import boluses, start_delay_s
+from analysis.qa.methods.readings import Readings
+from analysis.qa.methods.syringe import inner_diameter_mm
 from analysis.qa.outcome import Figure, Outcome
-from analysis.qa.readings import Readings
-from analysis.qa.syringe import inner_diameter_mm
-from analysis.qa.weighed import Rest, value
 from analysis.tables import DataFrame
 from hal.errors import ConfigError
 from rig.record import Field

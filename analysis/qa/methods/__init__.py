@@ -1,0 +1,1 @@
+"""Mathematics of the methods: pure functions on arrays that return frozen results."""
