@@ -53,7 +53,7 @@ def test_the_run_folder_is_made_inside_out_with_record_report_and_what_was_asked
 
 def test_progress_table_and_report_are_reported_on_stderr(finished):
     text = finished[0].stderr
-    assert "1 trials planned" in text and "1/1 T001" in text
+    assert "trials planned: 1" in text and "1/1 T001" in text
     assert "SIMULATED" in text and "L4 landmark" in text and "report.html" in text
 
 

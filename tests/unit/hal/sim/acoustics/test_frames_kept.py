@@ -91,7 +91,9 @@ def test_tables_of_a_plan_are_those_that_were_kept(probe: Any, quality: str) -> 
     ):
         plan = renderer.plan(settings, speed)
         tables[f"{settings.depth_mm:g}"] = {
-            f.name: getattr(plan, f.name) for f in dataclasses.fields(plan) if f.name not in ("maps", "grid", "beam")
+            f.name: getattr(plan, f.name)
+            for f in dataclasses.fields(plan)
+            if f.name not in ("maps", "grid", "beam", "assumed_m_s")
         }
     kept(__file__, f"plan {probe.name} {quality}", tables, 1e-5)
 
