@@ -12,10 +12,11 @@ from pathlib import Path
 
 from analysis.qa.acceptance import load_acceptance
 from analysis.qa.history import Entry, entry_of
-from analysis.qa.recorded import ACCEPTANCE, analyse_qa, is_qa_run
+from analysis.qa.recorded import ACCEPTANCE, analyse_qa, files_read, is_qa_run
 from analysis.qa.verdict import NOT_EVALUATED
 from hal.errors import RigError
 from rig.record import RecordedRun
+from rig.record.canonical import sha256_file
 
 AHEAD = timedelta(days=1)
 """So far may a run's UTC day lie ahead of the day at the bench; further, and a clock was wrong."""
@@ -31,6 +32,10 @@ class Believed:
     entry: Entry | None
     fault: str = ""
     """Why nothing can be believed: the newest record is damaged, or its date has not come yet."""
+    from_files: bool = False
+    """The readings came in files; nobody but their author knows from which device."""
+    acceptance_sha256: str = ""
+    """Of the acceptance file by which it was judged."""
 
 
 def last_believed(runs: Path, acceptance: str, simulated: bool, today: Date) -> Believed:
@@ -42,7 +47,8 @@ def last_believed(runs: Path, acceptance: str, simulated: bool, today: Date) -> 
         if entry.day > today + AHEAD:
             return Believed(None, f"{path.name} ended on {entry.day}, a day that has not come: a clock was wrong")
         if entry.verdict != NOT_EVALUATED:
-            return Believed(entry)
+            run = RecordedRun.open(path)
+            return Believed(entry, "", bool(files_read(run)), sha256_file(path / ACCEPTANCE))
     return Believed(None)
 
 

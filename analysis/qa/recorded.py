@@ -102,7 +102,7 @@ def analyse_qa(path: Path) -> QaResults:
     tables = {name: stream_table([(acceptance.id, stream)], simulated) for name, stream in streams.items()}
     ended = str(run.closed.get("reason", "not sealed: killed, or still running"))
     outcome = _outcome(evaluation, tables, acceptance, ended)
-    files = [entry.data for entry in run.chain.entries if entry.kind == READ_FILE]
+    files = files_read(run)
     if files:
         outcome = replace(outcome, notes=(*_of_files(files), *outcome.notes))
     verdict = judge(acceptance, outcome, simulated)
@@ -124,6 +124,11 @@ def _finite(figure: Figure) -> Figure:
     if figure.value is not None and not math.isfinite(figure.value):
         return replace(figure, value=None, u=None, why="no finite number: readings are missing or out of all bounds")
     return figure if figure.u is None or math.isfinite(figure.u) else replace(figure, u=None)
+
+
+def files_read(run: RecordedRun) -> list[Mapping[str, object]]:
+    """What the journal says of every file that readings were taken from; empty for a test carried out on a rig."""
+    return [entry.data for entry in run.chain.entries if entry.kind == READ_FILE]
 
 
 def _of_files(files: Sequence[Mapping[str, object]]) -> tuple[str, ...]:

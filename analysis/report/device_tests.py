@@ -36,10 +36,15 @@ def deviation(run: RecordedRun) -> Block | None:
     )
 
 
+def _verdict(one: Mapping[str, Any]) -> str:
+    """A record that is older than this remark has none."""
+    return (one["verdict"] or DASH) + (" (from files)" if one.get("from_files") else "")
+
+
 def table(run: RecordedRun) -> tuple[Block, ...]:
     """State of every required test; nothing for a rig that requires none."""
     rows = tuple(
-        (one["acceptance"], one["run"] or DASH, one["day"] or DASH, one["verdict"] or DASH, one["due"] or DASH,
+        (one["acceptance"], one["run"] or DASH, one["day"] or DASH, _verdict(one), one["due"] or DASH,
          one["fault"] or "in force")
         for one in _recorded(run)["required"]
     )  # fmt: skip

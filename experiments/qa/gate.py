@@ -29,6 +29,10 @@ class Required:
     due: str
     fault: str
     """Why the study may not begin; empty when it may."""
+    from_files: bool = False
+    """Judged from files: their author says which device they came from."""
+    acceptance_sha256: str = ""
+    """Of the acceptance file by which it was judged; the rig's file may have changed since."""
 
 
 def qa_state(config: RigConfig, today: date | None = None) -> tuple[Required, ...]:
@@ -64,7 +68,9 @@ def _state(name: str, found: Believed, today: date, drifting: Sequence[str]) -> 
         fault = f"it was due on {last.due}; last carried out on {last.day}"
     elif drifting:
         fault = f"its figures drift: {'; '.join(drifting)}"
-    return Required(name, last.run, str(last.day), last.verdict, str(last.due), fault)
+    return Required(
+        name, last.run, str(last.day), last.verdict, str(last.due), fault, found.from_files, found.acceptance_sha256
+    )
 
 
 def gate(config: RigConfig, override: str = "", today: date | None = None) -> dict[str, bytes]:

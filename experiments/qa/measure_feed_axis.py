@@ -14,6 +14,7 @@ from hal.types import Vector
 from rig.instruments.jogs import depth_mm, move_needle
 from rig.instruments.reference import TIP
 from rig.instruments.tool_at_rest import tool_at_rest
+from rig.record import Field
 from rig.roles import CARRIER
 
 ROLES = ("carrier", "tracker")
@@ -23,6 +24,12 @@ ABOVE_MM = 5.0
 OVERRUN_MM = 2.0
 PITCH_MM = 1.0
 """Of the screw [A]: targets stand at unequal phases of it."""
+TIPS = "tips"
+TIP_FIELDS = (
+    Field("run", ""), Field("direction", ""), Field("target_mm", "mm"),
+    Field("x_mm", "mm"), Field("y_mm", "mm"), Field("z_mm", "mm"),
+)  # fmt: skip
+"""Every reading as the tracker gives it, kept at once; the line of all tips is known only at the end."""
 
 
 def measure(station: Station) -> None:
@@ -47,6 +54,7 @@ def measure(station: Station) -> None:
     along = np.round(along - along[0], 3)
     seen: list[tuple[float, float, float, Vector, int]] = []
     left_n = 2 * runs_n * len(along)
+    station.streams.declare(TIPS, TIP_FIELDS)
     for run in range(1, runs_n + 1):
         for direction in (1.0, -1.0):
             ways = along if direction > 0 else along[::-1]
@@ -56,7 +64,9 @@ def measure(station: Station) -> None:
                 move_needle(controller, replace(start, feed_mm=first_mm + float(target)), SPEED_MM_S)
                 controller.wait(station.number("dwell_s"))
                 tip = tool_at_rest(controller, TIP, int(station.number("readings")))
-                seen.append((float(run), direction, float(target), tip.at_mm, controller.clock.now_ns()))
+                now_ns = controller.clock.now_ns()
+                station.sample(TIPS, now_ns, (float(run), direction, float(target), *tip.at_mm.tolist()))
+                seen.append((float(run), direction, float(target), tip.at_mm, now_ns))
                 left_n -= 1
             station.tell(f"run {run} {'up' if direction > 0 else 'down'}: {left_n} targets left")
     move_needle(controller, start, SPEED_MM_S)

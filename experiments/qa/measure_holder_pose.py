@@ -54,8 +54,11 @@ def measure(station: Station) -> None:
 
 
 def _cube(controller: Controller, edge_mm: float) -> dict[int, Pose6]:
-    """P1 in the middle, P2 to P5 on the plane through two opposite edges; orientation as the holder stands."""
-    here = controller.read(HOLDER).pose
+    """P1 in the middle, P2 to P5 on the plane through two opposite edges; the probe upright, turned as it stands.
+
+    A tilted probe would hang a face lower than the point that is kept above the skin.
+    """
+    here = replace(controller.read(HOLDER).pose, a_deg=0.0, b_deg=0.0)
     box = controller.limits.motion.holder
     middle = np.array([np.mean(box.x_mm), np.mean(box.y_mm), 0.0])
     rig_z = controller.rig.frames.get("Phantom", "Holder")[2, 3]

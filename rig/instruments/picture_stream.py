@@ -40,6 +40,12 @@ class PictureStream:
     def __exit__(self, *error: object) -> None:
         self._channel.listeners.remove(self._frame)
 
+    def take(self, until_ns: int) -> list[Arrived]:
+        """Hand over the pictures that had arrived by then, oldest first; they are not held here any longer."""
+        taken = [picture for picture in self.pictures if picture.arrived_ns <= until_ns]
+        del self.pictures[: len(taken)]
+        return taken
+
     def rule(self, now_ns: int) -> Trip | None:
         """Called by every scan; trips when the scanner fails or falls silent: half a record is no measurement."""
         fault = self._channel.fault

@@ -13,7 +13,7 @@ import pytest
 from analysis.qa.recorded import analyse_qa
 from experiments.qa import run_test, shipped_acceptances
 from experiments.qa.gate import gate
-from hal.errors import ConfigError, SafetyStop, Stopped
+from hal.errors import ConfigError, DeviceError, SafetyStop, Stopped
 from rig.config import config_file, load_config
 from rig.record import RecordedRun, verify_run
 
@@ -87,6 +87,29 @@ def test_ctrl_c_in_the_middle_ends_the_test_safe_and_sealed(tmp_path, test, sign
         run_test(short(tmp_path, test), RIGS.get(test, "simulated"), out=tmp_path / "runs", tell=interrupts)
     kept(tmp_path / "runs")
     assert len(told) == 1, "nothing was measured after it"
+
+
+def test_a_feed_that_is_stopped_keeps_every_tip_that_was_seen(tmp_path):
+    def interrupts(text: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises((SafetyStop, Stopped, KeyboardInterrupt)):
+        run_test(short(tmp_path, "feed_axis"), "qa_bench", out=tmp_path / "runs", tell=interrupts)
+    (path,) = (tmp_path / "runs").glob("qa-*")
+    assert len(analyse_qa(path).tables["tips"]) == 5
+
+
+def test_a_scanner_that_falls_silent_leaves_the_frames_before_it(tmp_path):
+    text = re.sub(r"^seconds = .*$", "seconds = 20.0", shipped_acceptances()["capture_timing"].read_text(), flags=re.M)
+    (tmp_path / "short.toml").write_text(text)
+    fault = '\n[[sim.faults]]\ndevice = "ultrasound"\nkind = "unplugged"\nfrom_s = 8.0\n'
+    quick = config_file("simulated").read_text().replace("[sim]\n", '[sim]\nframe_quality = "fast"\n', 1)
+    (tmp_path / "rig.toml").write_text(quick + fault)
+    with pytest.raises((SafetyStop, DeviceError)):
+        run_test(str(tmp_path / "short.toml"), tmp_path / "rig.toml", out=tmp_path / "runs", tell=lambda _: None)
+    kept(tmp_path / "runs")
+    (path,) = (tmp_path / "runs").glob("qa-*")
+    assert len(analyse_qa(path).tables["frames"]) > 20
 
 
 def test_a_kill_leaves_the_readings_and_lets_no_study_begin(tmp_path):

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 
 import pytest
 from typer.testing import CliRunner
 
 from analysis.qa.report import make_qa_report
+from analysis.report.make import make_report
 from experiments.cli.main import app
 from experiments.qa import evaluate_files, shipped_acceptances
+from experiments.qa.gate import qa_state
 from hal.errors import ConfigError
+from rig.config import load_config
 from rig.record import verify_run
+from rig.record.canonical import sha256_file
+from tests.analysis import synthetic_run
 from tests.analysis.qa.test_qa_manipulator import DOWN, TARGETS, UP
 
 MAP = """
@@ -50,6 +56,20 @@ def test_a_gauge_log_gives_the_figures_of_the_worked_example_and_a_sealed_run(tm
     before = (run.path / "results.json").read_bytes()
     make_qa_report(run.path)
     assert (run.path / "results.json").read_bytes() == before
+
+
+def test_a_study_that_rests_on_files_says_so_and_names_the_limits_by_their_sum(tmp_path):
+    (tmp_path / "gauge.csv").write_text(gauge())
+    run = evaluate_files("feed_axis", {"targets": tmp_path / "gauge.csv"}, out=tmp_path / "runs", simulated=True)
+    config = load_config("simulated")
+    qa = config.qa.model_copy(update={"runs": str(tmp_path / "runs"), "required": ("feed_axis",)})
+    (state,) = qa_state(config.model_copy(update={"qa": qa}))
+    assert state.fault == "" and state.from_files
+    assert state.acceptance_sha256 == sha256_file(run.path / "acceptance.toml")
+    study = synthetic_run.make(tmp_path / "study", frames=False)
+    (study / "qa.json").write_text(json.dumps({"override": "", "required": [asdict(state)]}))
+    make_report(study)
+    assert "WOULD PASS (from files)" in (study / "report.html").read_text()
 
 
 def test_a_column_map_brings_names_and_units_of_others(tmp_path):

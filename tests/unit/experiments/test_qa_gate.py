@@ -35,6 +35,7 @@ def test_a_test_that_was_passed_and_is_not_due_lets_the_study_begin_and_is_recor
     files = gate(rig(tmp_path, "line_loss"), today=TODAY)
     recorded = json.loads(files[QA_FILE])
     assert recorded["override"] == "" and recorded["required"][0]["verdict"] == "WOULD PASS"
+    assert recorded["required"][0]["from_files"] is False
 
 
 @pytest.mark.parametrize(
